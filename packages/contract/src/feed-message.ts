@@ -1,0 +1,25 @@
+import type { ErrorCode } from './error-code.ts';
+import type { NodeReport } from './node.ts';
+import type { LogEntry, StoredRecord } from './record.ts';
+import type { Position } from './revision.ts';
+
+/**
+ * The messages of the feed between a parent and a child process (Node IPC, `serialization: 'advanced'`): from `lockstep up`
+ * to its edges, and from an edge's supervisor to its workers. Each `records` and `commit` message is answered by `next`
+ * before another is sent: the child sets the pace.
+ */
+export type FeedToChild =
+  | { feed: 'snapshot'; position: Position }
+  | { feed: 'records'; records: StoredRecord[] }
+  | { feed: 'snapshotEnd' }
+  | { feed: 'commit'; entry: LogEntry }
+  | { feed: 'current'; position: Position }
+  /** The answer to `report` number `id`: null, or why it was refused. */
+  | { feed: 'reported'; id: number; error: { code: ErrorCode; detail: string } | null };
+
+export type FeedToParent =
+  | { feed: 'follow'; from: Position | null }
+  | { feed: 'next' }
+  | { feed: 'report'; id: number; report: NodeReport };
+
+export const snapshotBatchRecords = 1_000;

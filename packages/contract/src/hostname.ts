@@ -1,0 +1,62 @@
+import { AppError } from './app-error.ts';
+
+const maxNameLength = 253; // RFC 1035, section 2.3.4, without the trailing dot
+const maxLabelLength = 63;
+const label = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/; // RFC 1123, section 2.1
+
+/**
+ * A host as Lockstep stores and compares it: lower case, A-labels (RFC 5890), no trailing dot, exact or `*.name`.
+ * Throws `AppError('invalid_request')` whose detail says why. Public suffixes are the control plane's to refuse:
+ * that takes a list.
+ */
+export function normaliseHost(input: string): string {
+  const host = input.trim().replace(/\.$/, '');
+  const wildcard = host.startsWith('*.');
+  const name = toAscii(wildcard ? host.slice(2) : host, input);
+  if ((wildcard ? name.length + 2 : name.length) > maxNameLength) {
+    throw refuse(input, `is longer than ${maxNameLength} characters`);
+  }
+  for (const part of name.split('.')) {
+    if (part === '') throw refuse(input, 'has an empty label');
+    if (part.length > maxLabelLength)
+      throw refuse(input, `has a label longer than ${maxLabelLength} characters`);
+    if (part.includes('*'))
+      throw refuse(input, 'may have `*` only as the whole first label, as in *.example.com');
+    if (!label.test(part))
+      throw refuse(input, `has a label that is not letters, digits and hyphens: "${part}"`);
+  }
+  return wildcard ? `*.${name}` : name;
+}
+
+/** `*.example.com` for `shop.example.com`: a wildcard stands for exactly one label (RFC 6125, section 6.4.3). */
+export function wildcardOf(host: string): string | null {
+  const dot = host.indexOf('.');
+  return dot === -1 ? null : `*${host.slice(dot)}`;
+}
+
+function toAscii(name: string, input: string): string {
+  if (name === '') throw refuse(input, 'is empty');
+  if (/^\[.*\]$/.test(name) || /^[0-9a-f:]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(name)) {
+    throw refuse(input, 'is an IP address; a route needs a name');
+  }
+  if (name.includes(':')) throw refuse(input, 'has a port; give the name alone');
+  if (/[\s/?#@\\%]/.test(name))
+    throw refuse(input, 'is not a host name alone; leave out scheme, path and user');
+  if (/(^|\.)(\d+|0x[0-9a-f]*)$/i.test(name))
+    throw refuse(input, 'is an IP address; a route needs a name');
+  if (isPlainAscii(name)) return name.toLowerCase();
+  try {
+    return new URL(`http://${name}`).hostname; // UTS 46 processing, as browsers do it
+  } catch (cause) {
+    throw refuse(input, 'is not a valid internationalised name', cause);
+  }
+}
+
+function isPlainAscii(name: string): boolean {
+  return [...name].every((character) => character.charCodeAt(0) < 0x80);
+}
+
+function refuse(input: string, reason: string, cause?: unknown): AppError {
+  const shown = input.length > 80 ? `${input.slice(0, 80)}…` : input;
+  return new AppError('invalid_request', `host "${shown}" ${reason}`, { cause });
+}

@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { Revision } from './revision.ts';
+
+/** Node ids go into addresses, keys and log lines as they are. */
+export const NodeId = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'a node id has 1 to 64 letters, digits, dots, underscores and hyphens, and starts with a letter or digit',
+  );
+
+/** A record that an edge could not put to use; what it held before stays in use. */
+export const Refusal = z
+  .object({ kind: z.string(), id: z.string(), revision: z.int(), reason: z.string() })
+  .meta({ id: 'Refusal' });
+export type Refusal = z.infer<typeof Refusal>;
+
+/** A snapshot that would remove most of what an edge serves, held back until an operator confirms it. */
+export const HeldSnapshot = z
+  .object({ revision: Revision, hosts: z.int(), removed: z.int() })
+  .meta({ id: 'HeldSnapshot' });
+export type HeldSnapshot = z.infer<typeof HeldSnapshot>;
+
+/** What a node says of itself every 2 s, and at once when something changed. The acknowledgement of changes is `applied`. */
+export const NodeReport = z.object({
+  node: z.string(),
+  /** Random for each process: tells two processes with the same node id apart. */
+  instance: z.string(),
+  /** Random for each data folder, which one process at a time holds locked: a restart on it takes over at once. */
+  home: z.string(),
+  version: z.string(),
+  startedAt: z.string(),
+  /** The lowest of the ready workers', after they swapped; null before the first. */
+  applied: Revision.nullable(),
+  refusals: z.array(Refusal),
+  held: HeldSnapshot.nullable(),
+  hosts: z.int(),
+  workers: z.object({ ready: z.int(), of: z.int() }),
+  addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),
+});
+export type NodeReport = z.infer<typeof NodeReport>;
+
+/** A node as the store knows it: its last report, and how long ago by the store's clock. */
+export interface NodePresence {
+  report: NodeReport;
+  seenAt: number;
+  live: boolean;
+}
+
+export const heartbeatIntervalMs = 2_000;
+/** A node not heard of for this long, by the store's clock, is lost. */
+export const nodeLostAfterMs = 10_000;
+
+export const Node = z
+  .object({
+    id: z.string(),
+    state: z.enum(['live', 'lost']),
+    lastSeenAt: z.string(),
+    revision: z.int().nullable().describe('The revision the node has applied'),
+    hosts: z.int(),
+    refusals: z.array(Refusal),
+    held: HeldSnapshot.nullable(),
+    workers: z.object({ ready: z.int(), of: z.int() }),
+    addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),
+    version: z.string(),
+    startedAt: z.string(),
+  })
+  .meta({ id: 'Node' });
+export type Node = z.infer<typeof Node>;

@@ -1,0 +1,13 @@
+import { z } from 'zod';
+
+export const PageQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  cursor: z.string().max(512).optional(),
+});
+
+export const RoutesQuery = PageQuery.extend({ host: z.string().max(300).optional() });
+
+/** The shape of every list answer: `next` is the cursor of the next page, or null on the last. */
+export function pageOf<T extends z.ZodType>(item: T, id: string) {
+  return z.object({ items: z.array(item), next: z.string().nullable() }).meta({ id });
+}

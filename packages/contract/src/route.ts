@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { isAppError } from './app-error.ts';
+import { CertificateStatus, State } from './certificate.ts';
+import { normaliseHost } from './hostname.ts';
+import { Upstream } from './upstream.ts';
+
+/** Ids go into addresses, keys and log lines as they are. */
+export const RouteId = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+    'an id has 1 to 128 letters, digits, dots, underscores and hyphens, and starts with a letter or digit',
+  );
+
+export const Host = z.string().transform((input, context) => {
+  try {
+    return normaliseHost(input);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+
+/** A path prefix: `/api` matches `/api` and `/api/…`, not `/apis`. */
+export const PathPrefix = z
+  .string()
+  .max(1024)
+  .regex(/^\/[^\s?#]*$/, 'a path starts with / and has no spaces, query or fragment')
+  .transform((path) => (path === '/' ? path : path.replace(/\/+$/, '') || '/'));
+
+const hosts = z
+  .array(Host)
+  .min(1, 'a route needs at least one host')
+  .max(100)
+  .transform((all) => [...new Set(all)]);
+const paths = z
+  .array(PathPrefix)
+  .min(1, 'leave paths out, or name at least one')
+  .max(20)
+  .transform((all) => [...new Set(all)]);
+const upstreams = z.array(Upstream).min(1, 'a route needs at least one upstream').max(50);
+
+/** The body of POST and PUT. */
+export const PutRoute = z
+  .strictObject({
+    id: RouteId.optional(),
+    hosts: hosts.describe('Exact names or `*.name`; stored in lower case, as A-labels'),
+    paths: paths.default(['/']).describe('Path prefixes; the longest that matches wins'),
+    upstreams: upstreams.describe('Requests are dealt to these in turn'),
+  })
+  .meta({ id: 'PutRoute' });
+export type PutRoute = z.infer<typeof PutRoute>;
+
+/** The body of PATCH (RFC 7396): what is left out stays; `paths: null` goes back to all paths. */
+export const PatchRoute = z
+  .strictObject({
+    hosts: hosts.optional(),
+    paths: paths.nullable().optional(),
+    upstreams: upstreams.optional(),
+  })
+  .meta({ id: 'PatchRoute' });
+export type PatchRoute = z.infer<typeof PatchRoute>;
+
+/** A route as the store keeps it and edges receive it. */
+export const RouteRecord = z.object({
+  hosts: z.array(z.string()),
+  paths: z.array(z.string()),
+  upstreams: z.array(z.object({ url: z.string() })),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+});
+export type RouteRecord = z.infer<typeof RouteRecord>;
+
+export const BehindNode = z
+  .object({ node: z.string(), reason: z.string() })
+  .meta({ id: 'BehindNode', description: 'A live node that does not serve this yet, and why' });
+export type BehindNode = z.infer<typeof BehindNode>;
+
+export const RouteStatus = z
+  .object({
+    state: State,
+    reason: z
+      .string()
+      .optional()
+      .describe('Why the route is not live, where there is more to say than the state'),
+    certificates: z.array(CertificateStatus),
+    nodes: z.object({
+      live: z.int().describe('Live nodes that serve every host of the route'),
+      of: z.int().describe('Live nodes in all'),
+      behind: z.array(BehindNode),
+    }),
+  })
+  .meta({ id: 'RouteStatus' });
+export type RouteStatus = z.infer<typeof RouteStatus>;
+
+export const Route = z
+  .object({
+    id: z.string(),
+    hosts: z.array(z.string()),
+    paths: z.array(z.string()),
+    upstreams: z.array(z.object({ url: z.string() })),
+    revision: z.int(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+    status: RouteStatus,
+  })
+  .meta({ id: 'Route' });
+export type Route = z.infer<typeof Route>;

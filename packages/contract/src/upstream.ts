@@ -1,0 +1,28 @@
+import { z } from 'zod';
+
+/** Where requests of a route go: http or https, a host and an optional port, nothing else. */
+export const UpstreamUrl = z
+  .string()
+  .max(2048)
+  .transform((input, context) => {
+    const fault = (detail: string) => {
+      context.addIssue({ code: 'custom', message: detail });
+      return z.NEVER;
+    };
+    let url: URL;
+    try {
+      url = new URL(input);
+    } catch {
+      return fault(`"${input.slice(0, 80)}" is not a URL; an upstream looks like http://10.0.0.7:3000`);
+    }
+    if (url.protocol !== 'http:' && url.protocol !== 'https:')
+      return fault('an upstream is http:// or https://');
+    if (url.username !== '' || url.password !== '') return fault('an upstream carries no user or password');
+    if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || /[?#]/.test(input)) {
+      return fault('an upstream is a scheme, a host and an optional port; it has no path, query or fragment');
+    }
+    return url.origin;
+  });
+
+export const Upstream = z.strictObject({ url: UpstreamUrl }).meta({ id: 'Upstream' });
+export type Upstream = z.infer<typeof Upstream>;

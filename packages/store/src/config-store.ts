@@ -1,0 +1,148 @@
+import type {
+  FollowEvent,
+  Kind,
+  LogEntry,
+  NodePresence,
+  NodeReport,
+  Position,
+  RecordValues,
+  Revision,
+  StoredRecord,
+} from '@lockstep/contract';
+
+/** Puts or deletes one record. */
+export type Change =
+  | {
+      [K in Kind]: {
+        op: 'put';
+        kind: K;
+        id: string;
+        value: RecordValues[K];
+        /**
+         * Keys that at most one record of the store may hold (a route claims `host path` for each pair). The record gives up
+         * the claims it had and does not name again.
+         */
+        claims?: string[];
+        /** When `listDue` gives the record, in milliseconds since 1970; left out or null: never. */
+        dueAt?: number | null;
+      };
+    }[Kind]
+  | { op: 'delete'; kind: Kind; id: string };
+
+/** A record has to stand at this revision number for the commit to be made; null: it must not exist. */
+export interface Check {
+  kind: Kind;
+  id: string;
+  revision: number | null;
+}
+
+export interface Commit {
+  /** Made by the caller, random. A commit repeated with the same id returns the first result and changes nothing. */
+  id: string;
+  checks?: Check[];
+  changes: Change[];
+  /** Refused with `lease_lost` unless this lease is still the latest grant of its name and has not run out. */
+  lease?: Lease;
+}
+
+export interface Lease {
+  name: string;
+  /** The fencing token: every grant in the store, of whatever name, has a greater one. */
+  token: number;
+  /** By the store's clock. */
+  expiresAt: number;
+}
+
+export interface Page<T> {
+  items: T[];
+  /** The cursor of the next page; null on the last. */
+  next: string | null;
+}
+
+export const maxCommitRecords = 500;
+export const maxCommitBytes = 1_048_576;
+
+/**
+ * The one source of truth: a single ordered history of commits over records of some kinds.
+ *
+ * Guarantees, the same for every backend (test/conformance runs against all of them):
+ * - A commit is atomic: all of its checks and claims hold and all of its changes are made, or none.
+ * - Revision numbers of one epoch have no gaps; a commit's effect is visible to every read that begins after it returned.
+ * - When `commit` throws `store_unavailable` it may or may not have been made. Repeat it with the same id to find out
+ *   (ids are remembered for at least an hour).
+ * - Announcements may be lost; `follow` notices and reads the log, so a follower misses and repeats nothing.
+ * - A lease does not stop its former holder from running. Only the store's refusal of its commits does, so whatever must
+ *   not happen twice has to go through a commit under the lease.
+ * - Reads of several records are not one snapshot; use checks where that matters.
+ *
+ * All methods throw `AppError('store_unavailable')` when the store cannot be reached, and `store_lost` when the store's
+ * epoch is not the one this process opened (a wiped store, or a restored backup).
+ */
+export interface ConfigStore {
+  readonly epoch: string;
+
+  /**
+   * Throws `revision_conflict` (facts: kind, id), `host_taken` (facts: claim, kind, id of the holder), `lease_lost`,
+   * `commit_too_large`. A commit under way is not sent again by a reconnect: see the guarantees.
+   */
+  commit(commit: Commit): Promise<Position>;
+
+  get<K extends Kind>(kind: K, id: string): Promise<StoredRecord<K> | null>;
+  /** In the order of `ids`; null for those that do not exist. */
+  getMany<K extends Kind>(kind: K, ids: string[]): Promise<(StoredRecord<K> | null)[]>;
+  /** By id, in byte order. `cursor` is the last page's `next`; records added or removed meanwhile do not disturb the others. */
+  list<K extends Kind>(kind: K, page: { limit: number; cursor?: string | undefined }): Promise<Page<StoredRecord<K>>>;
+  count(kind: Kind): Promise<number>;
+  /** Records whose `dueAt` is at or before `until`, the earliest first. */
+  listDue<K extends Kind>(kind: K, until: number, limit: number): Promise<StoredRecord<K>[]>;
+  /** The earliest `dueAt` of the kind, or null. */
+  nextDue(kind: Kind): Promise<number | null>;
+  /** Who holds the claims that begin with `prefix`, by claim in byte order. */
+  findClaims(prefix: string, limit: number): Promise<{ claim: string; kind: Kind; id: string }[]>;
+
+  /** The latest commit; number 0 and an empty commit id before the first. */
+  head(): Promise<Position>;
+  /** Entries after `after` in order, at most `limit`; null when the log no longer reaches back that far. */
+  readLog(after: Position, limit: number): Promise<LogEntry[] | null>;
+  /**
+   * Everything after `from` (null: from a snapshot on), then each commit as it comes, until `signal` aborts. Only `kinds`
+   * are delivered; a commit that touched none of them comes with no changes. Never throws for an unreachable store: it keeps
+   * trying, reports through `onTrouble` (null when well again), and resumes. Throws `store_lost` when the store is
+   * another one than was opened and `from` cannot be continued, unless a snapshot can be taken: see `FollowEvent`.
+   */
+  follow(from: Position | null, options: FollowOptions): AsyncIterable<FollowEvent>;
+
+  /** Grants the lease unless another holder's still runs; null then. Never waits. */
+  acquireLease(name: string, ttlMs: number): Promise<Lease | null>;
+  /** The lease with its new end; throws `lease_lost` when it has run out or gone to another. */
+  renewLease(lease: Lease, ttlMs: number): Promise<Lease>;
+  /** Frees the lease at once, if it is still this one. */
+  releaseLease(lease: Lease): Promise<void>;
+
+  /**
+   * A node's heartbeat and acknowledgement; no commit. Throws `node_id_taken` while another instance under the same
+   * node id is live, unless that one ran on the same `home`: the lock on a home proves it dead.
+   */
+  reportNode(report: NodeReport): Promise<void>;
+  /** Takes back the presence, on a graceful stop, if it is still this instance's. */
+  removeNode(node: string, instance: string): Promise<void>;
+  /** Nodes heard of within the last day, by id; `live` is judged by the store's clock. */
+  listNodes(): Promise<NodePresence[]>;
+  /** Calls `listener` for reports and removals as they come (null: one was removed). A hint: some may be lost. */
+  watchNodes(listener: (presence: NodePresence | null) => void): () => void;
+
+  /** Milliseconds since 1970 by the store's clock, which judges leases and presence. */
+  now(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface FollowOptions {
+  kinds: readonly Kind[];
+  signal: AbortSignal;
+  onTrouble?: (error: Error | null) => void;
+}
+
+/** The revision part of a position. */
+export function revisionOf({ epoch, number }: Position): Revision {
+  return { epoch, number };
+}
