@@ -14,12 +14,13 @@ export type FeedToChild =
   | { feed: 'snapshotEnd' }
   | { feed: 'commit'; entry: LogEntry }
   | { feed: 'current'; position: Position }
-  /** The answer to `report` number `id`: null, or why it was refused. */
+  /** The answer to `report` or `leave` number `id`: null, or why it was refused. */
   | { feed: 'reported'; id: number; error: { code: ErrorCode; detail: string } | null };
 
 export type FeedToParent =
   | { feed: 'follow'; from: Position | null }
   | { feed: 'next' }
-  | { feed: 'report'; id: number; report: NodeReport };
+  | { feed: 'report'; id: number; report: NodeReport }
+  | { feed: 'leave'; id: number; node: string; instance: string };
 
 export const snapshotBatchRecords = 1_000;

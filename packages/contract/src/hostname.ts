@@ -42,8 +42,7 @@ function toAscii(name: string, input: string): string {
   if (name.includes(':')) throw refuse(input, 'has a port; give the name alone');
   if (/[\s/?#@\\%]/.test(name))
     throw refuse(input, 'is not a host name alone; leave out scheme, path and user');
-  if (/(^|\.)(\d+|0x[0-9a-f]*)$/i.test(name))
-    throw refuse(input, 'is an IP address; a route needs a name');
+  if (/(^|\.)(\d+|0x[0-9a-f]*)$/i.test(name)) throw refuse(input, 'is an IP address; a route needs a name');
   if (isPlainAscii(name)) return name.toLowerCase();
   try {
     return new URL(`http://${name}`).hostname; // UTS 46 processing, as browsers do it

@@ -75,11 +75,19 @@ export const maxCommitBytes = 1_048_576;
  *   not happen twice has to go through a commit under the lease.
  * - Reads of several records are not one snapshot; use checks where that matters.
  *
- * All methods throw `AppError('store_unavailable')` when the store cannot be reached, and `store_lost` when the store's
- * epoch is not the one this process opened (a wiped store, or a restored backup).
+ * All methods but `follow` throw `AppError('store_unavailable')` when the store cannot be reached; `commit` throws `store_lost`
+ * when the store's epoch is not the one this process opened (a wiped store, or a restored backup).
  */
 export interface ConfigStore {
-  readonly epoch: string;
+  /** The epoch this process opened; null before `open`. Edges follow and report without opening. */
+  readonly epoch: string | null;
+
+  /**
+   * Makes the store ready for commits. An empty store is created (with a new random epoch) only with `create`, and never when
+   * `expectedEpoch` is given: a control plane that has seen an epoch does not make a store anew by itself. Two processes that
+   * create at once get the same epoch. Throws `store_lost` when the store is empty or of another epoch than expected.
+   */
+  open(options: { create: boolean; expectedEpoch: string | null }): Promise<string>;
 
   /**
    * Throws `revision_conflict` (facts: kind, id), `host_taken` (facts: claim, kind, id of the holder), `lease_lost`,
@@ -91,7 +99,10 @@ export interface ConfigStore {
   /** In the order of `ids`; null for those that do not exist. */
   getMany<K extends Kind>(kind: K, ids: string[]): Promise<(StoredRecord<K> | null)[]>;
   /** By id, in byte order. `cursor` is the last page's `next`; records added or removed meanwhile do not disturb the others. */
-  list<K extends Kind>(kind: K, page: { limit: number; cursor?: string | undefined }): Promise<Page<StoredRecord<K>>>;
+  list<K extends Kind>(
+    kind: K,
+    page: { limit: number; cursor?: string | undefined },
+  ): Promise<Page<StoredRecord<K>>>;
   count(kind: Kind): Promise<number>;
   /** Records whose `dueAt` is at or before `until`, the earliest first. */
   listDue<K extends Kind>(kind: K, until: number, limit: number): Promise<StoredRecord<K>[]>;
@@ -107,8 +118,9 @@ export interface ConfigStore {
   /**
    * Everything after `from` (null: from a snapshot on), then each commit as it comes, until `signal` aborts. Only `kinds`
    * are delivered; a commit that touched none of them comes with no changes. Never throws for an unreachable store: it keeps
-   * trying, reports through `onTrouble` (null when well again), and resumes. Throws `store_lost` when the store is
-   * another one than was opened and `from` cannot be continued, unless a snapshot can be taken: see `FollowEvent`.
+   * trying, reports through `onTrouble` (null when well again), and resumes. A store without an epoch (wiped, or not created
+   * yet) is trouble too, `store_lost`: it is never delivered as an empty snapshot. Where the log does not continue from `from`
+   * (compacted, another epoch, another commit under the same number), a snapshot is delivered.
    */
   follow(from: Position | null, options: FollowOptions): AsyncIterable<FollowEvent>;
 
