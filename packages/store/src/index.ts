@@ -1,1 +1,5 @@
+export * from './cache/config-cache.ts';
 export * from './config-store.ts';
+export type { StoreLog } from './log.ts';
+export { createRedisStore, type RedisStoreOptions } from './redis/redis-store.ts';
+export { createSqliteStore, type SqliteStoreOptions } from './sqlite/sqlite-store.ts';
