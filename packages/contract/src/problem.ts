@@ -25,3 +25,6 @@ export function createProblem(
 ): Problem {
   return { type: `urn:lockstep:problem:${code}`, title: errorCodes[code], status, detail, code, ...members };
 }
+
+/** The largest body that the API takes. */
+export const maxBodyBytes = 1_048_576;

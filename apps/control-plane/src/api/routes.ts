@@ -1,0 +1,183 @@
+import {
+  AppError,
+  Host,
+  PatchRoute,
+  Problem,
+  PutRoute,
+  pageOf,
+  Route,
+  RouteId,
+  RoutesQuery,
+} from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { type RouteService, routeNotFound } from '../routes/route-service.ts';
+import type { RouteView } from '../routes/route-view.ts';
+import { parseWait } from './prefer.ts';
+import type { ApiInstance } from './server.ts';
+
+const params = z.object({ id: RouteId });
+const headers = z.looseObject({
+  prefer: z
+    .string()
+    .optional()
+    .describe(
+      '`wait=N` (RFC 7240): answer when every live edge serves the route, after N seconds at the latest',
+    ),
+});
+const RoutePage = pageOf(Route, 'RoutePage');
+const written = { 200: Route, 202: Route, '4xx': Problem, '5xx': Problem };
+const made = { 201: Route, ...written };
+const mergePatch = 'application/merge-patch+json';
+
+export interface RoutesApiOptions {
+  store: ConfigStore;
+  service: RouteService;
+  view: RouteView;
+  /** Aborted when the control plane stops: waits are answered then. */
+  stopping: AbortSignal;
+}
+
+export function routesApi(app: ApiInstance, { store, service, view, stopping }: RoutesApiOptions): void {
+  /** Answers with the route: after the wait that the caller prefers, if any. */
+  async function answer(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    id: string,
+    waitSeconds: number | null,
+    created: boolean,
+  ) {
+    if (waitSeconds !== null) reply.header('preference-applied', `wait=${waitSeconds}`);
+    const gone = AbortSignal.any([stopping, goneSignal(request)]);
+    const route =
+      waitSeconds === null ? await view.route(id) : await view.settled(id, waitSeconds * 1_000, gone);
+    if (route === null) throw routeNotFound(id);
+    if (created) reply.header('location', `/v1/routes/${id}`);
+    const live = route.status.state === 'live';
+    if (created) return reply.code(live || waitSeconds === null ? 201 : 202).send(route);
+    return reply.code(live ? 200 : 202).send(route);
+  }
+
+  app.post('/routes', {
+    schema: {
+      operationId: 'createRoute',
+      summary: 'Create a route, and obtain its certificates',
+      description:
+        '201 at once, or with `Prefer: wait=N` when every live edge serves it; 202 with the state reached when that takes longer or every issuer failed. The route stays either way.',
+      tags: ['routes'],
+      headers,
+      body: PutRoute,
+      response: { 201: Route, 202: Route, '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request, reply) {
+      const wait = parseWait(request.headers.prefer);
+      const id = await service.create(request.body);
+      return answer(request, reply, id, wait, true);
+    },
+  });
+
+  app.get('/routes', {
+    schema: {
+      operationId: 'listRoutes',
+      summary: 'List routes by id, or those of one host',
+      tags: ['routes'],
+      querystring: RoutesQuery,
+      response: { 200: RoutePage, '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request) {
+      const { limit, cursor, host } = request.query;
+      if (host === undefined) {
+        const page = await store.list('route', { limit, cursor });
+        return { items: await view.routes(page.items), next: page.next };
+      }
+      const holders = await store.findClaims(`${parseHost(host)} `, 1_000);
+      const ids = [...new Set(holders.map(({ id }) => id))]
+        .sort()
+        .filter((id) => cursor === undefined || id > cursor);
+      const shown = ids.slice(0, limit);
+      const records = (await store.getMany('route', shown)).filter((record) => record !== null);
+      return { items: await view.routes(records), next: ids.length > limit ? (shown.at(-1) ?? null) : null };
+    },
+  });
+
+  app.get('/routes/:id', {
+    schema: {
+      operationId: 'getRoute',
+      summary: 'Get a route and how far it is',
+      tags: ['routes'],
+      params,
+      response: { 200: Route, '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request) {
+      const route = await view.route(request.params.id);
+      if (route === null) throw routeNotFound(request.params.id);
+      return route;
+    },
+  });
+
+  app.put('/routes/:id', {
+    schema: {
+      operationId: 'putRoute',
+      summary: 'Replace a route, or create it under this id',
+      description: '200 when every live edge serves it, 202 when not yet; 201 when it was created.',
+      tags: ['routes'],
+      params,
+      headers,
+      body: PutRoute,
+      response: made,
+    },
+    async handler(request, reply) {
+      const wait = parseWait(request.headers.prefer);
+      const created = await service.replace(request.params.id, request.body);
+      return answer(request, reply, request.params.id, wait, created);
+    },
+  });
+
+  app.patch('/routes/:id', {
+    schema: {
+      operationId: 'patchRoute',
+      summary: 'Change some fields of a route (RFC 7396)',
+      description: '200 when every live edge serves it, 202 when not yet.',
+      tags: ['routes'],
+      consumes: ['application/json', mergePatch],
+      params,
+      headers,
+      body: PatchRoute,
+      response: written,
+    },
+    async handler(request, reply) {
+      const wait = parseWait(request.headers.prefer);
+      await service.patch(request.params.id, request.body);
+      return answer(request, reply, request.params.id, wait, false);
+    },
+  });
+
+  app.delete('/routes/:id', {
+    schema: {
+      operationId: 'deleteRoute',
+      summary: 'Delete a route',
+      tags: ['routes'],
+      params,
+      response: { 204: z.null().describe('The route is gone'), '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request, reply) {
+      await service.remove(request.params.id);
+      return reply.code(204).send(null);
+    },
+  });
+}
+
+/** Aborts when the caller hangs up, so that nothing waits for nobody. */
+function goneSignal({ raw }: FastifyRequest): AbortSignal {
+  const gone = new AbortController();
+  raw.socket.once('close', () => gone.abort());
+  return gone.signal;
+}
+
+function parseHost(input: string): string {
+  const parsed = Host.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const detail = parsed.error.issues[0]?.message ?? 'is not a host';
+  throw new AppError('invalid_request', detail, { errors: [{ pointer: 'host', detail }] });
+}

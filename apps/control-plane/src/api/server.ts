@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { AppError, maxBodyBytes } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  fastify,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify';
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Logger } from 'pino';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Metrics } from '../metrics.ts';
+import { describeApi } from '../openapi/describe-api.ts';
+import type { Ready } from '../readiness.ts';
+import type { RouteService } from '../routes/route-service.ts';
+import type { RouteView } from '../routes/route-view.ts';
+import { requireBearerToken } from './bearer-token.ts';
+import { certificatesApi } from './certificates.ts';
+import { nodesApi } from './nodes.ts';
+import { answerWithProblems } from './problem-answers.ts';
+import { routesApi } from './routes.ts';
+import { authorityApi, systemApi } from './system.ts';
+
+export type ApiInstance = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+export interface ServerOptions {
+  adminToken: string;
+  store: ConfigStore;
+  fleet: Fleet;
+  service: RouteService;
+  view: RouteView;
+  ready: Ready;
+  metrics: Metrics;
+  rootCertificate: string | null;
+  stopping: AbortSignal;
+  log: Logger | null;
+}
+
+const mergePatch = 'application/merge-patch+json';
+
+/** The admin API over HTTP, not listening yet. */
+export async function createServer(options: ServerOptions): Promise<ApiInstance> {
+  const { log, metrics } = options;
+  const app = fastify({
+    ...(log === null ? { logger: false as const } : { loggerInstance: log as FastifyBaseLogger }),
+    bodyLimit: maxBodyBytes,
+    disableRequestLogging: true,
+    forceCloseConnections: 'idle',
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    requestTimeout: 0, // a caller may prefer to wait five minutes for the answer
+  }).withTypeProvider<ZodTypeProvider>();
+
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.removeContentTypeParser('text/plain');
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser(mergePatch, { parseAs: 'string' }, parseJson);
+  app.addHook('preParsing', async (request) => {
+    if (request.method === 'PATCH' || !request.headers['content-type']?.startsWith(mergePatch)) return;
+    throw new AppError(
+      'unsupported_media_type',
+      `send the body as application/json; ${mergePatch} is for PATCH`,
+    );
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.observeRequest(
+      request.method,
+      request.routeOptions.url ?? 'none',
+      reply.statusCode,
+      reply.elapsedTime / 1_000,
+    );
+    request.log.debug(
+      { method: request.method, url: request.url, status: reply.statusCode, ms: reply.elapsedTime },
+      'answered',
+    );
+  });
+  answerWithProblems(app as unknown as FastifyInstance);
+  await describeApi(app);
+
+  await app.register(async (open) => systemApi(open as ApiInstance, options));
+  await app.register(
+    async (guarded) => {
+      requireBearerToken(guarded as unknown as FastifyInstance, options.adminToken);
+      // Unknown addresses below /v1 need the token as well.
+      guarded.setNotFoundHandler((request) => {
+        throw new AppError(
+          'not_found',
+          `there is no ${request.method} ${request.url.split('?')[0]}; /openapi.json lists what there is`,
+        );
+      });
+      const api = guarded as ApiInstance;
+      routesApi(api, options);
+      certificatesApi(api, options);
+      nodesApi(api, options);
+      authorityApi(api, options.rootCertificate);
+    },
+    { prefix: '/v1' },
+  );
+  return app;
+}

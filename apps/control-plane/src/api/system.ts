@@ -1,0 +1,69 @@
+import { AppError, Health, Problem, Readiness } from '@lockstep/contract';
+import { z } from 'zod';
+import type { Metrics } from '../metrics.ts';
+import type { Ready } from '../readiness.ts';
+import type { ApiInstance } from './server.ts';
+
+export interface SystemApiOptions {
+  ready: Ready;
+  metrics: Metrics;
+}
+
+/** What needs no token: health, readiness, metrics. */
+export function systemApi(app: ApiInstance, { ready, metrics }: SystemApiOptions): void {
+  app.get('/healthz', {
+    schema: {
+      operationId: 'getHealth',
+      summary: 'Whether the process answers',
+      tags: ['system'],
+      security: [],
+      response: { 200: Health },
+    },
+    handler: async () => ({ status: 'ok' as const }),
+  });
+
+  app.get('/readyz', {
+    schema: {
+      operationId: 'getReadiness',
+      summary: 'Whether the control plane can take routes and the expected edges are live',
+      tags: ['system'],
+      security: [],
+      response: { 200: Readiness, 503: Readiness },
+    },
+    async handler(_request, reply) {
+      const readiness = await ready();
+      return reply.code(readiness.status === 'ready' ? 200 : 503).send(readiness);
+    },
+  });
+
+  app.get('/metrics', {
+    schema: {
+      operationId: 'getMetrics',
+      summary: 'Metrics in the Prometheus text format',
+      tags: ['system'],
+      security: [],
+      response: { 200: { content: { 'text/plain': { schema: z.string() } } } },
+    },
+    async handler(_request, reply) {
+      const { contentType, text } = await metrics.render();
+      return reply.type(contentType).serializer(String).send(text);
+    },
+  });
+}
+
+/** The root certificate of the internal CA, for those who have to trust it. Public, but under /v1 and so behind the token. */
+export function authorityApi(app: ApiInstance, rootCertificate: string | null): void {
+  app.get('/ca/root.crt', {
+    schema: {
+      operationId: 'getRootCertificate',
+      summary: 'The root certificate of the internal CA',
+      tags: ['certificates'],
+      response: { 200: { content: { 'application/x-pem-file': { schema: z.string() } } }, '4xx': Problem },
+    },
+    async handler(_request, reply) {
+      if (rootCertificate === null)
+        throw new AppError('not_found', 'certificates come from an ACME CA; there is no internal one');
+      return reply.type('application/x-pem-file').serializer(String).send(rootCertificate);
+    },
+  });
+}

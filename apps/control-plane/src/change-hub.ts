@@ -1,0 +1,52 @@
+import { EventEmitter, once } from 'node:events';
+import { type Kind, recordKey } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+
+const watchedKinds = ['route', 'certificate', 'order'] as const satisfies readonly Kind[];
+
+/** Tells, as hints, which records changed; after a gap, that any may have. Whoever is told reads the store. */
+export interface ChangeHub {
+  /** Calls `listener` with the changed record's key, or null when any record may have changed. */
+  watch(listener: (key: string | null) => void): () => void;
+  close(): Promise<void>;
+}
+
+export async function createChangeHub({
+  store,
+  log,
+}: {
+  store: ConfigStore;
+  log: Logger;
+}): Promise<ChangeHub> {
+  const emitter = new EventEmitter().setMaxListeners(0);
+  const stop = new AbortController();
+  const from = await store.head();
+  const onTrouble = (error: Error | null) => {
+    if (error === null) log.info('following the store again');
+    else log.warn({ err: error }, 'cannot follow the store; trying on');
+  };
+
+  async function run(): Promise<void> {
+    for await (const event of store.follow(from, { kinds: watchedKinds, signal: stop.signal, onTrouble })) {
+      if (event.type === 'snapshot') emitter.emit('change', null);
+      if (event.type !== 'commit') continue;
+      for (const change of event.entry.changes) emitter.emit('change', recordKey(change.kind, change.id));
+    }
+  }
+  const ended = run()
+    .catch((error: unknown) => log.error({ err: error }, 'the change hub stopped'))
+    .then(() => emitter.emit('ended'));
+
+  return {
+    watch(listener) {
+      emitter.on('change', listener);
+      return () => emitter.off('change', listener);
+    },
+    async close() {
+      const done = Promise.race([ended, once(emitter, 'ended')]);
+      stop.abort();
+      await done;
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { type Address, AppError } from '@lockstep/contract';
+
+export interface AcmeConfig {
+  directory: string;
+  email: string | null;
+  /** PEM file with the roots of a private CA's directory; null: the public ones. */
+  caFile: string | null;
+}
+
+export interface ControlPlaneConfig {
+  listen: Address;
+  dataDir: string;
+  adminToken: string;
+  /** Null: the internal CA. */
+  acme: AcmeConfig | null;
+  /** `/readyz` answers 200 once this many edges are live. */
+  expectedEdges: number;
+  /** Makes a new history although this data folder knows of an older one. */
+  newStore: boolean;
+}
+
+/** The ACME issuer named by the environment, or null. */
+export function readAcmeConfig(env: NodeJS.ProcessEnv = process.env): AcmeConfig | null {
+  const directory = env['LOCKSTEP_ACME_DIRECTORY'];
+  if (!directory) return null;
+  if (!URL.canParse(directory) || !directory.startsWith('https://')) {
+    throw new AppError(
+      'bad_configuration',
+      'LOCKSTEP_ACME_DIRECTORY is not an https:// address of an ACME directory',
+    );
+  }
+  return {
+    directory,
+    email: env['LOCKSTEP_ACME_EMAIL'] || null,
+    caFile: env['LOCKSTEP_ACME_CA_FILE'] || null,
+  };
+}
+
+/** The roots named by `LOCKSTEP_ACME_CA_FILE`, as PEM. */
+export function readRoots(caFile: string | null): string | null {
+  if (caFile === null) return null;
+  try {
+    return readFileSync(caFile, 'utf8');
+  } catch (cause) {
+    throw new AppError('bad_configuration', `LOCKSTEP_ACME_CA_FILE "${caFile}" cannot be read`, { cause });
+  }
+}
+
+/** The key that seals private keys. */
+export function readSecretKey(env: NodeJS.ProcessEnv = process.env): string {
+  const key = env['LOCKSTEP_SECRET_KEY'];
+  if (!key) {
+    throw new AppError(
+      'bad_configuration',
+      'LOCKSTEP_SECRET_KEY is not set; `lockstep keygen` makes one, and every process of the fleet needs the same',
+    );
+  }
+  return key;
+}
+
+/** The admin token for a fleet over Redis, where no process may make one up. */
+export function readAdminToken(env: NodeJS.ProcessEnv = process.env): string {
+  const token = env['LOCKSTEP_ADMIN_TOKEN'];
+  if (!token)
+    throw new AppError(
+      'bad_configuration',
+      'LOCKSTEP_ADMIN_TOKEN is not set; callers of the API send it as their bearer token',
+    );
+  return checkAdminToken(token);
+}
+
+/** Throws `bad_configuration` unless the token has 16 printable characters or more. */
+export function checkAdminToken(token: string): string {
+  if (!/^[\x21-\x7e]{16,}$/.test(token)) {
+    throw new AppError(
+      'bad_configuration',
+      'LOCKSTEP_ADMIN_TOKEN needs 16 printable characters or more, without spaces',
+    );
+  }
+  return token;
+}

@@ -1,0 +1,134 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Address, AppError, formatAddress, isAppError } from '@lockstep/contract';
+import type { Sealer } from '@lockstep/pki';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import { createServer } from './api/server.ts';
+import { checkStoreCanary } from './canary.ts';
+import { createChangeHub } from './change-hub.ts';
+import { type ControlPlaneConfig, readRoots } from './config.ts';
+import { createFleet } from './fleet/fleet.ts';
+import { createAcmeIssuer } from './issuance/acme-issuer.ts';
+import { createCoordinator } from './issuance/coordinator.ts';
+import { createInternalIssuer } from './issuance/internal-issuer.ts';
+import { createOrderRunner } from './issuance/order-runner.ts';
+import { createMetrics } from './metrics.ts';
+import { createReadiness } from './readiness.ts';
+import { createRouteService } from './routes/route-service.ts';
+import { createRouteView } from './routes/route-view.ts';
+import { readSeenEpoch, rememberEpoch } from './seen-epoch.ts';
+import { version } from './version.ts';
+
+export interface ControlPlane {
+  /** Where the API answers: the port is a real one also when 0 was asked for. */
+  address: Address;
+  url: string;
+  /** PEM of the internal CA's root; null with an ACME CA. */
+  rootCertificate: string | null;
+  /** Answers open waits, hands leases over and stops. The store stays open: it is the caller's. */
+  close(): Promise<void>;
+}
+
+export interface ControlPlaneOptions {
+  config: ControlPlaneConfig;
+  store: ConfigStore;
+  sealer: Sealer;
+  log: Logger;
+}
+
+/**
+ * Starts a control plane over a store. Throws `store_unavailable`, `store_lost`, `wrong_secret_key` or `bad_configuration`
+ * before it listens; nothing is left running then.
+ */
+export async function createControlPlane({
+  config,
+  store,
+  sealer,
+  log,
+}: ControlPlaneOptions): Promise<ControlPlane> {
+  const rootsPem = readRoots(config.acme?.caFile ?? null);
+  await openStore(config, store);
+  await checkStoreCanary(store, sealer);
+
+  const stopping = new AbortController();
+  const closers: (() => void | Promise<void>)[] = [];
+  const close = async () => {
+    stopping.abort(new AppError('shutting_down', 'the control plane stops'));
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+
+  try {
+    const fleet = await createFleet({ store, log });
+    closers.push(fleet.close);
+    const hub = await createChangeHub({ store, log });
+    closers.push(hub.close);
+    const internal = config.acme === null ? await createInternalIssuer({ store, sealer }) : null;
+    const userAgent = `lockstep/${version}`;
+    const issuers =
+      config.acme === null
+        ? [internal ?? []].flat()
+        : [createAcmeIssuer({ acme: config.acme, rootsPem, store, fleet, sealer, log, userAgent })];
+    const rootCertificate = internal?.rootCertificate ?? null;
+    if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
+
+    const runner = createOrderRunner({ store, sealer, issuers, log });
+    const coordinator = createCoordinator({ store, hub, fleet, runner, log });
+    closers.push(coordinator.close);
+    const app = await createServer({
+      adminToken: config.adminToken,
+      store,
+      fleet,
+      service: createRouteService({ store }),
+      view: createRouteView({ store, fleet, hub }),
+      ready: createReadiness({ store, fleet, expectedEdges: config.expectedEdges }),
+      metrics: createMetrics({ store, fleet, coordinator }),
+      rootCertificate,
+      stopping: stopping.signal,
+      log,
+    });
+    closers.push(() => app.close());
+    const address = await listen(app, config.listen);
+    return { address, url: `http://${formatAddress(address)}`, rootCertificate, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openStore({ dataDir, newStore }: ControlPlaneConfig, store: ConfigStore): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const expectedEpoch = newStore ? null : await readSeenEpoch(dataDir);
+    await rememberEpoch(dataDir, await store.open({ create: expectedEpoch === null, expectedEpoch }));
+  } catch (error) {
+    if (isAppError(error)) throw error;
+    throw new AppError('bad_configuration', `the data folder "${dataDir}" cannot be written`, {
+      cause: error,
+    });
+  }
+}
+
+async function writeRootCertificate(dataDir: string, certificate: string): Promise<void> {
+  await mkdir(join(dataDir, 'ca'), { recursive: true });
+  await writeFile(join(dataDir, 'ca', 'root.crt'), certificate);
+}
+
+async function listen(
+  app: Awaited<ReturnType<typeof createServer>>,
+  { host, port }: Address,
+): Promise<Address> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    const reason = taken ? 'is in use' : `cannot be listened on (${(cause as NodeJS.ErrnoException).code})`;
+    throw new AppError(
+      'bad_configuration',
+      `${formatAddress({ host, port })} ${reason}; choose another address for the API`,
+      { cause },
+    );
+  }
+  const bound = app.server.address();
+  return bound !== null && typeof bound === 'object' ? { host, port: bound.port } : { host, port };
+}

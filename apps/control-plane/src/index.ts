@@ -1,0 +1,3 @@
+export * from './config.ts';
+export * from './control-plane.ts';
+export * from './main.ts';

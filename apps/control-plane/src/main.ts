@@ -1,0 +1,50 @@
+import { type Address, AppError, isAppError } from '@lockstep/contract';
+import { createSealer } from '@lockstep/pki';
+import { createRedisStore } from '@lockstep/store';
+import { pino } from 'pino';
+import { readAcmeConfig, readAdminToken, readSecretKey } from './config.ts';
+import { createControlPlane } from './control-plane.ts';
+
+export interface RunControlPlaneOptions {
+  listen: Address;
+  dataDir: string;
+  storeUrl: string;
+  storePrefix: string;
+  newStore: boolean;
+  logLevel: string;
+}
+
+/** Runs a control plane over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start. */
+export async function runControlPlane(options: RunControlPlaneOptions): Promise<void> {
+  const log = pino({ name: 'control-plane', level: options.logLevel });
+  const { listen, dataDir, newStore, storeUrl, storePrefix } = options;
+  const config = {
+    listen,
+    dataDir,
+    newStore,
+    adminToken: readAdminToken(),
+    acme: readAcmeConfig(),
+    expectedEdges: 0,
+  };
+  const sealer = createSealer(readSecretKey());
+  const store = createRedisStore({ url: storeUrl, prefix: storePrefix, log });
+  try {
+    const controlPlane = await createControlPlane({ config, store, sealer, log });
+    log.info({ url: controlPlane.url }, 'the control plane listens');
+    await new Promise<void>((resolve) => {
+      process.once('SIGTERM', () => resolve());
+      process.once('SIGINT', () => resolve());
+    });
+    log.info('the control plane stops');
+    await controlPlane.close();
+  } catch (error) {
+    throw isAppError(error, 'store_lost') ? explainLostStore(error, dataDir) : error;
+  } finally {
+    await store.close();
+  }
+}
+
+function explainLostStore(error: AppError, dataDir: string): AppError {
+  const detail = `${error.message}. The data folder "${dataDir}" knows an older history: restore the store from a backup, or start once with --new-store to begin anew`;
+  return new AppError('store_lost', detail, { cause: error });
+}

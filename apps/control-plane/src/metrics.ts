@@ -1,0 +1,70 @@
+import type { ConfigStore } from '@lockstep/store';
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Fleet } from './fleet/fleet.ts';
+import type { Coordinator } from './issuance/coordinator.ts';
+
+export interface Metrics {
+  observeRequest(method: string, route: string, status: number, seconds: number): void;
+  render(): Promise<{ contentType: string; text: string }>;
+}
+
+export interface MetricsOptions {
+  store: ConfigStore;
+  fleet: Fleet;
+  coordinator: Coordinator;
+}
+
+export function createMetrics({ store, fleet, coordinator }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const requests = new Histogram({
+    name: 'lockstep_api_request_duration_seconds',
+    help: 'Time to answer an API request; waits that the caller preferred are in it',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300],
+    registers,
+  });
+  new Gauge({
+    name: 'lockstep_nodes',
+    help: 'Edges heard of within the last day, by state',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const live = fleet.liveNodes().length;
+      this.set({ state: 'live' }, live);
+      this.set({ state: 'lost' }, fleet.nodes().length - live);
+    },
+  });
+  new Gauge({
+    name: 'lockstep_records',
+    help: 'Records in the store, by kind',
+    labelNames: ['kind'],
+    registers,
+    async collect() {
+      for (const kind of ['route', 'certificate', 'order'] as const)
+        this.set({ kind }, await store.count(kind));
+    },
+  });
+  new Gauge({
+    name: 'lockstep_store_revision',
+    help: 'Number of the latest revision',
+    registers,
+    async collect() {
+      this.set((await store.head()).number);
+    },
+  });
+  new Gauge({
+    name: 'lockstep_orders_running',
+    help: 'Orders under way in this control plane',
+    registers,
+    collect() {
+      this.set(coordinator.running());
+    },
+  });
+  return {
+    observeRequest: (method, route, status, seconds) =>
+      requests.observe({ method, route, status: String(status) }, seconds),
+    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  };
+}

@@ -1,0 +1,34 @@
+import type { Readiness } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import type { Fleet } from './fleet/fleet.ts';
+
+export type Ready = () => Promise<Readiness>;
+
+export interface ReadinessOptions {
+  store: ConfigStore;
+  fleet: Fleet;
+  expectedEdges: number;
+}
+
+export function createReadiness({ store, fleet, expectedEdges }: ReadinessOptions): Ready {
+  async function checkStore() {
+    try {
+      const { epoch } = await store.head();
+      const ok = epoch === store.epoch;
+      return { name: 'store', ok, detail: ok ? 'answers' : 'holds another history than the one opened' };
+    } catch (error) {
+      return { name: 'store', ok: false, detail: error instanceof Error ? error.message : 'does not answer' };
+    }
+  }
+
+  return async () => {
+    const live = fleet.liveNodes().filter(({ report }) => report.applied !== null).length;
+    const edges = {
+      name: 'edges',
+      ok: live >= expectedEdges,
+      detail: `${live} live, ${expectedEdges} expected`,
+    };
+    const checks = [await checkStore(), edges];
+    return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks };
+  };
+}
