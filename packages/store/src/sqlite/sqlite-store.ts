@@ -1,4 +1,16 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { AppError, type Kind, type LogEntry, type Position, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
+import { follow } from '../follower.ts';
+import { parseLogged, prepareCommit } from '../prepared-commit.ts';
+import { createMemoryPresence } from './memory-presence.ts';
+import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
+import { storeSchema } from './schema.ts';
+import { applyCommit } from './sqlite-commit.ts';
+import { createSqliteLeases } from './sqlite-leases.ts';
+import { readHead, readLogAfter } from './sqlite-log.ts';
+import { createStatements, transact } from './statements.ts';
 
 export interface SqliteStoreOptions {
   /** The file; `:memory:` for a store that ends with the process. */
@@ -8,6 +20,198 @@ export interface SqliteStoreOptions {
   logEntries?: number;
 }
 
-export function createSqliteStore(_options: SqliteStoreOptions): ConfigStore {
-  throw new Error('not written yet');
+/**
+ * The embedded store: one file, one process, every commit on the disk before it returns. Throws `bad_configuration` when
+ * another process holds the file, when it cannot be written, and when it is not a store.
+ */
+export function createSqliteStore({
+  path,
+  now = Date.now,
+  logEntries = 10_000,
+}: SqliteStoreOptions): ConfigStore {
+  const database = openStore(path);
+  const sql = createStatements(database);
+  const presence = createMemoryPresence(now);
+  const leases = createSqliteLeases(sql, now);
+  const announcements = new EventEmitter<{ commit: [LogEntry] }>().setMaxListeners(0);
+  let epoch: string | null = null;
+
+  const store: ConfigStore = {
+    get epoch() {
+      return epoch;
+    },
+
+    async open({ create, expectedEpoch }) {
+      return attempt(() => {
+        const found = readHead(sql)?.epoch ?? null;
+        if (expectedEpoch !== null && found !== expectedEpoch) {
+          throw new AppError('store_lost', 'the store does not hold the history that was there before');
+        }
+        if (found === null && !create) throw new AppError('store_lost', 'the store is empty');
+        epoch = found ?? randomUUID();
+        if (found === null) sql("INSERT INTO meta (key, value) VALUES ('epoch', ?)").run(epoch);
+        return epoch;
+      });
+    },
+
+    async commit(commit) {
+      const prepared = prepareCommit(commit);
+      return attempt(() => {
+        const context = { sql, epoch, now: now(), logEntries };
+        const { position, before } = transact(sql, () => applyCommit(context, commit, prepared));
+        if (before !== null && announcements.listenerCount('commit') > 0) {
+          announcements.emit('commit', {
+            position,
+            previousCommitId: before.commitId || null,
+            changes: parseLogged(prepared.logged),
+          });
+        }
+        return position;
+      });
+    },
+
+    async get(kind, id) {
+      return attempt(() => find(kind, id));
+    },
+
+    async getMany(kind, ids) {
+      return attempt(() => ids.map((id) => find(kind, id)));
+    },
+
+    async list(kind, { limit, cursor = '' }) {
+      return attempt(() => {
+        const rows = sql(
+          'SELECT kind, id, revision, value FROM records WHERE kind = ? AND id > ? ORDER BY id LIMIT ?',
+        ).all(kind, cursor, limit + 1);
+        const items = rows.slice(0, limit).map(toRecord<typeof kind>);
+        return { items, next: rows.length > limit ? items.at(-1)!.id : null };
+      });
+    },
+
+    async count(kind) {
+      return attempt(() => Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n));
+    },
+
+    async listDue(kind, until, limit) {
+      return attempt(() =>
+        sql(`SELECT kind, id, revision, value FROM records
+          WHERE kind = ? AND due_at IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?`)
+          .all(kind, until, limit)
+          .map(toRecord<typeof kind>),
+      );
+    },
+
+    async nextDue(kind) {
+      return attempt(() => {
+        const row = sql('SELECT min(due_at) AS due FROM records WHERE kind = ? AND due_at IS NOT NULL').get(
+          kind,
+        );
+        return row?.due == null ? null : Number(row.due);
+      });
+    },
+
+    async findClaims(prefix, limit) {
+      return attempt(() =>
+        // U+10FFFF is above every character a claim begins with after the prefix.
+        sql('SELECT claim, kind, id FROM claims WHERE claim >= ? AND claim <= ? ORDER BY claim LIMIT ?')
+          .all(prefix, `${prefix}\u{10FFFF}`, limit)
+          .map((row) => ({ claim: String(row.claim), kind: row.kind as Kind, id: String(row.id) })),
+      );
+    },
+
+    async head() {
+      return attempt(knownHead);
+    },
+
+    async readLog(after, limit) {
+      return attempt(() => readLogAfter(sql, knownHead(), after, limit));
+    },
+
+    follow(from, options) {
+      return follow({ ...store, onAnnouncement }, from, options);
+    },
+
+    async acquireLease(name, ttlMs) {
+      return attempt(() => leases.acquire(name, ttlMs));
+    },
+
+    async renewLease(lease, ttlMs) {
+      return attempt(() => leases.renew(lease, ttlMs));
+    },
+
+    async releaseLease(lease) {
+      attempt(() => leases.release(lease));
+    },
+
+    async reportNode(report) {
+      presence.report(report);
+    },
+
+    async removeNode(node, instance) {
+      presence.remove(node, instance);
+    },
+
+    async listNodes() {
+      return presence.list();
+    },
+
+    watchNodes: presence.watch,
+
+    async now() {
+      return now();
+    },
+
+    async close() {
+      if (database.isOpen) database.close();
+    },
+  };
+  return store;
+
+  function attempt<T>(work: () => T): T {
+    if (!database.isOpen) throw new AppError('store_unavailable', 'the store is closed');
+    try {
+      return work();
+    } catch (error) {
+      if (!isSqliteError(error)) throw error;
+      throw new AppError('store_unavailable', `the store ${path} failed: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  function find<K extends Kind>(kind: K, id: string): StoredRecord<K> | null {
+    const row = sql('SELECT kind, id, revision, value FROM records WHERE kind = ? AND id = ?').get(kind, id);
+    return row === undefined ? null : toRecord<K>(row);
+  }
+
+  function knownHead(): Position {
+    const head = readHead(sql);
+    if (head === null) throw new AppError('store_lost', 'the store has not been created');
+    return head;
+  }
+
+  function onAnnouncement(listener: (entry: LogEntry | null) => void): () => void {
+    announcements.on('commit', listener);
+    return () => announcements.off('commit', listener);
+  }
+}
+
+function openStore(path: string) {
+  try {
+    return openDatabase({ path, what: 'the store', synchronous: 'FULL', schema: storeSchema });
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    throw new AppError('bad_configuration', `the store ${path} is damaged, or is not a store`, {
+      cause: error,
+    });
+  }
+}
+
+function toRecord<K extends Kind>(row: Record<string, unknown>): StoredRecord<K> {
+  return {
+    kind: row.kind,
+    id: row.id,
+    revision: row.revision,
+    value: JSON.parse(String(row.value)),
+  } as StoredRecord<K>;
 }

@@ -1,0 +1,91 @@
+import { AppError, type Kind, kinds, type LoggedChange, recordKey } from '@lockstep/contract';
+import { type Change, type Commit, maxCommitBytes, maxCommitRecords } from './config-store.ts';
+
+/** One change with everything serialised: backends store `json` as it is and never read it. */
+export interface PreparedChange {
+  op: 'put' | 'delete';
+  kind: Kind;
+  id: string;
+  /** `kind/id` */
+  key: string;
+  json: string;
+  claims: string[];
+  dueAt: number | null;
+}
+
+export interface PreparedCommit {
+  changes: PreparedChange[];
+  /** The changes as the log keeps them: a JSON array of `LoggedChange`. */
+  logged: string;
+}
+
+/** Checks what needs no store, and serialises. Throws `commit_too_large`, `host_taken` and `invalid_request`. */
+export function prepareCommit(commit: Commit): PreparedCommit {
+  if (!/^[!-~]{1,128}$/.test(commit.id)) {
+    throw new AppError('invalid_request', 'a commit id has 1 to 128 visible ASCII characters');
+  }
+  if (commit.changes.length > maxCommitRecords || (commit.checks?.length ?? 0) > maxCommitRecords) {
+    throw new AppError('commit_too_large', `a commit carries at most ${maxCommitRecords} records`);
+  }
+  const changes = commit.changes.map(prepareChange);
+  refuseRepeats(changes);
+  const logged = `[${changes.map(loggedChange).join(',')}]`;
+  if (Buffer.byteLength(logged) > maxCommitBytes) {
+    throw new AppError('commit_too_large', `a commit carries at most ${maxCommitBytes} bytes`);
+  }
+  return { changes, logged };
+}
+
+export function parseLogged(logged: string): LoggedChange[] {
+  return JSON.parse(logged) as LoggedChange[];
+}
+
+/** Splits `kind/id`; kinds have no slash. */
+export function splitKey(key: string): { kind: Kind; id: string } {
+  const slash = key.indexOf('/');
+  return { kind: key.slice(0, slash) as Kind, id: key.slice(slash + 1) };
+}
+
+function prepareChange(change: Change): PreparedChange {
+  const { op, kind, id } = change;
+  if (!kinds.includes(kind) || id === '') throw new AppError('invalid_request', `no record "${kind}/${id}"`);
+  const key = recordKey(kind, id);
+  if (op === 'delete') return { op, kind, id, key, json: '', claims: [], dueAt: null };
+  const claims = [...new Set(change.claims ?? [])];
+  return { op, kind, id, key, json: JSON.stringify(change.value), claims, dueAt: change.dueAt ?? null };
+}
+
+function loggedChange({ op, kind, id, json }: PreparedChange): string {
+  const head = `{"op":"${op}","kind":"${kind}","id":${JSON.stringify(id)}`;
+  return op === 'put' ? `${head},"value":${json}}` : `${head}}`;
+}
+
+function refuseRepeats(changes: PreparedChange[]): void {
+  const seen = new Set<string>();
+  const holders = new Map<string, PreparedChange>();
+  for (const change of changes) {
+    if (seen.has(change.key)) {
+      throw new AppError('invalid_request', `a commit changes a record once; ${change.key} comes twice`);
+    }
+    seen.add(change.key);
+    for (const claim of change.claims) {
+      const holder = holders.get(claim);
+      if (holder !== undefined) throw hostTaken(claim, holder.kind, holder.id);
+      holders.set(claim, change);
+    }
+  }
+}
+
+export function hostTaken(claim: string, kind: string, id: string): AppError {
+  return new AppError('host_taken', `"${claim}" belongs to ${kind} ${id}`, { facts: { claim, kind, id } });
+}
+
+export function revisionConflict(kind: string, id: string): AppError {
+  return new AppError('revision_conflict', `${kind} ${id} changed since it was read`, {
+    facts: { kind, id },
+  });
+}
+
+export function leaseLost(name: string): AppError {
+  return new AppError('lease_lost', `the lease "${name}" has run out or gone to another`);
+}

@@ -1,0 +1,52 @@
+import { EventEmitter } from 'node:events';
+import { AppError, type NodePresence, type NodeReport, nodeLostAfterMs } from '@lockstep/contract';
+
+/** A node not heard of for this long is forgotten. */
+export const presenceKeptMs = 86_400_000;
+
+/** The presence of nodes within one process: it ends with the process, as the embedded store's nodes do. */
+export function createMemoryPresence(now: () => number) {
+  const reports = new Map<string, { report: NodeReport; seenAt: number }>();
+  const events = new EventEmitter<{ change: [NodePresence | null] }>().setMaxListeners(0);
+
+  return {
+    report(report: NodeReport): void {
+      const known = reports.get(report.node);
+      if (known !== undefined && isTaken(known, report, now())) throw nodeIdTaken(report.node);
+      const entry = { report: structuredClone(report), seenAt: now() };
+      reports.set(report.node, entry);
+      events.emit('change', { ...entry, live: true });
+    },
+
+    remove(node: string, instance: string): void {
+      if (reports.get(node)?.report.instance !== instance) return;
+      reports.delete(node);
+      events.emit('change', null);
+    },
+
+    list(): NodePresence[] {
+      const at = now();
+      for (const [node, { seenAt }] of reports) if (at - seenAt > presenceKeptMs) reports.delete(node);
+      return [...reports.values()]
+        .sort((one, other) => (one.report.node < other.report.node ? -1 : 1))
+        .map((entry) => ({ ...entry, live: at - entry.seenAt <= nodeLostAfterMs }));
+    },
+
+    watch(listener: (presence: NodePresence | null) => void): () => void {
+      events.on('change', listener);
+      return () => events.off('change', listener);
+    },
+  };
+}
+
+function isTaken(known: { report: NodeReport; seenAt: number }, report: NodeReport, at: number): boolean {
+  return (
+    known.report.instance !== report.instance &&
+    known.report.home !== report.home &&
+    at - known.seenAt <= nodeLostAfterMs
+  );
+}
+
+export function nodeIdTaken(node: string): AppError {
+  return new AppError('node_id_taken', `another live process runs as node "${node}"`, { facts: { node } });
+}

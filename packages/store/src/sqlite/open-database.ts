@@ -1,0 +1,79 @@
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { AppError } from '@lockstep/contract';
+
+const busy = 5;
+const corrupt = 11;
+const notADatabase = 26;
+
+export interface OpenDatabaseOptions {
+  path: string;
+  /** What the file is, for an operator: "the store". */
+  what: string;
+  synchronous: 'FULL' | 'NORMAL';
+  /** Run inside the first transaction, which also takes the lock. */
+  schema: string;
+}
+
+/**
+ * Opens a file that this process alone uses until it is closed, or dies. Throws `bad_configuration` when another process
+ * holds it or when it cannot be written; SQLite's own error when it is damaged (see `isDamage`).
+ */
+export function openDatabase({ path, what, synchronous, schema }: OpenDatabaseOptions): DatabaseSync {
+  if (path !== ':memory:') createFile(path, what);
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(path, { timeout: 0 });
+    // Exclusive before WAL: the lock then lasts as long as the connection, and no shared memory file is needed.
+    database.exec(`
+      PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = ${synchronous};
+      PRAGMA wal_autocheckpoint = 1000;
+      PRAGMA cache_size = -16000;
+      BEGIN IMMEDIATE;
+      ${schema}
+      COMMIT;
+    `);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (isDamage(error)) throw error;
+    if (sqliteCode(error) === busy) {
+      throw new AppError('bad_configuration', `another process already holds ${what} ${path}`, {
+        cause: error,
+      });
+    }
+    throw cannotWrite(path, what, error);
+  }
+}
+
+/** Whether SQLite found the file not to be a database, or not a sound one. */
+export function isDamage(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === corrupt || code === notADatabase;
+}
+
+export function isSqliteError(error: unknown): boolean {
+  return sqliteCode(error) !== null;
+}
+
+function sqliteCode(error: unknown): number | null {
+  if (!(error instanceof Error) || !('errcode' in error)) return null;
+  return Number(error.errcode) & 0xff; // extended codes keep the primary one in their low byte
+}
+
+function createFile(path: string, what: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(openSync(path, 'a', 0o600));
+  } catch (error) {
+    throw cannotWrite(path, what, error);
+  }
+}
+
+function cannotWrite(path: string, what: string, cause: unknown): AppError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new AppError('bad_configuration', `${what} ${path} cannot be written: ${reason}`, { cause });
+}

@@ -1,0 +1,35 @@
+import type { LogEntry, Position } from '@lockstep/contract';
+import { parseLogged } from '../prepared-commit.ts';
+import type { Sql } from './statements.ts';
+
+/** Null for a store without an epoch. */
+export function readHead(sql: Sql): Position | null {
+  const meta = Object.fromEntries(
+    sql("SELECT key, value FROM meta WHERE key IN ('epoch', 'number', 'commitId')")
+      .all()
+      .map(({ key, value }) => [key, value]),
+  );
+  if (meta.epoch === undefined) return null;
+  return {
+    epoch: String(meta.epoch),
+    number: Number(meta.number ?? 0),
+    commitId: String(meta.commitId ?? ''),
+  };
+}
+
+/** As `ConfigStore.readLog`. */
+export function readLogAfter(sql: Sql, head: Position, after: Position, limit: number): LogEntry[] | null {
+  if (after.epoch !== head.epoch || after.number > head.number) return null;
+  if (after.number === head.number) return after.commitId === head.commitId ? [] : null;
+  const rows = sql(
+    'SELECT number, commit_id, previous, changes FROM log WHERE number > ? ORDER BY number LIMIT ?',
+  ).all(after.number, limit);
+  const first = rows[0];
+  if (first === undefined || first.number !== after.number + 1 || first.previous !== after.commitId)
+    return null;
+  return rows.map((row) => ({
+    position: { epoch: head.epoch, number: Number(row.number), commitId: String(row.commit_id) },
+    previousCommitId: row.previous === '' ? null : String(row.previous),
+    changes: parseLogged(String(row.changes)),
+  }));
+}
