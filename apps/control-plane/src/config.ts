@@ -22,7 +22,7 @@ export interface ControlPlaneConfig {
 
 /** The ACME issuer named by the environment, or null. */
 export function readAcmeConfig(env: NodeJS.ProcessEnv = process.env): AcmeConfig | null {
-  const directory = env['LOCKSTEP_ACME_DIRECTORY'];
+  const directory = env.LOCKSTEP_ACME_DIRECTORY;
   if (!directory) return null;
   if (!URL.canParse(directory) || !directory.startsWith('https://')) {
     throw new AppError(
@@ -32,8 +32,8 @@ export function readAcmeConfig(env: NodeJS.ProcessEnv = process.env): AcmeConfig
   }
   return {
     directory,
-    email: env['LOCKSTEP_ACME_EMAIL'] || null,
-    caFile: env['LOCKSTEP_ACME_CA_FILE'] || null,
+    email: env.LOCKSTEP_ACME_EMAIL || null,
+    caFile: env.LOCKSTEP_ACME_CA_FILE || null,
   };
 }
 
@@ -49,7 +49,7 @@ export function readRoots(caFile: string | null): string | null {
 
 /** The key that seals private keys. */
 export function readSecretKey(env: NodeJS.ProcessEnv = process.env): string {
-  const key = env['LOCKSTEP_SECRET_KEY'];
+  const key = env.LOCKSTEP_SECRET_KEY;
   if (!key) {
     throw new AppError(
       'bad_configuration',
@@ -61,7 +61,7 @@ export function readSecretKey(env: NodeJS.ProcessEnv = process.env): string {
 
 /** The admin token for a fleet over Redis, where no process may make one up. */
 export function readAdminToken(env: NodeJS.ProcessEnv = process.env): string {
-  const token = env['LOCKSTEP_ADMIN_TOKEN'];
+  const token = env.LOCKSTEP_ADMIN_TOKEN;
   if (!token)
     throw new AppError(
       'bad_configuration',

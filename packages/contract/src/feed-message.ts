@@ -9,6 +9,8 @@ import type { Position } from './revision.ts';
  * before another is sent: the child sets the pace.
  */
 export type FeedToChild =
+  /** Answers each `follow`, before anything that belongs to it: what came until then belongs to an earlier one. */
+  | { feed: 'following' }
   | { feed: 'snapshot'; position: Position }
   | { feed: 'records'; records: StoredRecord[] }
   | { feed: 'snapshotEnd' }

@@ -104,8 +104,8 @@ function toAppError(error: FastifyError | AppError): AppError | null {
 
 function fieldErrors(instancePath: string, detail: string, params: Record<string, unknown>): FieldError[] {
   const pointer = instancePath === '/' ? '' : instancePath;
-  if (!Array.isArray(params['keys'])) return [{ pointer, detail }];
-  return params['keys'].map((key: string) => ({
+  if (!Array.isArray(params.keys)) return [{ pointer, detail }];
+  return params.keys.map((key: string) => ({
     pointer: `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, // RFC 6901, section 3
     detail: 'there is no such field',
   }));

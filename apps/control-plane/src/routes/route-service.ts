@@ -176,8 +176,8 @@ function checkHosts(hosts: string[]): void {
 }
 
 function explainHostTaken(error: AppError): AppError {
-  const [host, path] = String(error.facts['claim']).split(' ');
-  const route = error.facts['id'] ?? null;
+  const [host, path] = String(error.facts.claim).split(' ');
+  const route = error.facts.id ?? null;
   return new AppError('host_taken', `host "${host}" with path "${path}" belongs to route "${route}"`, {
     cause: error,
     facts: { host: host ?? null, path: path ?? null, route },

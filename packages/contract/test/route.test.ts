@@ -1,0 +1,63 @@
+import t from 'tap';
+import { PatchRoute, PutRoute } from '../src/index.ts';
+
+const valid = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
+
+function problems(body: unknown): [string, string][] {
+  const parsed = PutRoute.safeParse(body);
+  if (parsed.success) return [];
+  return parsed.error.issues.map(({ path, message }) => [path.join('/'), message]);
+}
+
+t.test('a route needs no more than hosts and upstreams, and serves all paths then', async (t) => {
+  t.same(PutRoute.parse(valid), { ...valid, paths: ['/'] });
+});
+
+t.test('hosts and paths that are the same once normalised are one', async (t) => {
+  const route = PutRoute.parse({
+    ...valid,
+    hosts: ['Shop.example.com', 'shop.example.com.'],
+    paths: ['/api', '/api/'],
+  });
+  t.same(route.hosts, ['shop.example.com']);
+  t.same(route.paths, ['/api']);
+});
+
+t.test('an upstream is http or https with a host and an optional port, and nothing else', async (t) => {
+  const url = (input: string) => PutRoute.safeParse({ ...valid, upstreams: [{ url: input }] });
+  t.equal(url('http://10.0.0.7:3000/').data?.upstreams[0]?.url, 'http://10.0.0.7:3000');
+  t.equal(url('https://App.Example.com').data?.upstreams[0]?.url, 'https://app.example.com');
+  t.equal(url('http://[::1]:3000').data?.upstreams[0]?.url, 'http://[::1]:3000');
+  const refused = [
+    'ftp://h',
+    'http://h/path',
+    'http://h/?q',
+    'http://h/#f',
+    'http://h?',
+    'http://u:p@h',
+    'h:3000',
+    '',
+    'http://',
+  ];
+  for (const input of refused) t.notOk(url(input).success, input);
+});
+
+t.test('every bad field is pointed at', async (t) => {
+  t.match(problems({ ...valid, hosts: ['ok.example', '192.0.2.1'] }), [['hosts/1', /IP address/]]);
+  t.match(problems({ ...valid, hosts: [] }), [['hosts', /at least one host/]]);
+  t.match(problems({ ...valid, upstreams: [] }), [['upstreams', /at least one upstream/]]);
+  t.match(problems({ ...valid, paths: ['api'] }), [['paths/0', /starts with \//]]);
+  t.match(problems({ ...valid, id: 'a/b' }), [['id', /letters, digits/]]);
+  t.match(problems({ ...valid, host: 'x' }), [['', /host/]]);
+  t.match(problems({ hosts: 7 }), [
+    ['hosts', /array/],
+    ['upstreams', /array/],
+  ]);
+});
+
+t.test('a patch may leave everything out, and null takes paths back to all', async (t) => {
+  t.same(PatchRoute.parse({}), {});
+  t.same(PatchRoute.parse({ paths: null }), { paths: null });
+  t.notOk(PatchRoute.safeParse({ hosts: null }).success);
+  t.notOk(PatchRoute.safeParse({ id: 'x' }).success);
+});
