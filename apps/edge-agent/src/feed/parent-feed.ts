@@ -1,0 +1,111 @@
+import {
+  AppError,
+  type FeedToChild,
+  type FeedToParent,
+  type FollowEvent,
+  type StoredRecord,
+} from '@lockstep/contract';
+import type { Feed } from './feed.ts';
+
+/** The part of `process` that a child uses to talk to its parent. */
+export interface ParentChannel {
+  send?(message: FeedToParent, callback: (error: Error | null) => void): boolean;
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+  off(event: 'message', listener: (message: unknown) => void): unknown;
+}
+
+/** The feed of a child process, from the parent at the other end of its IPC channel (see `serveFeed`). */
+export function createParentFeed(channel: ParentChannel): Feed {
+  const waiting: FeedToChild[] = [];
+  const reports = new Map<number, (error: AppError | null) => void>();
+  let wake: (() => void) | null = null;
+  let unanswered = 0;
+  let reportId = 0;
+
+  function send(message: FeedToParent): void {
+    // A parent that is gone is noticed by 'disconnect', which ends this process.
+    channel.send?.(message, () => {});
+  }
+
+  function onMessage(message: unknown): void {
+    if (typeof message !== 'object' || message === null || !('feed' in message)) return;
+    const event = message as FeedToChild;
+    if (event.feed === 'reported') {
+      reports.get(event.id)?.(event.error && new AppError(event.error.code, event.error.detail));
+      reports.delete(event.id);
+    } else if (event.feed === 'following') {
+      unanswered -= 1;
+    } else if (unanswered === 0) {
+      waiting.push(event);
+      wake?.();
+    }
+  }
+  channel.on('message', onMessage);
+
+  async function take(signal: AbortSignal): Promise<FeedToChild | null> {
+    while (waiting.length === 0) {
+      if (signal.aborted) return null;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+    return signal.aborted ? null : waiting.shift()!;
+  }
+
+  async function* records(signal: AbortSignal): AsyncGenerator<StoredRecord[]> {
+    while (true) {
+      const message = await take(signal);
+      if (message?.feed === 'records') {
+        yield message.records;
+        send({ feed: 'next' });
+      } else if (message?.feed === 'snapshotEnd') {
+        return;
+      } else {
+        if (message !== null) waiting.unshift(message);
+        throw new AppError('store_unavailable', 'the snapshot was broken off');
+      }
+    }
+  }
+
+  function ask(message: (id: number) => FeedToParent): Promise<void> {
+    reportId += 1;
+    const id = reportId;
+    return new Promise((resolve, reject) => {
+      reports.set(id, (error) => (error === null ? resolve() : reject(error)));
+      send(message(id));
+    });
+  }
+
+  return {
+    async *follow(from, { signal }): AsyncGenerator<FollowEvent> {
+      waiting.length = 0;
+      unanswered += 1;
+      send({ feed: 'follow', from });
+      const onAbort = () => wake?.();
+      signal.addEventListener('abort', onAbort);
+      try {
+        while (true) {
+          const message = await take(signal);
+          if (message === null) return;
+          if (message.feed === 'snapshot') {
+            yield { type: 'snapshot', position: message.position, records: records(signal) };
+          } else if (message.feed === 'commit') {
+            yield { type: 'commit', entry: message.entry };
+            send({ feed: 'next' });
+          } else if (message.feed === 'current') {
+            yield { type: 'current', position: message.position };
+          }
+        }
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+      }
+    },
+    report: (report) => ask((id) => ({ feed: 'report', id, report })),
+    leave: (node, instance) => ask((id) => ({ feed: 'leave', id, node, instance })),
+    async close() {
+      channel.off('message', onMessage);
+      for (const settle of reports.values()) settle(new AppError('shutting_down', 'the feed was closed'));
+      reports.clear();
+    },
+  };
+}

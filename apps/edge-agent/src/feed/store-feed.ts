@@ -1,0 +1,13 @@
+import { edgeKinds } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import type { Feed } from './feed.ts';
+
+/** A feed straight from the store. Closing it closes the store. */
+export function createStoreFeed(store: ConfigStore): Feed {
+  return {
+    follow: (from, options) => store.follow(from, { kinds: edgeKinds, ...options }),
+    report: (report) => store.reportNode(report),
+    leave: (node, instance) => store.removeNode(node, instance),
+    close: () => store.close(),
+  };
+}

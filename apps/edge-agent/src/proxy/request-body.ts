@@ -1,0 +1,47 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import { Readable } from 'node:stream';
+
+/**
+ * A client's body on its way to the upstream. It reads nothing before the upstream's connection asks, so a dial that
+ * fails leaves it whole for the next one; and it can be given up without destroying the client's connection, on which the
+ * answer still has to go out.
+ */
+export class RequestBody extends Readable {
+  readonly #source: IncomingMessage | Http2ServerRequest;
+  #attached = false;
+
+  constructor(source: IncomingMessage | Http2ServerRequest) {
+    super({ highWaterMark: 65_536 });
+    this.#source = source;
+  }
+
+  override _read(): void {
+    if (this.#attached) {
+      this.#source.resume();
+      return;
+    }
+    this.#attached = true;
+    this.#source.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    const source = this.#source;
+    source.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
+    // What the upstream did not want is read to nowhere: the connection's next request comes after it.
+    source.resume();
+    callback(error);
+  }
+
+  #onData = (chunk: Buffer): void => {
+    if (!this.push(chunk)) this.#source.pause();
+  };
+
+  #onEnd = (): void => {
+    this.push(null);
+  };
+
+  #onClose = (): void => {
+    if (!this.#source.readableEnded) this.destroy(new Error('the client went away before its body was complete'));
+  };
+}

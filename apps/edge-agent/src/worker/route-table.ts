@@ -1,0 +1,101 @@
+import { type RouteRecord, wildcardOf } from '@lockstep/contract';
+import type { Upstream, UpstreamPools } from '../proxy/upstream-pools.ts';
+
+export interface ServedRoute {
+  readonly id: string;
+  readonly revision: number;
+  readonly upstreams: readonly Upstream[];
+  /** Which upstream is next; requests are dealt in turn. */
+  turn: number;
+}
+
+interface Entry {
+  path: string;
+  route: ServedRoute;
+}
+
+interface Held {
+  record: RouteRecord;
+  route: ServedRoute;
+}
+
+/** The routes a worker serves, found by host and path. All methods are synchronous: a commit is put in without a gap. */
+export interface RouteTable {
+  /** The revision at which a route is held; null when it is not. */
+  revisionOf(id: string): number | null;
+  put(id: string, revision: number, record: RouteRecord): void;
+  delete(id: string): void;
+  ids(): Iterable<string>;
+  servesHost(host: string): boolean;
+  /** By exact host, then by its wildcard; the longest path prefix that ends at a segment wins. */
+  find(host: string, path: string): ServedRoute | null;
+  readonly hosts: number;
+}
+
+export function createRouteTable(pools: UpstreamPools): RouteTable {
+  const byId = new Map<string, Held>();
+  const byHost = new Map<string, Entry[]>();
+
+  function insert({ record, route }: Held): void {
+    for (const host of record.hosts) {
+      const entries = byHost.get(host) ?? [];
+      for (const path of record.paths) entries.push({ path, route });
+      entries.sort((a, b) => b.path.length - a.path.length);
+      byHost.set(host, entries);
+    }
+  }
+
+  function remove({ record, route }: Held): void {
+    for (const host of record.hosts) {
+      const rest = (byHost.get(host) ?? []).filter((entry) => entry.route !== route);
+      if (rest.length === 0) byHost.delete(host);
+      else byHost.set(host, rest);
+    }
+  }
+
+  function entriesOf(host: string): Entry[] | undefined {
+    const exact = byHost.get(host);
+    if (exact !== undefined) return exact;
+    const wildcard = wildcardOf(host);
+    return wildcard === null ? undefined : byHost.get(wildcard);
+  }
+
+  return {
+    revisionOf: (id) => byId.get(id)?.route.revision ?? null,
+    put(id, revision, record) {
+      const before = byId.get(id);
+      const upstreams = record.upstreams.map(({ url }) => pools.acquire(url));
+      const held = { record, route: { id, revision, upstreams, turn: 0 } };
+      if (before !== undefined) remove(before);
+      byId.set(id, held);
+      insert(held);
+      if (before !== undefined) for (const upstream of before.route.upstreams) pools.release(upstream);
+    },
+    delete(id) {
+      const held = byId.get(id);
+      if (held === undefined) return;
+      remove(held);
+      byId.delete(id);
+      for (const upstream of held.route.upstreams) pools.release(upstream);
+    },
+    ids: () => byId.keys(),
+    servesHost: (host) => entriesOf(host) !== undefined,
+    find(host, path) {
+      const entries = entriesOf(host);
+      if (entries === undefined) return null;
+      for (const entry of entries) if (matches(entry.path, path)) return entry.route;
+      return null;
+    },
+    get hosts() {
+      return byHost.size;
+    },
+  };
+}
+
+/** `path` may carry a query: `/api` matches `/api`, `/api/…` and `/api?…`, not `/apis`. */
+function matches(prefix: string, path: string): boolean {
+  if (prefix === '/') return true;
+  if (!path.startsWith(prefix)) return false;
+  const next = path.charCodeAt(prefix.length);
+  return Number.isNaN(next) || next === 0x2f || next === 0x3f;
+}
