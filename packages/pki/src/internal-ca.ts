@@ -1,0 +1,119 @@
+import { createPublicKey, randomBytes, webcrypto } from 'node:crypto';
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from '@peculiar/x509';
+import { generateKeyPem } from './key-pair.ts';
+import { ecdsaP256, importKeyPair } from './web-crypto-key.ts';
+
+const rootLifetimeMs = 10 * 365 * 86_400_000;
+/** Clocks of clients may be behind. */
+const backdateMs = 3_600_000;
+const crypto = webcrypto as Crypto;
+
+/** The internal CA: its root certificate as PEM, and its key as PKCS#8 PEM. */
+export interface Authority {
+  certificate: string;
+  keyPem: string;
+}
+
+export interface IssueOptions {
+  authority: Authority;
+  /** Exact or `*.name`. */
+  host: string;
+  /** The certificate's own key, PKCS#8 PEM. */
+  keyPem: string;
+  lifetimeMs: number;
+  /** Milliseconds since 1970. */
+  now: number;
+}
+
+interface Signer {
+  root: X509Certificate;
+  privateKey: webcrypto.CryptoKey;
+  authorityKeyIdentifier: AuthorityKeyIdentifierExtension;
+}
+
+const signers = new WeakMap<Authority, Promise<Signer>>();
+
+/** A new internal CA, good for ten years. */
+export async function createAuthority({ now = Date.now() }: { now?: number } = {}): Promise<Authority> {
+  const keyPem = await generateKeyPem();
+  const keys = await importKeyPair(keyPem);
+  const certificate = await X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: newSerialNumber(),
+      name: [{ CN: [`Lockstep internal CA ${randomBytes(4).toString('hex')}`] }],
+      notBefore: new Date(now - backdateMs),
+      notAfter: new Date(now + rootLifetimeMs),
+      keys,
+      signingAlgorithm: ecdsaP256,
+      extensions: [
+        new BasicConstraintsExtension(true, 0, true),
+        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, crypto),
+      ],
+    },
+    crypto,
+  );
+  return { certificate: `${certificate.toString('pem')}\n`, keyPem };
+}
+
+/** A server certificate signed by the internal CA, as a PEM chain: the leaf alone, since clients have the root. */
+export async function issueCertificate({ authority, host, keyPem, lifetimeMs, now }: IssueOptions): Promise<string> {
+  const { root, privateKey, authorityKeyIdentifier } = await signerOf(authority);
+  const spki = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
+  const publicKey = await crypto.subtle.importKey('spki', spki, ecdsaP256, true, ['verify']);
+  const certificate = await X509CertificateGenerator.create(
+    {
+      serialNumber: newSerialNumber(),
+      issuer: root.subjectName,
+      notBefore: new Date(Math.max(now - backdateMs, root.notBefore.getTime())),
+      notAfter: new Date(Math.min(now + lifetimeMs, root.notAfter.getTime())),
+      signingKey: privateKey,
+      publicKey,
+      signingAlgorithm: ecdsaP256,
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+        // Critical, since the subject is empty (RFC 5280, section 4.2.1.6).
+        new SubjectAlternativeNameExtension([{ type: 'dns', value: host }], true),
+        await SubjectKeyIdentifierExtension.create(publicKey, false, crypto),
+        authorityKeyIdentifier,
+      ],
+    },
+    crypto,
+  );
+  return `${certificate.toString('pem')}\n`;
+}
+
+function signerOf(authority: Authority): Promise<Signer> {
+  const known = signers.get(authority);
+  if (known !== undefined) return known;
+  const signer = createSigner(authority);
+  signers.set(authority, signer);
+  return signer;
+}
+
+async function createSigner({ certificate, keyPem }: Authority): Promise<Signer> {
+  const root = new X509Certificate(certificate);
+  const { privateKey, publicKey } = await importKeyPair(keyPem);
+  const authorityKeyIdentifier = await AuthorityKeyIdentifierExtension.create(publicKey, false, crypto);
+  return { root, privateKey, authorityKeyIdentifier };
+}
+
+/** 127 random bits, positive and never zero (RFC 5280, section 4.1.2.2). */
+function newSerialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.toString('hex');
+}
