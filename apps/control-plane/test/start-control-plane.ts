@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import type { NodeReport } from '@lockstep/contract';
+import { createSealer, generateSecretKey } from '@lockstep/pki';
+import { createSqliteStore } from '@lockstep/store';
+import { pino } from 'pino';
+import type t from 'tap';
+import { type ControlPlaneConfig, createControlPlane } from '../src/index.ts';
+
+export const adminToken = 'a-token-for-these-tests';
+
+/** A control plane over the embedded store, with a node that the test speaks for: what it says is all the fleet there is. */
+export async function startControlPlane(
+  test: Pick<typeof t, 'teardown'>,
+  dataDir: string,
+  config: Partial<ControlPlaneConfig> = {},
+) {
+  const store = createSqliteStore({ path: ':memory:' });
+  const controlPlane = await createControlPlane({
+    config: {
+      listen: { host: '127.0.0.1', port: 0 },
+      dataDir,
+      adminToken,
+      acme: null,
+      expectedEdges: 0,
+      newStore: false,
+      ...config,
+    },
+    store,
+    sealer: createSealer(generateSecretKey()),
+    log: pino({ level: 'silent' }),
+  });
+  test.teardown(async () => {
+    await controlPlane.close();
+    await store.close();
+  });
+
+  async function call(
+    method: string,
+    path: string,
+    options: { body?: unknown; headers?: Record<string, string> } = {},
+  ) {
+    const response = await fetch(controlPlane.url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${adminToken}`,
+        ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...options.headers,
+      },
+      ...(options.body === undefined
+        ? {}
+        : { body: typeof options.body === 'string' ? options.body : JSON.stringify(options.body) }),
+    });
+    const text = await response.text();
+    const json = response.headers.get('content-type')?.includes('json') ?? false;
+    return { status: response.status, headers: response.headers, text, body: json ? JSON.parse(text) : null };
+  }
+
+  const instances = new Map<string, string>();
+  /** Reports as a node would that has applied everything so far, or what `changes` says. */
+  async function report(node: string, changes: Partial<NodeReport> = {}): Promise<void> {
+    const instance = instances.get(node) ?? randomUUID();
+    instances.set(node, instance);
+    const { epoch, number } = await store.head();
+    await store.reportNode({
+      node,
+      instance,
+      home: node,
+      version: '0.0.0',
+      startedAt: new Date().toISOString(),
+      applied: { epoch, number },
+      refusals: [],
+      held: null,
+      hosts: 0,
+      workers: { ready: 1, of: 1 },
+      addresses: { https: '127.0.0.1:8443', http: '127.0.0.1:8080', admin: '127.0.0.1:9100' },
+      ...changes,
+    });
+  }
+
+  /** A node that acknowledges every commit as it is made. */
+  function acknowledge(node: string): () => void {
+    const stop = new AbortController();
+    const run = async () => {
+      await report(node);
+      for await (const _event of store.follow(await store.head(), { kinds: [], signal: stop.signal }))
+        await report(node);
+    };
+    run().catch((error) => {
+      if (!stop.signal.aborted) throw error;
+    });
+    test.teardown(() => stop.abort());
+    return () => stop.abort();
+  }
+
+  return { ...controlPlane, store, call, report, acknowledge };
+}
