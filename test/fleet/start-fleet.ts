@@ -1,0 +1,176 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { Route } from '@lockstep/contract';
+import { generateSecretKey } from '@lockstep/pki';
+import { freePort, startRedis, waitFor } from '@lockstep/testkit';
+import type t from 'tap';
+import { httpsRequest } from './https-client.ts';
+import { type LockstepProcess, startLockstep } from './lockstep-process.ts';
+
+export interface FleetOptions {
+  dir: string;
+  edges?: number;
+  workers?: number;
+  /** LOCKSTEP_ACME_… of the control plane. */
+  acme?: Record<string, string>;
+  /** Ports of the edges' HTTP listeners, where a test needs to know them before they start. */
+  httpPorts?: number[];
+}
+
+export interface EdgeUnderTest {
+  node: string;
+  https: number;
+  http: number;
+  admin: number;
+  process: LockstepProcess;
+  start(): Promise<void>;
+  /** Resolves once `/readyz` is 200. */
+  ready(): Promise<void>;
+}
+
+/** A control plane and edges as processes of their own over a real Redis, as they run in production. */
+export async function startFleet(test: Pick<typeof t, 'teardown'>, options: FleetOptions) {
+  const { dir, edges: count = 2, workers = 1, acme = {}, httpPorts = [] } = options;
+  const redis = await startRedis();
+  test.teardown(() => redis.close());
+  const adminToken = randomUUID();
+  const env = {
+    LOCKSTEP_STORE: redis.url,
+    LOCKSTEP_STORE_PREFIX: `test-${randomUUID().slice(0, 8)}`,
+    LOCKSTEP_SECRET_KEY: generateSecretKey(),
+    LOCKSTEP_ADMIN_TOKEN: adminToken,
+    LOCKSTEP_LOG_LEVEL: 'info',
+  };
+  const apiPort = await freePort();
+  const url = `http://127.0.0.1:${apiPort}`;
+
+  const controlPlane = {
+    process: null as unknown as LockstepProcess,
+    async start() {
+      const args = [
+        'control-plane',
+        '--listen',
+        `127.0.0.1:${apiPort}`,
+        '--data-dir',
+        join(dir, 'control-plane'),
+      ];
+      controlPlane.process = startLockstep(args, { ...env, ...acme });
+      await answers(`${url}/readyz`, controlPlane.process, 'the control plane');
+    },
+  };
+
+  async function createEdge(index: number): Promise<EdgeUnderTest> {
+    const node = `edge-${index + 1}`;
+    const [https, http, admin] = [await freePort(), httpPorts[index] ?? (await freePort()), await freePort()];
+    const edge: EdgeUnderTest = {
+      node,
+      https,
+      http,
+      admin,
+      process: null as unknown as LockstepProcess,
+      async start() {
+        const at = (port: number) => `127.0.0.1:${port}`;
+        const args = ['edge', '--node', node, '--https', at(https), '--http', at(http), '--admin', at(admin)];
+        edge.process = startLockstep(
+          [...args, '--data-dir', join(dir, node), '--workers', String(workers)],
+          env,
+        );
+        await edge.ready();
+      },
+      ready: () => answers(`http://127.0.0.1:${admin}/readyz`, edge.process, node),
+    };
+    return edge;
+  }
+
+  const edges = await Promise.all(Array.from({ length: count }, (_, index) => createEdge(index)));
+  test.teardown(async () => {
+    await Promise.all([controlPlane, ...edges].map(({ process }) => process?.stop()));
+  });
+  await controlPlane.start();
+  await Promise.all(edges.map((edge) => edge.start()));
+
+  async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${adminToken}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, text, body: text.startsWith('{') ? JSON.parse(text) : null };
+  }
+
+  /** POSTs a route and waits until every edge serves it. */
+  async function post(host: string, upstream: string): Promise<{ status: number; body: Route }> {
+    return call(
+      'POST',
+      '/v1/routes',
+      { hosts: [host], upstreams: [{ url: upstream }] },
+      { prefer: 'wait=60' },
+    );
+  }
+
+  /** The same by PUT, which may be repeated: waits for the control plane to reach its store again. */
+  function putOnceStoreIsBack(
+    id: string,
+    host: string,
+    upstream: string,
+  ): Promise<{ status: number; body: Route }> {
+    return waitFor(
+      async () => {
+        const answer = await call(
+          'PUT',
+          `/v1/routes/${id}`,
+          { hosts: [host], upstreams: [{ url: upstream }] },
+          { prefer: 'wait=60' },
+        );
+        return answer.status === 200 || answer.status === 201 ? answer : null;
+      },
+      { what: `a PUT of ${host} once the store is back`, timeoutMs: 40_000 },
+    );
+  }
+
+  const internalRoot = async () => (await call('GET', '/v1/ca/root.crt')).text;
+  const get = (edge: EdgeUnderTest, host: string, ca: string, path = '/') =>
+    httpsRequest({ port: edge.https, host, ca, path });
+
+  /** FLUSHALL, as an operator's slip or a Redis started without its disk. */
+  async function wipeStore(): Promise<void> {
+    const socket = connect(redis.port, '127.0.0.1');
+    socket.end('FLUSHALL\r\n');
+    socket.resume();
+    await once(socket, 'close');
+  }
+
+  return {
+    redis,
+    env,
+    url,
+    controlPlane,
+    edges,
+    call,
+    post,
+    putOnceStoreIsBack,
+    get,
+    internalRoot,
+    wipeStore,
+  };
+}
+
+async function answers(url: string, process: LockstepProcess, what: string): Promise<void> {
+  const exited = process.exited.then((code) => {
+    throw new Error(`${what} ended with ${code} before it was ready:\n${process.output()}`);
+  });
+  const ready = waitFor(async () => (await fetch(url)).status === 200, {
+    what: `${what} to be ready`,
+    timeoutMs: 30_000,
+  });
+  await Promise.race([ready, exited]).catch((error) => {
+    throw new Error(`${error.message}\n${process.output()}`);
+  });
+}
