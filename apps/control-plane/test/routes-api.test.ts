@@ -232,7 +232,8 @@ t.test('a wait is answered when the control plane stops', async (t) => {
   const { call, close, report } = await startControlPlane(t, t.testdir());
   await report('edge-1', { applied: null });
   const waiting = call('POST', '/v1/routes', { body: shop, headers: { prefer: 'wait=300' } });
-  const listed = async (): Promise<true> => ((await call('GET', '/v1/routes')).body.items.length > 0 ? true : listed());
+  const listed = async (): Promise<true> =>
+    (await call('GET', '/v1/routes')).body.items.length > 0 ? true : listed();
   await listed();
   await close();
   t.equal((await waiting).status, 202);

@@ -1,0 +1,154 @@
+import type { NodePresence, NodeReport, OrderRecord, StoredRecord } from '@lockstep/contract';
+import t from 'tap';
+import { newOrder } from '../src/issuance/order-record.ts';
+import { deriveRouteStatus, type FleetView, type HostRecords } from '../src/routes/route-status.ts';
+
+const epoch = 'e1';
+const now = Date.parse('2026-01-01T00:00:00Z');
+const host = 'shop.example.com';
+const route: StoredRecord<'route'> = {
+  kind: 'route',
+  id: 'shop',
+  revision: 5,
+  value: {
+    hosts: [host],
+    paths: ['/'],
+    upstreams: [{ url: 'http://127.0.0.1:3000' }],
+    createdAt: '',
+    updatedAt: '',
+  },
+};
+
+function node(name: string, number: number, changes: Partial<NodeReport> = {}): NodePresence {
+  const report: NodeReport = {
+    node: name,
+    instance: name,
+    home: name,
+    version: '0',
+    startedAt: '',
+    applied: { epoch, number },
+    refusals: [],
+    held: null,
+    hosts: 1,
+    workers: { ready: 1, of: 1 },
+    addresses: { https: '', http: '', admin: '' },
+    ...changes,
+  };
+  return { report, seenAt: now, live: true };
+}
+
+function records(
+  order: Partial<OrderRecord>,
+  certificate: { revision: number; notAfter?: string } | null,
+): HostRecords {
+  return {
+    host,
+    order: { kind: 'order', id: host, revision: 6, value: { ...newOrder(host, now), ...order } },
+    certificate: certificate && {
+      kind: 'certificate',
+      id: host,
+      revision: certificate.revision,
+      value: {
+        host,
+        issuer: 'internal',
+        chain: '',
+        sealedKey: '',
+        serialNumber: '',
+        fingerprint256: '',
+        notBefore: '',
+        notAfter: certificate.notAfter ?? '2026-03-01T00:00:00Z',
+        issuedAt: '',
+      },
+    },
+  };
+}
+
+const fleet = (...liveNodes: NodePresence[]): FleetView => ({ epoch, liveNodes, now });
+const failure = {
+  detail: 'the CA refused',
+  issuer: 'acme',
+  step: 'validating',
+  type: null,
+  at: '2026-01-01T00:00:00Z',
+};
+const issued = records({ dueAt: null }, { revision: 7 });
+
+t.test('is live when every live node has applied the route and its certificate', async (t) => {
+  t.match(deriveRouteStatus(route, [issued], fleet(node('a', 7), node('b', 9))), {
+    state: 'live',
+    nodes: { live: 2, of: 2, behind: [] },
+  });
+});
+
+t.test('is deploying while one node has not, and names it', async (t) => {
+  t.match(deriveRouteStatus(route, [issued], fleet(node('a', 7), node('b', 6))), {
+    state: 'deploying',
+    reason: /^b has not applied/,
+    nodes: { live: 1, of: 2, behind: [{ node: 'b' }] },
+  });
+});
+
+t.test('a revision of another epoch acknowledges nothing', async (t) => {
+  const stranger = node('a', 100, { applied: { epoch: 'e0', number: 100 } });
+  t.match(deriveRouteStatus(route, [issued], fleet(stranger)), {
+    state: 'deploying',
+    nodes: { live: 0, of: 1 },
+  });
+});
+
+t.test(
+  'a node that refused the certificate, or holds back a snapshot, is behind whatever it has applied',
+  async (t) => {
+    const refusing = node('a', 9, {
+      refusals: [{ kind: 'certificate', id: host, revision: 7, reason: 'no' }],
+    });
+    const holding = node('b', 3, { held: { revision: { epoch, number: 9 }, hosts: 9, removed: 8 } });
+    t.match(deriveRouteStatus(route, [issued], fleet(refusing, holding)).nodes.behind, [
+      { node: 'a', reason: /refused/ },
+      { node: 'b', reason: /holds back/ },
+    ]);
+    const outlived = node('a', 9, {
+      refusals: [{ kind: 'certificate', id: host, revision: 6, reason: 'no' }],
+    });
+    t.equal(
+      deriveRouteStatus(route, [issued], fleet(outlived)).state,
+      'live',
+      'a refusal of an older revision is over',
+    );
+  },
+);
+
+t.test('follows the order to the certificate', async (t) => {
+  const state = (host: HostRecords, ...nodes: NodePresence[]) =>
+    deriveRouteStatus(route, [host], fleet(...nodes)).state;
+  t.equal(state(records({}, null), node('a', 5)), 'pending');
+  t.equal(state(records({ step: 'placed' }, null), node('a', 5)), 'issuing');
+  t.equal(state(records({ lastError: failure }, null), node('a', 5)), 'failed');
+  t.match(deriveRouteStatus(route, [records({}, null)], fleet()), {
+    state: 'deploying',
+    reason: 'no_live_edges',
+  });
+});
+
+t.test('a failed renewal leaves the route live, with the error and the next date', async (t) => {
+  const failing = records({ lastError: failure, dueAt: '2026-01-01T01:00:00Z' }, { revision: 7 });
+  const status = deriveRouteStatus(route, [failing], fleet(node('a', 7)));
+  t.match(status, {
+    state: 'live',
+    certificates: [{ state: 'live', lastError: failure, nextAttemptAt: '2026-01-01T01:00:00Z' }],
+  });
+});
+
+t.test('an expired certificate is none', async (t) => {
+  const expired = records({ lastError: failure }, { revision: 7, notAfter: '2025-12-31T23:59:59Z' });
+  t.equal(deriveRouteStatus(route, [expired], fleet(node('a', 7))).state, 'failed');
+});
+
+t.test('the state of a route is that of its host furthest from live', async (t) => {
+  const statuses = deriveRouteStatus(
+    route,
+    [issued, records({ lastError: failure }, null)],
+    fleet(node('a', 9)),
+  );
+  t.match(statuses, { state: 'failed', reason: 'the CA refused', nodes: { live: 0 } });
+});
