@@ -1,6 +1,6 @@
 import { type Address, AppError } from '@lockstep/contract';
 
-/** How one edge runs. Everything is checked before a port is bound. */
+/** How one edge runs. */
 export interface EdgeConfig {
   node: string;
   /** Holds the sealed last known good configuration; one process at a time. */
@@ -12,24 +12,28 @@ export interface EdgeConfig {
   publicHttpsPort: number | null;
   workers: number;
   logLevel: string;
-  /** How many built TLS contexts a worker keeps, about 35 kB each. */
-  certificateCacheSize: number;
-  upstreamConnectTimeoutMs: number;
-  /** From the request sent to the head of the response. */
-  upstreamHeadersTimeoutMs: number;
-  /** How long a stop waits for requests in flight. */
-  drainTimeoutMs: number;
+  /** How many built TLS contexts a worker keeps, about 35 kB each. Default 5,000. */
+  certificateCacheSize?: number | undefined;
+  /** Default 5 s. */
+  upstreamConnectTimeoutMs?: number | undefined;
+  /** From the request sent to the head of the response. Default 60 s. */
+  upstreamHeadersTimeoutMs?: number | undefined;
+  /** How long a stop waits for requests in flight. Default 7 s. */
+  drainTimeoutMs?: number | undefined;
 }
 
-export const edgeDefaults = {
-  publicHttpsPort: null,
-  workers: 1,
-  logLevel: 'info',
-  certificateCacheSize: 5_000,
-  upstreamConnectTimeoutMs: 5_000,
-  upstreamHeadersTimeoutMs: 60_000,
-  drainTimeoutMs: 7_000,
-} satisfies Partial<EdgeConfig>;
+/** The same with every default filled in. */
+export type EdgeSettings = { [K in keyof EdgeConfig]-?: Exclude<EdgeConfig[K], undefined> };
+
+export function withDefaults(config: EdgeConfig): EdgeSettings {
+  return {
+    ...config,
+    certificateCacheSize: config.certificateCacheSize ?? 5_000,
+    upstreamConnectTimeoutMs: config.upstreamConnectTimeoutMs ?? 5_000,
+    upstreamHeadersTimeoutMs: config.upstreamHeadersTimeoutMs ?? 60_000,
+    drainTimeoutMs: config.drainTimeoutMs ?? 7_000,
+  };
+}
 
 /** The key that opens sealed values. Throws `bad_configuration` when it is not set. */
 export function readSecretKey(): string {

@@ -13,8 +13,8 @@ export interface ChildChannel {
   readonly connected: boolean;
   send(message: FeedToChild, callback: (error: Error | null) => void): boolean;
   on(event: 'message', listener: (message: unknown) => void): unknown;
-  off(event: 'message', listener: (message: unknown) => void): unknown;
   on(event: 'disconnect', listener: () => void): unknown;
+  off(event: 'message', listener: (message: unknown) => void): unknown;
 }
 
 const retryAfterMs = 1_000;
@@ -23,7 +23,11 @@ const retryAfterMs = 1_000;
  * Hands a feed on to a child process (see `createParentFeed`). The child sets the pace: one batch or commit is under way at a
  * time. Ends by itself when the channel closes. Returns a function that ends it earlier.
  */
-export function serveFeed(child: ChildChannel, feed: Pick<Feed, 'follow'> & Partial<Feed>, log: Logger): () => void {
+export function serveFeed(
+  child: ChildChannel,
+  feed: Pick<Feed, 'follow'> & Partial<Feed>,
+  log: Logger,
+): () => void {
   let following = new AbortController();
   let proceed: (() => void) | null = null;
 

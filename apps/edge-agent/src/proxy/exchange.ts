@@ -158,6 +158,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
 /** Ends a response so that the client sees it is incomplete: never as a regular end. */
 function breakOff(response: ClientResponse): void {
-  if ('stream' in response) response.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
+  if ('stream' in response)
+    response.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
   else (response as ServerResponse).destroy();
 }

@@ -42,6 +42,7 @@ export class RequestBody extends Readable {
   };
 
   #onClose = (): void => {
-    if (!this.#source.readableEnded) this.destroy(new Error('the client went away before its body was complete'));
+    if (!this.#source.readableEnded)
+      this.destroy(new Error('the client went away before its body was complete'));
   };
 }

@@ -1,8 +1,10 @@
-import { type SecureContext, createSecureContext } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import {
+  AppError,
   type CertificateRecord,
-  type Refusal,
   isAppError,
+  type Refusal,
   recordKey,
   type StoredRecord,
   wildcardOf,
@@ -70,7 +72,8 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   function replace(entry: Entry): void {
     const { id, value } = entry.stored;
     const before = byId.get(id);
-    if (before !== undefined && before.stored.value.host !== value.host) byHost.delete(before.stored.value.host);
+    if (before !== undefined && before.stored.value.host !== value.host)
+      byHost.delete(before.stored.value.host);
     byId.set(id, entry);
     byHost.set(value.host, entry);
   }
@@ -98,6 +101,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
     revisionOf: (id) => byId.get(id)?.stored.revision ?? null,
     build(stored) {
       try {
+        checkNames(stored.value);
         return build(stored);
       } catch (error) {
         refuse(stored, error);
@@ -151,6 +155,14 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       return contexts.size;
     },
   };
+}
+
+/** Throws `bad_certificate` when the leaf does not name the host it is to be served for. */
+function checkNames({ host, chain }: CertificateRecord): void {
+  const name = host.startsWith('*.') ? `any${host.slice(1)}` : host;
+  if (new X509Certificate(chain).checkHost(name, { subject: 'never' }) === undefined) {
+    throw new AppError('bad_certificate', `the certificate does not name "${host}"`);
+  }
 }
 
 function sameMaterial(a: CertificateRecord, b: CertificateRecord): boolean {

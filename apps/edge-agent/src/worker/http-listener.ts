@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { hostOf } from '../proxy/host-of.ts';
 import { requestIdOf } from '../proxy/forward-headers.ts';
+import { hostOf } from '../proxy/host-of.ts';
 import { sendProblem } from '../proxy/send-problem.ts';
 import type { Configuration } from './configuration.ts';
 import type { RouteTable } from './route-table.ts';
@@ -16,7 +16,12 @@ export interface HttpListenerOptions {
 }
 
 /** Port 80: answers challenges of any order, sends the rest to https. */
-export function createHttpListener({ configuration, routes, httpsPort, onAnswer }: HttpListenerOptions): Server {
+export function createHttpListener({
+  configuration,
+  routes,
+  httpsPort,
+  onAnswer,
+}: HttpListenerOptions): Server {
   const portSuffix = httpsPort === 443 ? '' : `:${httpsPort}`;
 
   function answer(request: IncomingMessage, response: ServerResponse): void {

@@ -1,8 +1,8 @@
-import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { IncomingMessage } from 'node:http';
+import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import type { Proxy } from '../proxy/proxy.ts';
+import type { Forwarder } from '../proxy/forwarder.ts';
 import type { CertificateTable } from './certificate-table.ts';
 
 /** Alert `unrecognized_name`, fatal (RFC 8446, section 6; RFC 6066, section 3), as a plain record. */
@@ -12,7 +12,7 @@ export type HandshakeFailure = 'unknown_name' | 'no_name' | 'timeout' | 'other';
 
 export interface HttpsListenerOptions {
   certificates: CertificateTable;
-  proxy: Proxy;
+  forwarder: Forwarder;
   /** 48 bytes, the same for all workers of the edge: a session resumes at any of them. */
   ticketKeys: Buffer;
   onHandshakeFailure(reason: HandshakeFailure): void;
@@ -29,7 +29,7 @@ export interface HttpsListener {
 
 /** Terminates TLS by SNI; HTTP/1.1 (with websockets) and HTTP/2 on the same port. */
 export function createHttpsListener(options: HttpsListenerOptions): HttpsListener {
-  const { certificates, proxy } = options;
+  const { certificates, forwarder } = options;
   const sockets = new Set<Duplex>();
   const sessions = new Set<ServerHttp2Session>();
   let draining = false;
@@ -73,15 +73,16 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     headersTimeout: 30_000,
     requestTimeout: 0,
     // Other upgrades (h2c, say) are ignored, as RFC 9110, section 7.8 allows.
-    shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      request.headers.upgrade?.toLowerCase() === 'websocket',
   });
 
   server.on('request', (request, response) => {
     if (draining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
-    proxy.handle(request, response);
+    forwarder.handle(request, response);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
-    proxy.upgrade(request, socket, head),
+    forwarder.upgrade(request, socket, head),
   );
   server.on('secureConnection', (socket) => {
     sockets.add(socket);

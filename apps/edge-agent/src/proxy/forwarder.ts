@@ -1,6 +1,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ErrorCode } from '@lockstep/contract';
 import type { RouteTable } from '../worker/route-table.ts';
 import { type ClientRequest, type ClientResponse, Exchange } from './exchange.ts';
 import { forwardRequestHeaders, forwardResponseHeaders, requestIdOf } from './forward-headers.ts';
@@ -8,14 +9,14 @@ import { hostOf } from './host-of.ts';
 import { sendProblem } from './send-problem.ts';
 import { tunnel } from './tunnel.ts';
 
-export interface ProxyOptions {
+export interface ForwarderOptions {
   routes: RouteTable;
   /** Called for each answer; 499 stands for a client that did not wait for it. */
   onAnswer(statusCode: number): void;
 }
 
 /** Forwards requests to the upstreams of the route they match. */
-export interface Proxy {
+export interface Forwarder {
   handle(request: ClientRequest, response: ClientResponse): void;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Requests without a complete answer; open tunnels are not among them. */
@@ -24,7 +25,7 @@ export interface Proxy {
   closeTunnels(): void;
 }
 
-export function createProxy({ routes, onAnswer }: ProxyOptions): Proxy {
+export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forwarder {
   const tunnels = new Set<Duplex>();
   let inFlight = 0;
 
@@ -36,23 +37,21 @@ export function createProxy({ routes, onAnswer }: ProxyOptions): Proxy {
   function forward(
     request: ClientRequest,
     response: ClientResponse,
-    onUpgrade?: (statusCode: number, headers: Record<string, string | string[] | undefined>, upstream: Duplex) => void,
+    onUpgrade?: (
+      statusCode: number,
+      headers: Record<string, string | string[] | undefined>,
+      upstream: Duplex,
+    ) => void,
   ): void {
-    let path = request.url!;
-    let authority = 'authority' in request ? request.authority || request.headers.host : request.headers.host;
-    if (path.charCodeAt(0) !== 0x2f) {
-      const absolute = /^https?:\/\/([^/?#@]+)(\/[^#]*|\?[^#]*)?$/i.exec(path); // RFC 9112, section 3.2.2
-      if (absolute === null) return refuse(request, response, 400, 'The request target is not a path.');
-      authority = absolute[1];
-      path = absolute[2] ?? '/';
-      if (path[0] === '?') path = `/${path}`;
+    const target = targetOf(request);
+    if (target === null) {
+      refuse(request, response, 400, 'invalid_request', 'The request names no host and path.');
+      return;
     }
-    if (authority === undefined) return refuse(request, response, 400, 'The request names no host.');
+    const { authority, path } = target;
     const route = routes.find(hostOf(authority), path);
     if (route === null) {
-      const id = requestIdOf(request.headers['x-request-id']);
-      onFinish(response);
-      sendProblem(response, 404, 'no_route', 'No route matches this host and path.', id);
+      refuse(request, response, 404, 'no_route', 'No route matches this host and path.');
       return;
     }
     const forwarded = forwardRequestHeaders(
@@ -61,20 +60,25 @@ export function createProxy({ routes, onAnswer }: ProxyOptions): Proxy {
       request.headers.connection,
       request.socket.remoteAddress ?? '',
     );
-    if (forwarded === null) return refuse(request, response, 400, 'The request names more than one host.');
+    if (forwarded === null) {
+      refuse(request, response, 400, 'invalid_request', 'The request names more than one host.');
+      return;
+    }
     inFlight += 1;
     const common = { request, response, route, path, forwarded, onDone };
     new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade }).start();
   }
 
-  function onFinish(response: ClientResponse): void {
+  function refuse(
+    request: ClientRequest,
+    response: ClientResponse,
+    status: number,
+    code: ErrorCode,
+    detail: string,
+  ): void {
     inFlight += 1;
-    response.on('close', () => onDone(response.statusCode));
-  }
-
-  function refuse(request: ClientRequest, response: ClientResponse, status: number, detail: string): void {
-    onFinish(response);
-    sendProblem(response, status, 'invalid_request', detail, requestIdOf(request.headers['x-request-id']));
+    response.on('close', () => onDone(status));
+    sendProblem(response, status, code, detail, requestIdOf(request.headers['x-request-id']));
   }
 
   return {
@@ -108,4 +112,18 @@ export function createProxy({ routes, onAnswer }: ProxyOptions): Proxy {
       for (const socket of tunnels) socket.destroy();
     },
   };
+}
+
+/** What a request is for; null when it does not say. */
+function targetOf(request: ClientRequest): { authority: string; path: string } | null {
+  const path = request.url!;
+  if (path.charCodeAt(0) === 0x2f) {
+    const named = 'authority' in request ? request.authority || request.headers.host : request.headers.host;
+    return named === undefined || named === '' ? null : { authority: named, path };
+  }
+  // A target in absolute form goes before the Host field (RFC 9112, section 3.2.2).
+  const absolute = /^https?:\/\/([^/?#@]+)(\/[^#]*|\?[^#]*)?$/i.exec(path);
+  if (absolute === null) return null;
+  const rest = absolute[2] ?? '/';
+  return { authority: absolute[1]!, path: rest.startsWith('/') ? rest : `/${rest}` };
 }

@@ -1,0 +1,45 @@
+import { AppError, isAppError } from '@lockstep/contract';
+import { pino } from 'pino';
+import { createParentFeed } from '../feed/parent-feed.ts';
+import type { FromEdge, ToEdge } from '../supervisor/edge-message.ts';
+import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
+
+/** Past this nothing is worth waiting for. */
+const exitAfterMs = 9_000;
+
+const feed = createParentFeed(process);
+let supervisor: Supervisor | null = null;
+let stopping = false;
+
+async function stop(error: AppError | null): Promise<void> {
+  if (stopping) return; // a signal, the parent's word and the end of the channel are the same wish
+  stopping = true;
+  setTimeout(() => process.exit(1), exitAfterMs);
+  await supervisor?.stop();
+  if (error === null) process.exit(0);
+  const message: FromEdge = { edge: 'failed', code: error.code, detail: error.message };
+  if (process.send === undefined || !process.connected) process.exit(1);
+  process.send(message, () => process.exit(1));
+}
+
+function asAppError(error: unknown): AppError {
+  return isAppError(error) ? error : new AppError('internal', (error as Error).message, { cause: error });
+}
+
+async function start({ config, secretKey }: Extract<ToEdge, { edge: 'start' }>): Promise<void> {
+  const log = pino({ level: config.logLevel, base: { node: config.node } });
+  try {
+    supervisor = createSupervisor({ config, secretKey, feed, log, onFatal: (error) => void stop(error) });
+    const addresses = await supervisor.start();
+    if (!stopping) process.send?.({ edge: 'ready', addresses } satisfies FromEdge, () => {});
+  } catch (error) {
+    await stop(asAppError(error));
+  }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(null));
+process.on('disconnect', () => void stop(null));
+process.on('message', (message: ToEdge | { edge?: undefined }) => {
+  if (message.edge === 'start') void start(message);
+  else if (message.edge === 'stop') void stop(null);
+});

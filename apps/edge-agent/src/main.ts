@@ -1,0 +1,65 @@
+import { type AppError, isAppError } from '@lockstep/contract';
+import { checkCanary, createSealer } from '@lockstep/pki';
+import { createRedisStore } from '@lockstep/store';
+import { pino } from 'pino';
+import { type EdgeConfig, readSecretKey } from './config.ts';
+import { createStoreFeed } from './feed/store-feed.ts';
+import { createSupervisor } from './supervisor/supervisor.ts';
+
+export interface RunEdgeOptions {
+  storeUrl: string;
+  storePrefix?: string | undefined;
+}
+
+/**
+ * Runs an edge over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start or go on: `wrong_secret_key`,
+ * `bad_configuration` (a port, the data folder), `store_unavailable` (only without a saved configuration), `node_id_taken`.
+ */
+export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: RunEdgeOptions): Promise<void> {
+  const log = pino({ level: config.logLevel, base: { node: config.node } });
+  const secretKey = readSecretKey();
+  const sealer = createSealer(secretKey);
+  const store = createRedisStore({
+    url: storeUrl,
+    log,
+    ...(storePrefix !== undefined && { prefix: storePrefix }),
+  });
+  const ended = Promise.withResolvers<AppError | null>();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => ended.resolve(null));
+
+  async function checkKey(): Promise<void> {
+    const canary = await store.get('canary', 'canary');
+    if (canary !== null) checkCanary(sealer, canary.value.sealed);
+  }
+
+  let supervisor: ReturnType<typeof createSupervisor>;
+  try {
+    supervisor = createSupervisor({
+      config,
+      secretKey,
+      feed: createStoreFeed(store),
+      log,
+      checkKey,
+      onFatal: ended.resolve,
+    });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  try {
+    await checkKey();
+  } catch (error) {
+    // A saved configuration is what an edge starts from when there is nothing else.
+    if (!isAppError(error, 'store_unavailable') || !supervisor.hasConfiguration) {
+      await supervisor.stop();
+      throw error;
+    }
+    log.warn({ err: error }, 'the store cannot be reached; serving the saved configuration');
+  }
+  await supervisor.start();
+  const error = await ended.promise;
+  log.info('the edge stops');
+  await supervisor.stop();
+  if (error !== null) throw error;
+}

@@ -1,0 +1,14 @@
+import type { ErrorCode } from '@lockstep/contract';
+import type { EdgeConfig } from '../config.ts';
+import type { EdgeAddresses } from './supervisor.ts';
+
+/** What `spawnEdge` and the edge's process say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */
+export type ToEdge =
+  | { edge: 'start'; config: EdgeConfig; secretKey: string }
+  /** Drain and exit. */
+  | { edge: 'stop' };
+
+export type FromEdge =
+  | { edge: 'ready'; addresses: EdgeAddresses }
+  /** It cannot start or go on; it exits with 1. */
+  | { edge: 'failed'; code: ErrorCode; detail: string };

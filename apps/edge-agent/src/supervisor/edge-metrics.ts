@@ -1,0 +1,74 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { WorkerFigures } from '../worker/worker-message.ts';
+
+export interface EdgeMetrics {
+  readonly contentType: string;
+  /** Adds up what the workers say; counters go on when a worker is replaced. */
+  render(figures: Map<number, WorkerFigures>, now: EdgeGauges): Promise<string>;
+}
+
+export interface EdgeGauges {
+  appliedRevision: number | null;
+  workersReady: number;
+  workerRestarts: number;
+  hosts: number;
+  refusals: number;
+  held: boolean;
+}
+
+export function createEdgeMetrics(): EdgeMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `lockstep_edge_${name}`, help, labelNames, registers });
+  const gauge = (name: string, help: string) => new Gauge({ name: `lockstep_edge_${name}`, help, registers });
+
+  const answers = counter('answers_total', 'Answers by class of status', ['status']);
+  const failures = counter('handshake_failures_total', 'TLS handshakes that failed, by reason', ['reason']);
+  const built = counter('certificates_built_total', 'TLS contexts built');
+  const connections = gauge('connections', 'Open TLS connections');
+  const contexts = gauge('contexts', 'Built TLS contexts kept by the workers');
+  const applied = gauge('applied_revision', 'The revision that every ready worker has applied');
+  const ready = gauge('workers_ready', 'Workers that listen and have a configuration');
+  const restarts = gauge('worker_restarts', 'Workers that died and were replaced');
+  const hosts = gauge('hosts', 'Hosts with a route');
+  const refusals = gauge('refusals', 'Records that could not be put to use');
+  const held = gauge('snapshot_held', '1 while a snapshot is held back');
+
+  const seen = new Map<number, WorkerFigures>();
+
+  function count(pid: number, now: WorkerFigures): void {
+    const before = seen.get(pid);
+    for (const [status, value] of Object.entries(now.answers)) {
+      answers.inc({ status }, value - (before?.answers[status] ?? 0));
+    }
+    for (const [reason, value] of Object.entries(now.handshakeFailures)) {
+      failures.inc({ reason }, value - (before?.handshakeFailures[reason as 'other'] ?? 0));
+    }
+    built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
+  }
+
+  return {
+    contentType: registry.contentType,
+    async render(figures, now) {
+      let open = 0;
+      let kept = 0;
+      for (const [pid, one] of figures) {
+        count(pid, one);
+        open += one.connections;
+        kept += one.contexts;
+      }
+      seen.clear();
+      for (const [pid, one] of figures) seen.set(pid, one);
+      connections.set(open);
+      contexts.set(kept);
+      applied.set(now.appliedRevision ?? 0);
+      ready.set(now.workersReady);
+      restarts.set(now.workerRestarts);
+      hosts.set(now.hosts);
+      refusals.set(now.refusals);
+      held.set(now.held ? 1 : 0);
+      return registry.metrics();
+    },
+  };
+}

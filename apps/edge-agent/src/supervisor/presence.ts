@@ -1,0 +1,113 @@
+import {
+  AppError,
+  heartbeatIntervalMs,
+  isAppError,
+  type NodeReport,
+  nodeLostAfterMs,
+} from '@lockstep/contract';
+import type { Logger } from 'pino';
+import type { Feed } from '../feed/feed.ts';
+
+const retryRefusedMs = 1_000;
+/** A predecessor that was lost is forgotten by then; one that is not is alive. */
+const giveUpAfterMs = nodeLostAfterMs + 2_000;
+const leaveTimeoutMs = 1_000;
+
+export interface PresenceOptions {
+  feed: Pick<Feed, 'report' | 'leave'>;
+  makeReport(): NodeReport;
+  log: Logger;
+  /** Another live process runs under this node id. */
+  onFatal(error: AppError): void;
+}
+
+/** Keeps the edge known as live, and acknowledges what it has applied. */
+export interface Presence {
+  start(): void;
+  /** Something changed: reports at once, or as soon as the report under way is through. */
+  changed(): void;
+  /** Takes the presence back. */
+  leave(): Promise<void>;
+}
+
+export function createPresence({ feed, makeReport, log, onFatal }: PresenceOptions): Presence {
+  let timer: NodeJS.Timeout | undefined;
+  let reporting: Promise<void> | null = null;
+  let dirty = false;
+  let refusedSince: number | null = null;
+  let failing = false;
+  let active = false;
+
+  function next(delayMs: number): void {
+    clearTimeout(timer);
+    if (active) timer = setTimeout(report, delayMs);
+  }
+
+  function report(): void {
+    if (!active || reporting !== null) return;
+    dirty = false;
+    reporting = send().finally(() => {
+      reporting = null;
+      if (dirty && refusedSince === null && !failing) report();
+    });
+  }
+
+  async function send(): Promise<void> {
+    try {
+      await feed.report(makeReport());
+      if (failing) log.info('reports reach the store again');
+      failing = false;
+      refusedSince = null;
+      next(heartbeatIntervalMs);
+    } catch (error) {
+      if (isAppError(error, 'node_id_taken')) {
+        refused();
+        return;
+      }
+      if (!failing) log.warn({ err: error }, 'a report did not reach the store');
+      failing = true;
+      next(heartbeatIntervalMs);
+    }
+  }
+
+  function refused(): void {
+    const { node } = makeReport();
+    if (refusedSince === null)
+      log.warn('another process reported under this node id; waiting for it to be lost');
+    refusedSince ??= Date.now();
+    if (Date.now() - refusedSince < giveUpAfterMs) {
+      next(retryRefusedMs);
+      return;
+    }
+    active = false;
+    onFatal(
+      new AppError('node_id_taken', `another live edge runs under the node id "${node}"; give each its own`),
+    );
+  }
+
+  return {
+    start() {
+      active = true;
+      report();
+    },
+    changed() {
+      dirty = true;
+      report();
+    },
+    async leave() {
+      if (!active) return;
+      active = false;
+      clearTimeout(timer);
+      await reporting;
+      const { node, instance } = makeReport();
+      let timeout: NodeJS.Timeout | undefined;
+      await Promise.race([
+        feed.leave(node, instance).catch(() => {}),
+        new Promise((resolve) => {
+          timeout = setTimeout(resolve, leaveTimeoutMs);
+        }),
+      ]);
+      clearTimeout(timeout);
+    },
+  };
+}

@@ -1,0 +1,199 @@
+import { setImmediate } from 'node:timers/promises';
+import {
+  type AppError,
+  type ConfirmationRecord,
+  type FollowEvent,
+  type HeldSnapshot,
+  isAppError,
+  type LogEntry,
+  type Position,
+  type StoredRecord,
+} from '@lockstep/contract';
+import { type ConfigCache, revisionOf } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { Feed } from '../feed/feed.ts';
+import { createFanOut } from './fan-out.ts';
+
+const retryAfterMs = 1_000;
+const lookAgainFirstMs = 2_000;
+const lookAgainAtMostMs = 60_000;
+/** An edge with a single host is not worth guarding: removing it is an ordinary change. */
+const guardFromHosts = 2;
+
+export interface ReplicaOptions {
+  node: string;
+  cache: ConfigCache;
+  feed: Pick<Feed, 'follow'>;
+  log: Logger;
+  /** Called before a snapshot is taken; throws `wrong_secret_key` when its secrets cannot be opened. */
+  checkKey?: (() => Promise<void>) | undefined;
+  onChange(): void;
+  /** The replica cannot go on, and nothing will change that. */
+  onFatal(error: AppError): void;
+}
+
+/**
+ * The edge's own copy of the configuration: follows a feed, hands each change on to the workers and keeps it on disk. A snapshot that
+ * would remove more than half of the hosts is held back until an operator confirms it, or until the feed offers a better one.
+ */
+export interface Replica {
+  /** Follows the replica itself: what is on disk as a snapshot, then each change. */
+  readonly feed: Pick<Feed, 'follow'>;
+  /** What is on disk; null before the first snapshot. */
+  position(): Position | null;
+  readonly held: HeldSnapshot | null;
+  /** Null while the feed is well. */
+  readonly trouble: Error | null;
+  start(): void;
+  /** Follows the feed anew from what is on disk. */
+  restart(): void;
+  close(): Promise<void>;
+}
+
+type Snapshot = Extract<FollowEvent, { type: 'snapshot' }>;
+
+export function createReplica(options: ReplicaOptions): Replica {
+  const { node, cache, feed, log } = options;
+  const stopped = new AbortController();
+  const fanOut = createFanOut(cache);
+  let round = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+  let held: HeldSnapshot | null = null;
+  let trouble: Error | null = null;
+  let lookAgainMs = lookAgainFirstMs;
+  let lookAgainTimer: NodeJS.Timeout | undefined;
+
+  async function run(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      round = new AbortController();
+      const signal = AbortSignal.any([stopped.signal, round.signal]);
+      // Nothing on disk can continue from a held snapshot; it is taken whole again.
+      const from = held === null ? cache.position() : null;
+      try {
+        for await (const event of feed.follow(from, { signal, onTrouble })) {
+          if (event.type === 'snapshot') await takeSnapshot(event);
+          else if (event.type === 'commit') await takeCommit(event.entry);
+        }
+      } catch (error) {
+        if (isAppError(error, 'wrong_secret_key')) return options.onFatal(error);
+        if (stopped.signal.aborted) return;
+        log.warn({ err: error }, 'following broke off; it starts again');
+        await new Promise((resolve) => setTimeout(resolve, retryAfterMs));
+      }
+    }
+  }
+
+  function onTrouble(error: Error | null): void {
+    if (error !== null && trouble === null) log.warn({ err: error }, 'the configuration cannot be followed');
+    if (error === null && trouble !== null) log.info('the configuration is followed again');
+    trouble = error;
+    options.onChange();
+  }
+
+  async function takeCommit(entry: LogEntry): Promise<void> {
+    if (held !== null) {
+      const confirmed = entry.changes.some(({ kind, id }) => kind === 'confirmation' && id === node);
+      lookAgainIn(confirmed ? 0 : lookAgainFirstMs);
+      return;
+    }
+    fanOut.commit(entry);
+    // The workers first: they swap while the disk is written.
+    await setImmediate();
+    try {
+      cache.apply(entry);
+    } finally {
+      fanOut.written();
+    }
+    options.onChange();
+  }
+
+  async function takeSnapshot({ position, records }: Snapshot): Promise<void> {
+    await options.checkKey?.();
+    let confirmation: ConfirmationRecord | null = null;
+    async function* watched(): AsyncGenerator<StoredRecord[]> {
+      for await (const batch of records) {
+        for (const record of batch) {
+          if (record.kind === 'confirmation' && record.id === node) confirmation = record.value;
+        }
+        yield batch;
+      }
+    }
+    const staged = await cache.stage({ type: 'snapshot', position, records: watched() });
+    const hosts = cache.hosts();
+    if (hosts >= guardFromHosts && staged.removed * 2 > hosts) {
+      const offered = holdable(position, hosts, staged.removed);
+      if (!covers(confirmation, offered)) {
+        staged.discard();
+        hold(offered);
+        return;
+      }
+      log.warn({ ...offered }, 'an operator confirmed the snapshot that was held back');
+    }
+    staged.accept();
+    clearTimeout(lookAgainTimer);
+    lookAgainTimer = undefined;
+    lookAgainMs = lookAgainFirstMs;
+    held = null;
+    fanOut.snapshot();
+    options.onChange();
+  }
+
+  /** An operator confirms the revision that was reported; it stays as long as what is offered has not become worse. */
+  function holdable(position: Position, hosts: number, removed: number): HeldSnapshot {
+    const same = held !== null && held.revision.epoch === position.epoch && removed <= held.removed;
+    return { revision: same ? held!.revision : revisionOf(position), hosts, removed };
+  }
+
+  function hold(offered: HeldSnapshot): void {
+    if (held === null) {
+      log.error({ ...offered }, 'a snapshot would remove most hosts and is held back until it is confirmed');
+    }
+    held = offered;
+    lookAgainIn(lookAgainMs);
+    lookAgainMs = Math.min(lookAgainMs * 2, lookAgainAtMostMs);
+    options.onChange();
+  }
+
+  let lookAgainAt = 0;
+  function lookAgainIn(delayMs: number): void {
+    const at = Date.now() + delayMs;
+    if (lookAgainTimer !== undefined && lookAgainAt <= at) return;
+    clearTimeout(lookAgainTimer);
+    lookAgainAt = at;
+    lookAgainTimer = setTimeout(() => {
+      lookAgainTimer = undefined;
+      round.abort();
+    }, delayMs);
+  }
+
+  return {
+    feed: { follow: (_from, { signal }) => fanOut.follow(signal) },
+    position: () => cache.position(),
+    get held() {
+      return held;
+    },
+    get trouble() {
+      return trouble;
+    },
+    start() {
+      running = run();
+    },
+    restart() {
+      round.abort();
+    },
+    async close() {
+      stopped.abort();
+      clearTimeout(lookAgainTimer);
+      fanOut.close();
+      await running;
+    },
+  };
+}
+
+function covers(confirmation: ConfirmationRecord | null, { revision }: HeldSnapshot): boolean {
+  return (
+    confirmation !== null &&
+    confirmation.revision.epoch === revision.epoch &&
+    confirmation.revision.number >= revision.number
+  );
+}

@@ -1,0 +1,196 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import {
+  type Address,
+  type AppError,
+  formatAddress,
+  type NodeReport,
+  type Readiness,
+} from '@lockstep/contract';
+import { createSealer } from '@lockstep/pki';
+import { createConfigCache, revisionOf } from '@lockstep/store';
+import type { Logger } from 'pino';
+import { type EdgeConfig, withDefaults } from '../config.ts';
+import type { Feed } from '../feed/feed.ts';
+import { version } from '../version.ts';
+import { createAdminListener } from './admin-listener.ts';
+import { createEdgeMetrics } from './edge-metrics.ts';
+import { createPresence } from './presence.ts';
+import { probeAddress } from './probe-address.ts';
+import { createReplica, type Replica } from './replica.ts';
+import { createWorkerPool } from './worker-pool.ts';
+
+export interface SupervisorOptions {
+  config: EdgeConfig;
+  secretKey: string;
+  /** Closed by `stop`. */
+  feed: Feed;
+  log: Logger;
+  /** Called before a snapshot is taken; throws `wrong_secret_key` when the feed's secrets are sealed with another key. */
+  checkKey?: () => Promise<void>;
+  /** The edge cannot go on: stop it and say why. */
+  onFatal(error: AppError): void;
+}
+
+export interface EdgeAddresses {
+  https: Address;
+  http: Address;
+  admin: Address;
+}
+
+export interface Supervisor {
+  /** There is a saved configuration to serve from. */
+  readonly hasConfiguration: boolean;
+  /**
+   * Resolves when the ports are bound. Rejects with nothing left behind: `bad_configuration` when a port cannot be bound.
+   */
+  start(): Promise<EdgeAddresses>;
+  /** Drains and ends everything, within about 9 s. May be called at any time, and more than once. */
+  stop(): Promise<void>;
+}
+
+/**
+ * One edge: keeps the configuration, feeds the workers, reports. Throws `wrong_secret_key` when the disk copy was sealed with
+ * another key, and `bad_configuration` when another process uses the data folder or it cannot be written.
+ */
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const { feed, log } = options;
+  const config = withDefaults(options.config);
+  const instance = randomUUID();
+  const startedAt = new Date().toISOString();
+  const metrics = createEdgeMetrics();
+  const undo: (() => Promise<void> | void)[] = [];
+  let replica: Replica | null = null;
+  let stopping: Promise<void> | null = null;
+
+  const cache = createConfigCache({
+    path: join(config.dataDir, 'edge-cache.db'),
+    sealer: createSealer(options.secretKey),
+    log,
+    onSetAside: () => replica?.restart(),
+  });
+  undo.push(() => cache.close());
+  undo.push(() => feed.close());
+
+  async function start(): Promise<EdgeAddresses> {
+    const [https, http] = await Promise.all([probeAddress(config.https), probeAddress(config.http)]);
+    const followed = createReplica({
+      node: config.node,
+      cache,
+      feed,
+      log,
+      checkKey: options.checkKey,
+      onChange: changed,
+      onFatal: options.onFatal,
+    });
+    replica = followed;
+    undo.push(() => followed.close());
+    const pool = createWorkerPool({
+      count: config.workers,
+      settings: {
+        config,
+        https,
+        http,
+        secretKey: options.secretKey,
+        ticketKeys: randomBytes(48),
+        reusePort: config.workers > 1,
+      },
+      feed: followed.feed,
+      hasConfiguration: () => cache.position() !== null,
+      log,
+      onChange: changed,
+    });
+    undo.push(() => pool.drain());
+
+    function readiness(): Readiness {
+      const applied = pool.applied();
+      const checks = [
+        { name: 'configuration', ok: applied !== null, detail: applied === null ? 'none yet' : 'applied' },
+        {
+          name: 'workers',
+          ok: pool.ready === config.workers,
+          detail: `${pool.ready} of ${config.workers} ready`,
+        },
+      ];
+      return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks };
+    }
+
+    const admin = await createAdminListener({
+      address: config.admin,
+      readiness,
+      async metrics() {
+        const text = await metrics.render(await pool.figures(), {
+          appliedRevision: pool.applied()?.number ?? null,
+          workersReady: pool.ready,
+          workerRestarts: pool.restarts,
+          hosts: cache.hosts(),
+          refusals: pool.refusals().length,
+          held: followed.held !== null,
+        });
+        return { contentType: metrics.contentType, text };
+      },
+    });
+    undo.push(() => admin.close());
+    const addresses = { https, http, admin: admin.address };
+
+    function makeReport(): NodeReport {
+      const applied = pool.applied();
+      return {
+        node: config.node,
+        instance,
+        home: cache.home,
+        version,
+        startedAt,
+        applied: applied === null ? null : revisionOf(applied),
+        refusals: pool.refusals(),
+        held: followed.held,
+        hosts: cache.hosts(),
+        workers: { ready: pool.ready, of: config.workers },
+        addresses: {
+          https: formatAddress(https),
+          http: formatAddress(http),
+          admin: formatAddress(admin.address),
+        },
+      };
+    }
+    const presence = createPresence({ feed, makeReport, log, onFatal: options.onFatal });
+    function changed(): void {
+      presence.changed();
+    }
+
+    followed.start();
+    await pool.start();
+    presence.start();
+    undo.push(() => presence.leave());
+    log.info({ ...addresses }, 'the edge is listening');
+    return addresses;
+  }
+
+  async function tearDown(): Promise<void> {
+    for (const step of undo.reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        log.warn({ err: error }, 'a step of the stop failed');
+      }
+    }
+  }
+
+  function stop(): Promise<void> {
+    stopping ??= tearDown();
+    return stopping;
+  }
+
+  return {
+    hasConfiguration: cache.position() !== null,
+    async start() {
+      try {
+        return await start();
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+    stop,
+  };
+}

@@ -1,0 +1,44 @@
+import type { Address, Position, Refusal } from '@lockstep/contract';
+import type { EdgeSettings } from '../config.ts';
+import type { HandshakeFailure } from './https-listener.ts';
+
+/** What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */
+export type ToWorker =
+  | { worker: 'start'; settings: WorkerSettings }
+  | { worker: 'figures'; id: number }
+  /** Take no more connections, finish what is in flight, exit. */
+  | { worker: 'drain' };
+
+export type FromWorker =
+  /** The ports are bound, and a configuration is in force if there was one. */
+  | { worker: 'listening' }
+  | { worker: 'status'; status: WorkerStatus }
+  | { worker: 'figures'; id: number; figures: WorkerFigures }
+  /** It cannot start; it exits. */
+  | { worker: 'failed'; detail: string };
+
+export interface WorkerSettings {
+  config: EdgeSettings;
+  https: Address;
+  http: Address;
+  secretKey: string;
+  ticketKeys: Uint8Array;
+  /** Several workers share the ports. */
+  reusePort: boolean;
+  /** Bind before there is a configuration: there is none to wait for. */
+  listenAtOnce: boolean;
+}
+
+export interface WorkerStatus {
+  position: Position | null;
+  refusals: Refusal[];
+}
+
+/** Counters grow over the life of one worker; the rest is as of now. */
+export interface WorkerFigures {
+  answers: Record<string, number>;
+  handshakeFailures: Partial<Record<HandshakeFailure, number>>;
+  certificatesBuilt: number;
+  connections: number;
+  contexts: number;
+}

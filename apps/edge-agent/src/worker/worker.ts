@@ -1,0 +1,149 @@
+import type { Server } from 'node:http';
+import { type Address, AppError, formatAddress } from '@lockstep/contract';
+import type { Logger } from 'pino';
+import type { Feed } from '../feed/feed.ts';
+import { createForwarder } from '../proxy/forwarder.ts';
+import { createUpstreamPools } from '../proxy/upstream-pools.ts';
+import { createCertificateTable } from './certificate-table.ts';
+import { createConfiguration } from './configuration.ts';
+import { createHttpListener } from './http-listener.ts';
+import { createHttpsListener, type HandshakeFailure } from './https-listener.ts';
+import { createRouteTable } from './route-table.ts';
+import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
+
+export interface WorkerOptions {
+  settings: WorkerSettings;
+  open(sealed: string, context: string): string;
+  feed: Feed;
+  log: Logger;
+  onListening(): void;
+  onStatus(status: WorkerStatus): void;
+}
+
+export interface Worker {
+  /** Rejects with `bad_configuration` when a port cannot be bound; else ends with the worker. */
+  run(): Promise<void>;
+  figures(): WorkerFigures;
+  /** Resolves when nothing is in flight any more, or after the time-out with the rest broken off. */
+  drain(): Promise<void>;
+}
+
+/** One process's share of an edge: owns the listeners, serves from memory, follows its feed. */
+export function createWorker({ settings, open, feed, log, onListening, onStatus }: WorkerOptions): Worker {
+  const { config } = settings;
+  const answers: Record<string, number> = {};
+  const handshakeFailures: Partial<Record<HandshakeFailure, number>> = {};
+  const stopped = new AbortController();
+  let listening: Promise<void> | null = null;
+
+  function onAnswer(statusCode: number): void {
+    const status = `${Math.trunc(statusCode / 100)}xx`;
+    answers[status] = (answers[status] ?? 0) + 1;
+  }
+
+  function sendStatus(): void {
+    onStatus({ position: configuration.position, refusals: configuration.refusals });
+  }
+
+  const pools = createUpstreamPools({
+    connectTimeoutMs: config.upstreamConnectTimeoutMs,
+    headersTimeoutMs: config.upstreamHeadersTimeoutMs,
+  });
+  const routes = createRouteTable(pools);
+  const certificates = createCertificateTable({
+    open,
+    maxContexts: config.certificateCacheSize,
+    onRefused: sendStatus,
+  });
+  const configuration = createConfiguration({ routes, certificates });
+  const forwarder = createForwarder({ routes, onAnswer });
+  const https = createHttpsListener({
+    certificates,
+    forwarder,
+    ticketKeys: Buffer.from(settings.ticketKeys),
+    onHandshakeFailure(reason) {
+      handshakeFailures[reason] = (handshakeFailures[reason] ?? 0) + 1;
+    },
+  });
+  const http = createHttpListener({
+    configuration,
+    routes,
+    httpsPort: config.publicHttpsPort ?? settings.https.port,
+    onAnswer,
+  });
+
+  async function listen(): Promise<void> {
+    await Promise.all([
+      bind(https.server as unknown as Server, settings.https, settings.reusePort),
+      bind(http, settings.http, settings.reusePort),
+    ]);
+    onListening();
+  }
+
+  async function follow(): Promise<void> {
+    if (settings.listenAtOnce) listening = listen();
+    for await (const event of feed.follow(null, { signal: stopped.signal })) {
+      await listening;
+      if (event.type === 'current') continue;
+      try {
+        await configuration.apply(event);
+      } catch (error) {
+        // Only a feed that broke off in a snapshot gets here; another snapshot follows.
+        log.warn({ err: error }, 'a snapshot was not applied');
+        continue;
+      }
+      sendStatus();
+      listening ??= listen();
+      await listening;
+    }
+  }
+
+  return {
+    run: follow,
+    figures: () => ({
+      answers: { ...answers },
+      handshakeFailures: { ...handshakeFailures },
+      certificatesBuilt: certificates.built,
+      connections: https.connections,
+      contexts: certificates.contexts,
+    }),
+    async drain() {
+      const until = Date.now() + config.drainTimeoutMs;
+      http.close();
+      http.closeIdleConnections();
+      https.drain();
+      while (forwarder.inFlight > 0 && Date.now() < until) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      stopped.abort();
+      forwarder.closeTunnels();
+      https.destroy();
+      http.closeAllConnections();
+      await pools.close();
+    },
+  };
+}
+
+function bind(server: Server, { host, port }: Address, reusePort: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (cause: NodeJS.ErrnoException) => {
+      reject(listenError({ host, port }, cause));
+    };
+    server.once('error', onError);
+    server.listen({ host, port, reusePort, backlog: 2_048 }, () => {
+      server.off('error', onError);
+      resolve();
+    });
+  });
+}
+
+/** Why an address cannot be bound, in a line for an operator. */
+export function listenError(address: Address, cause: NodeJS.ErrnoException): AppError {
+  const why =
+    cause.code === 'EADDRINUSE'
+      ? 'is in use by another process'
+      : cause.code === 'EACCES'
+        ? 'may not be bound by this user'
+        : `cannot be bound (${cause.code ?? cause.message})`;
+  return new AppError('bad_configuration', `${formatAddress(address)} ${why}`, { cause });
+}
