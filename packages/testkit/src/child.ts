@@ -29,10 +29,11 @@ process.on('exit', () => {
 export function startChild({ command, args, env = {}, cwd }: ChildOptions): Child {
   // A test killed by a signal runs no exit handler: there the kernel ends its children.
   const setpriv = '/usr/bin/setpriv';
-  const line = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', command, ...args] : [command, ...args];
+  const guard = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL'] : [];
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const line = [...guard, '/usr/bin/env', ...variables, command, ...args];
   const child = spawn(line[0]!, line.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
     cwd,
   });
   running.add(child);

@@ -50,10 +50,7 @@ async function download(work: string, packages: readonly string[], suite?: strin
   await writeFile(join(work, 'status'), '');
   await writeFile(join(work, 'apt.conf'), aptConfiguration(work));
   const apt = (...args: string[]) =>
-    run('apt-get', ['-q', '-c', join(work, 'apt.conf'), ...args], {
-      cwd: debs,
-      env: { ...process.env, LC_ALL: 'C' },
-    });
+    run('apt-get', ['-q', '-c', join(work, 'apt.conf'), ...args], { cwd: debs });
   await apt('update');
   await apt('download', ...packages);
   for (const deb of await readdir(debs)) await run('dpkg', ['-x', join(debs, deb), tree]);

@@ -1,0 +1,5 @@
+import { fetchPebble } from './pebble.ts';
+import { redisCommand } from './redis-server.ts';
+
+// Up front, so that no test's time-out counts a download.
+await Promise.all([redisCommand(), fetchPebble()]);
