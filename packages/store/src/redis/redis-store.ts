@@ -1,5 +1,17 @@
+import type { LogEntry } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
-import type { StoreLog } from '../log.ts';
+import { follow } from '../follower.ts';
+import { type StoreLog, silentLog } from '../log.ts';
+import { createRedisCommands } from './redis-commands.ts';
+import { commitToRedis } from './redis-commit.ts';
+import { createRedisKeys } from './redis-keys.ts';
+import { createRedisLeases } from './redis-leases.ts';
+import { createRedisLog, parseAnnouncement } from './redis-log.ts';
+import { openRedis } from './redis-open.ts';
+import { createRedisPresence, toMs } from './redis-presence.ts';
+import { createRedisRecords } from './redis-records.ts';
+import { createRedisSubscriber } from './redis-subscriber.ts';
+import { parseStoreUrl } from './store-url.ts';
 
 export interface RedisStoreOptions {
   /**
@@ -14,6 +26,57 @@ export interface RedisStoreOptions {
   log?: StoreLog;
 }
 
-export function createRedisStore(_options: RedisStoreOptions): ConfigStore {
-  throw new Error('not written yet');
+/**
+ * The fleet's store, over Redis ≥ 7 or Valkey. It connects at the first call, and reconnects for ever. Throws
+ * `bad_configuration` for a URL or prefix that cannot be read; `open` throws it for a server that would lose records.
+ */
+export function createRedisStore({
+  url,
+  prefix = 'lockstep',
+  logEntries = 10_000,
+  log = silentLog,
+}: RedisStoreOptions): ConfigStore {
+  const target = parseStoreUrl(url);
+  const keys = createRedisKeys(prefix);
+  const commands = createRedisCommands(target, log);
+  const subscriber = createRedisSubscriber(target, [keys.commitsChannel, keys.nodesChannel], log);
+  const records = createRedisRecords(commands, keys);
+  const changeLog = createRedisLog(commands, keys);
+  const leases = createRedisLeases(commands, keys);
+  const presence = createRedisPresence(commands, subscriber, keys);
+  const source = { head: changeLog.head, readLog: changeLog.readAfter, list: records.list, onAnnouncement };
+  let epoch: string | null = null;
+
+  return {
+    get epoch() {
+      return epoch;
+    },
+    async open(options) {
+      epoch = await openRedis(commands, keys, options, log);
+      return epoch;
+    },
+    commit: (commit) => commitToRedis(commands, keys, { epoch, logEntries }, commit),
+    ...records,
+    head: changeLog.head,
+    readLog: changeLog.readAfter,
+    follow: (from, options) => follow(source, from, options),
+    acquireLease: leases.acquire,
+    renewLease: leases.renew,
+    releaseLease: leases.release,
+    reportNode: presence.report,
+    removeNode: presence.remove,
+    listNodes: presence.list,
+    watchNodes: presence.watch,
+    now: async () => toMs(await commands.run((redis) => redis.time())),
+    async close() {
+      subscriber.close();
+      commands.close();
+    },
+  };
+
+  function onAnnouncement(listener: (entry: LogEntry | null) => void): () => void {
+    return subscriber.on(keys.commitsChannel, (message) =>
+      listener(message === null ? null : parseAnnouncement(message)),
+    );
+  }
 }

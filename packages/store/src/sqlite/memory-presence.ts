@@ -1,8 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { AppError, type NodePresence, type NodeReport, nodeLostAfterMs } from '@lockstep/contract';
-
-/** A node not heard of for this long is forgotten. */
-export const presenceKeptMs = 86_400_000;
+import { type NodePresence, type NodeReport, nodeLostAfterMs } from '@lockstep/contract';
+import { nodeIdTaken, presenceKeptMs } from '../node-presence.ts';
 
 /** The presence of nodes within one process: it ends with the process, as the embedded store's nodes do. */
 export function createMemoryPresence(now: () => number) {
@@ -45,8 +43,4 @@ function isTaken(known: { report: NodeReport; seenAt: number }, report: NodeRepo
     known.report.home !== report.home &&
     at - known.seenAt <= nodeLostAfterMs
   );
-}
-
-export function nodeIdTaken(node: string): AppError {
-  return new AppError('node_id_taken', `another live process runs as node "${node}"`, { facts: { node } });
 }

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { AppError } from '@lockstep/contract';
+import type { Redis } from 'ioredis';
+import type { StoreLog } from '../log.ts';
+import { createCommandClient } from './redis-clients.ts';
+import { toStoreError } from './redis-error.ts';
+import type { RedisTarget } from './store-url.ts';
+
+/** For the connection to stand, and then again for the answer. */
+const waitMs = 2_500;
+
+export type RedisCommands = ReturnType<typeof createRedisCommands>;
+
+/** The connection for commands. Each fails with `store_unavailable` after a bounded wait; reconnection goes on for ever. */
+export function createRedisCommands(target: RedisTarget, log: StoreLog) {
+  const client = createCommandClient(target);
+  client.setMaxListeners(0);
+  let lastError: unknown = null;
+  let closed = false;
+  let troubled = false;
+  client.on('error', (error: unknown) => {
+    lastError = error;
+    if (troubled || closed) return;
+    troubled = true;
+    log.warn({ store: target.shown, reason: toStoreError(error, target.shown).message }, 'store unreachable');
+  });
+  client.on('ready', () => {
+    lastError = null;
+    if (troubled) log.info({ store: target.shown }, 'store reached again');
+    troubled = false;
+  });
+
+  return { run, runScript, close };
+
+  async function run<T>(work: (client: Redis) => Promise<T>): Promise<T> {
+    try {
+      await ready();
+      return await answerOf(work(client));
+    } catch (error) {
+      throw toStoreError(error, target.shown);
+    }
+  }
+
+  /** EVALSHA, and EVAL where the server does not know the script (it was restarted, or is new). */
+  async function runScript(script: Script, keys: string[], args: (string | number)[]): Promise<unknown> {
+    if (keys.length !== script.keys) throw new TypeError(`the script takes ${script.keys} keys`);
+    return run(async (redis) => {
+      try {
+        return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
+      } catch (error) {
+        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+        return redis.eval(script.lua, keys.length, ...keys, ...args);
+      }
+    });
+  }
+
+  async function ready(): Promise<void> {
+    if (closed) throw new AppError('store_unavailable', 'the store is closed');
+    if (client.status === 'ready') return;
+    if (client.status === 'wait' || client.status === 'end') client.connect().catch(() => {});
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        client.off('ready', onReady);
+        reject(lastError ?? new Error('no connection'));
+      }, waitMs);
+      const onReady = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      client.once('ready', onReady);
+    });
+  }
+
+  async function answerOf<T>(answer: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(new Error(`no answer within ${waitMs} ms`));
+        // A connection that swallows commands may never report its end (half-open TCP).
+        client.disconnect(true);
+      }, waitMs);
+    });
+    try {
+      return await Promise.race([answer, timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  function close(): void {
+    closed = true;
+    client.disconnect();
+  }
+}
+
+export interface Script {
+  lua: string;
+  sha: string;
+  keys: number;
+}
+
+/** Reads `name-N.lua`, where N is the number of KEYS. */
+export function readScript(file: string): Script {
+  const lua = readFileSync(new URL(`./${file}`, import.meta.url), 'utf8');
+  const keys = Number(/-(\d+)\.lua$/.exec(file)?.[1]);
+  return { lua, sha: createHash('sha1').update(lua).digest('hex'), keys };
+}

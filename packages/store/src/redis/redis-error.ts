@@ -1,0 +1,31 @@
+import { AppError } from '@lockstep/contract';
+
+const unavailable =
+  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|OOM|BUSY|UNKILLABLE|NOTBUSY)\b/;
+const refused = /^(WRONGPASS|NOAUTH|NOPERM)\b/;
+
+/**
+ * What ioredis or the server said, as this store says it. The driver's own error never becomes the cause: it carries the
+ * command's arguments, passwords and sealed keys among them.
+ */
+export function toStoreError(error: unknown, shown: string): AppError {
+  if (error instanceof AppError) return error;
+  const message = describe(error);
+  const cause = new Error(message);
+  if (refused.test(message)) {
+    return new AppError('bad_configuration', `the store ${shown} refuses this user: ${message}`, { cause });
+  }
+  if (error instanceof Error && error.name === 'ReplyError' && !unavailable.test(message)) {
+    return new AppError('internal', `the store ${shown} could not run a command: ${message}`, { cause });
+  }
+  return new AppError('store_unavailable', `the store ${shown} cannot be reached: ${message}`, { cause });
+}
+
+function describe(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join(', ');
+  const message = error instanceof Error ? error.message : String(error);
+  // ioredis explains itself in terms of its own options.
+  return /enableOfflineQueue|maxRetriesPerRequest|Connection is closed/.test(message)
+    ? 'connection lost'
+    : message;
+}

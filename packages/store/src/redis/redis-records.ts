@@ -1,0 +1,83 @@
+import type { Kind, StoredRecord } from '@lockstep/contract';
+import type { ConfigStore } from '../config-store.ts';
+import { splitKey } from '../prepared-commit.ts';
+import type { RedisCommands } from './redis-commands.ts';
+import type { RedisKeys } from './redis-keys.ts';
+
+type Reads = Pick<ConfigStore, 'get' | 'getMany' | 'list' | 'count' | 'listDue' | 'nextDue' | 'findClaims'>;
+
+export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys): Reads {
+  return {
+    async get(kind, id) {
+      const key = `${kind}/${id}`;
+      return parseRecord(key, await run((redis) => redis.hget(keys.records, key)));
+    },
+
+    async getMany(kind, ids) {
+      return read(ids.map((id) => `${kind}/${id}`));
+    },
+
+    async list<K extends Kind>(
+      kind: K,
+      { limit, cursor = '' }: { limit: number; cursor?: string | undefined },
+    ) {
+      // `0` is the byte after `/`, so this is every id of the kind behind the cursor.
+      const found = await run((redis) =>
+        redis.zrangebylex(keys.ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, limit + 1),
+      );
+      const page = found.slice(0, limit);
+      const records = await read<K>(page);
+      return {
+        items: records.filter((record) => record !== null),
+        next: found.length > limit ? splitKey(page.at(-1)!).id : null,
+      };
+    },
+
+    async count(kind) {
+      return run((redis) => redis.zlexcount(keys.ids, `[${kind}/`, `(${kind}0`));
+    },
+
+    async listDue<K extends Kind>(kind: K, until: number, limit: number) {
+      const found = await run((redis) =>
+        redis.zrangebyscore(keys.due(kind), '-inf', until, 'LIMIT', 0, limit),
+      );
+      return (await read<K>(found)).filter((record) => record !== null);
+    },
+
+    async nextDue(kind) {
+      const [, score] = await run((redis) => redis.zrange(keys.due(kind), '0', '0', 'WITHSCORES'));
+      return score === undefined ? null : Number(score);
+    },
+
+    async findClaims(prefix, limit) {
+      // No UTF-8 text has the byte 0xff, so it is above every claim that begins with the prefix.
+      const end = Buffer.concat([Buffer.from(`(${prefix}`), Buffer.of(0xff)]);
+      const found = await run((redis) =>
+        redis.zrangebylex(keys.claimIndex, `[${prefix}`, end, 'LIMIT', 0, limit),
+      );
+      if (found.length === 0) return [];
+      const holders = await run((redis) => redis.hmget(keys.claims, ...found));
+      return found.flatMap((claim, index) => {
+        const holder = holders[index];
+        return holder == null ? [] : [{ claim, ...splitKey(holder) }];
+      });
+    },
+  };
+
+  async function read<K extends Kind>(recordKeys: string[]): Promise<(StoredRecord<K> | null)[]> {
+    if (recordKeys.length === 0) return [];
+    const texts = await run((redis) => redis.hmget(keys.records, ...recordKeys));
+    return recordKeys.map((key, index) => parseRecord<K>(key, texts[index] ?? null));
+  }
+}
+
+function parseRecord<K extends Kind>(key: string, text: string | null): StoredRecord<K> | null {
+  if (text === null) return null;
+  const first = text.indexOf('\n');
+  const second = text.indexOf('\n', first + 1);
+  return {
+    ...splitKey(key),
+    revision: Number(text.slice(0, first)),
+    value: JSON.parse(text.slice(second + 1)),
+  } as unknown as StoredRecord<K>;
+}
