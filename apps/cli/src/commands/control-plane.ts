@@ -1,0 +1,63 @@
+import { join, resolve } from 'node:path';
+import { type Address, parseAddress } from '@lockstep/contract';
+import { Command, Option } from 'commander';
+import { address, checkStoreUrl, shownAddress } from './option-values.ts';
+import {
+  acmeVariables,
+  dataDirOption,
+  environmentHelp,
+  logLevelOption,
+  storeOption,
+  storePrefixOption,
+} from './shared-options.ts';
+
+const defaultListen = parseAddress('127.0.0.1:7400', '--listen');
+
+export function controlPlaneCommand(): Command {
+  return new Command('control-plane')
+    .description('run a control plane over Redis; any number of them may share one store')
+    .addOption(
+      new Option('--listen <address>', 'where the API listens')
+        .env('LOCKSTEP_LISTEN')
+        .argParser(address)
+        .default(defaultListen, shownAddress(defaultListen)),
+    )
+    .addOption(storeOption())
+    .addOption(storePrefixOption())
+    .addOption(dataDirOption('.lockstep/control-plane'))
+    .addOption(
+      new Option('--new-store', 'begin a new history although this data folder knows of an older one').env(
+        'LOCKSTEP_NEW_STORE',
+      ),
+    )
+    .addOption(logLevelOption())
+    .addHelpText(
+      'after',
+      environmentHelp({
+        LOCKSTEP_SECRET_KEY: 'seals private keys; the same for the whole fleet; see `lockstep keygen`',
+        LOCKSTEP_ADMIN_TOKEN: 'bearer token of the API, 16 printable characters or more',
+        ...acmeVariables,
+      }),
+    )
+    .action(async (flags: ControlPlaneFlags) => {
+      const storeUrl = checkStoreUrl(flags.store);
+      const { runControlPlane } = await import('@lockstep/control-plane');
+      await runControlPlane({
+        listen: flags.listen,
+        dataDir: resolve(flags.dataDir ?? join('.lockstep', 'control-plane')),
+        storeUrl,
+        storePrefix: flags.storePrefix,
+        logLevel: flags.logLevel,
+        newStore: flags.newStore ?? false,
+      });
+    });
+}
+
+interface ControlPlaneFlags {
+  listen: Address;
+  store?: string;
+  storePrefix: string;
+  dataDir?: string;
+  newStore?: boolean;
+  logLevel: string;
+}

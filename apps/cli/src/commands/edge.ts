@@ -1,0 +1,94 @@
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Address, NodeId } from '@lockstep/contract';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { address, checkStoreUrl, portNumber, wholeNumber } from './option-values.ts';
+import {
+  dataDirOption,
+  environmentHelp,
+  logLevelOption,
+  storeOption,
+  storePrefixOption,
+} from './shared-options.ts';
+
+const mostWorkers = 256;
+
+export function edgeCommand(): Command {
+  return new Command('edge')
+    .description('run an edge over Redis: it terminates TLS and forwards to upstreams')
+    .addOption(
+      new Option('--node <id>', 'the name of this edge in the fleet')
+        .env('LOCKSTEP_NODE')
+        .argParser(nodeId)
+        .makeOptionMandatory(),
+    )
+    .addOption(listener('--https <address>', 'where HTTPS is served', 'LOCKSTEP_HTTPS'))
+    .addOption(
+      listener('--http <address>', 'where challenges are answered and HTTP redirected', 'LOCKSTEP_HTTP'),
+    )
+    .addOption(listener('--admin <address>', 'where /healthz, /readyz and /metrics are', 'LOCKSTEP_ADMIN'))
+    .addOption(storeOption())
+    .addOption(storePrefixOption())
+    .addOption(dataDirOption('.lockstep/<node>'))
+    .addOption(
+      new Option('--workers <count>', 'processes that serve; one per core is right for most')
+        .env('LOCKSTEP_WORKERS')
+        .argParser(wholeNumber(1, mostWorkers))
+        .default(availableParallelism(), 'one per core'),
+    )
+    .addOption(
+      new Option(
+        '--public-https-port <port>',
+        'the port clients use, for redirects (default: that of --https)',
+      )
+        .env('LOCKSTEP_PUBLIC_HTTPS_PORT')
+        .argParser(portNumber),
+    )
+    .addOption(logLevelOption())
+    .addHelpText(
+      'after',
+      environmentHelp({
+        LOCKSTEP_SECRET_KEY: 'opens private keys; the same for the whole fleet; see `lockstep keygen`',
+      }),
+    )
+    .action(async (flags: EdgeFlags) => {
+      const storeUrl = checkStoreUrl(flags.store);
+      const { runEdge } = await import('@lockstep/edge-agent');
+      await runEdge(
+        {
+          node: flags.node,
+          dataDir: resolve(flags.dataDir ?? join('.lockstep', flags.node)),
+          https: flags.https,
+          http: flags.http,
+          admin: flags.admin,
+          publicHttpsPort: flags.publicHttpsPort ?? null,
+          workers: flags.workers,
+          logLevel: flags.logLevel,
+        },
+        { storeUrl, storePrefix: flags.storePrefix },
+      );
+    });
+}
+
+interface EdgeFlags {
+  node: string;
+  https: Address;
+  http: Address;
+  admin: Address;
+  store?: string;
+  storePrefix: string;
+  dataDir?: string;
+  workers: number;
+  publicHttpsPort?: number;
+  logLevel: string;
+}
+
+function listener(flags: string, description: string, variable: string): Option {
+  return new Option(flags, description).env(variable).argParser(address).makeOptionMandatory();
+}
+
+function nodeId(input: string): string {
+  const parsed = NodeId.safeParse(input);
+  if (!parsed.success) throw new InvalidArgumentError(`${parsed.error.issues[0]?.message}.`);
+  return parsed.data;
+}

@@ -1,0 +1,46 @@
+import { type Address, AppError, formatAddress, isAppError, parseAddress } from '@lockstep/contract';
+import { InvalidArgumentError } from 'commander';
+
+/** Parsers of flag values. What they throw, commander prints with the name of the flag or the variable. */
+export function wholeNumber(lowest: number, highest: number) {
+  return (input: string): number => {
+    const value = Number(input);
+    if (!/^\d+$/.test(input) || value < lowest || value > highest) {
+      throw new InvalidArgumentError(`It takes a whole number from ${lowest} to ${highest}.`);
+    }
+    return value;
+  };
+}
+
+export const portNumber = wholeNumber(1, 65_535);
+
+export function address(input: string): Address {
+  try {
+    return parseAddress(input, 'address');
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    throw new InvalidArgumentError('It takes an address, which looks like 127.0.0.1:7400 or [::1]:7400.');
+  }
+}
+
+/** For `--help`, where an object would be printed as JSON. */
+export function shownAddress(value: Address): string {
+  return `"${formatAddress(value)}"`;
+}
+
+/** Not a parser for commander, which would print what it refuses: an address may hold a password. */
+export function checkStoreUrl(input: string | undefined): string {
+  if (input === undefined) {
+    throw new AppError(
+      'bad_configuration',
+      'no store is named; give --store redis://… or set LOCKSTEP_STORE',
+    );
+  }
+  if (!/^rediss?:$/.test(URL.parse(input)?.protocol ?? '')) {
+    throw new AppError(
+      'bad_configuration',
+      '--store (LOCKSTEP_STORE) takes a Redis address, which looks like redis://127.0.0.1:6379',
+    );
+  }
+  return input;
+}

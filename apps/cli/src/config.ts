@@ -1,0 +1,19 @@
+/**
+ * Makes the environment mean what its writer meant before commander reads it: an empty `LOCKSTEP_…` variable (as compose
+ * passes it) counts as not set, and a switch can be set to `0` or `false`.
+ */
+export function tidyEnvironment(env: NodeJS.ProcessEnv = process.env): void {
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('LOCKSTEP_')) continue;
+    if (value === '' || (switches.has(name) && /^(0|false|no|off)$/i.test(value ?? ''))) delete env[name];
+  }
+}
+
+const switches = new Set(['LOCKSTEP_DEMO', 'LOCKSTEP_NEW_STORE']);
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** The secrets that `lockstep up` takes from the environment rather than makes; null where they are not set. */
+export function readSecrets(env: NodeJS.ProcessEnv = process.env) {
+  return { secretKey: env.LOCKSTEP_SECRET_KEY ?? null, adminToken: env.LOCKSTEP_ADMIN_TOKEN ?? null };
+}

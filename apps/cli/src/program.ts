@@ -1,0 +1,34 @@
+import { Command } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { controlPlaneCommand } from './commands/control-plane.ts';
+import { edgeCommand } from './commands/edge.ts';
+import { keygenCommand } from './commands/keygen.ts';
+import { upCommand } from './commands/up.ts';
+import type { OpenLog } from './up/run-up.ts';
+
+/** The `lockstep` command. Each mistake on the command line gets one line, and exit code 1. */
+export function createProgram({ openLog }: { openLog: OpenLog }): Command {
+  const { version } = packageJson;
+  const program = new Command('lockstep').description('One POST, every edge serves it.');
+  const commands = [upCommand({ openLog, version }), controlPlaneCommand(), edgeCommand(), keygenCommand()];
+  for (const command of commands) program.addCommand(command);
+  for (const command of [program, ...commands]) {
+    command
+      .version(version)
+      .allowExcessArguments(false)
+      .configureOutput({
+        outputError: (text, write) => {
+          const line = text
+            .replace(/^error: /, '')
+            .trim()
+            .replace(/\s+/g, ' ');
+          write(`lockstep: ${line} (see ${commandPath(command)} --help)\n`);
+        },
+      });
+  }
+  return program;
+}
+
+function commandPath(command: Command): string {
+  return command.parent === null ? command.name() : `${command.parent.name()} ${command.name()}`;
+}

@@ -1,0 +1,205 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { AppError, isAppError, type Readiness } from '@lockstep/contract';
+import { checkAdminToken, createControlPlane, readAcmeConfig } from '@lockstep/control-plane';
+import { createStoreFeed, spawnEdge } from '@lockstep/edge-agent';
+import { createSealer, generateSecretKey } from '@lockstep/pki';
+import { createSqliteStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import { readSecrets } from '../config.ts';
+import { checkPorts } from './check-ports.ts';
+import { openDataFolder } from './data-folder.ts';
+import { createDemoUpstream, demoHost, getFromEdge, putDemoRoute } from './demo.ts';
+import { createEdgeProcesses } from './edge-processes.ts';
+import type { AddressPlan } from './plan-addresses.ts';
+import { describeAddresses, describeFirstRoute, type ScreenFacts } from './screen.ts';
+import { createStopSignal } from './stop-signal.ts';
+import { createTerminalLog } from './terminal-log.ts';
+
+export interface UpOptions {
+  version: string;
+  dataDir: string;
+  plan: AddressPlan;
+  demo: boolean;
+  logLevel: string;
+}
+
+/** Opens the root logger: everything to the file, warnings and errors to the terminal too. */
+export type OpenLog = (options: {
+  fd: number;
+  level: string;
+  terminal: { write(text: string): void };
+}) => Logger;
+
+export interface UpDependencies {
+  openLog: OpenLog;
+  print: (line: string) => void;
+}
+
+const readinessIntervalMs = 100;
+const progressIntervalMs = 5_000;
+
+/** Runs a control plane and edges on this machine until a signal. Throws `AppError` when that cannot be, and has then nothing left running. */
+export async function runUp(options: UpOptions, { openLog, print }: UpDependencies): Promise<void> {
+  const { version, dataDir, plan, demo, logLevel } = options;
+  const secrets = readSecrets();
+  const acme = readAcmeConfig();
+  const folder = openDataFolder(dataDir);
+
+  await using parts = new AsyncDisposableStack();
+  // The store comes first: it holds the lock that keeps a second `up` off this folder.
+  const store = createSqliteStore({ path: folder.file('store.db') });
+  parts.defer(() => store.close());
+  await checkPorts(plan.listeners);
+
+  const secretKey = secrets.secretKey ?? folder.secret('secret-key', generateSecretKey);
+  const adminToken = checkAdminToken(secrets.adminToken ?? folder.secret('admin-token', createAdminToken));
+  const sealer = createSealer(secretKey);
+
+  using stopSignal = createStopSignal({ force: () => process.exit(1) });
+  const { signal } = stopSignal;
+  const logFd = openSync(folder.file('lockstep.log'), 'a', 0o600);
+  parts.defer(() => closeSync(logFd));
+  const log = openLog({ fd: logFd, level: logLevel, terminal: createTerminalLog(print) });
+
+  print(`Lockstep ${version}: starting the control plane …`);
+  const controlPlane = await createControlPlane({
+    config: {
+      listen: plan.api,
+      dataDir,
+      adminToken,
+      acme,
+      expectedEdges: plan.edges.length,
+      newStore: false,
+    },
+    store,
+    sealer,
+    log,
+  }).catch((error) => Promise.reject(explain(error, dataDir)));
+
+  print(`Starting ${plan.edges.length === 1 ? 'the edge' : `${plan.edges.length} edges`} …`);
+  const feed = createStoreFeed(store);
+  const edges = createEdgeProcesses({
+    nodes: plan.edges.map(({ node }) => node),
+    spawn: (node) => {
+      const { https, http, admin } = plan.edges.find((edge) => edge.node === node)!;
+      return spawnEdge({
+        config: {
+          node,
+          dataDir: folder.file(node),
+          https,
+          http,
+          admin,
+          publicHttpsPort: null,
+          workers: 1,
+          logLevel,
+        },
+        secretKey,
+        feed,
+        log,
+        outputFd: logFd,
+      });
+    },
+    signal,
+    log,
+    onHopeless: (error) => stopSignal.stop(error),
+  });
+  // Together: an edge's drain may wait for requests in flight as long as the control plane may for its own.
+  parts.defer(async () => {
+    await Promise.all([controlPlane.close(), edges.close()]);
+  });
+
+  const facts: ScreenFacts = {
+    apiUrl: controlPlane.url,
+    plan,
+    issuer: acme === null ? 'internal CA' : acme.directory,
+    rootFile: controlPlane.rootCertificate === null ? null : folder.file('ca/root.crt'),
+    tokenFile: folder.file('admin-token'),
+    logFile: folder.file('lockstep.log'),
+  };
+  try {
+    await waitUntilReady(controlPlane.url, { signal, print });
+    for (const line of describeAddresses(facts)) print(line);
+    if (demo) {
+      const upstream = await createDemoUpstream();
+      parts.defer(() => upstream.close());
+      await showDemo({ apiUrl: controlPlane.url, token: adminToken, upstreamUrl: upstream.url });
+    }
+    for (const line of describeFirstRoute(facts)) print(line);
+    print('Ready.');
+    await aborted(signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  if (isAppError(signal.reason)) throw signal.reason;
+  print('Stopping …');
+  await parts.disposeAsync();
+  print('stopped');
+
+  async function showDemo({
+    apiUrl,
+    token,
+    upstreamUrl,
+  }: {
+    apiUrl: string;
+    token: string;
+    upstreamUrl: string;
+  }) {
+    print(`Demo: a route for ${demoHost} to a small upstream at ${upstreamUrl} …`);
+    print(`  the route is ${await putDemoRoute({ apiUrl, token, upstreamUrl, signal })}`);
+    for (const { node, https } of plan.edges) {
+      const answer = await getFromEdge(https, { ca: controlPlane.rootCertificate, signal }).then(
+        ({ status, body }) => `${status} ${body.trim()}`,
+        (error: Error) => `failed: ${error.message}`,
+      );
+      print(`  ${node}  https://${demoHost}:${https.port}/  ${answer}`);
+    }
+    print('');
+  }
+}
+
+/** Every edge live, by the control plane's own word; says what it waits for. */
+async function waitUntilReady(
+  apiUrl: string,
+  { signal, print }: { signal: AbortSignal; print: (line: string) => void },
+): Promise<void> {
+  for (let saidAt = performance.now(); ; await pause(readinessIntervalMs, undefined, { signal })) {
+    const response = await fetch(`${apiUrl}/readyz`, { signal });
+    const { checks } = (await response.json()) as Readiness;
+    if (response.ok) return;
+    if (performance.now() - saidAt < progressIntervalMs) continue;
+    saidAt = performance.now();
+    const waitingFor = checks.filter(({ ok }) => !ok).map(({ detail }) => detail);
+    print(`  waiting: ${waitingFor.join('; ')}`);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function createAdminToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+function explain(error: unknown, dataDir: string): unknown {
+  if (isAppError(error, 'wrong_secret_key')) {
+    return new AppError(
+      'wrong_secret_key',
+      `the secret key is not the one that ${dataDir} was made with; give that one (LOCKSTEP_SECRET_KEY, or the file secret-key there)`,
+      { cause: error },
+    );
+  }
+  if (isAppError(error, 'store_lost')) {
+    return new AppError(
+      'store_lost',
+      `${dataDir} knows a history that its store.db does not hold; put store.db back, or remove the folder to begin anew`,
+      { cause: error },
+    );
+  }
+  return error;
+}

@@ -1,0 +1,139 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join, relative, sep } from 'node:path';
+import { readImports, withoutComments } from './imports.ts';
+
+/** One workspace folder, and what its package.json declares. */
+interface Workspace {
+  folder: string;
+  name: string;
+  dependencies: Set<string>;
+  devDependencies: Set<string>;
+}
+
+/** Which workspaces' sources each may import, tests aside. Apps never import each other, save cli, which starts them. */
+const mayImport: Record<string, string[]> = {
+  'packages/contract': [],
+  'packages/store': ['contract'],
+  'packages/pki': ['contract'],
+  'packages/testkit': ['contract', 'store', 'pki'],
+  'apps/control-plane': ['contract', 'store', 'pki'],
+  'apps/edge-agent': ['contract', 'store', 'pki'],
+  'apps/cli': ['contract', 'store', 'pki', 'control-plane', 'edge-agent'],
+};
+
+const onlyImporter: Record<string, string> = {
+  ioredis: 'packages/store',
+  'node:sqlite': 'packages/store',
+  'acme-client': 'packages/pki',
+  fastify: 'apps/control-plane',
+};
+
+/** Every breach of architecture.md's rules below `root`, as `file: what is wrong`. */
+export function findBreaches(root: string): string[] {
+  const workspaces = ['packages', 'apps']
+    .flatMap((parent) => list(join(root, parent)).map((name) => `${parent}/${name}`))
+    .concat('test')
+    .filter((folder) => list(join(root, folder)).includes('package.json'))
+    .map((folder) => readWorkspace(root, folder));
+  return workspaces.flatMap((workspace) =>
+    sourceFiles(join(root, workspace.folder)).flatMap((path) => {
+      const file = relative(root, path).split(sep).join('/');
+      return checkFile(file, readFileSync(path, 'utf8'), workspace, root).map((fault) => `${file}: ${fault}`);
+    }),
+  );
+}
+
+function checkFile(file: string, source: string, workspace: Workspace, root: string): string[] {
+  const { folder } = workspace;
+  const isTest = folder === 'test' || file.startsWith(`${folder}/test/`);
+  const faults: string[] = [];
+  for (const { specifier, typeOnly } of readImports(source)) {
+    if (specifier.startsWith('.')) {
+      const target = relative(join(root, folder), join(root, dirname(file), specifier));
+      if (target.startsWith('..')) faults.push(`reaches into another package by path: ${specifier}`);
+      continue;
+    }
+    const name = packageOf(specifier);
+    const owner = onlyImporter[name];
+    if (owner !== undefined && owner !== folder && !isTest) faults.push(`only ${owner} may import ${name}`);
+    if (isBuiltin(specifier)) continue;
+    if (!isTest && folder === 'packages/contract' && name !== 'zod')
+      faults.push(`contract may import zod only, not ${name}`);
+    else if (!isTest) faults.push(...checkDirection(folder, name));
+    faults.push(...checkDeclared(workspace, name, isTest, typeOnly));
+  }
+  if (!isTest) faults.push(...checkText(file, withoutComments(source)));
+  return faults;
+}
+
+function checkDirection(folder: string, name: string): string[] {
+  const target = /^@lockstep\/(.+)$/.exec(name)?.[1];
+  if (target === undefined || folder.endsWith(`/${target}`)) return [];
+  const allowed = mayImport[folder];
+  if (allowed === undefined) return [`architecture.ts does not say what ${folder} may import`];
+  return allowed.includes(target) ? [] : [`${folder} may not import ${name}`];
+}
+
+function checkDeclared(
+  { name: self, dependencies, devDependencies }: Workspace,
+  name: string,
+  isTest: boolean,
+  typeOnly: boolean,
+) {
+  if (name === self || dependencies.has(name)) return [];
+  if ((isTest || typeOnly) && (devDependencies.has(name) || devDependencies.has(typesOf(name)))) return [];
+  return [`${name} is not declared in the package's ${isTest ? 'devDependencies' : 'dependencies'}`];
+}
+
+function checkText(file: string, source: string): string[] {
+  const base = file.slice(file.lastIndexOf('/') + 1);
+  // The launchers of apps/cli/bin run before any module of the program does; testkit is for tests only.
+  const mayReadEnvironment = base === 'config.ts' || /^(apps\/cli\/bin|packages\/testkit)\//.test(file);
+  return [
+    ...(/\bprocess\s*\.\s*env\b|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b/.test(source) && !mayReadEnvironment
+      ? ['process.env is read in a config.ts only']
+      : []),
+    ...(/(?:^|[^\w$.])pino\s*\(/.test(source) && base !== 'main.ts'
+      ? ['the root logger is made in main.ts only']
+      : []),
+  ];
+}
+
+function packageOf(specifier: string): string {
+  if (isBuiltin(specifier)) return specifier.startsWith('node:') ? specifier : `node:${specifier}`;
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
+
+function typesOf(name: string): string {
+  return `@types/${name.replace(/^@/, '').replace('/', '__')}`;
+}
+
+function readWorkspace(root: string, folder: string): Workspace {
+  const manifest = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
+  return {
+    folder,
+    name: manifest.name,
+    dependencies: new Set(Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })),
+    devDependencies: new Set(Object.keys(manifest.devDependencies ?? {})),
+  };
+}
+
+/** TypeScript and JavaScript below a folder, without fixtures and what was installed. */
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      return /^(node_modules|fixtures|\..*|tap-testdir.*)$/.test(entry.name) ? [] : sourceFiles(path);
+    }
+    return /\.[cm]?[jt]s$/.test(entry.name) ? [path] : [];
+  });
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
