@@ -64,6 +64,8 @@ export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forward
       refuse(request, response, 400, 'invalid_request', 'The request names more than one host.');
       return;
     }
+    // HTTP/2 needs no header to announce a body (RFC 9113, section 8.1).
+    if ('stream' in request) forwarded.hasBody = !request.stream.endAfterHeaders;
     inFlight += 1;
     const common = { request, response, route, path, forwarded, onDone };
     new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade }).start();

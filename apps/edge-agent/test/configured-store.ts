@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import type { CertificateRecord, Position } from '@lockstep/contract';
+import {
+  createAuthority,
+  createSealer,
+  generateKeyPem,
+  generateSecretKey,
+  issueCertificate,
+} from '@lockstep/pki';
+import { type Change, type ConfigStore, createSqliteStore } from '@lockstep/store';
+
+/** A store with what an operator would have put in, and certificates from an authority of its own. */
+export interface ConfiguredStore {
+  store: ConfigStore;
+  secretKey: string;
+  /** PEM. */
+  root: string;
+  commit(...changes: Change[]): Promise<Position>;
+  /** A route and a certificate for each of its hosts. */
+  serve(id: string, hosts: string[], upstreams: string[], paths?: string[]): Promise<Position>;
+  routeChange(id: string, hosts: string[], upstreams: string[], paths?: string[]): Change;
+  certificateRecord(host: string, change?: Partial<CertificateRecord>): Promise<CertificateRecord>;
+  close(): Promise<void>;
+}
+
+const day = 86_400_000;
+
+export async function createConfiguredStore(
+  store: ConfigStore = createSqliteStore({ path: ':memory:' }),
+  secretKey: string = generateSecretKey(),
+): Promise<ConfiguredStore> {
+  await store.open({ create: true, expectedEpoch: null });
+  const sealer = createSealer(secretKey);
+  const authority = await createAuthority();
+  const keyPem = await generateKeyPem();
+  const at = new Date().toISOString();
+
+  async function certificateRecord(
+    host: string,
+    change: Partial<CertificateRecord> = {},
+  ): Promise<CertificateRecord> {
+    const chain = await issueCertificate({ authority, host, keyPem, lifetimeMs: 30 * day, now: Date.now() });
+    return {
+      host,
+      issuer: 'internal',
+      chain,
+      sealedKey: sealer.seal(keyPem, `certificate/${host}`),
+      serialNumber: randomUUID(),
+      fingerprint256: '',
+      notBefore: at,
+      notAfter: at,
+      issuedAt: at,
+      ...change,
+    };
+  }
+
+  const commit = (...changes: Change[]) => store.commit({ id: randomUUID(), changes });
+  const routeChange: ConfiguredStore['routeChange'] = (id, hosts, upstreams, paths = ['/']) => ({
+    op: 'put',
+    kind: 'route',
+    id,
+    value: { hosts, paths, upstreams: upstreams.map((url) => ({ url })), createdAt: at, updatedAt: at },
+  });
+
+  return {
+    store,
+    secretKey,
+    root: authority.certificate,
+    commit,
+    routeChange,
+    certificateRecord,
+    async serve(id, hosts, upstreams, paths) {
+      const changes: Change[] = [routeChange(id, hosts, upstreams, paths)];
+      for (const host of hosts) {
+        changes.push({ op: 'put', kind: 'certificate', id: host, value: await certificateRecord(host) });
+      }
+      return commit(...changes);
+    },
+    close: () => store.close(),
+  };
+}

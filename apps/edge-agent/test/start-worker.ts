@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import type { Position } from '@lockstep/contract';
+import { createSealer } from '@lockstep/pki';
+import { freePort } from '@lockstep/testkit';
+import { pino } from 'pino';
+import type { Test } from 'tap';
+import { type EdgeConfig, withDefaults } from '../src/config.ts';
+import { createStoreFeed } from '../src/feed/store-feed.ts';
+import { createWorker, type Worker } from '../src/worker/worker.ts';
+import type { WorkerStatus } from '../src/worker/worker-message.ts';
+import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
+
+export interface ServingWorker extends ConfiguredStore {
+  worker: Worker;
+  httpsPort: number;
+  httpPort: number;
+  status(): WorkerStatus;
+  /** Resolves when the worker has put this position in force. */
+  applied(position: Position): Promise<void>;
+}
+
+const local = { host: '127.0.0.1', port: 0 };
+
+/** One worker in this process, straight from a store of its own. */
+export async function startWorker(t: Test, config: Partial<EdgeConfig> = {}): Promise<ServingWorker> {
+  const configured = await createConfiguredStore();
+  const https = { host: '127.0.0.1', port: await freePort() };
+  const http = { host: '127.0.0.1', port: await freePort() };
+  const sealer = createSealer(configured.secretKey);
+  const changes = new EventEmitter();
+  let status: WorkerStatus = { position: null, refusals: [] };
+  const worker = createWorker({
+    settings: {
+      config: withDefaults({
+        node: 'test',
+        dataDir: '',
+        https: local,
+        http: local,
+        admin: local,
+        publicHttpsPort: null,
+        workers: 1,
+        logLevel: 'silent',
+        drainTimeoutMs: 200,
+        ...config,
+      }),
+      https,
+      http,
+      secretKey: configured.secretKey,
+      ticketKeys: randomBytes(48),
+      reusePort: false,
+      listenAtOnce: true,
+    },
+    open: (sealed, context) => sealer.open(sealed, context),
+    feed: createStoreFeed(configured.store),
+    log: pino({ level: 'silent' }),
+    onListening: () => changes.emit('listening'),
+    onStatus(now) {
+      status = now;
+      changes.emit('status');
+    },
+  });
+  const listening = once(changes, 'listening');
+  const running = worker.run();
+  await Promise.race([listening, running]);
+  t.teardown(async () => {
+    await worker.drain();
+    await running;
+    await configured.close();
+  });
+  return {
+    ...configured,
+    worker,
+    httpsPort: https.port,
+    httpPort: http.port,
+    status: () => status,
+    async applied(position) {
+      while ((status.position?.number ?? -1) < position.number) await once(changes, 'status');
+    },
+  };
+}
