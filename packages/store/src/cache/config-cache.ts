@@ -1,5 +1,20 @@
-import type { FollowEvent, Kind, LogEntry, Position, StoredRecord } from '@lockstep/contract';
+import {
+  AppError,
+  type FollowEvent,
+  type Kind,
+  kinds,
+  type LogEntry,
+  type LoggedChange,
+  type Position,
+  type StoredRecord,
+  snapshotBatchRecords,
+} from '@lockstep/contract';
 import type { StoreLog } from '../log.ts';
+import { type Sql, transact } from '../sqlite/statements.ts';
+import { type CacheFile, openCacheFile } from './cache-file.ts';
+import { type CacheLock, lockCache } from './cache-lock.ts';
+import { createCacheRows } from './cache-rows.ts';
+import { countRemoved, createStaged, dropStaged, replaceByStaged } from './staged-tables.ts';
 
 /** Seals rows. `open` throws `AppError('wrong_secret_key')` for another key, another context or altered text. */
 export interface Sealer {
@@ -12,7 +27,7 @@ export interface ConfigCacheOptions {
   path: string;
   sealer: Sealer;
   log: StoreLog;
-  /** A damaged file was renamed to `path`, and the cache is empty again: follow from null. */
+  /** The damaged file was renamed to `path`, and the cache is empty again: follow from null. */
   onSetAside?: (path: string) => void;
 }
 
@@ -54,6 +69,129 @@ export interface ConfigCache {
 }
 
 /** Throws `bad_configuration` (locked, not writable) and `wrong_secret_key` (the file stays as it is). */
-export function createConfigCache(_options: ConfigCacheOptions): ConfigCache {
-  throw new Error('not written yet');
+export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
+  const { path, sealer } = options;
+  const lock = lockCache(path);
+  const file = openLocked(options, lock);
+  const rows = createCacheRows(sealer, lock.home);
+  const stagedRows = createCacheRows(sealer, lock.home, 'staged_');
+  let staging = 0;
+
+  return {
+    home: lock.home,
+    position: () => file.attempt(readPosition),
+    count: (kind) => file.attempt((sql) => countRecords(sql, kind)),
+    hosts: () => file.attempt(rows.countHosts),
+    get: (kind, id) => file.attempt((sql) => rows.get(sql, kind, id)),
+    batches,
+    apply: (entry) => file.attempt((sql) => transact(sql, () => applyEntry(sql, entry))),
+    stage,
+    close() {
+      file.close();
+      lock.close();
+    },
+  };
+
+  function* batches(wanted: readonly Kind[] = kinds): Generator<StoredRecord[], void, undefined> {
+    for (const kind of wanted) {
+      let after = '';
+      for (;;) {
+        const records = file.attempt((sql) => rows.page(sql, kind, after, snapshotBatchRecords));
+        if (records.length > 0) yield records;
+        if (records.length < snapshotBatchRecords) break;
+        after = records.at(-1)!.id;
+      }
+    }
+  }
+
+  function applyEntry(sql: Sql, { position, previousCommitId, changes }: LogEntry): void {
+    const held = readPosition(sql);
+    if (
+      held === null ||
+      held.epoch !== position.epoch ||
+      held.number + 1 !== position.number ||
+      held.commitId !== (previousCommitId ?? '')
+    ) {
+      throw new AppError('internal', `revision ${position.number} does not follow the saved configuration`);
+    }
+    for (const change of changes) {
+      if ((rows.revisionOf(sql, change.kind, change.id) ?? -1) >= position.number) continue;
+      if (change.op === 'delete') rows.remove(sql, change);
+      else rows.put(sql, toRecord(change, position.number));
+    }
+    writePosition(sql, position);
+  }
+
+  async function stage({
+    position,
+    records,
+  }: Extract<FollowEvent, { type: 'snapshot' }>): Promise<StagedSnapshot> {
+    staging += 1;
+    const mine = staging;
+    file.attempt((sql) => transact(sql, () => createStaged(sql)));
+    try {
+      for await (const batch of records) {
+        mustBeLatest();
+        file.attempt((sql) =>
+          transact(sql, () => {
+            for (const record of batch) stagedRows.put(sql, record);
+          }),
+        );
+      }
+      mustBeLatest();
+    } catch (error) {
+      discard();
+      throw error;
+    }
+    const hosts = file.attempt(stagedRows.countHosts);
+    return { position, hosts, removed: file.attempt(countRemoved), accept, discard };
+
+    function accept(): void {
+      mustBeLatest();
+      file.attempt((sql) =>
+        transact(sql, () => {
+          replaceByStaged(sql);
+          writePosition(sql, position);
+        }),
+      );
+      staging += 1;
+    }
+
+    function discard(): void {
+      if (mine !== staging) return;
+      staging += 1;
+      file.attempt((sql) => transact(sql, () => dropStaged(sql)));
+    }
+
+    function mustBeLatest(): void {
+      if (mine !== staging) throw new AppError('internal', 'this snapshot was ended, or another begun');
+    }
+  }
+}
+
+function openLocked(options: ConfigCacheOptions, lock: CacheLock): CacheFile {
+  try {
+    return openCacheFile(options);
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function toRecord(change: LoggedChange & { op: 'put' }, revision: number): StoredRecord {
+  const { kind, id, value } = change;
+  return { kind, id, revision, value } as StoredRecord;
+}
+
+function readPosition(sql: Sql): Position | null {
+  const row = sql("SELECT value FROM meta WHERE key = 'position'").get();
+  return row === undefined ? null : (JSON.parse(String(row.value)) as Position);
+}
+
+function writePosition(sql: Sql, position: Position): void {
+  sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)").run(JSON.stringify(position));
+}
+
+function countRecords(sql: Sql, kind: Kind): number {
+  return Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n);
 }

@@ -14,14 +14,17 @@ export interface OpenDatabaseOptions {
   synchronous: 'FULL' | 'NORMAL';
   /** Run inside the first transaction, which also takes the lock. */
   schema: string;
+  /** Names it in errors, instead of `path`. */
+  shown?: string;
 }
 
 /**
  * Opens a file that this process alone uses until it is closed, or dies. Throws `bad_configuration` when another process
  * holds it or when it cannot be written; SQLite's own error when it is damaged (see `isDamage`).
  */
-export function openDatabase({ path, what, synchronous, schema }: OpenDatabaseOptions): DatabaseSync {
-  if (path !== ':memory:') createFile(path, what);
+export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
+  const { path, what, synchronous, schema, shown = path } = options;
+  if (path !== ':memory:') createFile(path, `${what} ${shown}`);
   let database: DatabaseSync | null = null;
   try {
     database = new DatabaseSync(path, { timeout: 0 });
@@ -41,11 +44,11 @@ export function openDatabase({ path, what, synchronous, schema }: OpenDatabaseOp
     database?.close();
     if (isDamage(error)) throw error;
     if (sqliteCode(error) === busy) {
-      throw new AppError('bad_configuration', `another process already holds ${what} ${path}`, {
+      throw new AppError('bad_configuration', `another process already holds ${what} ${shown}`, {
         cause: error,
       });
     }
-    throw cannotWrite(path, what, error);
+    throw cannotWrite(`${what} ${shown}`, error);
   }
 }
 
@@ -69,11 +72,11 @@ function createFile(path: string, what: string): void {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     closeSync(openSync(path, 'a', 0o600));
   } catch (error) {
-    throw cannotWrite(path, what, error);
+    throw cannotWrite(what, error);
   }
 }
 
-function cannotWrite(path: string, what: string, cause: unknown): AppError {
+function cannotWrite(what: string, cause: unknown): AppError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new AppError('bad_configuration', `${what} ${path} cannot be written: ${reason}`, { cause });
+  return new AppError('bad_configuration', `${what} cannot be written: ${reason}`, { cause });
 }

@@ -1,0 +1,28 @@
+import type { Sql } from '../sqlite/statements.ts';
+
+/** Tables of the same form beside those that are served; a snapshot takes their place by being renamed. */
+export function createStaged(sql: Sql): void {
+  dropStaged(sql);
+  sql(`CREATE TABLE staged_records (
+    kind TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, sealed TEXT NOT NULL, PRIMARY KEY (kind, id)
+  )`).run();
+  sql('CREATE TABLE staged_hosts (hash BLOB PRIMARY KEY, routes INTEGER NOT NULL) WITHOUT ROWID').run();
+}
+
+export function dropStaged(sql: Sql): void {
+  sql('DROP TABLE IF EXISTS staged_records').run();
+  sql('DROP TABLE IF EXISTS staged_hosts').run();
+}
+
+export function replaceByStaged(sql: Sql): void {
+  for (const table of ['records', 'hosts']) {
+    sql(`DROP TABLE ${table}`).run();
+    sql(`ALTER TABLE staged_${table} RENAME TO ${table}`).run();
+  }
+}
+
+/** Hosts that are served and not staged. */
+export function countRemoved(sql: Sql): number {
+  const row = sql('SELECT count(*) AS n FROM hosts WHERE hash NOT IN (SELECT hash FROM staged_hosts)').get();
+  return Number(row?.n);
+}
