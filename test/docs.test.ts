@@ -1,0 +1,91 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { errorCodes } from '@lockstep/contract';
+import t from 'tap';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string) => readFile(join(root, path), 'utf8');
+
+const pages = [
+  ...(await readdir(root)).filter((name) => name.endsWith('.md')),
+  ...(await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+];
+
+t.test('docs/api.md lists every error code with what it means', async (t) => {
+  const table = (await read('docs/api.md')).matchAll(/^\| `([a-z_]+)` \| \d{3} \| (.+) \|$/gm);
+  const listed = Object.fromEntries([...table].map(([, code, meaning]) => [code, meaning]));
+  t.strictSame(listed, { ...errorCodes });
+});
+
+for (const page of pages) {
+  t.test(`the links of ${page} lead somewhere`, async (t) => {
+    for (const [, link = ''] of withoutCode(await read(page)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link)) continue;
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? page : relative(root, join(root, dirname(page), path));
+      const found = await stat(join(root, target)).catch(() => null);
+      t.ok(found, `${link}: there is ${target}`);
+      if (found === null || anchor === undefined) continue;
+      t.ok(anchorsOf(await read(target)).has(anchor), `${link}: ${target} has this heading`);
+    }
+  });
+}
+
+t.test('the pages and the code name the same LOCKSTEP_ variables', async (t) => {
+  const documented = new Set<string>();
+  for (const page of pages) for (const name of variablesOf(await read(page))) documented.add(name);
+  const known = new Set<string>();
+  for (const path of await sources()) for (const name of variablesOf(await read(path))) known.add(name);
+  t.strictSame(
+    [...documented].filter((name) => !known.has(name)).sort(),
+    [],
+    'none that the code does not know',
+  );
+
+  const install = variablesOf(await read('docs/install-an-edge.md'));
+  const settings = (await sources()).filter(
+    (path) => path.startsWith('apps/cli/src/') || path.endsWith('/config.ts'),
+  );
+  const missing = new Set<string>();
+  for (const path of settings)
+    for (const name of variablesOf(await read(path))) if (!install.has(name)) missing.add(name);
+  t.strictSame([...missing].sort(), [], 'docs/install-an-edge.md leaves none out');
+});
+
+function variablesOf(text: string): Set<string> {
+  return new Set(text.match(/LOCKSTEP_[A-Z_]*[A-Z]\b(?!_)/g));
+}
+
+/** Links in examples are no links. */
+function withoutCode(markdown: string): string {
+  return markdown.replace(/^```.*?^```$/gms, '').replace(/`[^`\n]*`/g, '');
+}
+
+/** The anchors that GitHub gives to headings. */
+function anchorsOf(markdown: string): Set<string> {
+  const headings = markdown.replace(/^```.*?^```$/gms, '').matchAll(/^#+ +(.+)$/gm);
+  return new Set(
+    [...headings].map(([, title = '']) =>
+      title
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+async function sources(): Promise<string[]> {
+  const found: string[] = [];
+  for (const parent of ['apps', 'packages']) {
+    for (const name of await readdir(join(root, parent))) {
+      for (const folder of ['src', 'bin']) {
+        const files = await readdir(join(root, parent, name, folder), { recursive: true }).catch(() => []);
+        for (const file of files) {
+          if (/\.[jt]s$/.test(file)) found.push(`${parent}/${name}/${folder}/${file.split(sep).join('/')}`);
+        }
+      }
+    }
+  }
+  return found;
+}
