@@ -1,0 +1,52 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Ticks of /proc/<pid>/stat a second: 100 on every Linux there is (USER_HZ). */
+const ticksPerSecond = 100;
+
+export interface ProcessFigures {
+  pid: number;
+  parent: number;
+  name: string;
+  /** User and system time so far. */
+  cpuSeconds: number;
+  /** Resident memory. */
+  rssBytes: number;
+}
+
+/** A process and everything below it, as /proc tells; empty when it is gone. */
+export function readProcessTree(root: number): ProcessFigures[] {
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readFigures(Number(name)))
+    .filter((figures) => figures !== null);
+  const tree = all.filter(({ pid }) => pid === root);
+  for (let i = 0; i < tree.length; i += 1) tree.push(...all.filter(({ parent }) => parent === tree[i]!.pid));
+  return tree;
+}
+
+export function cpuSecondsOf(tree: ProcessFigures[]): number {
+  return tree.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
+}
+
+export function rssBytesOf(tree: ProcessFigures[]): number {
+  return tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
+}
+
+function readFigures(pid: number): ProcessFigures | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name stands in parentheses and may hold anything: count the fields after the last one (proc(5)).
+    const end = stat.lastIndexOf(')');
+    const fields = stat.slice(end + 2).split(' ');
+    const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    return {
+      pid,
+      parent: Number(fields[1]),
+      name: stat.slice(stat.indexOf('(') + 1, end),
+      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
+      rssBytes: Number(rss?.[1] ?? 0) * 1024,
+    };
+  } catch {
+    return null; // ended meanwhile
+  }
+}
