@@ -76,12 +76,16 @@ function parseKey(keyPem: string) {
 }
 
 function namesOf(leaf: X509Certificate): string[] {
-  return [...(leaf.subjectAltName ?? '').matchAll(/DNS:([^,\s]+)/g)].map(([, name]) => name?.toLowerCase() ?? '');
+  return [...(leaf.subjectAltName ?? '').matchAll(/DNS:([^,\s]+)/g)].map(
+    ([, name]) => name?.toLowerCase() ?? '',
+  );
 }
 
 function checkDates({ validFromDate, validToDate }: X509Certificate, now: number): void {
-  if (validFromDate.getTime() > now) throw bad(`a certificate of the chain is not valid before ${validFromDate.toISOString()}`);
-  if (validToDate.getTime() <= now) throw bad(`a certificate of the chain expired at ${validToDate.toISOString()}`);
+  if (validFromDate.getTime() > now)
+    throw bad(`a certificate of the chain is not valid before ${validFromDate.toISOString()}`);
+  if (validToDate.getTime() <= now)
+    throw bad(`a certificate of the chain expired at ${validToDate.toISOString()}`);
 }
 
 function bad(detail: string, cause?: unknown): AppError {

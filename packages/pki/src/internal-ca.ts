@@ -68,7 +68,13 @@ export async function createAuthority({ now = Date.now() }: { now?: number } = {
 }
 
 /** A server certificate signed by the internal CA, as a PEM chain: the leaf alone, since clients have the root. */
-export async function issueCertificate({ authority, host, keyPem, lifetimeMs, now }: IssueOptions): Promise<string> {
+export async function issueCertificate({
+  authority,
+  host,
+  keyPem,
+  lifetimeMs,
+  now,
+}: IssueOptions): Promise<string> {
   const { root, privateKey, authorityKeyIdentifier } = await signerOf(authority);
   const spki = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
   const publicKey = await crypto.subtle.importKey('spki', spki, ecdsaP256, true, ['verify']);

@@ -20,8 +20,14 @@ export interface Sealer {
 /** `secretKey`: 32 random bytes as base64. Throws `bad_configuration` for anything else. */
 export function createSealer(secretKey: string): Sealer {
   const key = Buffer.from(secretKey, 'base64');
-  if (key.length !== keyBytes || key.toString('base64').replace(/=+$/, '') !== secretKey.trim().replace(/=+$/, '')) {
-    throw new AppError('bad_configuration', 'the secret key is not 32 bytes as base64; `lockstep keygen` makes one');
+  if (
+    key.length !== keyBytes ||
+    key.toString('base64').replace(/=+$/, '') !== secretKey.trim().replace(/=+$/, '')
+  ) {
+    throw new AppError(
+      'bad_configuration',
+      'the secret key is not 32 bytes as base64; `lockstep keygen` makes one',
+    );
   }
   const keyId = createHash('sha256').update('lockstep key id').update(key).digest('hex').slice(0, 8);
   const prefix = `v1.${keyId}.`;
@@ -30,21 +36,37 @@ export function createSealer(secretKey: string): Sealer {
     seal(plaintext, context) {
       const nonce = randomBytes(nonceBytes);
       const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context));
-      const sealed = Buffer.concat([nonce, cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+      const sealed = Buffer.concat([
+        nonce,
+        cipher.update(plaintext, 'utf8'),
+        cipher.final(),
+        cipher.getAuthTag(),
+      ]);
       return prefix + sealed.toString('base64url');
     },
     open(sealed, context) {
       if (!sealed.startsWith(prefix)) {
-        throw new AppError('wrong_secret_key', `${context} was sealed with another secret key than this process has (${keyId})`);
+        throw new AppError(
+          'wrong_secret_key',
+          `${context} was sealed with another secret key than this process has (${keyId})`,
+        );
       }
       const bytes = Buffer.from(sealed.slice(prefix.length), 'base64url');
       try {
-        const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes })
+        const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), {
+          authTagLength: tagBytes,
+        })
           .setAAD(Buffer.from(context))
           .setAuthTag(bytes.subarray(-tagBytes));
-        return decipher.update(bytes.subarray(nonceBytes, -tagBytes), undefined, 'utf8') + decipher.final('utf8');
+        return (
+          decipher.update(bytes.subarray(nonceBytes, -tagBytes), undefined, 'utf8') + decipher.final('utf8')
+        );
       } catch (cause) {
-        throw new AppError('wrong_secret_key', `${context} cannot be opened: it was altered, or sealed as another record`, { cause });
+        throw new AppError(
+          'wrong_secret_key',
+          `${context} cannot be opened: it was altered, or sealed as another record`,
+          { cause },
+        );
       }
     },
   };
@@ -65,7 +87,11 @@ export function checkCanary(sealer: Sealer, sealed: string): void {
   try {
     if (sealer.open(sealed, canaryContext) === canaryText) return;
   } catch (cause) {
-    throw new AppError('wrong_secret_key', 'LOCKSTEP_SECRET_KEY is not the key that this fleet’s private keys are sealed with', { cause });
+    throw new AppError(
+      'wrong_secret_key',
+      'LOCKSTEP_SECRET_KEY is not the key that this fleet’s private keys are sealed with',
+      { cause },
+    );
   }
   throw new AppError('wrong_secret_key', 'the canary holds something else than it should');
 }

@@ -1,12 +1,16 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Child } from './child.ts';
 import { startChild } from './child.ts';
 import { cacheFolder, fetchDebianPackages } from './debian-package.ts';
 import { freePort } from './free-port.ts';
 import { waitFor } from './wait-for.ts';
+
+const run = promisify(execFile);
 
 export interface RedisServer {
   readonly url: string;
@@ -59,7 +63,10 @@ export async function startRedis({ args = [], dir }: RedisOptions = {}): Promise
       break;
     } catch (error) {
       const taken = (child as Child | null)?.log.some((line) => line.includes('Address already in use'));
-      if (!taken || attempt === 5) throw error;
+      if (taken && attempt < 5) continue;
+      await (child as Child | null)?.signal('SIGKILL');
+      if (dir === undefined) await rm(folder, { recursive: true, force: true });
+      throw error;
     }
   }
 
@@ -88,7 +95,7 @@ export interface Command {
   env: Record<string, string>;
 }
 
-/** Debian's redis-server, fetched once; where there is no apt, the installed one. */
+/** Debian's redis-server, fetched once; where that fails (no apt, no network), the installed one. */
 export async function redisCommand(): Promise<Command> {
   const tree = cacheFolder('redis');
   try {
@@ -98,7 +105,9 @@ export async function redisCommand(): Promise<Command> {
       into: tree,
     });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await run('redis-server', ['--version']).catch(() => {
+      throw error;
+    });
     return { command: 'redis-server', env: {} };
   }
   const libraries = await readdir(join(tree, 'usr/lib'));

@@ -48,8 +48,8 @@ export interface AcmeClient {
   keyAuthorization(token: string): Promise<string>;
   /** Tells the CA that the challenge can be validated. */
   completeChallenge(url: string): Promise<void>;
-  /** `csr` is DER. */
-  finalize(finalizeUrl: string, csr: Buffer): Promise<AcmeOrder>;
+  /** `csr` is DER. The answer need not name the order's address. */
+  finalize(finalizeUrl: string, csr: Buffer): Promise<Omit<AcmeOrder, 'url'>>;
   /** The PEM chain, leaf first. */
   getCertificate(url: string): Promise<string>;
   close(): void;
@@ -90,19 +90,21 @@ export function createAcmeClient(options: AcmeClientOptions): AcmeClient {
     async newOrder({ host, profile, replaces }) {
       const url = await transport.resourceUrl('newOrder');
       const identifiers = [{ type: 'dns', value: host }];
-      const response = await post(url, { identifiers, ...(profile && { profile }), ...(replaces && { replaces }) });
-      return readOrder(locationOf(response), response);
+      const response = await post(url, {
+        identifiers,
+        ...(profile && { profile }),
+        ...(replaces && { replaces }),
+      });
+      return { url: locationOf(response), ...readOrder(response) };
     },
-    getOrder: async (url) => readOrder(url, await post(url, null)),
+    getOrder: async (url) => ({ url, ...readOrder(await post(url, null)) }),
     getAuthorization: async (url) => readAuthorization(await post(url, null)),
     keyAuthorization: (token) => transport.keyAuthorization(token),
     async completeChallenge(url) {
       await post(url, {});
     },
-    async finalize(finalizeUrl, csr) {
-      const response = await post(finalizeUrl, { csr: csr.toString('base64url') });
-      return readOrder(response.headers.location ?? '', response);
-    },
+    finalize: async (finalizeUrl, csr) =>
+      readOrder(await post(finalizeUrl, { csr: csr.toString('base64url') })),
     getCertificate: async (url) => String((await post(url, null)).data),
     close: () => transport.close(),
   };
@@ -113,9 +115,10 @@ function locationOf({ status, headers }: AxiosResponse): string {
   throw new AcmeProblem({ status, detail: 'the CA’s answer has no Location' });
 }
 
-function readOrder(url: string, { data, headers }: AxiosResponse): AcmeOrder {
+function readOrder({ status, data, headers }: AxiosResponse): Omit<AcmeOrder, 'url'> {
+  if (typeof data?.status !== 'string' || typeof data.finalize !== 'string')
+    throw unreadable(status, 'order');
   return {
-    url,
     status: data.status,
     authorizations: data.authorizations ?? [],
     finalizeUrl: data.finalize,
@@ -126,13 +129,21 @@ function readOrder(url: string, { data, headers }: AxiosResponse): AcmeOrder {
   };
 }
 
-function readAuthorization({ data, headers }: AxiosResponse): AcmeAuthorization {
+function readAuthorization({ status, data, headers }: AxiosResponse): AcmeAuthorization {
+  if (typeof data?.status !== 'string') throw unreadable(status, 'authorization');
   return {
     status: data.status,
     host: `${data.wildcard === true ? '*.' : ''}${data.identifier?.value ?? ''}`,
-    challenges: (data.challenges ?? []).map((challenge: AcmeChallenge) => ({ ...challenge, error: readError(challenge.error) })),
+    challenges: (data.challenges ?? []).map((challenge: AcmeChallenge) => ({
+      ...challenge,
+      error: readError(challenge.error),
+    })),
     retryAfterMs: parseRetryAfter(headers['retry-after'], Date.now()),
   };
+}
+
+function unreadable(status: number, what: string): AcmeProblem {
+  return new AcmeProblem({ status, detail: `the CA’s answer is no ${what}` });
 }
 
 function readError(error: Partial<AcmeError> | null | undefined): AcmeError | null {

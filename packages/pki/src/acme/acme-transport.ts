@@ -1,9 +1,11 @@
 import { Agent } from 'node:https';
-import { rootCertificates } from 'node:tls';
+import { getCACertificates } from 'node:tls';
 import { Client } from 'acme-client';
 import axios, { type AxiosResponse, isAxiosError } from 'axios';
 import { AcmeProblem } from './acme-problem.ts';
 import { parseRetryAfter } from './retry-after.ts';
+
+const badNonce = 'urn:ietf:params:acme:error:badNonce';
 
 export interface AcmeTransportOptions {
   directory: string;
@@ -17,12 +19,17 @@ export interface AcmeTransportOptions {
 
 /** acme-client's signing HTTP client: directory, nonces, JWS. */
 interface SigningClient {
-  request(url: string, method: string, options?: { data?: unknown; headers?: Record<string, string> }): Promise<AxiosResponse>;
+  request(
+    url: string,
+    method: string,
+    options?: { data?: unknown; headers?: Record<string, string> },
+  ): Promise<AxiosResponse>;
   signedRequest(
     url: string,
     payload: unknown,
     options: { kid: string | null; includeExternalAccountBinding?: boolean },
   ): Promise<AxiosResponse>;
+  getNonce(): Promise<string>;
   getResourceUrl(resource: string): Promise<string>;
 }
 
@@ -46,12 +53,15 @@ export function createAcmeTransport(options: AcmeTransportOptions): AcmeTranspor
     ...(eab === null ? {} : { externalAccountBinding: eab }),
   });
   const signing = (client as unknown as { http: SigningClient }).http;
-  const agent = new Agent({ keepAlive: true, ...(rootsPem === null ? {} : { ca: [...rootCertificates, rootsPem] }) });
+  const nonces: string[] = [];
+  const agent = new Agent({
+    keepAlive: true,
+    ...(rootsPem === null ? {} : { ca: [...getCACertificates(), rootsPem] }),
+  });
   const http = axios.create({
     adapter: 'http',
     httpsAgent: agent,
     proxy: false,
-    timeout: timeoutMs,
     maxRedirects: 0,
     maxContentLength: 1_048_576,
     validateStatus: null,
@@ -59,21 +69,45 @@ export function createAcmeTransport(options: AcmeTransportOptions): AcmeTranspor
   });
 
   signing.request = async (url, method, { data, headers = {} } = {}) => {
+    const deadline = AbortSignal.timeout(timeoutMs);
     try {
-      const response = await http.request({ url, method, data, headers: { 'content-type': 'application/jose+json', ...headers } });
-      if (response.status >= 400 && typeof response.data?.type !== 'string') throw problemOf(response);
+      const response = await http.request({
+        url,
+        method,
+        data,
+        headers: { 'content-type': 'application/jose+json', ...headers },
+        signal: deadline,
+      });
+      // A refused nonce goes back to acme-client, which tries again with the one that came with it.
+      if (response.status >= 400 && response.data?.type !== badNonce) throw problemOf(response);
+      const nonce = response.headers['replay-nonce'];
+      if (method === 'post' && response.status < 400 && typeof nonce === 'string') nonces.push(nonce);
       return response;
     } catch (error) {
       if (!isAxiosError(error)) throw error;
+      const why = deadline.aborted ? `no answer within ${timeoutMs} ms` : error.message || error.code;
       // Without the cause: an axios error carries the whole request.
-      throw new AcmeProblem({ status: null, detail: `${method.toUpperCase()} ${url}: ${error.code ?? ''} ${error.message}` });
+      throw new AcmeProblem({ status: null, detail: `${method.toUpperCase()} ${url}: ${why}` });
     }
   };
+  // Each answer brings the nonce of the next request (RFC 8555, section 6.5): half the requests are saved.
+  const askForNonce = signing.getNonce.bind(signing);
+  signing.getNonce = async () => nonces.pop() ?? askForNonce();
 
   return {
-    resourceUrl: (resource) => signing.getResourceUrl(resource),
+    async resourceUrl(resource) {
+      try {
+        return await signing.getResourceUrl(resource);
+      } catch (cause) {
+        if (cause instanceof AcmeProblem) throw cause;
+        throw new AcmeProblem({ status: null, detail: `${directory} is no ACME directory`, cause });
+      }
+    },
     async post(url, payload, kid) {
-      const response = await signing.signedRequest(url, payload, { kid, includeExternalAccountBinding: kid === null });
+      const response = await signing.signedRequest(url, payload, {
+        kid,
+        includeExternalAccountBinding: kid === null,
+      });
       if (response.status >= 400) throw problemOf(response);
       return response;
     },
