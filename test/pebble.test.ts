@@ -82,6 +82,7 @@ function measureLatencies(test: Pick<typeof t, 'teardown'>, url: string, prefix:
   const following = Promise.withResolvers<void>();
   const run = async () => {
     for await (const event of store.follow(null, { kinds: ['certificate'], signal: stop.signal })) {
+      if (event.type === 'snapshot') for await (const _records of event.records);
       if (event.type === 'current') following.resolve();
       if (event.type !== 'commit' || event.entry.changes.length === 0) continue;
       committedAt.set(event.entry.position.number, performance.now());

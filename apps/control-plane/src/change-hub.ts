@@ -29,7 +29,10 @@ export async function createChangeHub({
 
   async function run(): Promise<void> {
     for await (const event of store.follow(from, { kinds: watchedKinds, signal: stop.signal, onTrouble })) {
-      if (event.type === 'snapshot') emitter.emit('change', null);
+      if (event.type === 'snapshot') {
+        for await (const _records of event.records); // read by whoever is told; following goes on after the last
+        emitter.emit('change', null);
+      }
       if (event.type !== 'commit') continue;
       for (const change of event.entry.changes) emitter.emit('change', recordKey(change.kind, change.id));
     }

@@ -81,7 +81,7 @@ export interface LogEntry {
 }
 
 /**
- * What a follower sees, in order. A snapshot replaces everything held before; its records may be newer than `position`
+ * What a follower sees, in order. A snapshot replaces everything held before, and has to be read to its end; its records may be newer than `position`
  * (the scan runs beside commits), so whoever applies a commit after it skips each change to a record that is held at the
  * commit's number or a later one. `current`: everything known so far has been delivered.
  */
