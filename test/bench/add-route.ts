@@ -84,7 +84,7 @@ async function run(): Promise<void> {
     ]),
   );
   if (caddyVersion === null) print('\nCaddy is not on PATH: nothing to compare with.');
-  else {
+  else if (caddy.length > 0) {
     print(
       `\nCaddy ${caddyVersion}, one node, internal issuer, ms from the POST to its admin API (p50 / p99)`,
     );
