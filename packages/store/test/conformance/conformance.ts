@@ -1,0 +1,16 @@
+import type { Test } from 'tap';
+import type { Backend } from './backend.ts';
+import { commits } from './commits.ts';
+import { following } from './following.ts';
+import { history } from './history.ts';
+import { leases } from './leases.ts';
+import { log } from './log.ts';
+import { presence } from './presence.ts';
+import { reads } from './reads.ts';
+
+/** What every backend guarantees. */
+export async function conformance(t: Test, backend: Backend): Promise<void> {
+  for (const suite of [commits, reads, log, leases, presence, following, history]) {
+    await t.test(`${backend.name}: ${suite.name}`, (t) => suite(t, backend));
+  }
+}

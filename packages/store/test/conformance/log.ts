@@ -1,0 +1,58 @@
+import type { Test } from 'tap';
+import type { Backend } from './backend.ts';
+import { commitOf, putRoute, remove } from './records.ts';
+
+export async function log(t: Test, backend: Backend): Promise<void> {
+  await t.test('the log has each commit with its predecessor, in order', async (t) => {
+    const { store } = await backend.bench(t);
+    const start = await store.head();
+    t.same(await store.readLog(start, 10), []);
+    const all = [commitOf(putRoute('a')), commitOf(remove('route', 'a')), commitOf(putRoute('b'))];
+    const positions = [];
+    for (const commit of all) positions.push(await store.commit(commit));
+    const entries = await store.readLog(start, 10);
+    t.same(
+      entries?.map(({ position }) => position),
+      positions,
+    );
+    t.same(
+      entries?.map(({ previousCommitId }) => previousCommitId),
+      [null, all[0]!.id, all[1]!.id],
+    );
+    t.same(entries?.[1]?.changes, [{ op: 'delete', kind: 'route', id: 'a' }]);
+    t.same((await store.readLog(start, 2))?.length, 2);
+    t.same(
+      (await store.readLog(positions[1]!, 10))?.map(({ position }) => position.number),
+      [3],
+    );
+    t.same(await store.readLog(positions[2]!, 10), []);
+  });
+
+  await t.test('a position of another history has no continuation', async (t) => {
+    const { store } = await backend.bench(t);
+    await store.commit(commitOf(putRoute('a')));
+    const head = await store.commit(commitOf(putRoute('b')));
+    t.equal(await store.readLog({ ...head, epoch: 'another' }, 10), null);
+    t.equal(await store.readLog({ ...head, commitId: 'another' }, 10), null);
+    t.equal(await store.readLog({ ...head, number: 1, commitId: 'another' }, 10), null);
+    t.equal(await store.readLog({ ...head, number: 3, commitId: 'ahead' }, 10), null);
+  });
+
+  await t.test('the log keeps its last entries and says so when it no longer reaches back', async (t) => {
+    const { store } = await backend.bench(t, { logEntries: 3 });
+    const positions = [await store.head()];
+    for (let i = 0; i < 6; i++) positions.push(await store.commit(commitOf(putRoute(`r${i}`))));
+    const from = async (number: number) =>
+      (await store.readLog(positions[number]!, 10))?.map(({ position }) => position.number) ?? null;
+    t.same(await from(3), [4, 5, 6]);
+    t.same(await from(6), []);
+    t.equal(await from(2), null);
+    t.equal(await from(0), null);
+  });
+
+  await t.test('without an epoch there is no head and no log', async (t) => {
+    const { store } = await backend.bench(t, { create: false });
+    await t.rejects(store.head(), { code: 'store_lost' });
+    await t.rejects(store.readLog({ epoch: 'x', number: 0, commitId: '' }, 1), { code: 'store_lost' });
+  });
+}

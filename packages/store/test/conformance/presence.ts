@@ -1,0 +1,80 @@
+import { nodeLostAfterMs } from '@lockstep/contract';
+import { waitFor } from '@lockstep/testkit';
+import type { Test } from 'tap';
+import type { Backend } from './backend.ts';
+import { report } from './records.ts';
+
+export async function presence(t: Test, backend: Backend): Promise<void> {
+  await t.test('nodes report, are listed by id, and leave', async (t) => {
+    const { store, another } = await backend.bench(t);
+    const other = await another();
+    t.same(await store.listNodes(), []);
+    const before = await store.now();
+    await store.reportNode(report('b', { hosts: 7 }));
+    await other.reportNode(report('a', { home: 'home-2', applied: { epoch: 'e', number: 4 } }));
+    const nodes = await other.listNodes();
+    t.match(nodes, [
+      { report: { node: 'a', applied: { epoch: 'e', number: 4 } }, live: true },
+      { report: { node: 'b', hosts: 7 }, live: true },
+    ]);
+    t.ok(nodes.every(({ seenAt }) => seenAt >= before));
+    await store.removeNode('b', 'another-instance');
+    t.equal((await store.listNodes()).length, 2, 'another instance removes nothing');
+    await store.removeNode('b', 'instance-1');
+    t.match(await store.listNodes(), [{ report: { node: 'a' } }]);
+    await store.reportNode(report('b', { instance: 'instance-9', home: 'home-9' }));
+    t.equal((await store.listNodes()).length, 2, 'it may come back at once');
+  });
+
+  await t.test(
+    'a second live process under a node id is refused, a restart on the same home is not',
+    async (t) => {
+      const { store } = await backend.bench(t);
+      await store.reportNode(report('a'));
+      const stranger = report('a', { instance: 'instance-2', home: 'home-2' });
+      await t.rejects(store.reportNode(stranger), { code: 'node_id_taken', facts: { node: 'a' } });
+      t.match(await store.listNodes(), [{ report: { instance: 'instance-1' } }]);
+      await store.reportNode(report('a', { instance: 'instance-3' }));
+      t.match(await store.listNodes(), [{ report: { instance: 'instance-3' } }]);
+    },
+  );
+
+  await t.test('watchers hear of reports and removals', async (t) => {
+    const { store, another } = await backend.bench(t);
+    const heard: (string | null)[] = [];
+    const unwatch = (await another()).watchNodes((found) => heard.push(found?.report.instance ?? null));
+    t.teardown(unwatch);
+    const until = (what: string | null, times = 1) =>
+      waitFor(() => heard.filter((one) => one === what).length >= times, { what: `${what}` });
+    // The subscription stands when a report comes through; until then they may be lost.
+    await waitFor(
+      async () => {
+        await store.reportNode(report('a'));
+        return heard.includes('instance-1');
+      },
+      { what: 'the first report' },
+    );
+    await store.reportNode(report('a', { instance: 'instance-2' }));
+    await until('instance-2');
+    const nulls = heard.filter((one) => one === null).length;
+    await store.removeNode('a', 'instance-2');
+    await until(null, nulls + 1);
+    t.pass('heard of each');
+  });
+}
+
+/** Only where the clock can be moved: a Redis would have to be waited for. */
+export async function lostNodes(t: Test, backend: Backend): Promise<void> {
+  await t.test('a node not heard of is lost after its time, and then its id is free', async (t) => {
+    const { store, pass } = await backend.bench(t);
+    await store.reportNode(report('a'));
+    await pass(nodeLostAfterMs);
+    t.match(await store.listNodes(), [{ live: true }]);
+    await pass(1);
+    t.match(await store.listNodes(), [{ live: false }]);
+    await store.reportNode(report('a', { instance: 'instance-2', home: 'home-2' }));
+    t.match(await store.listNodes(), [{ live: true, report: { instance: 'instance-2' } }]);
+    await pass(86_400_001);
+    t.same(await store.listNodes(), [], 'forgotten after a day');
+  });
+}

@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import type { Kind, NodeReport, OrderRecord, RouteRecord } from '@lockstep/contract';
+import type { Change, Commit } from '@lockstep/store';
+
+export function route(hosts: string[], upstream = 'http://127.0.0.1:3000'): RouteRecord {
+  const at = '2026-11-24T00:00:00.000Z';
+  return { hosts, paths: ['/'], upstreams: [{ url: upstream }], createdAt: at, updatedAt: at };
+}
+
+export function putRoute(id: string, hosts: string[] = [`${id}.example.com`], upstream?: string): Change {
+  return {
+    op: 'put',
+    kind: 'route',
+    id,
+    value: route(hosts, upstream),
+    claims: hosts.map((host) => `${host} /`),
+  };
+}
+
+export function putOrder(id: string, dueAt: number | null): Change {
+  const value: OrderRecord = {
+    host: `${id}.example.com`,
+    step: 'idle',
+    issuer: null,
+    orderUrl: null,
+    finalizeUrl: null,
+    challengeUrl: null,
+    challengeId: null,
+    sealedKey: null,
+    failures: 0,
+    lastError: null,
+    createdAt: '2026-11-24T00:00:00.000Z',
+    dueAt: dueAt === null ? null : new Date(dueAt).toISOString(),
+    unusedSince: null,
+  };
+  return { op: 'put', kind: 'order', id, value, dueAt };
+}
+
+export function remove(kind: Kind, id: string): Change {
+  return { op: 'delete', kind, id };
+}
+
+export function commitOf(...changes: Change[]): Commit {
+  return { id: randomUUID(), changes };
+}
+
+export function report(node: string, rest: Partial<NodeReport> = {}): NodeReport {
+  return {
+    node,
+    instance: 'instance-1',
+    home: 'home-1',
+    version: '0.1.0',
+    startedAt: '2026-11-24T00:00:00.000Z',
+    applied: null,
+    refusals: [],
+    held: null,
+    hosts: 0,
+    workers: { ready: 1, of: 1 },
+    addresses: { https: '127.0.0.1:8443', http: '127.0.0.1:8080', admin: '127.0.0.1:9100' },
+    ...rest,
+  };
+}
