@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { generateSecretKey } from '@lockstep/pki';
+import { freePort, waitFor } from '@lockstep/testkit';
+import t from 'tap';
+import type { Feed } from '../src/feed/feed.ts';
+import { createConfiguredStore } from './configured-store.ts';
+import {
+  appliedAt,
+  childrenOf,
+  local,
+  serveThree,
+  spawnTestEdge,
+  startTestEdge,
+  statusOf,
+  threeHosts,
+} from './start-test-edge.ts';
+
+/** A feed of a store that is not there. */
+const deadFeed: Feed = {
+  async *follow(_from, { signal }) {
+    await once(signal, 'abort').catch(() => {});
+  },
+  report: () => Promise.reject(new Error('gone')),
+  leave: () => Promise.reject(new Error('gone')),
+  close: () => Promise.resolve(),
+};
+
+for (const workers of [1, 2]) {
+  t.test(
+    `an edge of ${workers} worker(s) serves what is committed, reports it, and leaves when it stops`,
+    async (t) => {
+      const configured = await createConfiguredStore();
+      const { edge, addresses } = await startTestEdge(t, configured, { dataDir: t.testdir(), workers });
+      const number = await serveThree(t, configured);
+      const { report, live } = await appliedAt(configured, number);
+      t.match(report, {
+        node: 'edge-1',
+        hosts: 3,
+        workers: { ready: workers, of: workers },
+        refusals: [],
+        held: null,
+      });
+      t.ok(live);
+      for (const host of threeHosts) t.equal(await statusOf(configured, addresses, host), 200);
+      const admin = `http://127.0.0.1:${addresses.admin.port}`;
+      t.equal((await fetch(`${admin}/healthz`)).status, 200);
+      t.equal((await fetch(`${admin}/readyz`)).status, 200);
+      const metrics = await (await fetch(`${admin}/metrics`)).text();
+      t.match(metrics, 'lockstep_edge_answers_total{status="2xx"} 3');
+      t.match(metrics, `lockstep_edge_applied_revision ${number}`);
+      await edge.stop();
+      t.match(await edge.exited, { code: 0, error: null });
+      t.same(await configured.store.listNodes(), []);
+    },
+  );
+}
+
+t.test('a worker that is killed is replaced, and the new one serves everything', async (t) => {
+  const configured = await createConfiguredStore();
+  const { edge, addresses } = await startTestEdge(t, configured, { dataDir: t.testdir() });
+  const number = await serveThree(t, configured);
+  await appliedAt(configured, number);
+  const [pid] = childrenOf(edge.pid!);
+  process.kill(pid!, 'SIGKILL');
+  await waitFor(() => childrenOf(edge.pid!).some((one) => one !== pid), { what: 'another worker' });
+  await waitFor(async () => (await statusOf(configured, addresses, threeHosts[0]!)) === 200, {
+    what: 'it to serve',
+  });
+  for (const host of threeHosts) t.equal(await statusOf(configured, addresses, host), 200);
+});
+
+t.test('an edge starts from its disk when there is nothing else', async (t) => {
+  const configured = await createConfiguredStore();
+  const dataDir = t.testdir();
+  const first = await startTestEdge(t, configured, { dataDir });
+  await appliedAt(configured, await serveThree(t, configured));
+  process.kill(first.edge.pid!, 'SIGKILL');
+  await first.edge.exited;
+  const { addresses } = await startTestEdge(t, configured, { dataDir }, deadFeed);
+  for (const host of threeHosts) t.equal(await statusOf(configured, addresses, host), 200);
+  t.equal((await fetch(`http://127.0.0.1:${addresses.admin.port}/readyz`)).status, 200);
+});
+
+t.test('a damaged disk copy is set aside and the edge serves what its feed says', async (t) => {
+  const configured = await createConfiguredStore();
+  const dataDir = t.testdir();
+  const first = await startTestEdge(t, configured, { dataDir });
+  const number = await serveThree(t, configured);
+  await appliedAt(configured, number);
+  await first.edge.stop();
+  const before = readdirSync(dataDir);
+  for (const name of before) if (name.endsWith('.db')) writeFileSync(join(dataDir, name), 'x'.repeat(8192));
+  const { addresses } = await startTestEdge(t, configured, { dataDir });
+  await appliedAt(configured, number);
+  t.equal(await statusOf(configured, addresses, threeHosts[0]!), 200);
+  t.ok(readdirSync(dataDir).length > before.length, 'the damaged file is kept beside');
+});
+
+t.test('a disk copy of another secret key is one clear error', async (t) => {
+  const configured = await createConfiguredStore();
+  const dataDir = t.testdir();
+  const first = await startTestEdge(t, configured, { dataDir });
+  await appliedAt(configured, await serveThree(t, configured));
+  await first.edge.stop();
+  const edge = spawnTestEdge(t, { ...configured, secretKey: generateSecretKey() }, { dataDir });
+  await t.rejects(edge.ready, { code: 'wrong_secret_key' });
+  t.match(await edge.exited, { code: 1 });
+});
+
+for (const workers of [1, 2]) {
+  t.test(`a taken port is one clear error with nothing left behind, with ${workers} worker(s)`, async (t) => {
+    const configured = await createConfiguredStore();
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    t.teardown(() => taken.close());
+    const { port } = taken.address() as { port: number };
+    for (const which of ['https', 'http', 'admin']) {
+      const other = await freePort();
+      const edge = spawnTestEdge(t, configured, {
+        dataDir: t.testdir(),
+        workers,
+        https: local(other),
+        [which]: local(port),
+      });
+      await t.rejects(
+        edge.ready,
+        { code: 'bad_configuration', message: `127.0.0.1:${port} is in use` },
+        which,
+      );
+      t.match(await edge.exited, { code: 1 });
+      const again = createServer().listen(other, '127.0.0.1');
+      await once(again, 'listening');
+      again.close();
+    }
+  });
+}
+
+t.test('two edges cannot share a port by both sharing it among their workers', async (t) => {
+  const configured = await createConfiguredStore();
+  const dataDir = t.testdir({ one: {}, two: {} });
+  const { addresses } = await startTestEdge(t, configured, { dataDir: join(dataDir, 'one'), workers: 2 });
+  const second = spawnTestEdge(t, configured, {
+    node: 'edge-2',
+    dataDir: join(dataDir, 'two'),
+    workers: 2,
+    https: addresses.https,
+  });
+  await t.rejects(second.ready, { code: 'bad_configuration' });
+});

@@ -1,0 +1,72 @@
+import t from 'tap';
+import { createConfiguredStore } from './configured-store.ts';
+import { appliedAt, presenceOf, serveThree, startTestEdge, statusOf, threeHosts } from './start-test-edge.ts';
+import { startUpstream } from './start-upstream.ts';
+
+t.test('a snapshot that would remove most hosts is held back until an operator confirms it', async (t) => {
+  const configured = await createConfiguredStore();
+  const dataDir = t.testdir();
+  const first = await startTestEdge(t, configured, { dataDir });
+  await appliedAt(configured, await serveThree(t, configured));
+  await first.edge.stop();
+
+  const wiped = await createConfiguredStore(undefined, configured.secretKey);
+  const { url } = await startUpstream(t, (_request, response) => response.end('ok'));
+  const position = await wiped.serve('new', ['new.example.com'], [url]);
+  const { addresses } = await startTestEdge(t, wiped, { dataDir });
+  const { report } = await presenceOf(wiped, ({ report }) => report.held !== null, 'the snapshot to be held');
+  t.match(report.held, {
+    hosts: 3,
+    removed: 3,
+    revision: { epoch: position.epoch, number: position.number },
+  });
+  t.not(report.applied?.epoch, position.epoch);
+  for (const host of threeHosts) t.equal(await statusOf(configured, addresses, host), 200);
+
+  const other = { epoch: position.epoch, number: position.number - 1 };
+  await wiped.commit({ op: 'put', kind: 'confirmation', id: 'edge-1', value: { revision: other } });
+  await wiped.commit({
+    op: 'put',
+    kind: 'confirmation',
+    id: 'edge-2',
+    value: { revision: report.held!.revision },
+  });
+  const confirmed = await wiped.commit({
+    op: 'put',
+    kind: 'confirmation',
+    id: 'edge-1',
+    value: { revision: report.held!.revision },
+  });
+  await presenceOf(
+    wiped,
+    ({ report }) => report.held === null && report.applied?.number === confirmed.number,
+    'the confirmed snapshot to be applied',
+  );
+  t.equal(await statusOf(wiped, addresses, 'new.example.com'), 200);
+  await t.rejects(statusOf(configured, addresses, threeHosts[0]!));
+});
+
+t.test('a store whose records come back is followed again without a word from the operator', async (t) => {
+  const configured = await createConfiguredStore();
+  const dataDir = t.testdir();
+  const first = await startTestEdge(t, configured, { dataDir });
+  await appliedAt(configured, await serveThree(t, configured));
+  await first.edge.stop();
+
+  const restored = await createConfiguredStore(undefined, configured.secretKey);
+  const { addresses } = await startTestEdge(t, restored, { dataDir });
+  await restored.commit({
+    op: 'put',
+    kind: 'challenge',
+    id: 'x',
+    value: { type: 'http-01', host: 'x', token: 'x', keyAuthorization: 'x', createdAt: '' },
+  });
+  await presenceOf(restored, ({ report }) => report.held !== null, 'the snapshot to be held');
+  const number = await serveThree(t, restored);
+  await presenceOf(
+    restored,
+    ({ report }) => report.held === null && report.applied?.number === number,
+    'it to go on',
+  );
+  t.equal(await statusOf(restored, addresses, threeHosts[0]!), 200);
+});
