@@ -115,11 +115,12 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
     plan,
     issuer: acme === null ? 'internal CA' : acme.directory,
     rootFile: controlPlane.rootCertificate === null ? null : folder.file('ca/root.crt'),
-    tokenFile: folder.file('admin-token'),
+    tokenFile: secrets.adminToken === null ? folder.file('admin-token') : null,
     logFile: folder.file('lockstep.log'),
   };
   try {
     await waitUntilReady(controlPlane.url, { signal, print });
+    print('Ready.');
     for (const line of describeAddresses(facts)) print(line);
     if (demo) {
       const upstream = await createDemoUpstream();
@@ -127,7 +128,6 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
       await showDemo({ apiUrl: controlPlane.url, token: adminToken, upstreamUrl: upstream.url });
     }
     for (const line of describeFirstRoute(facts)) print(line);
-    print('Ready.');
     await aborted(signal);
   } catch (error) {
     if (!signal.aborted) throw error;

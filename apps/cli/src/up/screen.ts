@@ -7,7 +7,8 @@ export interface ScreenFacts {
   issuer: string;
   /** Null when certificates come from an ACME CA, whose root clients know or were given. */
   rootFile: string | null;
-  tokenFile: string;
+  /** Null when the token was given in the environment. */
+  tokenFile: string | null;
   logFile: string;
 }
 
@@ -27,7 +28,7 @@ export function describeAddresses({
       `  ${node.padEnd(11)}  https://${formatAddress(https)}  http://${formatAddress(http)}  health http://${formatAddress(admin)}/readyz`,
     ]),
     `  issuer       ${issuer}${rootFile === null ? '' : `, root ${rootFile}`}`,
-    `  admin token  ${tokenFile}`,
+    `  admin token  ${tokenFile ?? '$LOCKSTEP_ADMIN_TOKEN'}`,
     `  log          ${logFile}`,
     '',
   ];
@@ -37,12 +38,13 @@ export function describeAddresses({
 export function describeFirstRoute({ apiUrl, plan, rootFile, tokenFile }: ScreenFacts): string[] {
   const host = 'shop.example.com';
   const body = JSON.stringify({ hosts: [host], upstreams: [{ url: 'http://127.0.0.1:3000' }] });
+  const token = tokenFile === null ? '$LOCKSTEP_ADMIN_TOKEN' : `$(cat ${quote(tokenFile)})`;
   const port = plan.edges[0]?.https.port;
   const trust = rootFile === null ? '' : ` --cacert ${quote(rootFile)}`;
   return [
     'Add a route (here to whatever listens on port 3000), and every edge serves it:',
     '',
-    `  curl ${apiUrl}/v1/routes -H "Authorization: Bearer $(cat ${quote(tokenFile)})" \\`,
+    `  curl ${apiUrl}/v1/routes -H "Authorization: Bearer ${token}" \\`,
     `    -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d '${body}'`,
     '',
     `  curl${trust} --resolve ${host}:${port}:127.0.0.1 https://${host}:${port}/`,

@@ -1,0 +1,131 @@
+import t from 'tap';
+import { runLockstep } from './lockstep-process.ts';
+
+t.test('keygen prints a key of 32 random bytes, another each time', async (t) => {
+  const [first, second] = [await runLockstep(t, ['keygen']), await runLockstep(t, ['keygen'])];
+  t.equal(first.code, 0);
+  t.equal(Buffer.from(first.output.trim(), 'base64').length, 32);
+  t.equal(Buffer.from(first.output.trim(), 'base64').toString('base64'), first.output.trim());
+  t.not(first.output, second.output);
+});
+
+t.test('every command has --version and --help, which names the variable of each flag', async (t) => {
+  const variables: Record<string, string[]> = {
+    up: [
+      'EDGES',
+      'PORT',
+      'HTTPS_PORT',
+      'HTTP_PORT',
+      'ADMIN_PORT',
+      'DATA_DIR',
+      'DEMO',
+      'LOG_LEVEL',
+      ...acme,
+      'SECRET_KEY',
+      'ADMIN_TOKEN',
+    ],
+    'control-plane': [
+      'LISTEN',
+      'STORE',
+      'STORE_PREFIX',
+      'DATA_DIR',
+      'NEW_STORE',
+      'LOG_LEVEL',
+      ...acme,
+      'SECRET_KEY',
+      'ADMIN_TOKEN',
+    ],
+    edge: [
+      'NODE',
+      'HTTPS',
+      'HTTP',
+      'ADMIN',
+      'STORE',
+      'STORE_PREFIX',
+      'DATA_DIR',
+      'WORKERS',
+      'PUBLIC_HTTPS_PORT',
+      'LOG_LEVEL',
+      'SECRET_KEY',
+    ],
+    keygen: [],
+  };
+  for (const [command, names] of Object.entries(variables)) {
+    const help = await runLockstep(t, [command, '--help']);
+    t.equal(help.code, 0);
+    for (const name of names)
+      t.match(help.output, new RegExp(`\\bLOCKSTEP_${name}\\b`), `${command}: ${name}`);
+    t.match(await runLockstep(t, [command, '--version']), { code: 0, output: /^\d+\.\d+\.\d+\n$/ });
+  }
+  const help = await runLockstep(t, ['--help']);
+  for (const command of Object.keys(variables)) t.match(help.output, command);
+});
+
+const acme = ['ACME_DIRECTORY', 'ACME_EMAIL', 'ACME_CA_FILE'];
+const addresses = ['--https', '127.0.0.1:1', '--http', '127.0.0.1:2', '--admin', '127.0.0.1:3'];
+const redis = ['--store', 'redis://127.0.0.1:1'];
+const secretKey = Buffer.alloc(32, 7).toString('base64');
+
+/** What was asked for, and what the one line has to say. */
+const mistakes: [string, string[], Record<string, string>, RegExp][] = [
+  ['an unknown command', ['start'], {}, /unknown command 'start'/],
+  ['an unknown flag', ['up', '--edge', '2'], {}, /unknown option '--edge'.*--edges/],
+  ['a port that is no number', ['up', '--port', 'x'], {}, /--port <port>.*1 to 65535/],
+  ['a port out of range', ['up', '--http-port', '65536'], {}, /--http-port <port>.*1 to 65535/],
+  ['a port out of range in a variable', ['up'], { LOCKSTEP_PORT: '0' }, /LOCKSTEP_PORT.*1 to 65535/],
+  ['no edges', ['up', '--edges', '0'], {}, /--edges <count>.*1 to 16/],
+  ['ranges that meet', ['up', '--https-port', '8079'], {}, /port 8080; choose another --(http|https)-port/],
+  ['ports past the last', ['up', '--https-port', '65535'], {}, /lower --https-port/],
+  ['an edge without a name', ['edge', ...addresses, ...redis], {}, /--node/],
+  ['a bad node id', ['edge', '--node', 'a/b', ...addresses, ...redis], {}, /--node <id>.*letters/],
+  [
+    'a bad address',
+    ['control-plane', '--listen', '7400', ...redis],
+    {},
+    /--listen <address>.*127\.0\.0\.1:7400/,
+  ],
+  ['no store', ['control-plane'], {}, /--store.*LOCKSTEP_STORE/],
+  [
+    'a store that is none',
+    ['edge', '--node', 'a', ...addresses, '--store', 'http://user:hunter2@x'],
+    {},
+    /--store/,
+  ],
+  ['an edge without a key', ['edge', '--node', 'a', ...addresses, ...redis], {}, /LOCKSTEP_SECRET_KEY/],
+  [
+    'a control plane without a key',
+    ['control-plane', ...redis],
+    { LOCKSTEP_ADMIN_TOKEN: 'a'.repeat(16) },
+    /LOCKSTEP_SECRET_KEY/,
+  ],
+  [
+    'a control plane without a token',
+    ['control-plane', ...redis],
+    { LOCKSTEP_SECRET_KEY: secretKey, LOCKSTEP_ADMIN_TOKEN: '' },
+    /LOCKSTEP_ADMIN_TOKEN/,
+  ],
+  [
+    'a short token',
+    ['control-plane', ...redis],
+    { LOCKSTEP_SECRET_KEY: secretKey, LOCKSTEP_ADMIN_TOKEN: 'hunter2' },
+    /LOCKSTEP_ADMIN_TOKEN.*16/,
+  ],
+  ['a bad log level', ['up', '--log-level', 'loud'], {}, /--log-level <level>.*warn/],
+];
+
+for (const [title, args, env, expected] of mistakes) {
+  t.test(`${title}: one line that names the way out, and exit code 1`, async (t) => {
+    const { code, output } = await runLockstep(t, args, { env, cwd: t.testdir({}) });
+    t.equal(code, 1);
+    t.match(output, expected);
+    t.match(output, /^lockstep: [^\n]*\n$/, 'one line');
+    t.notMatch(output, 'hunter2', 'no secret is repeated');
+  });
+}
+
+t.test('a switch that a variable turns off is off', async (t) => {
+  const { output } = await runLockstep(t, ['up', '--port', 'x'], {
+    env: { LOCKSTEP_DEMO: '0', LOCKSTEP_EDGES: '' },
+  });
+  t.match(output, '--port', 'an empty variable is none: the flag is what is wrong');
+});

@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { freePortsInARow, runLockstep } from './lockstep-process.ts';
+import { upArgs } from './up-args.ts';
+
+t.test('a taken port: one line with the port and its flag, and nothing is started', async (t) => {
+  const folder = t.testdir({});
+  const first = await freePortsInARow(7);
+  for (const [offset, flag] of Object.entries({
+    0: '--port',
+    2: '--https-port',
+    3: '--http-port',
+    6: '--admin-port',
+  })) {
+    const port = first + Number(offset);
+    const server = createServer().listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    const { code, output } = await runLockstep(t, upArgs(first, folder));
+    t.equal(code, 1);
+    t.match(output, new RegExp(`^lockstep: port ${port} [^\\n]*taken[^\\n]* ${flag}\\n$`));
+    server.close();
+    await once(server, 'close');
+  }
+  t.notOk(existsSync(join(folder, 'data', 'admin-token')), 'not even a secret was made');
+});
+
+t.test('a data folder that cannot be: one line with the folder and its flag', async (t) => {
+  const folder = t.testdir({ file: '' });
+  const { code, output } = await runLockstep(t, [
+    ...upArgs(await freePortsInARow(7), folder),
+    '--data-dir',
+    join(folder, 'file', 'data'),
+  ]);
+  t.equal(code, 1);
+  t.match(output, /^lockstep: [^\n]*file\/data[^\n]* --data-dir\n$/);
+});
+
+t.test('a bad key, and a bad token, are refused before anything listens', async (t) => {
+  const args = upArgs(await freePortsInARow(7), t.testdir({}));
+  const key = await runLockstep(t, args, { env: { LOCKSTEP_SECRET_KEY: 'hunter2' } });
+  t.match(key, { code: 1, output: /^lockstep: [^\n]*\n$/ });
+  t.notMatch(key.output, 'hunter2');
+  const token = await runLockstep(t, args, { env: { LOCKSTEP_ADMIN_TOKEN: 'hunter2' } });
+  t.match(token, { code: 1, output: /^lockstep: LOCKSTEP_ADMIN_TOKEN [^\n]*\n$/ });
+});
+
+t.test('a store.db that is no database is refused in one line', async (t) => {
+  const folder = t.testdir({ data: {} });
+  writeFileSync(
+    join(folder, 'data', 'store.db'),
+    'not a database, and long enough to be read as one'.repeat(100),
+  );
+  const { code, output } = await runLockstep(t, upArgs(await freePortsInARow(7), folder));
+  t.match({ code, output }, { code: 1, output: /^lockstep: [^\n]*store\.db[^\n]*\n$/ });
+});
