@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { httpsGet } from './https-get.ts';
 import { bulkHost, type DataFolder } from './load-store.ts';
-import { type Quantiles, quantilesOf } from './report.ts';
+import { cpuSecondsOf, readProcessTree } from './process-tree.ts';
+import { type Quantiles, quantilesOf, round } from './report.ts';
 import { startUp, type Up } from './start-up.ts';
 import type { Upstream } from './start-upstream.ts';
 
@@ -25,6 +26,8 @@ export interface LockstepFigures extends AddRouteFigures {
   routes: number;
   /** From the start of `lockstep up` over the loaded store, the edges' disks empty, until both edges have everything. */
   firstStartMs: number;
+  /** What that took of all its processes, which a busy machine makes wait but not work. */
+  firstStartCpuSeconds: number;
 }
 
 export interface MeasureOptions {
@@ -51,13 +54,14 @@ export async function measureLockstep({
     logFile: join(folder.path, 'bench-up.log'),
   });
   const firstStartMs = Math.round(performance.now() - begunAt);
+  const firstStartCpuSeconds = round(cpuSecondsOf(readProcessTree(up.pid)));
   try {
     const ca = folder.authority.certificate;
     for (const index of new Set([0, Math.floor(routes / 2), routes - 1])) {
       if (routes > 0)
         await Promise.all(up.httpsPorts.map((port) => getBody(port, bulkHost(index), ca, upstream)));
     }
-    return { routes, firstStartMs, ...(await addRoutes(up, posts, ca, upstream)) };
+    return { routes, firstStartMs, firstStartCpuSeconds, ...(await addRoutes(up, posts, ca, upstream)) };
   } finally {
     await up.stop();
   }

@@ -62,7 +62,7 @@ async function run(): Promise<void> {
 
   print(`\nLockstep, ${edges} edges of one worker, ms from the POST (p50 / p99)`);
   printTable(
-    ['routes', '201', '201 live', 'served by all edges', 'live, yet not served', 'first start'],
+    ['routes', '201', '201 live', 'served by all edges', 'live, yet not served', 'first start', 'its CPU'],
     lockstep.map((row) => [
       row.routes,
       shown(row.answeredMs),
@@ -70,6 +70,7 @@ async function run(): Promise<void> {
       shown(row.servedMs),
       row.notServedThoughLive,
       `${(row.firstStartMs / 1_000).toFixed(1)} s`,
+      `${row.firstStartCpuSeconds} s`,
     ]),
   );
   print('\nAn edge started from its disk, its store not reachable');
