@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Address, Readiness } from '@lockstep/contract';
-import { listenError } from '../worker/worker.ts';
+import { listenError } from '../worker/listen-error.ts';
 
 export interface AdminListenerOptions {
   address: Address;

@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer } from 'node:net';
 import type { Address } from '@lockstep/contract';
-import { listenError } from '../worker/worker.ts';
+import { listenError } from '../worker/listen-error.ts';
 
 /**
  * Makes sure that nobody listens there, and settles port 0 on a free port. Workers that share a port with `reusePort` would

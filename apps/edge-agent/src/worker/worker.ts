@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import { type Address, AppError, formatAddress } from '@lockstep/contract';
+import type { Address } from '@lockstep/contract';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
 import { createForwarder } from '../proxy/forwarder.ts';
@@ -8,6 +8,7 @@ import { createCertificateTable } from './certificate-table.ts';
 import { createConfiguration } from './configuration.ts';
 import { createHttpListener } from './http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from './https-listener.ts';
+import { listenError } from './listen-error.ts';
 import { createRouteTable } from './route-table.ts';
 import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
 
@@ -135,15 +136,4 @@ function bind(server: Server, { host, port }: Address, reusePort: boolean): Prom
       resolve();
     });
   });
-}
-
-/** Why an address cannot be bound, in a line for an operator. */
-export function listenError(address: Address, cause: NodeJS.ErrnoException): AppError {
-  const why =
-    cause.code === 'EADDRINUSE'
-      ? 'is in use by another process'
-      : cause.code === 'EACCES'
-        ? 'may not be bound by this user'
-        : `cannot be bound (${cause.code ?? cause.message})`;
-  return new AppError('bad_configuration', `${formatAddress(address)} ${why}`, { cause });
 }

@@ -1,0 +1,138 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { createSealer, generateSecretKey, sealCanary } from '@lockstep/pki';
+import { createRedisStore } from '@lockstep/store';
+import { freePort, type RedisServer, startRedis, waitFor } from '@lockstep/testkit';
+import t, { type Test } from 'tap';
+import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
+import { fetchThrough } from './fetch-through.ts';
+import { startUpstream } from './start-upstream.ts';
+
+const entry = fileURLToPath(new URL('./edge-over-redis.ts', import.meta.url));
+const host = 'shop.example.com';
+
+interface RedisEdge {
+  child: ChildProcess;
+  httpsPort: number;
+  adminPort: number;
+  /** Exit code and what it wrote to stderr. */
+  ended: Promise<{ code: number | null; stderr: string }>;
+}
+
+async function startEdge(t: Test, url: string, dataDir: string, secretKey: string): Promise<RedisEdge> {
+  const [https, http, admin] = [await freePort(), await freePort(), await freePort()];
+  const at = (port: number) => ({ host: '127.0.0.1', port });
+  const config = {
+    node: 'edge-1',
+    dataDir,
+    https: at(https),
+    http: at(http),
+    admin: at(admin),
+    publicHttpsPort: null,
+    workers: 1,
+    logLevel: 'silent',
+    drainTimeoutMs: 500,
+  };
+  const child = spawn(process.execPath, [entry, JSON.stringify(config), JSON.stringify({ storeUrl: url })], {
+    env: { ...process.env, LOCKSTEP_SECRET_KEY: secretKey },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const exit = once(child, 'exit') as Promise<[number | null]>;
+  const stderr = text(child.stderr!);
+  t.teardown(async () => {
+    child.kill('SIGTERM');
+    await exit;
+  });
+  return {
+    child,
+    httpsPort: https,
+    adminPort: admin,
+    ended: exit.then(async ([code]) => ({ code, stderr: await stderr })),
+  };
+}
+
+const ready = ({ adminPort }: RedisEdge) =>
+  waitFor(async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status === 200, {
+    what: 'the edge to be ready',
+    timeoutMs: 20_000,
+  });
+
+async function redisWith(t: Test): Promise<{ redis: RedisServer; configured: ConfiguredStore }> {
+  const redis = await startRedis();
+  const configured = await createConfiguredStore(createRedisStore({ url: redis.url }));
+  t.teardown(async () => {
+    await configured.close();
+    await redis.close();
+  });
+  const sealer = createSealer(configured.secretKey);
+  await configured.commit({ op: 'put', kind: 'canary', id: 'canary', value: { sealed: sealCanary(sealer) } });
+  const { url } = await startUpstream(t, (_request, response) => response.end('ok'));
+  await configured.serve('shop', [host], [url]);
+  return { redis, configured };
+}
+
+t.test('an edge follows Redis, serves from disk without it, also after a kill, and catches up', async (t) => {
+  const { redis, configured } = await redisWith(t);
+  const dataDir = t.testdir();
+  const status = async (edge: RedisEdge, name: string) =>
+    (await fetchThrough({ port: edge.httpsPort, host: name, root: configured.root })).status;
+  const first = await startEdge(t, redis.url, dataDir, configured.secretKey);
+  await ready(first);
+  t.equal(await status(first, host), 200);
+
+  await redis.stop();
+  t.equal(await status(first, host), 200);
+  first.child.kill('SIGKILL');
+  await first.ended;
+  const second = await startEdge(t, redis.url, dataDir, configured.secretKey);
+  await ready(second);
+  t.equal(await status(second, host), 200);
+
+  await redis.start();
+  const { number } = await waitFor(
+    () => configured.serve('late', ['late.example.com'], ['http://127.0.0.1:1']),
+    {
+      what: 'the store to be well',
+    },
+  );
+  const caughtUp = async () =>
+    (await configured.store.listNodes()).some(({ report }) => report.applied?.number === number);
+  await waitFor(caughtUp, { what: 'the edge to catch up', timeoutMs: 20_000 });
+  t.equal(await status(second, 'late.example.com'), 502);
+  second.child.kill('SIGTERM');
+  t.match(await second.ended, { code: 0, stderr: '' });
+  t.same(await configured.store.listNodes(), []);
+});
+
+t.test('a wrong key is one line', async (t) => {
+  const { redis } = await redisWith(t);
+  const edge = await startEdge(t, redis.url, t.testdir(), generateSecretKey());
+  const { code, stderr } = await edge.ended;
+  t.equal(code, 1);
+  t.match(stderr, /^wrong_secret_key: [^\n]+\n$/);
+});
+
+t.test('a store that cannot be reached is one line when nothing is saved', async (t) => {
+  const edge = await startEdge(t, `redis://127.0.0.1:${await freePort()}`, t.testdir(), generateSecretKey());
+  const { code, stderr } = await edge.ended;
+  t.equal(code, 1);
+  t.match(stderr, /^store_unavailable: [^\n]+\n$/);
+});
+
+t.test('an empty store is waited for', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.close());
+  const secretKey = generateSecretKey();
+  const edge = await startEdge(t, redis.url, t.testdir(), secretKey);
+  await waitFor(async () => (await fetch(`http://127.0.0.1:${edge.adminPort}/readyz`)).status === 503, {
+    what: 'the edge to be up',
+    timeoutMs: 20_000,
+  });
+  const configured = await createConfiguredStore(createRedisStore({ url: redis.url }), secretKey);
+  t.teardown(() => configured.close());
+  await configured.serve('shop', [host], ['http://127.0.0.1:1']);
+  await ready(edge);
+  t.equal((await fetchThrough({ port: edge.httpsPort, host, root: configured.root })).status, 502);
+});
