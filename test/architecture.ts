@@ -126,7 +126,7 @@ function sourceFiles(folder: string): string[] {
     if (entry.isDirectory()) {
       return /^(node_modules|fixtures|\..*|tap-testdir.*)$/.test(entry.name) ? [] : sourceFiles(path);
     }
-    return /\.[cm]?[jt]s$/.test(entry.name) ? [path] : [];
+    return /(?<!\.d)\.[cm]?[jt]s$/.test(entry.name) ? [path] : [];
   });
 }
 

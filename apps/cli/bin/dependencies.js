@@ -1,6 +1,6 @@
 // Plain JavaScript for any Node from 20 on, without dependencies: this runs in an empty checkout.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { findPinnedNode, oldestNode, runsTypeScript } from './pinned-node.js';
 
@@ -10,7 +10,7 @@ import { findPinnedNode, oldestNode, runsTypeScript } from './pinned-node.js';
  */
 export function findStale(root) {
   const wanted = readPackages(join(root, 'package-lock.json'));
-  const installed = readPackages(join(root, 'node_modules', '.package-lock.json'));
+  const installed = readPackages(installedList(root));
   if (wanted === null) return 'there is no package-lock.json';
   if (installed === null) return 'nothing is installed yet';
   for (const [path, entry] of Object.entries(wanted)) {
@@ -19,6 +19,10 @@ export function findStale(root) {
     if (found === undefined ? belongsHere(entry) : differs(found, entry)) return `${path} is missing or old`;
   }
   return null;
+}
+
+function installedList(root) {
+  return join(root, 'node_modules', '.package-lock.json');
 }
 
 function differs(found, entry) {
@@ -54,9 +58,11 @@ export function installDependencies(
   if (stale !== null) {
     print(`Installing dependencies (${stale}), this can take a minute …`);
     const startedAt = Date.now();
-    let failed = run(root, 'ci');
-    if (failed !== 0 && failed !== null) failed = run(root, 'install');
-    if (failed !== 0) {
+    // npm would take what an interrupted install left for whole.
+    if (readPackages(installedList(root)) === null) {
+      rmSync(join(root, 'node_modules'), { recursive: true, force: true });
+    }
+    if (run(root) !== 0) {
       print('lockstep: the dependencies could not be installed; npm says why above.');
       return 1;
     }
@@ -69,16 +75,19 @@ export function installDependencies(
   return 1;
 }
 
-/** npm's exit code; null when a signal ended it. */
-function runNpm(root, command) {
-  // Not the Node inside node_modules, which `npm ci` is about to remove.
+/**
+ * Installs what the lock file names and leaves the file as it is. Not `npm ci`: it refuses a lock file that was written where
+ * the registry lacked an optional package for another platform.
+ */
+function runNpm(root) {
+  // Not with the Node inside node_modules, which may be about to change.
   const path = process.env.PATH.split(delimiter).filter((part) => !part.includes('node_modules'));
-  const flags = ['--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { status, error } = spawnSync('npm', [command, ...flags], {
+  const flags = '--no-save --include=dev --include=optional --no-audit --no-fund --loglevel=error'.split(' ');
+  const { status, error } = spawnSync('npm', ['install', ...flags], {
     cwd: root,
     env: { ...process.env, PATH: path.join(delimiter) },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (error) process.stderr.write(`lockstep: npm does not start (${error.code})\n`);
-  return error ? 1 : status;
+  return status ?? 1;
 }

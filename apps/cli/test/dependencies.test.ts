@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { findStale, installDependencies } from '../bin/dependencies.js';
@@ -48,18 +48,24 @@ t.test('whatever differs from the lock file is noticed', async (t) => {
   t.ok(findStale(root), 'no lock file');
 });
 
-t.test('npm ci installs, then npm install where that fails', async (t) => {
-  const root = checkout(t, null);
-  const attempt = (results: Record<string, number | null>) => {
-    const commands: string[] = [];
-    const run = (_root: string, command: string) => {
-      commands.push(command);
-      return results[command] as number | null;
-    };
-    return [installDependencies(root, { print: () => {}, run }), commands];
-  };
-  t.strictSame(attempt({ ci: 0 }), [0, ['ci']]);
-  t.strictSame(attempt({ ci: 1, install: 0 }), [0, ['ci', 'install']]);
-  t.strictSame(attempt({ ci: 1, install: 1 }), [1, ['ci', 'install']]);
-  t.strictSame(attempt({ ci: null, install: 0 }), [1, ['ci']], 'Ctrl-C is no reason to try again');
+t.test(
+  'what an interrupted install left is removed before the next; a finished one is only completed',
+  async (t) => {
+    const interrupted = checkout(t, null);
+    writeFileSync(join(interrupted, 'node_modules', 'half'), '');
+    const run = () => 0;
+    t.equal(installDependencies(interrupted, { print: () => {}, run }), 0);
+    t.notOk(existsSync(join(interrupted, 'node_modules', 'half')));
+
+    const old = checkout(t, { ...complete, 'node_modules/left': undefined });
+    writeFileSync(join(old, 'node_modules', 'whole'), '');
+    t.equal(installDependencies(old, { print: () => {}, run }), 0);
+    t.ok(existsSync(join(old, 'node_modules', 'whole')));
+  },
+);
+
+t.test('a failed install is said, and fails', async (t) => {
+  const printed: string[] = [];
+  t.equal(installDependencies(checkout(t, null), { print: (line) => printed.push(line), run: () => 1 }), 1);
+  t.match(printed.at(-1), /could not be installed/);
 });
