@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { request as httpsRequest } from 'node:https';
+import { createServer as createHttpsServer, request as httpsRequest } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
+import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import { freePort } from '@lockstep/testkit';
 import t from 'tap';
 import { fetchThrough, fetchThroughH2, openThrough } from './fetch-through.ts';
@@ -385,4 +386,34 @@ t.test('a TCP server that speaks no HTTP is a 502', async (t) => {
     await edge.serve('shop', [host], [`http://127.0.0.1:${(server.address() as AddressInfo).port}`]),
   );
   t.equal((await fetchThrough({ port: edge.httpsPort, host, root: edge.root })).status, 502);
+});
+
+t.test('an https upstream proves the name in its own URL, whatever host the client asked for', async (t) => {
+  const edge = await startWorker(t);
+  const keyPem = await generateKeyPem();
+  const authority = await createAuthority();
+  const issue = (name: string) =>
+    issueCertificate({ authority, host: name, keyPem, lifetimeMs: 3_600_000, now: Date.now() });
+  setDefaultCACertificates([authority.certificate]);
+  t.teardown(() => setDefaultCACertificates(getCACertificates('bundled')));
+  const ports: number[] = [];
+  for (const name of ['localhost', 'elsewhere.example.com']) {
+    const server = createHttpsServer({ key: keyPem, cert: await issue(name) }, (request, response) =>
+      response.end(
+        `${request.headers.host} ${(request.socket as TLSSocket & { servername: string }).servername}`,
+      ),
+    ).listen(0);
+    await once(server, 'listening');
+    t.teardown(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    ports.push((server.address() as AddressInfo).port);
+  }
+  await edge.serve('good', [host], [`https://localhost:${ports[0]}`]);
+  await edge.applied(await edge.serve('bad', ['bad.example.com'], [`https://localhost:${ports[1]}`]));
+  const good = await fetchThrough({ port: edge.httpsPort, host, root: edge.root });
+  t.match(good, { status: 200, body: `${host} localhost` });
+  const bad = await fetchThrough({ port: edge.httpsPort, host: 'bad.example.com', root: edge.root });
+  t.equal(bad.status, 502);
 });

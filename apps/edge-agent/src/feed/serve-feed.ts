@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type FeedToChild,
   type FeedToParent,
@@ -69,13 +70,20 @@ export function serveFeed(
     following = new AbortController();
     const { signal } = following;
     send({ feed: 'following' });
-    deliver(from, signal).catch((error) => {
-      if (signal.aborted) return;
-      log.warn({ err: error }, 'feeding a child broke off; it starts again with a snapshot');
-      setTimeout(() => {
-        if (!signal.aborted && child.connected) deliver(null, signal).catch(() => follow(null));
-      }, retryAfterMs);
-    });
+    void keepDelivering(from, signal);
+  }
+
+  async function keepDelivering(from: Position | null, signal: AbortSignal): Promise<void> {
+    for (let at = from; !signal.aborted; at = null) {
+      try {
+        await deliver(at, signal);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn({ err: error }, 'feeding a child broke off; it starts again with a snapshot');
+        await delay(retryAfterMs, undefined, { signal }).catch(() => {});
+      }
+    }
   }
 
   function end(): void {

@@ -61,7 +61,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
         headers: forwarded.headers,
         body: this.#body,
         upgrade: onUpgrade === undefined ? null : 'websocket',
-      },
+        // Without this, undici would take the client's Host for the name in the upstream's certificate, and connect anew whenever it
+        // differs from the last request's.
+        servername: upstream.servername,
+      } as Dispatcher.DispatchOptions,
       this,
     );
   }
@@ -118,7 +121,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#gone) return;
     const response = this.#options.response as ServerResponse;
-    if (response.write(chunk)) return;
+    // Pausing is a request: what had been parsed already still comes.
+    if (response.write(chunk) || controller.paused) return;
     controller.pause();
     response.once('drain', () => controller.resume());
   }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { Pool } from 'undici';
 
 export interface UpstreamOptions {
@@ -8,6 +9,8 @@ export interface UpstreamOptions {
 /** One upstream origin, shared by every route that names it. */
 export interface Upstream {
   readonly origin: string;
+  /** The name an https upstream is to prove; undefined for an address, which proves the name the client asked for. */
+  readonly servername: string | undefined;
   /** Connects at the first request. */
   pool(): Pool;
 }
@@ -41,8 +44,10 @@ export function createUpstreamPools(options: UpstreamOptions): UpstreamPools {
     acquire(origin) {
       let entry = entries.get(origin);
       if (entry === undefined) {
+        const { hostname } = new URL(origin);
         const made: Entry = {
           origin,
+          servername: isIP(hostname.replace(/^\[|\]$/g, '')) === 0 ? hostname : undefined,
           users: 0,
           opened: null,
           pool() {

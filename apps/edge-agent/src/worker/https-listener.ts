@@ -8,6 +8,8 @@ import type { CertificateTable } from './certificate-table.ts';
 /** Alert `unrecognized_name`, fatal (RFC 8446, section 6; RFC 6066, section 3), as a plain record. */
 const unrecognizedName = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x70]);
 
+const idleSessionMs = 600_000;
+
 export type HandshakeFailure = 'unknown_name' | 'no_name' | 'timeout' | 'other';
 
 export interface HttpsListenerOptions {
@@ -93,6 +95,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     sessions.add(session);
     session.on('close', () => sessions.delete(session));
     session.on('error', () => session.destroy());
+    session.setTimeout(idleSessionMs, () => session.close()); // streams still open go on
   });
   server.on('sessionError', () => {});
   server.on('clientError', (_error: Error, socket: Duplex) => {

@@ -78,6 +78,10 @@ export function createWorker({ settings, open, feed, log, onListening, onStatus 
       bind(https.server as unknown as Server, settings.https, settings.reusePort),
       bind(http, settings.http, settings.reusePort),
     ]);
+    // Accepting can fail for a moment (too many open files, say); that ends neither the listener nor the worker.
+    for (const server of [https.server, http]) {
+      server.on('error', (error) => log.error({ err: error }, 'a connection was not accepted'));
+    }
     onListening();
   }
 
