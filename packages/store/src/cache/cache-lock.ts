@@ -26,7 +26,12 @@ export function lockCache(path: string): CacheLock {
   }
   database.prepare('INSERT OR IGNORE INTO home (one, id) VALUES (1, ?)').run(randomUUID());
   const home = String(database.prepare('SELECT id FROM home').get()?.id);
-  return { home, close: () => database.close() };
+  return {
+    home,
+    close() {
+      if (database.isOpen) database.close();
+    },
+  };
 }
 
 function open(path: string): DatabaseSync {

@@ -4,7 +4,7 @@ import { AppError } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
 import type { StoreLog } from '../log.ts';
 import { createCommandClient } from './redis-clients.ts';
-import { toStoreError } from './redis-error.ts';
+import { toStoreError, wasNotSent } from './redis-error.ts';
 import type { RedisTarget } from './store-url.ts';
 
 /** For the connection to stand, and then again for the answer. */
@@ -35,8 +35,16 @@ export function createRedisCommands(target: RedisTarget, log: StoreLog) {
 
   async function run<T>(work: (client: Redis) => Promise<T>): Promise<T> {
     try {
-      await ready();
-      return await answerOf(work(client));
+      if (closed) throw new AppError('store_unavailable', 'the store is closed');
+      if (client.status !== 'ready') await nextReady();
+      try {
+        return await answerOf(work(client));
+      } catch (error) {
+        // The connection was ending when the command came.
+        if (!wasNotSent(error)) throw error;
+        await nextReady();
+        return await answerOf(work(client));
+      }
     } catch (error) {
       throw toStoreError(error, target.shown);
     }
@@ -55,9 +63,7 @@ export function createRedisCommands(target: RedisTarget, log: StoreLog) {
     });
   }
 
-  async function ready(): Promise<void> {
-    if (closed) throw new AppError('store_unavailable', 'the store is closed');
-    if (client.status === 'ready') return;
+  async function nextReady(): Promise<void> {
     if (client.status === 'wait' || client.status === 'end') client.connect().catch(() => {});
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -2,7 +2,7 @@ import { AppError } from '@lockstep/contract';
 
 const unavailable =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|OOM|BUSY|UNKILLABLE|NOTBUSY)\b/;
-const refused = /^(WRONGPASS|NOAUTH|NOPERM)\b/;
+const refused = /^(WRONGPASS|NOAUTH|NOPERM)\b|The user executing the script can't/;
 
 /**
  * What ioredis or the server said, as this store says it. The driver's own error never becomes the cause: it carries the
@@ -28,4 +28,9 @@ function describe(error: unknown): string {
   return /enableOfflineQueue|maxRetriesPerRequest|Connection is closed/.test(message)
     ? 'connection lost'
     : message;
+}
+
+/** Whether ioredis refused to take the command, so that it certainly was not sent. */
+export function wasNotSent(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('enableOfflineQueue');
 }

@@ -19,7 +19,7 @@ const forgetNode = readScript('forget-node-2.lua');
  *       %R~{lockstep}:* ~{lockstep}:node:edge-1
  *       (+zadd %W~{lockstep}:node-ids) (+publish &{lockstep}:nodes)
  *
- * (and `+cluster|slots +readonly` in a Cluster). The two selectors keep PUBLISH to the nodes' channel, whose messages are
+ * (and `+cluster|slots +cluster|info` in a Cluster). The two selectors keep PUBLISH to the nodes' channel, whose messages are
  * therefore names only: whoever hears one reads the presence itself.
  */
 export function createRedisPresence(

@@ -38,7 +38,7 @@ export function followView(
       } else if (event.type === 'commit') {
         apply(event.entry);
       } else {
-        t.same(event.position, at, 'current is where the view is');
+        if (event.position.commitId !== at?.commitId) throw new Error('current is not where the view is');
       }
       seen.push(event.type);
       wake();
@@ -61,8 +61,10 @@ export function followView(
   }
 
   function apply({ position, previousCommitId, changes }: LogEntry): void {
-    if (position.number !== at!.number + 1) t.fail(`revision ${position.number} after ${at!.number}`);
-    if ((previousCommitId ?? '') !== at!.commitId) t.fail('a commit does not continue the one before');
+    if (position.number !== at!.number + 1)
+      throw new Error(`revision ${position.number} after ${at!.number}`);
+    if ((previousCommitId ?? '') !== at!.commitId)
+      throw new Error('a commit does not continue the one before');
     at = position;
     for (const change of changes) {
       const key = recordKey(change.kind, change.id);

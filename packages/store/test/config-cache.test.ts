@@ -1,0 +1,261 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import {
+  AppError,
+  type LogEntry,
+  type LoggedChange,
+  type Position,
+  type StoredRecord,
+} from '@lockstep/contract';
+import { type ConfigCacheOptions, createConfigCache, type Sealer } from '@lockstep/store';
+import t, { type Test } from 'tap';
+import { route } from './conformance/records.ts';
+
+function sealerWith(key: Buffer): Sealer {
+  return {
+    seal(plaintext, context) {
+      const iv = randomBytes(12);
+      const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(context));
+      return Buffer.concat([iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]).toString(
+        'base64',
+      );
+    },
+    open(sealed, context) {
+      const bytes = Buffer.from(sealed, 'base64');
+      try {
+        const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12));
+        decipher.setAAD(Buffer.from(context)).setAuthTag(bytes.subarray(-16));
+        return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString();
+      } catch (cause) {
+        throw new AppError('wrong_secret_key', 'cannot be opened', { cause });
+      }
+    },
+  };
+}
+
+function bench(t: Test) {
+  const path = join(t.testdir(), 'edge', 'cache.db');
+  const warnings: string[] = [];
+  const log = { info: () => {}, warn: (_: object, message: string) => warnings.push(message) };
+  const sealer = sealerWith(randomBytes(32));
+  return {
+    path,
+    warnings,
+    sealer,
+    open(options: Partial<ConfigCacheOptions> = {}) {
+      const cache = createConfigCache({ path, sealer, log, ...options });
+      t.teardown(() => cache.close());
+      return cache;
+    },
+  };
+}
+
+const at = (number: number): Position => ({ epoch: 'e', number, commitId: `c${number}` });
+const entry = (number: number, ...changes: LoggedChange[]): LogEntry => ({
+  position: at(number),
+  previousCommitId: number === 1 ? null : `c${number - 1}`,
+  changes,
+});
+const put = (id: string, hosts: string[]): LoggedChange => ({
+  op: 'put',
+  kind: 'route',
+  id,
+  value: route(hosts),
+});
+const stored = (id: string, revision: number, hosts: string[]): StoredRecord => ({
+  kind: 'route',
+  id,
+  revision,
+  value: route(hosts),
+});
+const snapshot = (position: Position, ...batches: StoredRecord[][]) => ({
+  type: 'snapshot' as const,
+  position,
+  records: (async function* () {
+    yield* batches;
+  })(),
+});
+const ids = (batches: Iterable<StoredRecord[]>) => [...batches].flat().map(({ kind, id }) => `${kind}/${id}`);
+
+t.test('a new cache is empty, and takes a snapshot and commits that outlive the process', async (t) => {
+  const { open } = bench(t);
+  const first = open();
+  t.equal(first.position(), null);
+  t.equal(first.hosts(), 0);
+  const staged = await first.stage(
+    snapshot(at(4), [stored('a', 2, ['x.example', 'y.example']), stored('b', 4, ['y.example'])]),
+  );
+  t.match(staged, { position: at(4), hosts: 2, removed: 0 });
+  t.equal(first.position(), null, 'nothing changes before accept');
+  t.same(ids(first.batches()), []);
+  staged.accept();
+  first.apply(entry(5, put('c', ['z.example']), { op: 'delete', kind: 'route', id: 'a' }));
+  first.close();
+
+  const second = open();
+  t.equal(second.home, first.home);
+  t.same(second.position(), at(5));
+  t.same(ids(second.batches()), ['route/b', 'route/c']);
+  t.same(ids(second.batches(['certificate'])), []);
+  t.same(second.get('route', 'c'), stored('c', 5, ['z.example']));
+  t.equal(second.get('route', 'a'), null);
+  t.equal(second.count('route'), 2);
+  t.equal(second.hosts(), 2, 'y.example is still named by b');
+});
+
+t.test('a change to a record held at the commit’s number or a later one is skipped', async (t) => {
+  const cache = bench(t).open();
+  (
+    await cache.stage(snapshot(at(4), [stored('a', 6, ['new.example']), stored('b', 3, ['b.example'])]))
+  ).accept();
+  cache.apply(entry(5, { op: 'delete', kind: 'route', id: 'a' }, { op: 'delete', kind: 'route', id: 'b' }));
+  cache.apply(entry(6, put('a', ['old.example'])));
+  t.same(cache.get('route', 'a'), stored('a', 6, ['new.example']));
+  t.equal(cache.get('route', 'b'), null);
+  t.equal(cache.hosts(), 1);
+  cache.apply(entry(7, put('a', ['newer.example'])));
+  t.match(cache.get('route', 'a'), { revision: 7 });
+});
+
+t.test('a commit that does not continue the saved configuration is refused', async (t) => {
+  const cache = bench(t).open();
+  t.throws(() => cache.apply(entry(1, put('a', ['a']))), { code: 'internal' });
+  (await cache.stage(snapshot(at(4)))).accept();
+  for (const wrong of [entry(4), entry(6), { ...entry(5), previousCommitId: 'x' }]) {
+    t.throws(() => cache.apply(wrong), { code: 'internal' });
+  }
+  t.same(cache.position(), at(4));
+});
+
+t.test('a staged snapshot tells what it would remove, and can be discarded', async (t) => {
+  const cache = bench(t).open();
+  (await cache.stage(snapshot(at(1), [stored('a', 1, ['a', 'b', 'c', 'd'])]))).accept();
+  const staged = await cache.stage(snapshot(at(9), [stored('z', 9, ['d', 'e'])]));
+  t.match(staged, { hosts: 2, removed: 3 });
+  staged.discard();
+  staged.discard();
+  t.throws(() => staged.accept(), { code: 'internal' });
+  t.same(cache.position(), at(1));
+  t.equal(cache.hosts(), 4);
+  const next = await cache.stage(snapshot(at(9), [stored('z', 9, ['d', 'e'])]));
+  next.accept();
+  t.same(ids(cache.batches()), ['route/z']);
+  t.equal(cache.hosts(), 2);
+});
+
+t.test('a snapshot that breaks off changes nothing', async (t) => {
+  const { open } = bench(t);
+  const cache = open();
+  (await cache.stage(snapshot(at(1), [stored('a', 1, ['a'])]))).accept();
+  const records = (async function* () {
+    yield [stored('b', 2, ['b'])];
+    throw new Error('the network');
+  })();
+  await t.rejects(cache.stage({ type: 'snapshot', position: at(2), records }), { message: 'the network' });
+  t.same(cache.position(), at(1));
+  t.same(ids(cache.batches()), ['route/a']);
+  (await cache.stage(snapshot(at(3), [stored('c', 3, ['c'])]))).accept();
+  t.same(ids(cache.batches()), ['route/c']);
+});
+
+t.test('all batches are read, each of at most a thousand records', async (t) => {
+  const cache = bench(t).open();
+  const records = Array.from({ length: 2_500 }, (_, i) => stored(`r${i}`, 1, [`h${i}`]));
+  (await cache.stage(snapshot(at(1), records))).accept();
+  t.same(
+    [...cache.batches()].map((batch) => batch.length),
+    [1_000, 1_000, 500],
+  );
+  t.equal(new Set(ids(cache.batches())).size, 2_500);
+  t.equal(cache.hosts(), 2_500);
+});
+
+t.test('the disk shows neither hosts nor values', async (t) => {
+  const { open, path } = bench(t);
+  const cache = open();
+  (await cache.stage(snapshot(at(1), [stored('id', 1, ['secret-host.example'])]))).accept();
+  cache.apply(entry(2, put('id2', ['other-secret-host.example'])));
+  const bytes = () =>
+    [path, `${path}-wal`].map((file) => (existsSync(file) ? readFileSync(file, 'latin1') : '')).join();
+  t.notMatch(bytes(), /secret-host|127\.0\.0\.1/);
+  t.match(bytes(), /id2/, 'the file is where the rows are');
+});
+
+t.test('another key is found at once, and the file stays', async (t) => {
+  const { open, path } = bench(t);
+  const cache = open();
+  (await cache.stage(snapshot(at(1), [stored('a', 1, ['a'])]))).accept();
+  cache.close();
+  t.throws(() => open({ sealer: sealerWith(randomBytes(32)) }), { code: 'wrong_secret_key' });
+  t.notOk(existsSync(`${path}.damaged`));
+  t.same(open().position(), at(1));
+});
+
+t.test('a second cache in the folder is refused, by the folder’s name', async (t) => {
+  const { open, path } = bench(t);
+  const cache = open();
+  t.throws(() => open(), {
+    code: 'bad_configuration',
+    message: new RegExp(`another process .*${dirname(path)}$`),
+  });
+  cache.close();
+  t.equal(open().home, cache.home);
+});
+
+t.test('a folder that cannot be written is refused', async (t) => {
+  const { open, path } = bench(t);
+  writeFileSync(dirname(path), 'a file');
+  t.throws(() => open(), { code: 'bad_configuration', message: /cannot be written/ });
+});
+
+for (const damage of ['text', 'pages', 'cut'] as const) {
+  t.test(`a damaged file (${damage}) is set aside, and a fresh one begun`, async (t) => {
+    const { open, path, warnings } = bench(t);
+    const cache = open();
+    const records = Array.from({ length: 900 }, (_, i) => stored(`r${i}`, 1, [`h${i}`]));
+    (await cache.stage(snapshot(at(1), records))).accept();
+    cache.close();
+    const bytes = readFileSync(path);
+    if (damage === 'text') bytes.fill('garbage ', 0, 4_096);
+    if (damage === 'pages') bytes.fill(0xab, 100);
+    writeFileSync(path, damage === 'cut' ? bytes.subarray(0, 5_000) : bytes);
+    const asides: string[] = [];
+    const fresh = open({ onSetAside: (aside) => asides.push(aside) });
+    t.equal(fresh.home, cache.home, 'the home outlives the damage');
+    t.equal(fresh.position(), null);
+    t.same(asides, [`${path}.damaged`]);
+    t.ok(existsSync(`${path}.damaged`));
+    t.equal(warnings.length, 1);
+    (await fresh.stage(snapshot(at(7), [stored('a', 7, ['a'])]))).accept();
+    t.same(fresh.position(), at(7));
+  });
+}
+
+t.test('damage found later is set aside too: the call throws, and the cache is empty', async (t) => {
+  const { open, path, warnings } = bench(t);
+  const cache = open();
+  (await cache.stage(snapshot(at(1), [stored('a', 1, ['a']), stored('b', 1, ['b'])]))).accept();
+  cache.close();
+  const raw = new DatabaseSync(path);
+  raw.exec("UPDATE records SET sealed = (SELECT sealed FROM records WHERE id = 'a') WHERE id = 'b'");
+  raw.close();
+  const asides: string[] = [];
+  const again = open({ onSetAside: (aside) => asides.push(aside) });
+  t.same(again.position(), at(1));
+  t.throws(() => [...again.batches()], { code: 'internal', message: /set aside/ });
+  t.equal(again.position(), null);
+  t.equal(asides.length, 1);
+  t.equal(warnings.length, 1);
+  (await again.stage(snapshot(at(7), [stored('c', 7, ['c'])]))).accept();
+  t.same(ids(again.batches()), ['route/c']);
+});
+
+t.test('a lock file that is damaged is made anew', async (t) => {
+  const { open, path } = bench(t);
+  const cache = open();
+  cache.close();
+  writeFileSync(`${path}.lock`, 'garbage '.repeat(1_000));
+  t.not(open().home, cache.home);
+});
