@@ -29,7 +29,7 @@ export interface LoadFigures {
 
 interface Tally {
   ms: number[];
-  sockets: Set<TLSSocket> | { size: number };
+  connections: number;
   failures: Record<string, number>;
 }
 
@@ -37,13 +37,14 @@ interface Tally {
 let stopping = false;
 const { ports, host, ca, body, keepAlive, fresh } = JSON.parse(process.argv[2] ?? '{}') as SwapLoadOptions;
 const serialNumbers = new Set<string>();
+const known = new WeakSet<TLSSocket>();
 process.on('disconnect', () => process.exit(1));
 process.on('message', () => {
   stopping = true;
 });
 
-const kept: Tally = { ms: [], sockets: new Set<TLSSocket>(), failures: {} };
-const single: Tally = { ms: [], sockets: { size: 0 }, failures: {} };
+const kept: Tally = { ms: [], connections: 0, failures: {} };
+const single: Tally = { ms: [], connections: 0, failures: {} };
 await Promise.all(
   ports.flatMap((port) => {
     const agent = new Agent({ keepAlive: true, maxSockets: keepAlive });
@@ -105,16 +106,15 @@ function get(port: number, tally: Tally, agent: Agent): Promise<void> {
   });
 }
 
-function count(socket: TLSSocket, { sockets }: Tally): void {
-  if (sockets instanceof Set) sockets.add(socket);
-  else {
-    sockets.size += 1;
-    socket.once('secureConnect', () =>
-      serialNumbers.add(socket.getPeerCertificate().serialNumber.toLowerCase()),
-    );
-  }
+function count(socket: TLSSocket, tally: Tally): void {
+  if (known.has(socket)) return;
+  known.add(socket);
+  tally.connections += 1;
+  socket.once('secureConnect', () => {
+    serialNumbers.add(socket.getPeerCertificate().serialNumber.toLowerCase());
+  });
 }
 
-function summarise({ ms, sockets, failures }: Tally): LoadFigures {
-  return { requests: ms.length, connections: sockets.size, failures, ms: quantilesOf(ms) };
+function summarise({ ms, connections, failures }: Tally): LoadFigures {
+  return { requests: ms.length, connections, failures, ms: quantilesOf(ms) };
 }
