@@ -1,6 +1,8 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { der } from './der.ts';
-import { noName, publicKeyInfo, signed, subjectAltName } from './x509-parts.ts';
+// @peculiar/x509 looks for its classes through this, and has to find it loaded.
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import { ecdsaP256, importKeyPair } from './web-crypto-key.ts';
 
 export interface CsrOptions {
   /** PKCS#8 PEM, P-256. */
@@ -8,14 +10,16 @@ export interface CsrOptions {
   host: string;
 }
 
-/** A certificate signing request (RFC 2986) as DER. */
+/** A certificate signing request (RFC 2986) as DER. The name stands in the SAN alone: a CN holds no more than 64 characters. */
 export async function createCsr({ keyPem, host }: CsrOptions): Promise<Buffer> {
-  const key = createPrivateKey(keyPem);
-  const extensionRequest = der.sequence(
-    der.objectIdentifier('1.2.840.113549.1.9.14'),
-    der.set(der.sequence(subjectAltName(host, false))),
+  const request = await Pkcs10CertificateRequestGenerator.create(
+    {
+      name: '',
+      keys: await importKeyPair(keyPem),
+      signingAlgorithm: ecdsaP256,
+      extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: host }])],
+    },
+    webcrypto as Crypto,
   );
-  const version = der.integer(Buffer.of(0));
-  const info = [version, noName, publicKeyInfo(createPublicKey(key)), der.tagged(0, extensionRequest)];
-  return signed(der.sequence(...info), key);
+  return Buffer.from(request.rawData);
 }

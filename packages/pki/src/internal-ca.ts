@@ -1,21 +1,25 @@
-import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
-import { der } from './der.ts';
-import { generateKeyPem } from './key-pair.ts';
+// @peculiar/x509 looks for its classes through this, and has to find it loaded.
+import 'reflect-metadata';
+import { createPublicKey, randomBytes, webcrypto } from 'node:crypto';
 import {
-  commonName,
-  extension,
-  keyIdentifier,
-  noName,
-  publicKeyInfo,
-  signatureAlgorithm,
-  signed,
-  subjectAltName,
-  subjectOf,
-} from './x509-parts.ts';
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from '@peculiar/x509';
+import { generateKeyPem } from './key-pair.ts';
+import { ecdsaP256, importKeyPair } from './web-crypto-key.ts';
 
 const rootLifetimeMs = 10 * 365 * 86_400_000;
 /** Clocks of clients may be behind. */
 const backdateMs = 3_600_000;
+const crypto = webcrypto as Crypto;
 
 /** The internal CA: its root certificate as PEM, and its key as PKCS#8 PEM. */
 export interface Authority {
@@ -23,30 +27,7 @@ export interface Authority {
   keyPem: string;
 }
 
-/** A new internal CA, good for ten years. */
-export async function createAuthority({ now = Date.now() }: { now?: number } = {}): Promise<Authority> {
-  const keyPem = await generateKeyPem();
-  const key = createPrivateKey(keyPem);
-  const publicKey = createPublicKey(key);
-  const name = commonName(`Lockstep internal CA ${randomBytes(4).toString('hex')}`);
-  const certificate = certify({
-    issuer: name,
-    subject: name,
-    notBefore: now - backdateMs,
-    notAfter: now + rootLifetimeMs,
-    publicKey,
-    signingKey: key,
-    extensions: [
-      extension('2.5.29.19', der.sequence(der.boolean(true), der.integer(Buffer.of(0))), true), // CA, pathlen 0
-      extension('2.5.29.15', der.bitString(Buffer.of(0b0000_0110), 1), true), // keyCertSign, cRLSign
-      extension('2.5.29.14', der.octetString(keyIdentifier(publicKey))),
-    ],
-  });
-  return { certificate, keyPem };
-}
-
 export interface IssueOptions {
-  /** Its keys are kept with this object: pass the same one again. */
   authority: Authority;
   /** Exact or `*.name`. */
   host: string;
@@ -57,93 +38,90 @@ export interface IssueOptions {
   now: number;
 }
 
-// The same in every certificate.
-const leafExtensions = [
-  extension('2.5.29.19', der.sequence(), true), // no CA
-  extension('2.5.29.15', der.bitString(Buffer.of(0b1000_0000), 7), true), // digitalSignature
-  extension('2.5.29.37', der.sequence(der.objectIdentifier('1.3.6.1.5.5.7.3.1'))), // serverAuth
-];
-
-/**
- * A server certificate signed by the internal CA, as a PEM chain: the leaf alone, since clients have the root. It begins an hour ago
- * and ends with the root at the latest.
- */
-export async function issueCertificate(options: IssueOptions): Promise<string> {
-  const { authority, host, keyPem, lifetimeMs, now } = options;
-  const signer = signerOf(authority);
-  const publicKey = createPublicKey(keyPem);
-  return certify({
-    issuer: signer.name,
-    subject: noName,
-    notBefore: Math.max(now - backdateMs, signer.notBefore),
-    notAfter: Math.min(now + lifetimeMs, signer.notAfter),
-    publicKey,
-    signingKey: signer.key,
-    extensions: [
-      ...leafExtensions,
-      subjectAltName(host, true),
-      extension('2.5.29.14', der.octetString(keyIdentifier(publicKey))),
-      signer.authorityKeyIdentifier,
-    ],
-  });
-}
-
 interface Signer {
-  name: Buffer;
-  key: KeyObject;
-  notBefore: number;
-  notAfter: number;
-  authorityKeyIdentifier: Buffer;
+  root: X509Certificate;
+  privateKey: webcrypto.CryptoKey;
+  authorityKeyIdentifier: AuthorityKeyIdentifierExtension;
 }
 
-const signers = new WeakMap<Authority, Signer>();
+const signers = new WeakMap<Authority, Promise<Signer>>();
 
-function signerOf(authority: Authority): Signer {
+/** A new internal CA, good for ten years. */
+export async function createAuthority({ now = Date.now() }: { now?: number } = {}): Promise<Authority> {
+  const keyPem = await generateKeyPem();
+  const keys = await importKeyPair(keyPem);
+  const certificate = await X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: newSerialNumber(),
+      name: [{ CN: [`Lockstep internal CA ${randomBytes(4).toString('hex')}`] }],
+      notBefore: new Date(now - backdateMs),
+      notAfter: new Date(now + rootLifetimeMs),
+      keys,
+      signingAlgorithm: ecdsaP256,
+      extensions: [
+        new BasicConstraintsExtension(true, 0, true),
+        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, crypto),
+      ],
+    },
+    crypto,
+  );
+  return { certificate: `${certificate.toString('pem')}\n`, keyPem };
+}
+
+/** A server certificate signed by the internal CA, as a PEM chain: the leaf alone, since clients have the root. */
+export async function issueCertificate({
+  authority,
+  host,
+  keyPem,
+  lifetimeMs,
+  now,
+}: IssueOptions): Promise<string> {
+  const { root, privateKey, authorityKeyIdentifier } = await signerOf(authority);
+  const spki = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
+  const publicKey = await crypto.subtle.importKey('spki', spki, ecdsaP256, true, ['verify']);
+  const certificate = await X509CertificateGenerator.create(
+    {
+      serialNumber: newSerialNumber(),
+      issuer: root.subjectName,
+      notBefore: new Date(Math.max(now - backdateMs, root.notBefore.getTime())),
+      notAfter: new Date(Math.min(now + lifetimeMs, root.notAfter.getTime())),
+      signingKey: privateKey,
+      publicKey,
+      signingAlgorithm: ecdsaP256,
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+        // Critical, since the subject is empty (RFC 5280, section 4.2.1.6).
+        new SubjectAlternativeNameExtension([{ type: 'dns', value: host }], true),
+        await SubjectKeyIdentifierExtension.create(publicKey, false, crypto),
+        authorityKeyIdentifier,
+      ],
+    },
+    crypto,
+  );
+  return `${certificate.toString('pem')}\n`;
+}
+
+function signerOf(authority: Authority): Promise<Signer> {
   const known = signers.get(authority);
   if (known !== undefined) return known;
-  const root = new X509Certificate(authority.certificate);
-  const signer = {
-    name: subjectOf(root.raw),
-    key: createPrivateKey(authority.keyPem),
-    notBefore: root.validFromDate.getTime(),
-    notAfter: root.validToDate.getTime(),
-    authorityKeyIdentifier: extension(
-      '2.5.29.35',
-      der.sequence(der.implicit(0, keyIdentifier(root.publicKey))),
-    ),
-  };
+  const signer = createSigner(authority);
   signers.set(authority, signer);
   return signer;
 }
 
-interface CertificateContent {
-  issuer: Buffer;
-  subject: Buffer;
-  notBefore: number;
-  notAfter: number;
-  publicKey: KeyObject;
-  signingKey: KeyObject;
-  extensions: Buffer[];
-}
-
-/** RFC 5280, section 4.1. */
-function certify(content: CertificateContent): string {
-  const toBeSigned = der.sequence(
-    der.tagged(0, der.integer(Buffer.of(2))), // version 3
-    der.integer(newSerialNumber()),
-    signatureAlgorithm,
-    content.issuer,
-    der.sequence(der.time(content.notBefore), der.time(content.notAfter)),
-    content.subject,
-    publicKeyInfo(content.publicKey),
-    der.tagged(3, der.sequence(...content.extensions)),
-  );
-  return new X509Certificate(signed(toBeSigned, content.signingKey)).toString();
+async function createSigner({ certificate, keyPem }: Authority): Promise<Signer> {
+  const root = new X509Certificate(certificate);
+  const { privateKey, publicKey } = await importKeyPair(keyPem);
+  const authorityKeyIdentifier = await AuthorityKeyIdentifierExtension.create(publicKey, false, crypto);
+  return { root, privateKey, authorityKeyIdentifier };
 }
 
 /** 127 random bits, positive and never zero (RFC 5280, section 4.1.2.2). */
-function newSerialNumber(): Buffer {
+function newSerialNumber(): string {
   const bytes = randomBytes(16);
-  bytes.writeUInt8((bytes.readUInt8(0) & 0x7f) | 0x40, 0);
-  return bytes;
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.toString('hex');
 }
