@@ -123,7 +123,18 @@ t.test('follows the order to the certificate', async (t) => {
     deriveRouteStatus(route, [host], fleet(...nodes)).state;
   t.equal(state(records({}, null), node('a', 5)), 'pending');
   t.equal(state(records({ step: 'placed' }, null), node('a', 5)), 'issuing');
-  t.equal(state(records({ lastError: failure }, null), node('a', 5)), 'failed');
+  const waiting = { lastError: failure, dueAt: '2026-01-01T00:01:00Z' };
+  t.equal(state(records(waiting, null), node('a', 5)), 'failed');
+  t.equal(
+    state(records({ ...waiting, step: 'validating' }, null), node('a', 5)),
+    'failed',
+    'an order that waits to be resumed',
+  );
+  t.equal(
+    state(records({ lastError: failure, step: 'ordered' }, null), node('a', 5)),
+    'issuing',
+    'the next attempt is under way',
+  );
   t.match(deriveRouteStatus(route, [records({}, null)], fleet()), {
     state: 'deploying',
     reason: 'no_live_edges',
@@ -140,14 +151,17 @@ t.test('a failed renewal leaves the route live, with the error and the next date
 });
 
 t.test('an expired certificate is none', async (t) => {
-  const expired = records({ lastError: failure }, { revision: 7, notAfter: '2025-12-31T23:59:59Z' });
+  const expired = records(
+    { lastError: failure, dueAt: '2026-01-01T01:00:00Z' },
+    { revision: 7, notAfter: '2025-12-31T23:59:59Z' },
+  );
   t.equal(deriveRouteStatus(route, [expired], fleet(node('a', 7))).state, 'failed');
 });
 
 t.test('the state of a route is that of its host furthest from live', async (t) => {
   const statuses = deriveRouteStatus(
     route,
-    [issued, records({ lastError: failure }, null)],
+    [issued, records({ lastError: failure, dueAt: '2026-01-01T01:00:00Z' }, null)],
     fleet(node('a', 9)),
   );
   t.match(statuses, { state: 'failed', reason: 'the CA refused', nodes: { live: 0 } });

@@ -48,7 +48,7 @@ export function createSealer(secretKey: string): Sealer {
       if (!sealed.startsWith(prefix)) {
         throw new AppError(
           'wrong_secret_key',
-          `${context} was sealed with another secret key than this process has (${keyId})`,
+          `${context} was sealed with another key than LOCKSTEP_SECRET_KEY (${keyId})`,
         );
       }
       const bytes = Buffer.from(sealed.slice(prefix.length), 'base64url');

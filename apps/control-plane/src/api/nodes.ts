@@ -35,7 +35,7 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
       const nodes = fleet.nodes().filter(({ report }) => cursor === undefined || report.node > cursor);
       const shown = nodes.slice(0, limit);
       return {
-        items: shown.map(presentNode),
+        items: shown.map((presence) => presentNode(presence, store.epoch)),
         next: nodes.length > limit ? (shown.at(-1)?.report.node ?? null) : null,
       };
     },
@@ -50,7 +50,7 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
       response: { 200: Node, '4xx': Problem, '5xx': Problem },
     },
     async handler(request) {
-      return presentNode(find(request.params.id));
+      return presentNode(find(request.params.id), store.epoch);
     },
   });
 
@@ -75,7 +75,7 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
         value: { revision: held.revision },
       } as const;
       await store.commit({ id: randomUUID(), changes: [change] });
-      return reply.code(202).send(presentNode(presence));
+      return reply.code(202).send(presentNode(presence, store.epoch));
     },
   });
 }

@@ -15,9 +15,9 @@ export interface Fleet {
   watch(listener: () => void): () => void;
   /**
    * Waits until every live node has applied `revision`. A node that holds back a snapshot, or is still behind after 15 s, is not
-   * waited for; the ids of those are returned. Waits on while no node at all has it; throws when `signal` aborts.
+   * waited for; the ids of those are returned. Null when after 15 s no node at all has it. Throws when `signal` aborts.
    */
-  applied(revision: Revision, signal: AbortSignal): Promise<string[]>;
+  applied(revision: Revision, signal: AbortSignal): Promise<string[] | null>;
   refresh(): Promise<void>;
   close(): void;
 }
@@ -61,7 +61,7 @@ export async function createFleet({ store, log }: { store: ConfigStore; log: Log
     return () => emitter.off('change', listener);
   }
 
-  function applied(revision: Revision, signal: AbortSignal): Promise<string[]> {
+  function applied(revision: Revision, signal: AbortSignal): Promise<string[] | null> {
     return new Promise((resolve, reject) => {
       let patient = true;
       const check = () => {
@@ -70,6 +70,8 @@ export async function createFleet({ store, log }: { store: ConfigStore; log: Log
         const waitedFor = patient ? behind.filter(({ report }) => report.held === null) : [];
         if (waitedFor.length === 0 && behind.length < live.length) {
           finish(() => resolve(behind.map(({ report }) => report.node)));
+        } else if (!patient && behind.length === live.length) {
+          finish(() => resolve(null));
         }
       };
       const onAbort = () => finish(() => reject(signal.reason));

@@ -19,6 +19,8 @@ import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
 // Where the CA names no Retry-After. An authorization with a live challenge takes a CA a moment, rarely longer.
 const firstPollMs = 100;
 const pollMs = 1_000;
+/** Before another look while no edge at all has the challenge. */
+const nobodyAnswersMs = 5_000;
 
 export interface AcmeIssuerOptions {
   acme: AcmeConfig;
@@ -157,6 +159,7 @@ export function createAcmeIssuer({
     }
     const revision = revisionOf({ ...(await store.head()), number: placed.revision });
     const behind = await fleet.applied(revision, signal);
+    if (behind === null) return { outcome: 'next', order: {}, waitMs: nobodyAnswersMs };
     if (behind.length > 0)
       log.warn({ certificate: id, nodes: behind }, 'told the CA to validate although these nodes are behind');
     await acmeClient.completeChallenge(challenge.url);

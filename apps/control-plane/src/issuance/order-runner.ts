@@ -117,7 +117,7 @@ export function createOrderRunner({
       const waitMs = step.waitMs ?? 0;
       const long = waitMs > shortWaitMs;
       return {
-        order: { ...order, ...step.order, dueAt: at(long ? now() + waitMs : now()) },
+        order: { ...order, ...step.order, lastError: null, dueAt: at(long ? now() + waitMs : now()) },
         changes: step.changes ?? [],
         waitMs: long ? null : waitMs,
       };

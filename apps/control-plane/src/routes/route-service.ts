@@ -83,9 +83,9 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
 
   function orderOfNamed(host: string, order: StoredRecord<'order'> | null): OrderRecord | null {
     if (order === null) return newOrder(host, now());
-    const { unusedSince, step, lastError } = order.value;
+    const { unusedSince, lastError } = order.value;
     if (unusedSince !== null) return { ...forgetFailures(order.value, now()), unusedSince: null };
-    return step === 'idle' && lastError !== null ? forgetFailures(order.value, now()) : null;
+    return lastError !== null ? forgetFailures(order.value, now()) : null;
   }
 
   async function orderOfDropped(

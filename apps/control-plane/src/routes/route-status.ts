@@ -80,8 +80,11 @@ function certificateState({ order, certificate }: HostRecords, fleet: FleetView)
       : 'deploying';
   }
   if (order === null) return 'pending';
-  if (order.value.step !== 'idle') return 'issuing';
-  if (order.value.lastError !== null) return 'failed';
+  const { step, lastError, dueAt } = order.value;
+  // An order that the CA could not go on with keeps its step, and waits like any other that failed.
+  if (lastError !== null && dueAt !== null && Date.parse(dueAt) > fleet.now) return 'failed';
+  if (step !== 'idle') return 'issuing';
+  if (lastError !== null) return 'pending';
   return fleet.liveNodes.length === 0 ? 'deploying' : 'pending';
 }
 

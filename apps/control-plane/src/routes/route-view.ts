@@ -163,13 +163,14 @@ function presentCertificate(
 }
 
 /** A node as the API shows it. */
-export function presentNode({ report, seenAt, live }: NodePresence) {
+export function presentNode({ report, seenAt, live }: NodePresence, epoch: string | null) {
   const { node, hosts, refusals, held, workers, addresses, version, startedAt } = report;
   return {
     id: node,
     state: live ? ('live' as const) : ('lost' as const),
     lastSeenAt: new Date(seenAt).toISOString(),
-    revision: report.applied?.number ?? null,
+    // The number of another history says nothing about this one.
+    revision: report.applied?.epoch === epoch ? (report.applied?.number ?? null) : null,
     hosts,
     refusals,
     held,
