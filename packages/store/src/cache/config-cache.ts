@@ -36,7 +36,7 @@ export interface StagedSnapshot {
   position: Position;
   /** Distinct hosts in the snapshot. */
   hosts: number;
-  /** Hosts served now and not in the snapshot. */
+  /** Hosts served now whose route, or whose certificate, is not in the snapshot. */
   removed: number;
   /** Replaces everything held, in one transaction. */
   accept(): void;

@@ -33,7 +33,7 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
       PRAGMA locking_mode = EXCLUSIVE;
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = ${synchronous};
-      PRAGMA wal_autocheckpoint = 1000;
+      PRAGMA wal_autocheckpoint = 8000;
       PRAGMA cache_size = -16000;
       BEGIN IMMEDIATE;
       ${schema}

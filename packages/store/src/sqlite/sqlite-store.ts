@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { AppError, type Kind, type LogEntry, type Position, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
@@ -56,7 +57,7 @@ export function createSqliteStore({
 
     async commit(commit) {
       const prepared = prepareCommit(commit);
-      return attempt(() => {
+      const position = attempt(() => {
         const context = { sql, epoch, now: now(), logEntries };
         const { position, before } = transact(sql, () => applyCommit(context, commit, prepared));
         if (before !== null && announcements.listenerCount('commit') > 0) {
@@ -68,6 +69,9 @@ export function createSqliteStore({
         }
         return position;
       });
+      // A commit never waits for anything, so a burst of them would starve followers and sockets.
+      await setImmediate();
+      return position;
     },
 
     async get(kind, id) {
@@ -128,7 +132,11 @@ export function createSqliteStore({
     },
 
     follow(from, options) {
-      return follow({ ...store, onAnnouncement }, from, options);
+      return follow(
+        { head: store.head, readLog: store.readLog, list: store.list, onAnnouncement },
+        from,
+        options,
+      );
     },
 
     async acquireLease(name, ttlMs) {
