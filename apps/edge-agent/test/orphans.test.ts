@@ -10,7 +10,7 @@ const parentEntry = fileURLToPath(new URL('./parent-of-edge.ts', import.meta.url
 async function startParent(
   dataDir: string,
 ): Promise<{ parent: ChildProcess; edgePid: number; workers: number[] }> {
-  const parent = fork(parentEntry, [dataDir], {
+  const parent = fork(parentEntry, [dataDir, String(count)], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
@@ -22,7 +22,7 @@ const gone = (pids: number[]) =>
   waitFor(() => pids.every((pid) => !isAlive(pid)), { what: 'all processes of the edge to be gone' });
 
 t.test('an edge whose parent is killed drains and exits, workers and all', async (t) => {
-  const { parent, edgePid, workers } = await startParent(t.testdir());
+  const { parent, edgePid, workers } = await startParent(t.testdir(), 2);
   t.equal(workers.length, 2);
   parent.kill('SIGKILL');
   await gone([edgePid, ...workers]);

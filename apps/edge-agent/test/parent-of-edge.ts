@@ -14,7 +14,7 @@ const edge = spawnEdge({
     http: local,
     admin: local,
     publicHttpsPort: null,
-    workers: 2,
+    workers: Number(process.argv[3]),
     logLevel: 'silent',
   },
   secretKey: configured.secretKey,

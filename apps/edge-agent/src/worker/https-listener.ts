@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Forwarder } from '../proxy/forwarder.ts';
@@ -115,7 +115,6 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     drain() {
       draining = true;
       server.close();
-      for (const session of sessions) session.goaway(constants.NGHTTP2_NO_ERROR);
       for (const session of sessions) session.close();
     },
     destroy() {
