@@ -259,3 +259,29 @@ t.test('a lock file that is damaged is made anew', async (t) => {
   writeFileSync(`${path}.lock`, 'garbage '.repeat(1_000));
   t.not(open().home, cache.home);
 });
+
+t.test('a snapshot that has the routes but not their certificates removes what was served', async (t) => {
+  const cache = bench(t).open();
+  const certificate = (host: string, revision: number): StoredRecord => ({
+    kind: 'certificate',
+    id: host,
+    revision,
+    value: {
+      host,
+      issuer: 'internal',
+      chain: '',
+      sealedKey: '',
+      serialNumber: '',
+      fingerprint256: '',
+      notBefore: '',
+      notAfter: '',
+      issuedAt: '',
+    },
+  });
+  const routes = stored('a', 1, ['a.example', 'b.example', 'c.example']);
+  const all = ['a.example', 'b.example', 'c.example'].map((host) => certificate(host, 2));
+  (await cache.stage(snapshot(at(2), [routes, ...all]))).accept();
+  const staged = await cache.stage(snapshot(at(9), [routes, certificate('a.example', 9)]));
+  t.match(staged, { hosts: 3, removed: 2 });
+  staged.discard();
+});

@@ -26,7 +26,9 @@ export function replaceByStaged(sql: Sql): void {
  * history begun anew gets its routes back before their certificates.
  */
 export function countRemoved(sql: Sql): number {
-  const hosts = sql('SELECT count(*) AS n FROM hosts WHERE hash NOT IN (SELECT hash FROM staged_hosts)').get();
+  const hosts = sql(
+    'SELECT count(*) AS n FROM hosts WHERE hash NOT IN (SELECT hash FROM staged_hosts)',
+  ).get();
   const certificates = sql(`SELECT count(*) AS n FROM records WHERE kind = 'certificate' AND NOT EXISTS (
     SELECT 1 FROM staged_records AS staged WHERE staged.kind = 'certificate' AND staged.id = records.id
   )`).get();
