@@ -9,6 +9,7 @@ const parentEntry = fileURLToPath(new URL('./parent-of-edge.ts', import.meta.url
 
 async function startParent(
   dataDir: string,
+  count = 1,
 ): Promise<{ parent: ChildProcess; edgePid: number; workers: number[] }> {
   const parent = fork(parentEntry, [dataDir, String(count)], {
     execArgv: [],
