@@ -1,5 +1,5 @@
 import { type AppError, isAppError } from '@lockstep/contract';
-import { checkCanary, createSealer } from '@lockstep/pki';
+import { checkCanary, createSealer } from '@lockstep/pki/sealer';
 import { createRedisStore } from '@lockstep/store';
 import { pino } from 'pino';
 import { type EdgeConfig, readSecretKey } from './config.ts';

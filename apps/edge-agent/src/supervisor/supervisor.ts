@@ -7,7 +7,7 @@ import {
   type NodeReport,
   type Readiness,
 } from '@lockstep/contract';
-import { createSealer } from '@lockstep/pki';
+import { createSealer } from '@lockstep/pki/sealer';
 import { createConfigCache, revisionOf } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { type EdgeConfig, withDefaults } from '../config.ts';

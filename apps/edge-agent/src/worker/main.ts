@@ -1,4 +1,4 @@
-import { createSealer } from '@lockstep/pki';
+import { createSealer } from '@lockstep/pki/sealer';
 import { pino } from 'pino';
 import { createParentFeed } from '../feed/parent-feed.ts';
 import { createWorker, type Worker } from './worker.ts';
