@@ -32,8 +32,9 @@ export async function runControlPlane(options: RunControlPlaneOptions): Promise<
     const controlPlane = await createControlPlane({ config, store, sealer, log });
     log.info({ url: controlPlane.url }, 'the control plane listens');
     await new Promise<void>((resolve) => {
-      process.once('SIGTERM', () => resolve());
-      process.once('SIGINT', () => resolve());
+      // Repeats are ignored: npm and the terminal may both pass one signal on.
+      process.on('SIGTERM', () => resolve());
+      process.on('SIGINT', () => resolve());
     });
     log.info('the control plane stops');
     await controlPlane.close();
