@@ -120,7 +120,8 @@ export interface ConfigStore {
    * are delivered; a commit that touched none of them comes with no changes. Never throws for an unreachable store: it keeps
    * trying, reports through `onTrouble` (null when well again), and resumes. A store without an epoch (wiped, or not created
    * yet) is trouble too, `store_lost`: it is never delivered as an empty snapshot. Where the log does not continue from `from`
-   * (compacted, another epoch, another commit under the same number), a snapshot is delivered.
+   * (compacted, another epoch, another commit under the same number), a snapshot is delivered. Its `records` reject when the
+   * history changed under the scan, or `signal` aborted: discard what came; while following goes on, another snapshot comes.
    */
   follow(from: Position | null, options: FollowOptions): AsyncIterable<FollowEvent>;
 
