@@ -35,7 +35,6 @@ export function createRedisCommands(target: RedisTarget, log: StoreLog) {
 
   async function run<T>(work: (client: Redis) => Promise<T>): Promise<T> {
     try {
-      if (closed) throw new AppError('store_unavailable', 'the store is closed');
       if (client.status !== 'ready') await nextReady();
       try {
         return await answerOf(work(client));
@@ -64,6 +63,8 @@ export function createRedisCommands(target: RedisTarget, log: StoreLog) {
   }
 
   async function nextReady(): Promise<void> {
+    // Connecting again would keep a process alive that has closed its store.
+    if (closed) throw new AppError('store_unavailable', 'the store is closed');
     if (client.status === 'wait' || client.status === 'end') client.connect().catch(() => {});
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {

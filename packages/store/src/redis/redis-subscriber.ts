@@ -51,6 +51,7 @@ export function createRedisSubscriber(target: RedisTarget, channels: string[], l
       .then(() => mine.subscribe(...channels))
       .then(
         () => {
+          if (closed) return mine.disconnect();
           attempt = 0;
           lapse();
           watch(mine);
