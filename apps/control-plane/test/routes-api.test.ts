@@ -159,7 +159,9 @@ t.test('a host named again within the grace time is live without another order',
   const again = await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
   t.equal(again.body.status.state, 'live');
   t.equal((await store.get('order', 'shop.example.com'))?.value.unusedSince, null);
-  t.ok(before);
+  const order = await store.get('order', 'shop.example.com');
+  t.ok(Date.parse(order?.value.dueAt ?? '') > Date.now(), 'next due for renewal');
+  t.equal((await store.get('certificate', 'shop.example.com'))?.revision, before?.revision);
 });
 
 t.test('lists in pages', async (t) => {

@@ -59,7 +59,7 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
     forceCloseConnections: 'idle',
     genReqId: () => randomUUID(),
     requestIdHeader: false,
-    requestTimeout: 0, // a caller may prefer to wait five minutes for the answer
+    requestTimeout: 30_000, // to receive a request; an answer may take as long as its caller prefers to wait
   }).withTypeProvider<ZodTypeProvider>();
 
   app.setValidatorCompiler(validatorCompiler);

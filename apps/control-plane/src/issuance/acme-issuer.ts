@@ -104,7 +104,7 @@ export function createAcmeIssuer({
         };
       }
       case 'processing':
-        return { outcome: 'next', order: { step: 'finalising' }, waitMs: current.retryAfterMs ?? pollMs };
+        return { outcome: 'next', order: { step: 'finalising' }, waitMs: current.retryAfterMs || pollMs };
       case 'valid': {
         if (current.certificateUrl === null)
           throw new IssuerFailure('the CA calls the order valid but names no certificate');
@@ -128,7 +128,7 @@ export function createAcmeIssuer({
   ): Promise<StepResult> {
     const authorization = await acmeClient.getAuthorization(authorizationOf(current));
     if (authorization.status === 'valid')
-      return { outcome: 'next', order: {}, waitMs: current.retryAfterMs ?? firstPollMs };
+      return { outcome: 'next', order: {}, waitMs: current.retryAfterMs || firstPollMs };
     if (authorization.status !== 'pending') throw explainAuthorization(authorization);
     const challenge = authorization.challenges.find(({ type }) => type === 'http-01');
     if (challenge === undefined) throw new IssuerFailure('the CA offers no HTTP-01 challenge for this name');
@@ -155,7 +155,7 @@ export function createAcmeIssuer({
       };
     }
     if (challenge.status !== 'pending' || order.step === 'validating') {
-      return { outcome: 'next', order: { step: 'validating' }, waitMs: authorization.retryAfterMs ?? pollMs };
+      return { outcome: 'next', order: { step: 'validating' }, waitMs: authorization.retryAfterMs || pollMs };
     }
     const revision = revisionOf({ ...(await store.head()), number: placed.revision });
     const behind = await fleet.applied(revision, signal);

@@ -19,6 +19,8 @@ import { renewalDate } from './renewal.ts';
 export const orderLeaseMs = 15_000;
 /** A wait up to this long is spent holding the lease; a longer one becomes a date in the store. */
 const shortWaitMs = 1_000;
+/** A Retry-After beyond this is not taken at its word. */
+const longestWaitMs = 86_400_000;
 
 export interface OrderRunner {
   /**
@@ -114,7 +116,7 @@ export function createOrderRunner({
     try {
       const step = await issuer.advance(id, order, signal);
       if (step.outcome === 'issued') return issued(id, order, issuer, step.chain, step.keyPem);
-      const waitMs = step.waitMs ?? 0;
+      const waitMs = Math.min(step.waitMs ?? 0, longestWaitMs);
       const long = waitMs > shortWaitMs;
       return {
         order: { ...order, ...step.order, lastError: null, dueAt: at(long ? now() + waitMs : now()) },
@@ -173,7 +175,9 @@ export function createOrderRunner({
       return { order: order2, changes: withdrawChallenge(order), waitMs: 0 };
     }
     const failures = order.failures + 1;
-    const dueAt = at(now() + Math.max(failure.retryAfterMs ?? 0, backOffMs(failures)));
+    const dueAt = at(
+      now() + Math.max(Math.min(failure.retryAfterMs ?? 0, longestWaitMs), backOffMs(failures)),
+    );
     const resumable = failure.resumable && order.orderUrl !== null;
     return {
       order: resumable

@@ -10,6 +10,7 @@ import {
 } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
+import { renewalDate } from '../issuance/renewal.ts';
 import { refusePublicSuffix } from './public-suffix.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
@@ -73,7 +74,7 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
       const order = orders[index] ?? null;
       const value = dropped.includes(host)
         ? await orderOfDropped(id, host, order)
-        : orderOfNamed(host, order);
+        : await orderOfNamed(host, order);
       if (value === null) continue;
       checks.push({ kind: 'order', id: host, revision: order?.revision ?? null });
       changes.push(putOrder(host, value));
@@ -81,10 +82,20 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
     return { checks, changes };
   }
 
-  function orderOfNamed(host: string, order: StoredRecord<'order'> | null): OrderRecord | null {
+  async function orderOfNamed(
+    host: string,
+    order: StoredRecord<'order'> | null,
+  ): Promise<OrderRecord | null> {
     if (order === null) return newOrder(host, now());
     const { unusedSince, lastError } = order.value;
-    if (unusedSince !== null) return { ...forgetFailures(order.value, now()), unusedSince: null };
+    if (unusedSince !== null) {
+      const certificate = await store.get('certificate', host);
+      const dueAt =
+        certificate === null
+          ? now()
+          : renewalDate(Date.parse(certificate.value.notBefore), Date.parse(certificate.value.notAfter));
+      return { ...forgetFailures(order.value, dueAt), unusedSince: null };
+    }
     return lastError !== null ? forgetFailures(order.value, now()) : null;
   }
 

@@ -109,7 +109,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { response } = this.#options;
     const forwarded = forwardResponseHeaders(headers);
     if ('stream' in response) {
-      for (let i = 0; i < forwarded.length; i += 2) response.appendHeader(forwarded[i]!, forwarded[i + 1]!);
+      for (let i = 0; i < forwarded.length; i += 2) appendOnce(response, forwarded[i]!, forwarded[i + 1]!);
       response.writeHead(statusCode);
     } else {
       (response as ServerResponse).writeHead(statusCode, statusMessage ?? '', forwarded);
@@ -165,4 +165,17 @@ function breakOff(response: ClientResponse): void {
   if ('stream' in response)
     response.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
   else (response as ServerResponse).destroy();
+}
+
+// Over HTTP/2 Node throws for a second value of these; over HTTP/1.1 it passes both on.
+const singleValued = new Set(
+  'access-control-allow-credentials access-control-max-age age content-encoding content-language content-length content-location content-md5 content-range content-type date dnt etag expires last-modified location retry-after tk x-content-type-options'.split(
+    ' ',
+  ),
+);
+
+function appendOnce(response: Http2ServerResponse, name: string, value: string): void {
+  const key = name.toLowerCase();
+  if (key === 'http2-settings' || (singleValued.has(key) && response.hasHeader(key))) return;
+  response.appendHeader(name, value);
 }

@@ -58,7 +58,7 @@ export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forward
       request.rawHeaders,
       authority,
       request.headers.connection,
-      request.socket.remoteAddress ?? '',
+      (request.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''),
     );
     if (forwarded === null) {
       refuse(request, response, 400, 'invalid_request', 'The request names more than one host.');

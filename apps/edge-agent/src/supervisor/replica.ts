@@ -75,7 +75,8 @@ export function createReplica(options: ReplicaOptions): Replica {
           else if (event.type === 'commit') await takeCommit(event.entry);
         }
       } catch (error) {
-        if (isAppError(error, 'wrong_secret_key')) return options.onFatal(error);
+        // An edge that serves goes on serving, whatever the store has become.
+        if (isAppError(error, 'wrong_secret_key') && cache.position() === null) return options.onFatal(error);
         if (stopped.signal.aborted) return;
         log.warn({ err: error }, 'following broke off; it starts again');
         await new Promise((resolve) => setTimeout(resolve, retryAfterMs));

@@ -62,6 +62,9 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     sessionIdContext: 'lockstep',
     ticketKeys: options.ticketKeys,
     handshakeTimeout: 10_000,
+    // A client that vanished without a word would keep its websocket or event stream for ever.
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
     // http/1.1
     keepAliveTimeout: 60_000,
     headersTimeout: 30_000,
