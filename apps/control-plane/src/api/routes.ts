@@ -40,6 +40,18 @@ export interface RoutesApiOptions {
 }
 
 export function routesApi(app: ApiInstance, { store, service, view, stopping }: RoutesApiOptions): void {
+  /** Ends early also when the caller hangs up, so that nothing waits for nobody. */
+  async function settled({ raw }: FastifyRequest, id: string, timeoutMs: number) {
+    const gone = new AbortController();
+    const onClose = () => gone.abort();
+    raw.socket.once('close', onClose);
+    try {
+      return await view.settled(id, timeoutMs, AbortSignal.any([stopping, gone.signal]));
+    } finally {
+      raw.socket.off('close', onClose);
+    }
+  }
+
   /** Answers with the route: after the wait that the caller prefers, if any. */
   async function answer(
     request: FastifyRequest,
@@ -49,9 +61,8 @@ export function routesApi(app: ApiInstance, { store, service, view, stopping }: 
     created: boolean,
   ) {
     if (waitSeconds !== null) reply.header('preference-applied', `wait=${waitSeconds}`);
-    const gone = AbortSignal.any([stopping, goneSignal(request)]);
     const route =
-      waitSeconds === null ? await view.route(id) : await view.settled(id, waitSeconds * 1_000, gone);
+      waitSeconds === null ? await view.route(id) : await settled(request, id, waitSeconds * 1_000);
     if (route === null) throw routeNotFound(id);
     if (created) reply.header('location', `/v1/routes/${id}`);
     const live = route.status.state === 'live';
@@ -166,13 +177,6 @@ export function routesApi(app: ApiInstance, { store, service, view, stopping }: 
       return reply.code(204).send(null);
     },
   });
-}
-
-/** Aborts when the caller hangs up, so that nothing waits for nobody. */
-function goneSignal({ raw }: FastifyRequest): AbortSignal {
-  const gone = new AbortController();
-  raw.socket.once('close', () => gone.abort());
-  return gone.signal;
 }
 
 function parseHost(input: string): string {
