@@ -1,4 +1,4 @@
-import { type NodePresence, type NodeReport, nodeLostAfterMs } from '@lockstep/contract';
+import { type NodePresence, NodeReport, nodeLostAfterMs } from '@lockstep/contract';
 import { nodeIdTaken, presenceKeptMs } from '../node-presence.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -93,8 +93,16 @@ export function toMs([seconds, microseconds]: (number | string)[]): number {
 function parsePresence(node: string, text: string | null, now: number): NodePresence | null {
   const [seen, , , json] = text?.split('\n') ?? [];
   if (seen === undefined || json === undefined) return null;
-  const report = JSON.parse(json) as NodeReport;
+  const report = parseReport(json);
   const seenAt = Number(seen);
   // The key says whose presence it is: an edge may write its own only, and anything into it.
-  return report.node === node ? { report, seenAt, live: now - seenAt <= nodeLostAfterMs } : null;
+  return report?.node === node ? { report, seenAt, live: now - seenAt <= nodeLostAfterMs } : null;
+}
+
+function parseReport(json: string): NodeReport | null {
+  try {
+    return NodeReport.safeParse(JSON.parse(json)).data ?? null;
+  } catch {
+    return null;
+  }
 }
