@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { createRedisStore } from '@lockstep/store';
-import { type RedisServer, startRedis, waitFor } from '@lockstep/testkit';
+import { type RedisServer, startCuttingProxy, startRedis, waitFor } from '@lockstep/testkit';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { checkHistory, clients, runClient } from './conformance/history.ts';
 import { commitOf, putRoute } from './conformance/records.ts';
 import { contentOf, followView } from './conformance/view.ts';
-import { startCuttingProxy } from './cutting-proxy.ts';
 
 t.test('faults of Redis and of the way to it', async (t) => {
   const server = await startRedis();

@@ -1,4 +1,5 @@
 export * from './clock.ts';
+export * from './cutting-proxy.ts';
 export * from './dealing-proxy.ts';
 export * from './debian-package.ts';
 export * from './free-port.ts';

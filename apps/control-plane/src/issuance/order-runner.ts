@@ -11,6 +11,7 @@ import {
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, ConfigStore, Lease } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { commitSurely } from '../commit-surely.ts';
 import { backOffMs } from './back-off.ts';
 import { type Issuer, IssuerFailure } from './issuer.ts';
 import { putOrder, resetOrder } from './order-record.ts';
@@ -192,7 +193,7 @@ export function createOrderRunner({
   async function drop({ id, revision, value }: StoredRecord<'order'>): Promise<Outcome | null> {
     const holders = await store.findClaims(`${value.host} `, 1);
     if (holders.length > 0) return { order: { ...value, unusedSince: null }, changes: [], waitMs: 0 };
-    await store.commit({
+    await commitSurely(store, {
       id: randomUUID(),
       checks: [{ kind: 'order', id, revision }],
       changes: [
@@ -211,7 +212,7 @@ export function createOrderRunner({
     lease: Lease,
   ): Promise<boolean> {
     try {
-      await store.commit({
+      await commitSurely(store, {
         id: randomUUID(),
         lease,
         checks: [{ kind: 'order', id, revision }],

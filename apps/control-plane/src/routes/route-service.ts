@@ -9,6 +9,7 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { commitSurely } from '../commit-surely.ts';
 import { forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
 import { renewalDate } from '../issuance/renewal.ts';
 import { refusePublicSuffix } from './public-suffix.ts';
@@ -50,7 +51,7 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
           ? { op: 'delete', kind: 'route', id }
           : { op: 'put', kind: 'route', id, value: next, claims: claimsOf(next) };
       try {
-        await store.commit({ id: randomUUID(), checks, changes: [change, ...orders.changes] });
+        await commitSurely(store, { id: randomUUID(), checks, changes: [change, ...orders.changes] });
         return;
       } catch (error) {
         if (isAppError(error, 'host_taken')) throw explainHostTaken(error);
