@@ -1,7 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CertificateRecord, type OrderRecord, type RouteRecord, recordKey } from '@lockstep/contract';
+import {
+  type CertificateRecord,
+  idleOrder,
+  type OrderRecord,
+  type RouteRecord,
+  recordKey,
+} from '@lockstep/contract';
 import {
   type Authority,
   checkChain,
@@ -129,22 +135,4 @@ function recordsOf(
     { op: 'put', kind: 'certificate', id: host, value: certificate },
     { op: 'put', kind: 'order', id: host, value: order, dueAt: Date.parse(order.dueAt!) },
   ];
-}
-
-function idleOrder(host: string, createdAt: string, dueAt: string): OrderRecord {
-  return {
-    host,
-    step: 'idle',
-    issuer: null,
-    orderUrl: null,
-    finalizeUrl: null,
-    challengeUrl: null,
-    challengeId: null,
-    sealedKey: null,
-    failures: 0,
-    lastError: null,
-    createdAt,
-    dueAt,
-    unusedSince: null,
-  };
 }

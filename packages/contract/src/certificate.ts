@@ -17,6 +17,18 @@ export const LastError = z
   .meta({ id: 'LastError' });
 export type LastError = z.infer<typeof LastError>;
 
+/** A record that has to be in the DNS before a CA is asked. Of several `A` or `AAAA` records for a name, one is enough. */
+export const DnsRequirement = z
+  .object({
+    host: z.string(),
+    type: z.enum(['A', 'AAAA', 'CNAME', 'CAA']),
+    name: z.string(),
+    value: z.string(),
+    found: z.array(z.string()).describe('What is there instead'),
+  })
+  .meta({ id: 'DnsRequirement' });
+export type DnsRequirement = z.infer<typeof DnsRequirement>;
+
 export const CertificateStatus = z
   .object({
     id: z.string(),
@@ -29,12 +41,23 @@ export const CertificateStatus = z
   .meta({ id: 'CertificateStatus' });
 export type CertificateStatus = z.infer<typeof CertificateStatus>;
 
+/** Renewal information of the CA (RFC 9773). */
+export const RenewalWindow = z
+  .object({ start: z.string(), end: z.string(), explanationUrl: z.string().nullable() })
+  .meta({ id: 'RenewalWindow' });
+export type RenewalWindow = z.infer<typeof RenewalWindow>;
+
 export const Certificate = CertificateStatus.extend({
+  origin: z.enum(['managed', 'brought']),
+  names: z.array(z.string()).describe('What it is served for'),
   issuer: z.string().nullable(),
   serialNumber: z.string().nullable(),
   fingerprint256: z.string().nullable(),
   notBefore: z.string().nullable(),
   renewAt: z.string().nullable(),
+  renewalWindow: RenewalWindow.nullable().describe('What the CA suggests (RFC 9773), where it does'),
+  revokedAt: z.string().nullable(),
+  expiresSoon: z.boolean().describe('Less than a sixth of its lifetime is left, 30 days at most'),
   revision: z.int().nullable(),
   chain: z.string().nullable().describe('PEM, leaf first'),
 }).meta({ id: 'Certificate' });
@@ -45,7 +68,11 @@ export type Certificate = z.infer<typeof Certificate>;
  * PEM key, sealed with `certificate/<id>` as its additional data.
  */
 export const CertificateRecord = z.object({
+  /** The host of a managed certificate, which is its id too; the first name of a brought one. */
   host: z.string(),
+  /** Of a brought certificate: all it is served for, before any managed one. Managed: left out, it is for `host` alone. */
+  names: z.array(z.string()).optional(),
+  /** The issuer's name; `brought` for a certificate that an operator brought. */
   issuer: z.string(),
   chain: z.string(),
   sealedKey: z.string(),
@@ -54,5 +81,47 @@ export const CertificateRecord = z.object({
   notBefore: z.string(),
   notAfter: z.string(),
   issuedAt: z.string(),
+  revokedAt: z.string().nullable().optional(),
 });
 export type CertificateRecord = z.infer<typeof CertificateRecord>;
+
+/** The issuer of brought certificates, which no issuer can be named. */
+export const broughtIssuer = 'brought';
+
+/** The body of `POST /v1/certificates`. */
+export const BringCertificate = z
+  .strictObject({
+    chain: z.string().max(100_000).describe('PEM, leaf first, without the root'),
+    key: z.string().max(20_000).describe('PEM, not encrypted; never shown again'),
+  })
+  .meta({ id: 'BringCertificate' });
+export type BringCertificate = z.infer<typeof BringCertificate>;
+
+/** Why a certificate is revoked (RFC 5280, section 5.3.1), with the numbers that ACME sends. */
+export const revocationReasons = {
+  unspecified: 0,
+  keyCompromise: 1,
+  affiliationChanged: 3,
+  superseded: 4,
+  cessationOfOperation: 5,
+} as const;
+
+export const RevokeCertificate = z
+  .strictObject({
+    reason: z.enum(Object.keys(revocationReasons) as [keyof typeof revocationReasons]).default('unspecified'),
+  })
+  .meta({ id: 'RevokeCertificate' });
+export type RevokeCertificate = z.infer<typeof RevokeCertificate>;
+
+/** The stapled OCSP response of a certificate, by the certificate's id (RFC 6960). Edges staple it while it matches and is current. */
+export interface StapleRecord {
+  /** Of the leaf it speaks of: a response for another certificate is not stapled. */
+  fingerprint256: string;
+  url: string;
+  /** DER as base64; null before the first. */
+  response: string | null;
+  nextUpdate: string | null;
+  failures: number;
+  lastError: string | null;
+  dueAt: string;
+}

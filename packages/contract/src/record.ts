@@ -1,9 +1,13 @@
-import type { CertificateRecord } from './certificate.ts';
-import type { ChallengeRecord, OrderRecord } from './order.ts';
+import type { AttemptsRecord } from './attempt.ts';
+import type { CertificateRecord, StapleRecord } from './certificate.ts';
+import type { ChallengeRecord } from './challenge.ts';
+import type { BucketRecord, IssuerRecord } from './issuer.ts';
+import type { OrderRecord } from './order.ts';
 import type { Position, Revision } from './revision.ts';
 import type { RouteRecord } from './route.ts';
+import type { SettingsRecord } from './settings.ts';
 
-/** One account at an ACME issuer, made once for the whole fleet. The record's id is the issuer's name. */
+/** One account of an ACME issuer at its directory, made once for the whole fleet. */
 export interface AccountRecord {
   directory: string;
   /** Null until the CA has answered; the key is committed first, so that no second account is ever made. */
@@ -39,6 +43,11 @@ export interface RecordValues {
   authority: AuthorityRecord;
   canary: CanaryRecord;
   confirmation: ConfirmationRecord;
+  issuer: IssuerRecord;
+  settings: SettingsRecord;
+  attempts: AttemptsRecord;
+  bucket: BucketRecord;
+  staple: StapleRecord;
 }
 
 export type Kind = keyof RecordValues;
@@ -52,6 +61,11 @@ export const kinds = [
   'authority',
   'canary',
   'confirmation',
+  'issuer',
+  'settings',
+  'attempts',
+  'bucket',
+  'staple',
 ] as const satisfies readonly Kind[];
 
 /** What edges follow. */
@@ -60,6 +74,8 @@ export const edgeKinds = [
   'certificate',
   'challenge',
   'confirmation',
+  'settings',
+  'staple',
 ] as const satisfies readonly Kind[];
 
 /** A record as it stands; `revision` is the number of the commit that wrote it. */

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { isAppError } from './app-error.ts';
-import { CertificateStatus, State } from './certificate.ts';
+import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
+import { ChallengeType } from './challenge.ts';
 import { normaliseHost } from './hostname.ts';
+import { IssuerName } from './issuer.ts';
 import { Upstream } from './upstream.ts';
 
 /** Ids go into addresses, keys and log lines as they are. */
@@ -39,6 +41,7 @@ const paths = z
   .min(1, 'leave paths out, or name at least one')
   .max(20)
   .transform((all) => [...new Set(all)]);
+const issuers = z.array(IssuerName).min(1, 'leave issuers out, or name at least one').max(10);
 const upstreams = z.array(Upstream).min(1, 'a route needs at least one upstream').max(50);
 
 /** The body of POST and PUT. */
@@ -48,6 +51,10 @@ export const PutRoute = z
     hosts: hosts.describe('Exact names or `*.name`; stored in lower case, as A-labels'),
     paths: paths.default(['/']).describe('Path prefixes; the longest that matches wins'),
     upstreams: upstreams.describe('Requests are dealt to these in turn'),
+    issuers: issuers
+      .optional()
+      .describe('The chain of issuers for its hosts; left out: that of the settings'),
+    challenge: ChallengeType.optional().describe('The type of challenge for its hosts; left out: what suits'),
   })
   .meta({ id: 'PutRoute' });
 export type PutRoute = z.infer<typeof PutRoute>;
@@ -58,6 +65,8 @@ export const PatchRoute = z
     hosts: hosts.optional(),
     paths: paths.nullable().optional(),
     upstreams: upstreams.optional(),
+    issuers: issuers.nullable().optional(),
+    challenge: ChallengeType.nullable().optional(),
   })
   .meta({ id: 'PatchRoute' });
 export type PatchRoute = z.infer<typeof PatchRoute>;
@@ -67,6 +76,8 @@ export const RouteRecord = z.object({
   hosts: z.array(z.string()),
   paths: z.array(z.string()),
   upstreams: z.array(z.object({ url: z.string() })),
+  issuers: z.array(z.string()).optional(),
+  challenge: ChallengeType.optional(),
   createdAt: z.string(),
   updatedAt: z.string(),
 });
@@ -85,6 +96,7 @@ export const RouteStatus = z
       .optional()
       .describe('Why the route is not live, where there is more to say than the state'),
     certificates: z.array(CertificateStatus),
+    dnsRequirements: z.array(DnsRequirement).describe('With `waiting_for_dns`: the records to create'),
     nodes: z.object({
       live: z.int().describe('Live nodes that serve every host of the route'),
       of: z.int().describe('Live nodes in all'),
@@ -100,6 +112,8 @@ export const Route = z
     hosts: z.array(z.string()),
     paths: z.array(z.string()),
     upstreams: z.array(z.object({ url: z.string() })),
+    issuers: z.array(z.string()).optional(),
+    challenge: ChallengeType.optional(),
     revision: z.int(),
     createdAt: z.string(),
     updatedAt: z.string(),

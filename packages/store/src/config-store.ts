@@ -1,5 +1,6 @@
 import type {
   FollowEvent,
+  Hint,
   Kind,
   LogEntry,
   NodePresence,
@@ -25,6 +26,8 @@ export type Change =
         claims?: string[];
         /** When `listDue` gives the record, in milliseconds since 1970; left out or null: never. */
         dueAt?: number | null;
+        /** The queue in which it falls due, 0 (the default) to 9: each is read by itself. */
+        lane?: number;
       };
     }[Kind]
   | { op: 'delete'; kind: Kind; id: string };
@@ -104,10 +107,10 @@ export interface ConfigStore {
     page: { limit: number; cursor?: string | undefined },
   ): Promise<Page<StoredRecord<K>>>;
   count(kind: Kind): Promise<number>;
-  /** Records whose `dueAt` is at or before `until`, the earliest first. */
-  listDue<K extends Kind>(kind: K, until: number, limit: number): Promise<StoredRecord<K>[]>;
-  /** The earliest `dueAt` of the kind, or null. */
-  nextDue(kind: Kind): Promise<number | null>;
+  /** Records of the lane (0 when left out) whose `dueAt` is at or before `until`, the earliest first. */
+  listDue<K extends Kind>(kind: K, until: number, limit: number, lane?: number): Promise<StoredRecord<K>[]>;
+  /** The earliest `dueAt` of the kind in the lane (0 when left out), or null. */
+  nextDue(kind: Kind, lane?: number): Promise<number | null>;
   /** Who holds the claims that begin with `prefix`, by claim in byte order. */
   findClaims(prefix: string, limit: number): Promise<{ claim: string; kind: Kind; id: string }[]>;
 
@@ -143,6 +146,10 @@ export interface ConfigStore {
   listNodes(): Promise<NodePresence[]>;
   /** Calls `listener` for reports and removals as they come (null: one was removed). A hint: some may be lost. */
   watchNodes(listener: (presence: NodePresence | null) => void): () => void;
+
+  /** Tells every process that watches now, this one too. No commit, and kept nowhere: it may be lost. */
+  sendHint(hint: Hint): Promise<void>;
+  watchHints(listener: (hint: Hint) => void): () => void;
 
   /** Milliseconds since 1970 by the store's clock, which judges leases and presence. */
   now(): Promise<number>;

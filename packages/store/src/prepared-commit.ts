@@ -10,6 +10,7 @@ export interface PreparedChange {
   key: string;
   json: string;
   claims: string[];
+  /** Where it stands among the due records of its kind (see `dueScore`). */
   dueAt: number | null;
 }
 
@@ -52,7 +53,22 @@ function prepareChange(change: Change): PreparedChange {
   const key = recordKey(kind, id);
   if (op === 'delete') return { op, kind, id, key, json: '', claims: [], dueAt: null };
   const claims = [...new Set(change.claims ?? [])];
-  return { op, kind, id, key, json: JSON.stringify(change.value), claims, dueAt: change.dueAt ?? null };
+  const dueAt = change.dueAt == null ? null : dueScore(change.dueAt, change.lane);
+  return { op, kind, id, key, json: JSON.stringify(change.value), claims, dueAt };
+}
+
+/** More milliseconds than any date has; ten lanes of them are still exact in a double. */
+const laneWidth = 1e14;
+
+/** A due date and its lane as one number: the lanes lie one after another on one scale. */
+export function dueScore(dueAt: number, lane = 0): number {
+  if (!Number.isInteger(lane) || lane < 0 || lane > 9)
+    throw new AppError('invalid_request', `there is no lane ${lane}`);
+  return lane * laneWidth + Math.min(Math.max(Math.round(dueAt), 0), laneWidth - 1);
+}
+
+export function dueOfScore(score: number): number {
+  return score % laneWidth;
 }
 
 function loggedChange({ op, kind, id, json }: PreparedChange): string {

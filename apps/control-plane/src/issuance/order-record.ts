@@ -1,28 +1,10 @@
-import type { OrderRecord } from '@lockstep/contract';
+import { idleOrder, nothingUnderWay, type OrderLane, type OrderRecord, orderLanes } from '@lockstep/contract';
 import type { Change } from '@lockstep/store';
-
-const nothingUnderWay = {
-  step: 'idle',
-  issuer: null,
-  orderUrl: null,
-  finalizeUrl: null,
-  challengeUrl: null,
-  challengeId: null,
-  sealedKey: null,
-} as const satisfies Partial<OrderRecord>;
 
 /** An order for a host that has none, due at once. */
 export function newOrder(host: string, now: number): OrderRecord {
   const at = new Date(now).toISOString();
-  return {
-    host,
-    ...nothingUnderWay,
-    failures: 0,
-    lastError: null,
-    createdAt: at,
-    dueAt: at,
-    unusedSince: null,
-  };
+  return idleOrder(host, at, at);
 }
 
 /** The order with whatever was under way given up. */
@@ -32,7 +14,25 @@ export function resetOrder(order: OrderRecord, changes: Partial<OrderRecord>): O
 
 /** The order due at once, as if it had never failed; what is under way goes on. */
 export function forgetFailures(order: OrderRecord, now: number): OrderRecord {
-  return { ...order, failures: 0, lastError: null, dueAt: new Date(now).toISOString() };
+  return { ...order, failures: 0, setbacks: {}, lastError: null, dueAt: new Date(now).toISOString() };
+}
+
+/** An order of an earlier version has fewer fields. */
+export function completeOrder(order: OrderRecord): OrderRecord {
+  return { ...idleOrder(order.host, order.createdAt, order.dueAt), ...order };
+}
+
+/**
+ * The queue an order waits in. A first attempt, and a renewal that cannot wait, come before all else and stay there to their end;
+ * so no number of hosts that fail delays one that does not.
+ */
+export function laneOf(order: OrderRecord): OrderLane {
+  if (order.waitingForDns !== null && order.step === 'idle') return 'dns';
+  if (order.failures > 0) return 'retry';
+  if (order.renewal === 'revoked' || order.renewal === 'expiring' || order.renewal === 'asked')
+    return 'first';
+  if (order.renewal === 'due') return 'renewal';
+  return order.renewAt === null && order.unusedSince === null ? 'first' : 'upkeep';
 }
 
 export function putOrder(id: string, value: OrderRecord): Change {
@@ -42,5 +42,6 @@ export function putOrder(id: string, value: OrderRecord): Change {
     id,
     value,
     dueAt: value.dueAt === null ? null : Date.parse(value.dueAt),
+    lane: orderLanes[laneOf(value)],
   };
 }

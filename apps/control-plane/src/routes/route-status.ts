@@ -45,6 +45,7 @@ export function deriveRouteStatus(
     state,
     ...(reason === null ? {} : { reason }),
     certificates,
+    dnsRequirements: hosts.flatMap(({ order }) => order?.value.waitingForDns?.requirements ?? []),
     nodes: {
       live: complete ? fleet.liveNodes.length - behind.length : 0,
       of: fleet.liveNodes.length,

@@ -149,6 +149,11 @@ function presentCertificate(
   const value = certificate?.value;
   return {
     ...deriveCertificateStatus({ host: order.value.host, order, certificate }, view),
+    origin: 'managed',
+    names: [order.value.host],
+    renewalWindow: null,
+    revokedAt: value?.revokedAt ?? null,
+    expiresSoon: false,
     issuer: value?.issuer ?? order.value.issuer,
     serialNumber: value?.serialNumber ?? null,
     fingerprint256: value?.fingerprint256 ?? null,

@@ -4,7 +4,7 @@ import { hostTaken, leaseLost, prepareCommit, revisionConflict, splitKey } from 
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-const commitScript = readScript('commit-16.lua');
+const commitScript = readScript('commit-21.lua');
 const commitIdKeptMs = 3_900_000; // the contract says at least an hour
 
 export async function commitToRedis(

@@ -34,6 +34,7 @@ export function createRedisKeys(prefix: string) {
     node: (node: string) => key(`node:${node}`),
     commitsChannel: key('commits'),
     nodesChannel: key('nodes'),
+    hintsChannel: key('hints'),
   };
 }
 

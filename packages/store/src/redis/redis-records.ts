@@ -1,6 +1,6 @@
 import type { Kind, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
-import { splitKey } from '../prepared-commit.ts';
+import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
@@ -37,16 +37,26 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys): Rea
       return run((redis) => redis.zlexcount(keys.ids, `[${kind}/`, `(${kind}0`));
     },
 
-    async listDue<K extends Kind>(kind: K, until: number, limit: number) {
+    async listDue<K extends Kind>(kind: K, until: number, limit: number, lane = 0) {
       const found = await run((redis) =>
-        redis.zrangebyscore(keys.due(kind), '-inf', until, 'LIMIT', 0, limit),
+        redis.zrangebyscore(keys.due(kind), dueScore(0, lane), dueScore(until, lane), 'LIMIT', 0, limit),
       );
       return (await read<K>(found)).filter((record) => record !== null);
     },
 
-    async nextDue(kind) {
-      const [, score] = await run((redis) => redis.zrange(keys.due(kind), '0', '0', 'WITHSCORES'));
-      return score === undefined ? null : Number(score);
+    async nextDue(kind, lane = 0) {
+      const [, score] = await run((redis) =>
+        redis.zrangebyscore(
+          keys.due(kind),
+          dueScore(0, lane),
+          dueScore(Number.MAX_SAFE_INTEGER, lane),
+          'WITHSCORES',
+          'LIMIT',
+          0,
+          1,
+        ),
+      );
+      return score === undefined ? null : dueOfScore(Number(score));
     },
 
     async findClaims(prefix, limit) {

@@ -4,6 +4,7 @@ import { follow } from '../follower.ts';
 import { type StoreLog, silentLog } from '../log.ts';
 import { createRedisCommands } from './redis-commands.ts';
 import { commitToRedis } from './redis-commit.ts';
+import { parseHint } from './redis-hint.ts';
 import { createRedisKeys } from './redis-keys.ts';
 import { createRedisLeases } from './redis-leases.ts';
 import { createRedisLog, parseAnnouncement } from './redis-log.ts';
@@ -39,7 +40,11 @@ export function createRedisStore({
   const target = parseStoreUrl(url);
   const keys = createRedisKeys(prefix);
   const commands = createRedisCommands(target, log);
-  const subscriber = createRedisSubscriber(target, [keys.commitsChannel, keys.nodesChannel], log);
+  const subscriber = createRedisSubscriber(
+    target,
+    [keys.commitsChannel, keys.nodesChannel, keys.hintsChannel],
+    log,
+  );
   const records = createRedisRecords(commands, keys);
   const changeLog = createRedisLog(commands, keys);
   const leases = createRedisLeases(commands, keys);
@@ -67,6 +72,14 @@ export function createRedisStore({
     removeNode: presence.remove,
     listNodes: presence.list,
     watchNodes: presence.watch,
+    async sendHint(hint) {
+      await commands.run((redis) => redis.publish(keys.hintsChannel, JSON.stringify(hint)));
+    },
+    watchHints: (listener) =>
+      subscriber.on(keys.hintsChannel, (message) => {
+        const hint = message === null ? null : parseHint(message);
+        if (hint !== null) listener(hint);
+      }),
     now: async () => toMs(await commands.run((redis) => redis.time())),
     async close() {
       subscriber.close();

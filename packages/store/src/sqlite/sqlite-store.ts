@@ -1,10 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
-import { AppError, type Kind, type LogEntry, type Position, type StoredRecord } from '@lockstep/contract';
+import {
+  AppError,
+  type Hint,
+  type Kind,
+  type LogEntry,
+  type Position,
+  type StoredRecord,
+} from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
-import { parseLogged, prepareCommit } from '../prepared-commit.ts';
+import { dueOfScore, dueScore, parseLogged, prepareCommit } from '../prepared-commit.ts';
 import { createMemoryPresence } from './memory-presence.ts';
 import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
 import { storeSchema } from './schema.ts';
@@ -35,6 +42,7 @@ export function createSqliteStore({
   const presence = createMemoryPresence(now);
   const leases = createSqliteLeases(sql, now);
   const announcements = new EventEmitter<{ commit: [LogEntry] }>().setMaxListeners(0);
+  const hints = new EventEmitter<{ hint: [Hint] }>().setMaxListeners(0);
   let epoch: string | null = null;
 
   const store: ConfigStore = {
@@ -96,21 +104,24 @@ export function createSqliteStore({
       return attempt(() => Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n));
     },
 
-    async listDue(kind, until, limit) {
+    async listDue(kind, until, limit, lane = 0) {
       return attempt(() =>
         sql(`SELECT kind, id, revision, value FROM records
-          WHERE kind = ? AND due_at IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?`)
-          .all(kind, until, limit)
+          WHERE kind = ? AND due_at IS NOT NULL AND due_at BETWEEN ? AND ? ORDER BY due_at, id LIMIT ?`)
+          .all(kind, dueScore(0, lane), dueScore(until, lane), limit)
           .map(toRecord<typeof kind>),
       );
     },
 
-    async nextDue(kind) {
+    async nextDue(kind, lane = 0) {
       return attempt(() => {
-        const row = sql('SELECT min(due_at) AS due FROM records WHERE kind = ? AND due_at IS NOT NULL').get(
+        const row = sql(`SELECT min(due_at) AS due FROM records
+          WHERE kind = ? AND due_at IS NOT NULL AND due_at BETWEEN ? AND ?`).get(
           kind,
+          dueScore(0, lane),
+          dueScore(Number.MAX_SAFE_INTEGER, lane),
         );
-        return row?.due == null ? null : Number(row.due);
+        return row?.due == null ? null : dueOfScore(Number(row.due));
       });
     },
 
@@ -164,6 +175,16 @@ export function createSqliteStore({
     },
 
     watchNodes: presence.watch,
+
+    async sendHint(hint) {
+      attempt(() => {});
+      hints.emit('hint', hint);
+    },
+
+    watchHints(listener) {
+      hints.on('hint', listener);
+      return () => hints.off('hint', listener);
+    },
 
     async now() {
       return now();

@@ -77,4 +77,29 @@ export async function lostNodes(t: Test, backend: Backend): Promise<void> {
     await pass(86_400_001);
     t.same(await store.listNodes(), [], 'forgotten after a day');
   });
+
+  await t.test('hints reach whoever watches, the sender too', async (t) => {
+    const { store, another } = await backend.bench(t);
+    const other = await another();
+    const heard = new Map<string, string[]>([
+      ['sender', []],
+      ['other', []],
+    ]);
+    t.teardown(store.watchHints(({ host }) => heard.get('sender')!.push(host)));
+    const unwatch = other.watchHints(({ host }) => heard.get('other')!.push(host));
+    const hear = (host: string) =>
+      waitFor(
+        async () => {
+          await store.sendHint({ hint: 'ask', host, node: 'a' });
+          return [...heard.values()].every((hosts) => hosts.includes(host));
+        },
+        { what: `a hint of ${host}` },
+      );
+    await hear('a.example.com');
+    unwatch();
+    const before = heard.get('other')!.length;
+    await store.sendHint({ hint: 'verdict', host: 'b.example.com', allowed: true, until: 1 });
+    await waitFor(() => heard.get('sender')!.includes('b.example.com'), { what: 'the sender’s own' });
+    t.equal(heard.get('other')!.length, before, 'whoever stopped watching hears no more');
+  });
 }

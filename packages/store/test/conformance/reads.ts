@@ -69,4 +69,20 @@ export async function reads(t: Test, backend: Backend): Promise<void> {
     t.same(await due(9_000), ['soon']);
     t.equal(await store.nextDue('order'), 5_000);
   });
+
+  await t.test('each lane of due records is read by itself, and a record may change its lane', async (t) => {
+    const { store } = await backend.bench(t);
+    const due = async (lane: number) => (await store.listDue('order', 9_000, 10, lane)).map(({ id }) => id);
+    await store.commit(commitOf(putOrder('a', 2_000), putOrder('b', 1_000, 2), putOrder('c', 0, 2)));
+    t.same(await due(0), ['a']);
+    t.same(await due(1), []);
+    t.same(await due(2), ['c', 'b']);
+    t.equal(await store.nextDue('order'), 2_000);
+    t.equal(await store.nextDue('order', 1), null);
+    t.equal(await store.nextDue('order', 2), 0);
+    await store.commit(commitOf(putOrder('b', 1_000, 9), remove('order', 'c')));
+    t.same(await due(2), []);
+    t.same(await due(9), ['b']);
+    await t.rejects(store.commit(commitOf(putOrder('a', 1, 10))), { code: 'invalid_request' });
+  });
 }

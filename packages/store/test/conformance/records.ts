@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Kind, NodeReport, OrderRecord, RouteRecord } from '@lockstep/contract';
+import { idleOrder, type Kind, type NodeReport, type RouteRecord } from '@lockstep/contract';
 import type { Change, Commit } from '@lockstep/store';
 
 export function route(hosts: string[], upstream = 'http://127.0.0.1:3000'): RouteRecord {
@@ -17,23 +17,10 @@ export function putRoute(id: string, hosts: string[] = [`${id}.example.com`], up
   };
 }
 
-export function putOrder(id: string, dueAt: number | null): Change {
-  const value: OrderRecord = {
-    host: `${id}.example.com`,
-    step: 'idle',
-    issuer: null,
-    orderUrl: null,
-    finalizeUrl: null,
-    challengeUrl: null,
-    challengeId: null,
-    sealedKey: null,
-    failures: 0,
-    lastError: null,
-    createdAt: '2026-11-24T00:00:00.000Z',
-    dueAt: dueAt === null ? null : new Date(dueAt).toISOString(),
-    unusedSince: null,
-  };
-  return { op: 'put', kind: 'order', id, value, dueAt };
+export function putOrder(id: string, dueAt: number | null, lane = 0): Change {
+  const due = dueAt === null ? null : new Date(dueAt).toISOString();
+  const value = idleOrder(`${id}.example.com`, '2026-11-24T00:00:00.000Z', due);
+  return { op: 'put', kind: 'order', id, value, dueAt, lane };
 }
 
 export function remove(kind: Kind, id: string): Change {

@@ -4,7 +4,7 @@
   the lists of claims (strings only) is ever decoded, and nothing is encoded. A script that fails half-way keeps what it has
   written, so every check comes before the first write.
 
-  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 the commit id's, 8 the lease's, 9-16 due, by kind
+  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 the commit id's, 8 the lease's, 9-21 due, by kind
   ARGV: 1 epoch, 2 commit id, 3 the changes for the log, 4 entries the log keeps, 5 lease token or '', 6 channel,
         7 ms a commit id is remembered, 8 number of checks, 9 number of changes,
         then for each check: key, revision or '' (must not exist)
