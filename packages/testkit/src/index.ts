@@ -5,5 +5,6 @@ export * from './debian-package.ts';
 export * from './free-port.ts';
 export * from './http-upstream.ts';
 export * from './pebble.ts';
+export * from './pebble-dns.ts';
 export * from './redis-server.ts';
 export * from './wait-for.ts';
