@@ -1,0 +1,20 @@
+import { identifierOf, registeredDomain } from './registered-domain.ts';
+
+/**
+ * Whom a 429 is about, as `Ledger.pause` takes it: `''` is the whole account, else the host or its registered domain. A problem
+ * document gives all of a CA's limits the same type, so its text has to tell (Boulder quotes the name, or speaks of the exact
+ * set); pausing the account for every one would let one customer's domain hold up all the others.
+ */
+export function pauseKey(detail: string, host: string): string {
+  const identifier = identifierOf(host);
+  const domain = registeredDomain(host);
+  const words = new Set(
+    detail
+      .toLowerCase()
+      .split(/[^a-z0-9.*-]+/)
+      .map((word) => word.replace(/\.+$/, '')),
+  );
+  if (words.has(identifier) || words.has(host)) return identifier;
+  if (words.has(domain)) return domain;
+  return /\bexact set of\b/i.test(detail) ? identifier : '';
+}
