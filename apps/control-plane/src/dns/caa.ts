@@ -115,16 +115,8 @@ function findObstacle(
   return null;
 }
 
-/** Registered with IANA. Those without a meaning for certificates of web servers hold up no CA. */
-const knownTags = new Set([
-  'issue',
-  'issuewild',
-  'iodef',
-  'issuemail',
-  'issuevmc',
-  'contactemail',
-  'contactphone',
-]);
+/** What CAs understand; Let's Encrypt refuses for any other that is critical. */
+const knownTags = new Set(['issue', 'issuewild', 'iodef', 'issuemail']);
 
 /** Bit 0 is the highest; some zones mean the same by 1, and CAs respect it. */
 function isCritical(flags: number): boolean {
