@@ -2,6 +2,7 @@ export * from './clock.ts';
 export * from './cutting-proxy.ts';
 export * from './dealing-proxy.ts';
 export * from './debian-package.ts';
+export * from './dns-server.ts';
 export * from './free-port.ts';
 export * from './http-upstream.ts';
 export * from './pebble.ts';
