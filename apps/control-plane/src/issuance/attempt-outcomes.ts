@@ -8,11 +8,10 @@ import {
 } from '@lockstep/contract';
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import type { Logger } from 'pino';
 import { afterFailure } from './after-failure.ts';
 import { attemptChange } from './attempt-log.ts';
 import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
-import type { Ledger } from './ledger.ts';
+import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
 import { resetOrder } from './order-record.ts';
 import type { Outcome } from './order-steps.ts';
 import { renewalDate } from './renewal.ts';
@@ -23,7 +22,6 @@ export interface AttemptOutcomesOptions {
   ledger: Ledger;
   /** What goes into the commit of a certificate so that its OCSP response is fetched. */
   stapleChanges(id: string, chain: string): Change[];
-  log: Logger;
   now: () => number;
 }
 
@@ -35,22 +33,24 @@ export interface FailedAttempt {
   chain: string[];
   rest: string[];
   error: unknown;
+  /** Of what its order was exempt. */
+  exempt: Exemption;
 }
+
+export type Issued = Extract<StepResult, { outcome: 'issued' }>;
+/** `ended`: nothing of the order is left at the issuer. */
+export type FailedOutcome = Outcome & { ended: boolean };
 
 /** What is written at the end of an attempt, whichever. */
 export interface AttemptOutcomes {
   /** The certificate in place of the old one, if it checks out. Throws `IssuerFailure` when it does not. */
-  issued(
-    record: StoredRecord<'order'>,
-    issuer: Issuer,
-    step: Extract<StepResult, { outcome: 'issued' }>,
-  ): Promise<Outcome>;
-  /** The next issuer, or the next date. `ended`: nothing of the order is left at the issuer. */
-  failed(attempt: FailedAttempt): Promise<Outcome & { ended: boolean }>;
+  issued(record: StoredRecord<'order'>, issuer: Issuer, issued: Issued): Promise<Outcome>;
+  /** The next issuer, or the next date. */
+  failed(attempt: FailedAttempt): Promise<FailedOutcome>;
 }
 
 export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptOutcomes {
-  const { store, sealer, ledger, log, now } = options;
+  const { store, sealer, ledger, now } = options;
 
   function tell(
     order: OrderRecord,
@@ -82,7 +82,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
   async function issued(
     { id, value: order }: StoredRecord<'order'>,
     issuer: Issuer,
-    { chain, keyPem }: { chain: string; keyPem: string },
+    { chain, keyPem }: Issued,
   ): Promise<Outcome> {
     const { serialNumber, fingerprint256, notBefore, notAfter } = check(order.host, { chain, keyPem });
     const renewAt = renewalDate(Date.parse(notBefore), Date.parse(notAfter));
@@ -105,7 +105,6 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       problem: null,
       next: `It is renewed around ${iso(renewAt)}.`,
     });
-    log.info({ certificate: id, issuer: issuer.name, notAfter }, 'certificate issued');
     return {
       order: resetOrder(order, {
         failures: 0,
@@ -130,7 +129,8 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     };
   }
 
-  async function failed({ record, certificate, issuer, chain, rest, error }: FailedAttempt) {
+  async function failed(attempt: FailedAttempt): Promise<FailedOutcome> {
+    const { record, certificate, issuer, chain, rest, error, exempt } = attempt;
     const { id, value: order } = record;
     const failure = toFailure(error);
     const name = issuer?.name ?? order.issuer ?? chain[0] ?? 'none';
@@ -143,20 +143,14 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       expiresAt: certificate === null ? null : Date.parse(certificate.value.notAfter),
       now: now(),
     });
-    const facts = { certificate: id, issuer: name, step: order.step, err: failure };
-    if (reaction.failed) log.warn(facts, 'an attempt failed');
-    else log.info(facts, 'the CA stumbled; the order goes on');
-
     const checks: Check[] = [];
     const changes: Change[] = reaction.ended ? withdrawChallenge(order) : [];
-    const spend = (entry: { checks: Check[]; changes: Change[] }) => {
+    const entries =
+      issuer === null ? [] : await ledgerEntries(issuer, order, failure, reaction.ended, exempt);
+    for (const entry of entries) {
       checks.push(...entry.checks);
       changes.push(...entry.changes);
-    };
-    if (issuer !== null && failure.counted)
-      spend(await ledger.failAuthorization(issuer.name, issuer.limits, order.host));
-    if (issuer !== null && failure.kind === 'limit' && failure.retryAfterMs !== null)
-      spend(await ledger.pause(issuer.name, now() + failure.retryAfterMs));
+    }
     let next = reaction.order;
     if (reaction.failed) {
       const detail = failure.message;
@@ -168,15 +162,32 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
         at: iso(now()),
       };
       next = { ...next, lastError };
-      const attempt = tell(order, name, {
+      const told = tell(order, name, {
         outcome: 'failed',
         detail,
         problem: failure.problem,
         next: reaction.next,
       });
-      changes.push(await attemptChange(store, id, attempt));
+      changes.push(await attemptChange(store, id, told));
     }
     return { order: next, checks, changes, waitMs: 0, ended: reaction.ended };
+  }
+
+  /** What the failure means for the limits: a failed authorization counts, a certificate that did not come does not. */
+  async function ledgerEntries(
+    issuer: Issuer,
+    { host }: OrderRecord,
+    failure: IssuerFailure,
+    ended: boolean,
+    exempt: Exemption,
+  ): Promise<LedgerEntry[]> {
+    const { name, limits } = issuer;
+    const entries: LedgerEntry[] = [];
+    if (failure.counted) entries.push(await ledger.failAuthorization(name, limits, host, exempt));
+    else if (ended) entries.push(await ledger.giveBack(name, limits, host, exempt));
+    if (failure.kind === 'limit' && failure.retryAfterMs !== null)
+      entries.push(await ledger.pause(name, now() + failure.retryAfterMs));
+    return entries;
   }
 
   return { issued, failed };

@@ -1,22 +1,20 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import type { AttemptOutcomes } from './attempt-outcomes.ts';
+import type { Logger } from 'pino';
+import type { AttemptOutcomes, FailedOutcome, Issued } from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
 import type { CaGate } from './ca-gate.ts';
 import { type HostPolicy, readHostPolicy } from './host-policy.ts';
 import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
-import { isRefusal, type Ledger, type LedgerRefusal } from './ledger.ts';
+import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from './ledger.ts';
 import { laneOf, resetOrder } from './order-record.ts';
 import type { Outcome, StepTools } from './order-steps.ts';
 import type { Preflight, PreflightResult } from './preflight.ts';
 
 /** A limit that ends within this is waited for, rather than gone round by the next issuer. */
 const shortLimitMs = 60_000;
-/** Several orders spend from one bucket at the same moment: so often is the spending tried again. */
-const spendTries = 100;
 /** How long the certificate of a name that may no longer be asked for is kept. */
 const unwantedGraceMs = 3_600_000;
 
@@ -29,6 +27,7 @@ export interface AttemptsOptions {
   gate: CaGate;
   /** Whether a name that a handshake asked for may still have a certificate. */
   stillAllowed(host: string): Promise<boolean>;
+  log: Logger;
   now: () => number;
 }
 
@@ -51,7 +50,7 @@ interface Surroundings {
 }
 
 export function createAttempts(options: AttemptsOptions): Attempts {
-  const { store, registry, preflight, ledger, outcomes, gate, now } = options;
+  const { store, registry, preflight, ledger, outcomes, gate, log, now } = options;
   const iso = (ms: number) => new Date(ms).toISOString();
 
   async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
@@ -79,10 +78,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       if (choice.until !== null)
         return written(record, tools, resetOrder(order, { dueAt: iso(choice.until) }));
       const error = new IssuerFailure(choice.detail, { kind: 'unproven' });
-      return fail(record, tools, { certificate, issuer: null, chain, rest: [], error });
+      return fail(record, tools, { certificate, policy, issuer: null, chain, rest: [], error });
     }
     const { issuer, rest } = choice;
-    const started = await spend(record, issuer, exempt(order, certificate, issuer), tools);
+    const started = await spend(record, issuer, exemptionOf(order, certificate, issuer), tools);
     if (started === null) return again(record);
     if ('until' in started) return limited(record, tools, issuer, rest, started);
     return step(started, tools, issuer, { certificate, policy, chain, rest });
@@ -92,8 +91,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   async function spend(
     record: Order,
     issuer: Issuer,
-    isExempt: boolean,
-    { lease, write }: StepTools,
+    exempt: Exemption,
+    tools: StepTools,
   ): Promise<Order | LedgerRefusal | null> {
     const { value } = record;
     const order: OrderRecord = {
@@ -103,18 +102,15 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       beganAt: value.beganAt ?? iso(now()),
       dueAt: iso(now()),
     };
-    for (let tries = 1; tries <= spendTries; tries += 1) {
-      const entry = await ledger.spendOrder(issuer.name, issuer.limits, value.host, isExempt);
-      if (isRefusal(entry)) return entry;
-      // What the ledger does not have to remember is written with the first step.
-      if (entry.changes.length === 0) return { ...record, value: order };
-      const found = await write(record, { order, checks: entry.checks, changes: entry.changes, waitMs: 0 });
-      if (found !== null) return found;
-      const current = await store.get('order', record.id);
-      if (current?.revision !== record.revision) return null;
-      await delay(Math.random() * 5 * tries, undefined, { signal: lease.signal });
-    }
-    return null;
+    const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt);
+    const entry = await find();
+    if (isRefusal(entry)) return entry;
+    // What the ledger does not have to remember is written with the first step.
+    if (entry.changes.length === 0) return { ...record, value: order };
+    return tools.spend(issuer.name, record, async () => {
+      const found = await find();
+      return isRefusal(found) ? found : { order, ...found, waitMs: 0 };
+    });
   }
 
   function limited(
@@ -166,17 +162,13 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       tools.lease.check();
       const context = { signal: tools.lease.signal, challenge: policy.challenge, certificate };
       const result = await issuer.advance(id, order, context);
-      const outcome =
-        result.outcome === 'issued'
-          ? await outcomes.issued(record, issuer, result)
-          : {
-              order: { ...order, ...result.order, lastError: null, dueAt: iso(now()) },
-              changes: result.changes ?? [],
-              waitMs: result.waitMs ?? 0,
-            };
-      if ((await tools.write(record, outcome)) === null) return again(record);
-      if (result.outcome === 'issued') await issuer.cleanUp(order);
-      return outcome;
+      if (result.outcome === 'issued') return finish(record, tools, issuer, result);
+      const outcome = {
+        order: { ...order, ...result.order, lastError: null, dueAt: iso(now()) },
+        changes: result.changes ?? [],
+        waitMs: result.waitMs ?? 0,
+      };
+      return (await tools.write(record, outcome)) === null ? again(record) : outcome;
     };
     try {
       const opensOrder = issuer.asksCa && order.orderUrl === null;
@@ -187,20 +179,36 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     }
   }
 
+  async function finish(record: Order, tools: StepTools, issuer: Issuer, issued: Issued): Promise<Outcome> {
+    let outcome = again(record);
+    const written = await tools.spend(issuer.name, record, async () => {
+      outcome = await outcomes.issued(record, issuer, issued);
+      return outcome;
+    });
+    if (written === null) return again(record);
+    log.info({ certificate: record.id, issuer: issuer.name }, 'certificate issued');
+    await issuer.cleanUp(record.value);
+    return outcome;
+  }
+
   async function fail(
     record: Order,
     tools: StepTools,
-    attempt: {
-      certificate: Certificate;
-      issuer: Issuer | null;
-      chain: string[];
-      rest: string[];
-      error: unknown;
-    },
+    attempt: Surroundings & { issuer: Issuer | null; error: unknown },
   ): Promise<Outcome> {
-    const { ended, ...outcome } = await outcomes.failed({ record, ...attempt });
-    if ((await tools.write(record, outcome)) === null) return again(record);
-    if (ended) await attempt.issuer?.cleanUp(record.value);
+    const { issuer, certificate, error } = attempt;
+    const exempt = issuer === null ? false : exemptionOf(record.value, certificate, issuer);
+    let outcome: FailedOutcome = { ...again(record), ended: false };
+    const written = await tools.spend(issuer?.name ?? '', record, async () => {
+      outcome = await outcomes.failed({ ...attempt, record, exempt });
+      return outcome;
+    });
+    if (written === null) return again(record);
+    log.warn(
+      { certificate: record.id, issuer: issuer?.name, step: record.value.step, err: error },
+      'an attempt failed',
+    );
+    if (outcome.ended) await issuer?.cleanUp(record.value);
     return outcome;
   }
 
@@ -213,9 +221,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     });
   }
 
-  function exempt(order: OrderRecord, certificate: Certificate, issuer: Issuer): boolean {
+  function exemptionOf(order: OrderRecord, certificate: Certificate, issuer: Issuer): Exemption {
+    if (certificate?.value.issuer !== issuer.name) return false;
     const window = order.ari?.window ?? null;
-    return certificate?.value.issuer === issuer.name && window !== null && Date.parse(window.start) <= now();
+    return window !== null && Date.parse(window.start) <= now() ? true : 'renewal';
   }
 
   async function written(record: Order, { write }: StepTools, order: OrderRecord): Promise<Outcome> {

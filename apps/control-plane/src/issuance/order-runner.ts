@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
-import type { ConfigStore } from '@lockstep/store';
+import type { Commit, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import { isRefusal, type Ledger } from './ledger.ts';
 import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
 import { completeOrder, laneOf, putOrder } from './order-record.ts';
-import type { OrderSteps, Outcome } from './order-steps.ts';
+import type { OrderSteps, Outcome, StepTools } from './order-steps.ts';
 
 /** A wait up to this long is spent holding the lease; a longer one becomes a date in the store. */
 const shortWaitMs = 1_000;
@@ -20,11 +21,12 @@ export interface OrderRunner {
 
 export interface OrderRunnerOptions {
   store: ConfigStore;
+  ledger: Pick<Ledger, 'spend'>;
   steps: OrderSteps;
   now?: () => number;
 }
 
-export function createOrderRunner({ store, steps, now = Date.now }: OrderRunnerOptions): OrderRunner {
+export function createOrderRunner({ store, ledger, steps, now = Date.now }: OrderRunnerOptions): OrderRunner {
   async function run(id: string, signal: AbortSignal): Promise<boolean> {
     const granted = await store.acquireLease(recordKey('order', id), orderLeaseMs);
     if (granted === null) return false;
@@ -41,12 +43,10 @@ export function createOrderRunner({ store, steps, now = Date.now }: OrderRunnerO
   }
 
   async function advance(id: string, lease: KeptLease): Promise<void> {
+    const tools = toolsFor(lease);
     let record = await dueOrder(id);
     while (record !== null && !lease.signal.aborted) {
-      const outcome = await steps.next(record, {
-        lease,
-        write: (current, outcome) => commitOutcome(current, outcome, lease),
-      });
+      const outcome = await steps.next(record, tools);
       if (outcome === null) return;
       if (outcome.waitMs > shortWaitMs || laneOf(outcome.order) !== laneOf(record.value)) return;
       if (outcome.waitMs > 0) await delay(outcome.waitMs, undefined, { signal: lease.signal });
@@ -61,27 +61,58 @@ export function createOrderRunner({ store, steps, now = Date.now }: OrderRunnerO
     return { ...record, value: completeOrder(record.value) };
   }
 
-  async function commitOutcome(
+  function commitOf(
     { id, revision }: StoredRecord<'order'>,
     { order, changes, checks = [], waitMs }: Outcome,
     lease: KeptLease,
-  ): Promise<StoredRecord<'order'> | null> {
+  ): { commit: Commit; value: OrderRecord } {
     // Short waits are not dates: whoever takes over goes on at once.
     const dueAt = waitMs > shortWaitMs ? new Date(now() + waitMs).toISOString() : order.dueAt;
     const value: OrderRecord = { ...order, dueAt };
-    try {
-      const { number } = await commitSurely(store, {
-        id: randomUUID(),
-        lease: lease.current(),
-        checks: [{ kind: 'order', id, revision }, ...checks],
-        changes: [putOrder(id, value), ...changes],
-      });
-      return { kind: 'order', id, revision: number, value };
-    } catch (error) {
-      if (isAppError(error, 'revision_conflict')) return null;
-      throw error;
-    }
+    const commit: Commit = {
+      id: randomUUID(),
+      lease: lease.current(),
+      checks: [{ kind: 'order', id, revision }, ...checks],
+      changes: [putOrder(id, value), ...changes],
+    };
+    return { commit, value };
+  }
+
+  function toolsFor(lease: KeptLease): StepTools {
+    return {
+      lease,
+      async write(record, outcome) {
+        const { commit, value } = commitOf(record, outcome, lease);
+        return unlessChanged(async () => {
+          const { number } = await commitSurely(store, commit);
+          return { ...record, revision: number, value };
+        });
+      },
+      async spend(issuer, record, build) {
+        let written = record.value;
+        return unlessChanged(async () => {
+          const outcome = await ledger.spend(issuer, async () => {
+            const built = await build();
+            if (isRefusal(built)) return built;
+            const { commit, value } = commitOf(record, built, lease);
+            written = value;
+            return commit;
+          });
+          return isRefusal(outcome) ? outcome : { ...record, revision: outcome.number, value: written };
+        });
+      },
+    };
   }
 
   return { run };
+}
+
+/** Null when somebody changed the record meanwhile. */
+async function unlessChanged<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isAppError(error, 'revision_conflict')) return null;
+    throw error;
+  }
 }

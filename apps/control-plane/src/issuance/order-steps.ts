@@ -3,6 +3,7 @@ import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import type { Attempts } from './attempts.ts';
+import type { LedgerRefusal } from './ledger.ts';
 import type { KeptLease } from './order-lease.ts';
 import type { Renewals } from './renewals.ts';
 
@@ -18,6 +19,12 @@ export interface StepTools {
   lease: KeptLease;
   /** Writes the outcome under the lease; null when somebody changed the order (or what else it checks) meanwhile. */
   write(record: StoredRecord<'order'>, outcome: Outcome): Promise<StoredRecord<'order'> | null>;
+  /** The same for an outcome that takes from the ledger's buckets or gives back: built anew when another took from one meanwhile. */
+  spend(
+    issuer: string,
+    record: StoredRecord<'order'>,
+    build: () => Promise<Outcome | LedgerRefusal>,
+  ): Promise<StoredRecord<'order'> | LedgerRefusal | null>;
 }
 
 /** One step of an order at a time. */
