@@ -1,5 +1,6 @@
+import { opensslCommand } from './ocsp-responder.ts';
 import { fetchPebble } from './pebble.ts';
 import { redisCommand } from './redis-server.ts';
 
 // Up front, so that no test's time-out counts a download.
-await Promise.all([redisCommand(), fetchPebble()]);
+await Promise.all([redisCommand(), fetchPebble(), opensslCommand()]);
