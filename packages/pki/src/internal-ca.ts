@@ -14,6 +14,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { generateKeyPem } from './key-pair.ts';
+import { createSerialNumber } from './serial-number.ts';
 import { importKeyPair, importPublicKey, type SigningAlgorithm } from './web-crypto-key.ts';
 
 const rootLifetimeMs = 10 * 365 * 86_400_000;
@@ -123,11 +124,4 @@ async function createSigner({ certificate, keyPem }: Authority): Promise<Signer>
 function keyUsageOf({ algorithm }: webcrypto.CryptoKey): KeyUsageFlags {
   const { digitalSignature, keyEncipherment } = KeyUsageFlags;
   return algorithm.name === 'ECDSA' ? digitalSignature : digitalSignature | keyEncipherment;
-}
-
-/** 127 random bits, positive and never zero (RFC 5280, section 4.1.2.2). */
-function createSerialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes.toString('hex');
 }

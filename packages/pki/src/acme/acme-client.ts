@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { AxiosResponse } from 'axios';
-import { splitChain } from '../chain.ts';
+import { splitChain } from '../certificate-check.ts';
 import { AcmeProblem } from './acme-problem.ts';
 import { createAcmeTransport } from './acme-transport.ts';
 import { alternateLinks } from './alternate-links.ts';

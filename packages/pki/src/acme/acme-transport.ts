@@ -1,7 +1,8 @@
 import { Agent } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import { Client } from 'acme-client';
-import axios, { type AxiosResponse, isAxiosError } from 'axios';
+import type { AxiosResponse } from 'axios';
+import { createHttp, exchange } from '../http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
 import { createNoncePool } from './nonce-pool.ts';
 import { parseRetryAfter } from './retry-after.ts';
@@ -66,40 +67,21 @@ export function createAcmeTransport(options: AcmeTransportOptions): AcmeTranspor
     keepAlive: true,
     ...(rootsPem === null ? {} : { ca: [...getCACertificates(), rootsPem] }),
   });
-  const http = axios.create({
-    adapter: 'http',
+  const http = createHttp({
     httpsAgent: agent,
-    proxy: false,
-    maxRedirects: 0,
     maxContentLength: answerMaxBytes,
-    validateStatus: null,
-    headers: { 'user-agent': userAgent },
+    headers: { 'user-agent': userAgent, 'content-type': 'application/jose+json' },
   });
   let known: { document: DirectoryDocument; at: number } | null = null;
 
-  async function request(
+  function request(
     method: 'GET' | 'HEAD' | 'POST',
     url: string,
     data?: object,
     signal?: AbortSignal,
   ): Promise<AxiosResponse> {
-    signal?.throwIfAborted();
-    const deadline = AbortSignal.timeout(timeoutMs);
-    try {
-      return await http.request({
-        url,
-        method,
-        data,
-        headers: { 'content-type': 'application/jose+json' },
-        signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
-      });
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (!isAxiosError(error)) throw error;
-      const why = deadline.aborted ? `no answer within ${timeoutMs} ms` : error.message || error.code;
-      // Without the cause: an axios error carries the whole request.
-      throw new AcmeProblem({ status: null, detail: `${method} ${url}: ${why}` });
-    }
+    const unanswered = (why: string) => new AcmeProblem({ status: null, detail: `${method} ${url}: ${why}` });
+    return exchange(http, { url, method, data }, { timeoutMs, signal, unanswered });
   }
 
   async function get(url: string, signal?: AbortSignal): Promise<AxiosResponse> {
