@@ -6,18 +6,29 @@ import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { createServer } from './api/server.ts';
 import { checkStoreCanary } from './canary.ts';
+import { createCertificateService, type RevokeAtCa } from './certificates/certificate-service.ts';
+import { createCertificateView } from './certificates/certificate-view.ts';
+import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createChangeHub } from './change-hub.ts';
 import { type ControlPlaneConfig, readRoots } from './config.ts';
 import { createFleet } from './fleet/fleet.ts';
 import { createAcmeIssuer } from './issuance/acme-issuer.ts';
 import { createCoordinator } from './issuance/coordinator.ts';
 import { createInternalIssuer } from './issuance/internal-issuer.ts';
+import type { Ledger } from './issuance/ledger.ts';
 import { createOrderRunner } from './issuance/order-runner.ts';
+import type { Preflight } from './issuance/preflight.ts';
+import { createIssuerService } from './issuers/issuer-service.ts';
+import { createKnownIssuers } from './issuers/known-issuers.ts';
 import { createMetrics } from './metrics.ts';
 import { createReadiness } from './readiness.ts';
+import { createCheckRoute } from './routes/check-route.ts';
+import { createRouteChecker } from './routes/route-check.ts';
 import { createRouteService } from './routes/route-service.ts';
 import { createRouteView } from './routes/route-view.ts';
 import { readSeenEpoch, rememberEpoch } from './seen-epoch.ts';
+import { createSettingsService } from './settings/settings-service.ts';
+import { createSettingsSource } from './settings/settings-source.ts';
 import { version } from './version.ts';
 
 export interface ControlPlane {
@@ -35,7 +46,25 @@ export interface ControlPlaneOptions {
   store: ConfigStore;
   sealer: Sealer;
   log: Logger;
+  preflight?: Preflight;
+  ledger?: Ledger;
+  revokeAtCa?: RevokeAtCa;
 }
+
+// TODO: these three stand in for the real ones, and may be given for tests until then.
+const alwaysOk: Preflight = {
+  check: async () => ({ ok: true, detail: 'not checked', requirements: [], issuers: [] }),
+};
+const noLimits: Ledger = {
+  spendOrder: async () => ({ checks: [], changes: [] }),
+  failAuthorization: async () => ({ checks: [], changes: [] }),
+  succeed: async () => ({ checks: [], changes: [] }),
+  pause: async () => ({ checks: [], changes: [] }),
+  states: async () => ({ retryAt: null, items: [], next: null }),
+};
+const cannotRevoke: RevokeAtCa = async () => {
+  throw new AppError('issuer_failed', 'revoking is not wired up');
+};
 
 /**
  * Starts a control plane over a store. Throws `store_unavailable`, `store_lost`, `wrong_secret_key` or `bad_configuration`
@@ -46,6 +75,9 @@ export async function createControlPlane({
   store,
   sealer,
   log,
+  preflight = alwaysOk,
+  ledger = noLimits,
+  revokeAtCa = cannotRevoke,
 }: ControlPlaneOptions): Promise<ControlPlane> {
   const rootsPem = readRoots(config.acme?.caFile ?? null);
   await openStore(config, store);
@@ -63,6 +95,9 @@ export async function createControlPlane({
     closers.push(fleet.close);
     const hub = await createChangeHub({ store, log });
     closers.push(hub.close);
+    const settings = await createSettingsSource({ store, sealer, hub, log });
+    closers.push(settings.close);
+    const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
     const internal = config.acme === null ? await createInternalIssuer({ store, sealer }) : null;
     const userAgent = `lockstep/${version}`;
     const issuers =
@@ -75,14 +110,22 @@ export async function createControlPlane({
     const runner = createOrderRunner({ store, sealer, issuers, log });
     const coordinator = createCoordinator({ store, hub, fleet, runner, log });
     closers.push(coordinator.close);
+    const expiry = createExpiryWatch({ store, hub, log });
+    closers.push(expiry.close);
     const app = await createServer({
       adminToken: config.adminToken,
       store,
       fleet,
-      service: createRouteService({ store }),
+      service: createRouteService({ store, check: createCheckRoute({ known, settings }) }),
       view: createRouteView({ store, fleet, hub }),
+      checker: createRouteChecker({ store, preflight }),
+      certificates: createCertificateService({ store, sealer, revokeAtCa }),
+      certificateView: createCertificateView({ store, fleet }),
+      issuers: createIssuerService({ store, sealer, known, findAccountUrl: async () => null }),
+      ledger,
+      settings: createSettingsService({ store, sealer, known }),
       ready: createReadiness({ store, fleet, expectedEdges: config.expectedEdges }),
-      metrics: createMetrics({ store, fleet, coordinator }),
+      metrics: createMetrics({ store, fleet, coordinator, expiry }),
       rootCertificate,
       stopping: stopping.signal,
       log,

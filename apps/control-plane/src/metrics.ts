@@ -1,5 +1,6 @@
 import type { ConfigStore } from '@lockstep/store';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { Coordinator } from './issuance/coordinator.ts';
 
@@ -12,9 +13,10 @@ export interface MetricsOptions {
   store: ConfigStore;
   fleet: Fleet;
   coordinator: Coordinator;
+  expiry: ExpiryWatch;
 }
 
-export function createMetrics({ store, fleet, coordinator }: MetricsOptions): Metrics {
+export function createMetrics({ store, fleet, coordinator, expiry }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -60,6 +62,17 @@ export function createMetrics({ store, fleet, coordinator }: MetricsOptions): Me
     registers,
     collect() {
       this.set(coordinator.running());
+    },
+  });
+  new Gauge({
+    name: 'lockstep_certificates_expiring',
+    help: `Certificates with less than a sixth of their lifetime left, 30 days at most, or none; counted every minute, up to ${maxCounted.toLocaleString('en')} in all`,
+    labelNames: ['origin'],
+    registers,
+    collect() {
+      const { managed, brought } = expiry.expiring();
+      this.set({ origin: 'managed' }, managed);
+      this.set({ origin: 'brought' }, brought);
     },
   });
   return {

@@ -43,6 +43,7 @@ function records(
 ): HostRecords {
   return {
     host,
+    brought: null,
     order: { kind: 'order', id: host, revision: 6, value: { ...newOrder(host, now), ...order } },
     certificate: certificate && {
       kind: 'certificate',
