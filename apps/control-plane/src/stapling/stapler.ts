@@ -1,0 +1,245 @@
+import { randomUUID } from 'node:crypto';
+import {
+  broughtIssuer,
+  isAppError,
+  recordKey,
+  type StapleRecord,
+  type StoredRecord,
+} from '@lockstep/contract';
+import type { Change, ConfigStore, Lease } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { ChangeHub } from '../change-hub.ts';
+import { commitSurely } from '../commit-surely.ts';
+import { createResponders } from './responders.ts';
+import { refreshAt, retryMs } from './staple-times.ts';
+
+/** Responders that are asked at once. */
+const defaultConcurrency = 8;
+const timeoutMs = 10_000;
+/** Longer than a fetch may take, with the reads and the commit around it. */
+const leaseMs = 30_000;
+/** How long the stapler sleeps at the most: hints may be lost. */
+const idleMs = 10_000;
+const certificatePrefix = recordKey('certificate', '');
+
+export interface FetchedStaple {
+  /** DER. */
+  response: Buffer;
+  status: 'good' | 'revoked' | 'unknown';
+  thisUpdate: string | number | Date;
+  nextUpdate: string | number | Date;
+}
+
+export type FetchStaple = (options: {
+  url: string;
+  /** PEM, leaf first. */
+  chain: string;
+  now: number;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}) => Promise<FetchedStaple>;
+
+/**
+ * Keeps the stapled OCSP responses of all certificates current, each fetched once for the whole fleet. A responder that fails
+ * leaves the response there was, which edges staple until its `nextUpdate`; without one they serve all the same.
+ */
+export interface Stapler {
+  readonly counts: Readonly<Record<'refreshed' | 'failed' | 'postponed' | 'revoked', number>>;
+  close(): Promise<void>;
+}
+
+export interface StaplerOptions {
+  store: ConfigStore;
+  hub: ChangeHub;
+  log: Logger;
+  fetchStaple: FetchStaple;
+  /** The CA revoked a managed certificate: it has to be obtained again. May be called more than once. */
+  onRevoked: (certificateId: string) => Promise<void>;
+  concurrency?: number;
+  now?: () => number;
+}
+
+export function createStapler(options: StaplerOptions): Stapler {
+  const { store, hub, log, fetchStaple, onRevoked } = options;
+  const { concurrency = defaultConcurrency, now = Date.now } = options;
+  const stop = new AbortController();
+  const responders = createResponders(now);
+  const counts = { refreshed: 0, failed: 0, postponed: 0, revoked: 0 };
+  const running = new Map<string, Promise<void>>();
+  /** Records that another control plane works on, or that went wrong here, and when to look at them again. */
+  const elsewhere = new Map<string, number>();
+  let timer: NodeJS.Timeout | null = null;
+  let looking: Promise<void> | null = null;
+  let lookAgain = false;
+
+  function wake(): void {
+    lookAgain = true;
+    looking ??= lookAround();
+  }
+
+  async function lookAround(): Promise<void> {
+    let waitMs = idleMs;
+    while (lookAgain && !stop.signal.aborted) {
+      lookAgain = false;
+      waitMs = await look().catch((error: unknown) => {
+        log.warn({ err: error }, 'cannot look for staples to fetch; trying again');
+        return idleMs;
+      });
+    }
+    looking = null;
+    if (stop.signal.aborted) return;
+    if (timer !== null) clearTimeout(timer);
+    timer = setTimeout(wake, waitMs);
+  }
+
+  /** Takes up what is due, and tells how long nothing else will be. */
+  async function look(): Promise<number> {
+    for (const [id, until] of elsewhere) if (until <= now()) elsewhere.delete(id);
+    if (running.size >= concurrency) return idleMs;
+    const due = await store.listDue('staple', now(), concurrency + running.size + elsewhere.size);
+    for (const { id } of due) {
+      if (running.size >= concurrency || stop.signal.aborted) return idleMs;
+      if (!running.has(id) && !elsewhere.has(id)) take(id);
+    }
+    const next = await store.nextDue('staple');
+    return next === null || next <= now() ? idleMs : Math.min(idleMs, next - now());
+  }
+
+  function take(id: string): void {
+    const task = work(id)
+      .then((mine) => {
+        if (!mine) elsewhere.set(id, now() + leaseMs / 3);
+      })
+      .catch((error: unknown) => {
+        elsewhere.set(id, now() + idleMs);
+        if (!stop.signal.aborted)
+          log.warn({ err: error, certificate: id }, 'the work on a staple was interrupted; trying again');
+      })
+      .finally(() => {
+        running.delete(id);
+        if (!stop.signal.aborted) wake();
+      });
+    running.set(id, task);
+  }
+
+  /** False when another control plane has it. */
+  async function work(id: string): Promise<boolean> {
+    const lease = await store.acquireLease(recordKey('staple', id), leaseMs);
+    if (lease === null) return false;
+    try {
+      const record = await store.get('staple', id);
+      if (record === null || Date.parse(record.value.dueAt) > now()) return true;
+      const certificate = await store.get('certificate', id);
+      const change =
+        certificate?.value.fingerprint256 === record.value.fingerprint256
+          ? putStaple(id, await refresh(record, certificate))
+          : ({ op: 'delete', kind: 'staple', id } as const);
+      if (!stop.signal.aborted) await write(record, change, lease);
+    } finally {
+      await store
+        .releaseLease(lease)
+        .catch((error: unknown) => log.debug({ err: error }, 'could not release a lease'));
+    }
+    return true;
+  }
+
+  async function refresh(
+    { id, value }: StoredRecord<'staple'>,
+    certificate: StoredRecord<'certificate'>,
+  ): Promise<StapleRecord> {
+    const { url } = value;
+    if (responders.isDown(url)) {
+      counts.postponed += 1;
+      return failed(value, value.lastError ?? 'the responder does not answer');
+    }
+    let fetched: FetchedStaple;
+    try {
+      const { chain } = certificate.value;
+      fetched = await fetchStaple({ url, chain, now: now(), timeoutMs, signal: stop.signal });
+      if (!(new Date(fetched.nextUpdate).getTime() > now())) throw new Error('the response is out of date');
+      responders.answered(url);
+    } catch (error) {
+      if (!stop.signal.aborted) {
+        responders.failed(url);
+        counts.failed += 1;
+        log.debug({ err: error, certificate: id, url }, 'could not fetch a staple');
+      }
+      return failed(value, error instanceof Error ? error.message : String(error));
+    }
+    if (fetched.status === 'good') {
+      const times = {
+        thisUpdate: new Date(fetched.thisUpdate).getTime(),
+        nextUpdate: new Date(fetched.nextUpdate).getTime(),
+      };
+      counts.refreshed += 1;
+      return {
+        ...value,
+        response: fetched.response.toString('base64'),
+        nextUpdate: new Date(times.nextUpdate).toISOString(),
+        failures: 0,
+        lastError: null,
+        dueAt: new Date(refreshAt(times, now())).toISOString(),
+      };
+    }
+    if (fetched.status === 'revoked') await tellRevoked(certificate);
+    else counts.failed += 1;
+    // The response there was still says "good", and is current until its nextUpdate: it bridges the time to a new certificate.
+    return failed(value, `the responder says that the certificate is ${fetched.status}`);
+  }
+
+  async function tellRevoked({ id, value }: StoredRecord<'certificate'>): Promise<void> {
+    counts.revoked += 1;
+    log.warn({ certificate: id, issuer: value.issuer }, 'the CA says that this certificate is revoked');
+    if (value.issuer === broughtIssuer || value.revokedAt != null) return;
+    try {
+      await onRevoked(id);
+    } catch (error) {
+      log.error({ err: error, certificate: id }, 'could not have a revoked certificate obtained again');
+    }
+  }
+
+  function failed(value: StapleRecord, lastError: string): StapleRecord {
+    const failures = value.failures + 1;
+    const dueAt = new Date(now() + retryMs(failures)).toISOString();
+    return { ...value, failures, lastError, dueAt };
+  }
+
+  async function write(
+    { id, revision }: StoredRecord<'staple'>,
+    change: Change,
+    lease: Lease,
+  ): Promise<void> {
+    try {
+      await commitSurely(store, {
+        id: randomUUID(),
+        lease,
+        checks: [{ kind: 'staple', id, revision }],
+        changes: [change],
+      });
+    } catch (error) {
+      // A new certificate came meanwhile, with a staple record of its own; or another control plane took over.
+      if (!isAppError(error, 'revision_conflict') && !isAppError(error, 'lease_lost')) throw error;
+    }
+  }
+
+  // A staple record comes in the same commit as its certificate.
+  const unwatch = hub.watch((key) => {
+    if (key === null || key.startsWith(certificatePrefix)) wake();
+  });
+  wake();
+
+  return {
+    counts,
+    async close() {
+      stop.abort(new Error('the control plane stops'));
+      unwatch();
+      if (timer !== null) clearTimeout(timer);
+      await looking;
+      await Promise.allSettled(running.values());
+    },
+  };
+}
+
+function putStaple(id: string, value: StapleRecord): Change {
+  return { op: 'put', kind: 'staple', id, value, dueAt: Date.parse(value.dueAt) };
+}
