@@ -6,18 +6,16 @@ import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { createServer } from './api/server.ts';
 import { checkStoreCanary } from './canary.ts';
-import { createCertificateService, type RevokeAtCa } from './certificates/certificate-service.ts';
+import { createCertificateService } from './certificates/certificate-service.ts';
 import { createCertificateView } from './certificates/certificate-view.ts';
 import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createChangeHub } from './change-hub.ts';
 import { type ControlPlaneConfig, readRoots } from './config.ts';
 import { createFleet } from './fleet/fleet.ts';
-import { createAcmeIssuer } from './issuance/acme-issuer.ts';
-import { createCoordinator } from './issuance/coordinator.ts';
-import { createInternalIssuer } from './issuance/internal-issuer.ts';
-import type { Ledger } from './issuance/ledger.ts';
-import { createOrderRunner } from './issuance/order-runner.ts';
-import type { Preflight } from './issuance/preflight.ts';
+import { accountIdOf } from './issuance/acme/account-id.ts';
+import { findAccountUrl } from './issuance/acme/acme-account.ts';
+import { findOrMakeAuthority } from './issuance/authority.ts';
+import { createIssuance } from './issuance/issuance.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
 import { createKnownIssuers } from './issuers/known-issuers.ts';
 import { createMetrics } from './metrics.ts';
@@ -46,25 +44,7 @@ export interface ControlPlaneOptions {
   store: ConfigStore;
   sealer: Sealer;
   log: Logger;
-  preflight?: Preflight;
-  ledger?: Ledger;
-  revokeAtCa?: RevokeAtCa;
 }
-
-// TODO: these three stand in for the real ones, and may be given for tests until then.
-const alwaysOk: Preflight = {
-  check: async () => ({ ok: true, detail: 'not checked', requirements: [], issuers: [] }),
-};
-const noLimits: Ledger = {
-  spendOrder: async () => ({ checks: [], changes: [] }),
-  failAuthorization: async () => ({ checks: [], changes: [] }),
-  succeed: async () => ({ checks: [], changes: [] }),
-  pause: async () => ({ checks: [], changes: [] }),
-  states: async () => ({ retryAt: null, items: [], next: null }),
-};
-const cannotRevoke: RevokeAtCa = async () => {
-  throw new AppError('issuer_failed', 'revoking is not wired up');
-};
 
 /**
  * Starts a control plane over a store. Throws `store_unavailable`, `store_lost`, `wrong_secret_key` or `bad_configuration`
@@ -75,9 +55,6 @@ export async function createControlPlane({
   store,
   sealer,
   log,
-  preflight = alwaysOk,
-  ledger = noLimits,
-  revokeAtCa = cannotRevoke,
 }: ControlPlaneOptions): Promise<ControlPlane> {
   const rootsPem = readRoots(config.acme?.caFile ?? null);
   await openStore(config, store);
@@ -98,18 +75,24 @@ export async function createControlPlane({
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
-    const internal = config.acme === null ? await createInternalIssuer({ store, sealer }) : null;
-    const userAgent = `lockstep/${version}`;
-    const issuers =
-      config.acme === null
-        ? [internal ?? []].flat()
-        : [createAcmeIssuer({ acme: config.acme, rootsPem, store, fleet, sealer, log, userAgent })];
-    const rootCertificate = internal?.rootCertificate ?? null;
+    const rootCertificate =
+      config.acme === null ? (await findOrMakeAuthority(store, sealer)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
-    const runner = createOrderRunner({ store, sealer, issuers, log });
-    const coordinator = createCoordinator({ store, hub, fleet, runner, log });
-    closers.push(coordinator.close);
+    const issuance = createIssuance({
+      store,
+      sealer,
+      hub,
+      fleet,
+      settings,
+      known,
+      stillAllowed: async () => true,
+      userAgent: `lockstep/${version}`,
+      log,
+    });
+    closers.push(issuance.close);
+    const { preflight, ledger, revokeAtCa } = issuance;
+    const coordinator = issuance.start();
     const expiry = createExpiryWatch({ store, hub, log });
     closers.push(expiry.close);
     const app = await createServer({
@@ -121,7 +104,12 @@ export async function createControlPlane({
       checker: createRouteChecker({ store, preflight }),
       certificates: createCertificateService({ store, sealer, revokeAtCa }),
       certificateView: createCertificateView({ store, fleet }),
-      issuers: createIssuerService({ store, sealer, known, findAccountUrl: async () => null }),
+      issuers: createIssuerService({
+        store,
+        sealer,
+        known,
+        findAccountUrl: ({ name, config }) => findAccountUrl(store, accountIdOf(name, config)),
+      }),
       ledger,
       settings: createSettingsService({ store, sealer, known }),
       ready: createReadiness({ store, fleet, expectedEdges: config.expectedEdges }),

@@ -58,10 +58,11 @@ export function createMetrics({ store, fleet, coordinator, expiry }: MetricsOpti
   });
   new Gauge({
     name: 'lockstep_orders_running',
-    help: 'Orders under way in this control plane',
+    help: 'Orders under way in this control plane, by queue',
+    labelNames: ['queue'],
     registers,
     collect() {
-      this.set(coordinator.running());
+      for (const [queue, orders] of Object.entries(coordinator.running())) this.set({ queue }, orders);
     },
   });
   new Gauge({

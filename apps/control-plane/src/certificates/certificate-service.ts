@@ -11,15 +11,15 @@ import {
   revocationReasons,
   type StoredRecord,
 } from '@lockstep/contract';
-import type { Sealer } from '@lockstep/pki';
+import { checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { invalidField } from '../invalid-field.ts';
 import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
+import { stapleChanges } from '../stapling/staple-changes.ts';
 import { broughtId, isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
-import { checkBrought } from './check-brought.ts';
 
 /**
  * Has the CA that issued a certificate revoke it, for a reason of RFC 5280, section 5.3.1. One that the CA has revoked before is no
@@ -97,7 +97,7 @@ export function createCertificateService({
       await commitSurely(store, {
         id: randomUUID(),
         checks: [{ kind: 'certificate', id, revision: before?.revision ?? null }],
-        changes: [putCertificate(id, value)],
+        changes: [putCertificate(id, value), ...stapleChanges(id, brought.chain, now(), ocspUrlOf)],
       });
       return { id, made: before === null };
     });

@@ -102,7 +102,5 @@ function renewAtOf({ renewAt, step, unusedSince, lastError, dueAt }: OrderRecord
 }
 
 function windowOf({ ari }: OrderRecord): Certificate['renewalWindow'] {
-  if (ari === null) return null;
-  const { start, end, explanationUrl } = ari;
-  return { start, end, explanationUrl };
+  return ari?.window ?? null;
 }

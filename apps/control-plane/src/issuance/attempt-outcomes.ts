@@ -8,6 +8,7 @@ import {
 } from '@lockstep/contract';
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { putCertificate } from '../certificates/certificate-record.ts';
 import { afterFailure } from './after-failure.ts';
 import { attemptChange } from './attempt-log.ts';
 import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
@@ -119,7 +120,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       }),
       checks: entry.checks,
       changes: [
-        { op: 'put', kind: 'certificate', id, value },
+        putCertificate(id, value),
         ...options.stapleChanges(id, chain),
         ...withdrawChallenge(order),
         await attemptChange(store, id, attempt),

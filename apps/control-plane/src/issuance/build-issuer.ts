@@ -3,15 +3,14 @@ import { fetchZeroSslEab, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Fleet } from '../fleet/fleet.ts';
+import { accountIdOf, directoryOf } from './acme/account-id.ts';
 import { createAcmeIssuer } from './acme/acme-issuer.ts';
 import { type AcmeSessionOptions, createAcmeSession } from './acme/acme-session.ts';
 import { createAuthorizer } from './acme/authorizer.ts';
 import type { TxtPublisher } from './acme/txt-publisher.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
 import type { Issuer } from './issuer.ts';
-import { defaultLimits } from './ledger.ts';
-
-const zeroSslDirectory = 'https://acme.zerossl.com/v2/DV90';
+import { defaultLimits } from './lets-encrypt-limits.ts';
 
 export interface BuildIssuerOptions {
   store: ConfigStore;
@@ -32,11 +31,11 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     const lifetimeMs = config.lifetimeHours * 3_600_000;
     return createInternalIssuer({ name, store, sealer, keyType, lifetimeMs, now });
   }
-  const directory = config.type === 'acme' ? config.directory : zeroSslDirectory;
+  const directory = directoryOf(config)?.directory ?? '';
   const session = createAcmeSession({
     store,
     sealer,
-    issuer: name,
+    accountId: accountIdOf(name, config) ?? name,
     directory,
     email: config.email ?? null,
     rootsPem: config.type === 'acme' ? (config.roots ?? null) : null,
@@ -63,18 +62,9 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
 function eabOf(config: Exclude<PutIssuer, { type: 'internal' }>): AcmeSessionOptions['eab'] {
   if (config.type === 'zerossl') {
     const { apiKey, email } = config;
-    return {
-      kid: 'zerossl',
-      find: (signal) =>
-        fetchZeroSslEab({
-          ...(apiKey === undefined ? {} : { apiKey }),
-          ...(email === undefined ? {} : { email }),
-          signal,
-        }),
-    };
+    const by = { ...(apiKey && { apiKey }), ...(email && { email }) };
+    return (signal) => fetchZeroSslEab({ ...by, signal });
   }
-  const { eab } = config;
-  if (eab?.hmacKey === undefined) return null;
-  const { kid, hmacKey } = eab;
-  return { kid, find: async () => ({ kid, hmacKey }) };
+  const { kid, hmacKey } = config.eab ?? {};
+  return kid === undefined || hmacKey === undefined ? null : async () => ({ kid, hmacKey });
 }

@@ -1,4 +1,5 @@
 import type { OrderRecord, RenewalReason, RenewalWindow } from '@lockstep/contract';
+import { expiresSoonFrom } from '../certificates/certificate-record.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -28,15 +29,6 @@ export function ariCheckDelay(retryAfterMs: number | null): number {
   return Math.min(dayMs, Math.max(60_000, retryAfterMs ?? 6 * hourMs));
 }
 
-/** Less than a sixth of its lifetime is left to a certificate, 30 days at most. */
-export function expiresSoon(
-  { notBefore, notAfter }: { notBefore: string; notAfter: string },
-  now: number,
-): boolean {
-  const lifetimeMs = Date.parse(notAfter) - Date.parse(notBefore);
-  return Date.parse(notAfter) - now < Math.min(30 * dayMs, lifetimeMs / 6);
-}
-
 export type Plan =
   | { do: 'obtain' }
   /** Its turn to be renewed has come: it goes to the queue for that. */
@@ -56,7 +48,8 @@ export function planUpkeep(
     order.renewAt === null
       ? renewalDate(Date.parse(notBefore), Date.parse(notAfter))
       : Date.parse(order.renewAt);
-  if (renewAt <= now) return { do: 'renew', reason: expiresSoon(certificate, now) ? 'expiring' : 'due' };
+  if (renewAt <= now)
+    return { do: 'renew', reason: expiresSoonFrom(certificate) <= now ? 'expiring' : 'due' };
   const askAt = order.ari === null ? Number.POSITIVE_INFINITY : Date.parse(order.ari.checkAt);
   if (askAt <= now) return { do: 'ask', renewAt };
   return { do: 'wait', renewAt, until: Math.min(renewAt, askAt) };

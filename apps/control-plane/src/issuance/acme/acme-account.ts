@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AccountRecord, isAppError, recordKey, type StoredRecord } from '@lockstep/contract';
 import { generateKeyPem, type Sealer } from '@lockstep/pki';
@@ -17,10 +17,9 @@ export interface AcmeAccount {
 export interface OpenAccountOptions {
   store: ConfigStore;
   sealer: Sealer;
-  issuer: string;
+  /** The id of the account's record. */
+  id: string;
   directory: string;
-  /** The external account that the key is bound to; another one is another account. */
-  eabKid: string | null;
   signal: AbortSignal;
   /** Asks the CA for the account of this key, which is made where there is none (RFC 8555, section 7.3.1). */
   register(keyPem: string): Promise<string>;
@@ -31,10 +30,9 @@ export interface OpenAccountOptions {
  * which start together, or one that dies in between, end up with the same account.
  */
 export async function openAccount(options: OpenAccountOptions): Promise<AcmeAccount> {
-  const { store, sealer, signal } = options;
-  const id = accountId(options);
+  const { id, store, sealer, signal } = options;
   for (;;) {
-    const known = await findOrMakeKey(id, options);
+    const known = await findOrMakeKey(options);
     const keyPem = sealer.open(known.value.sealedKey, recordKey('account', id));
     if (known.value.accountUrl !== null) return { id, keyPem, url: known.value.accountUrl };
     const lease = await store.acquireLease(recordKey('account', id), leaseMs);
@@ -52,6 +50,11 @@ export async function openAccount(options: OpenAccountOptions): Promise<AcmeAcco
   }
 }
 
+/** The URL of an account at its CA, once it has been made. */
+export async function findAccountUrl(store: ConfigStore, id: string | null): Promise<string | null> {
+  return id === null ? null : ((await store.get('account', id))?.value.accountUrl ?? null);
+}
+
 /** The CA no longer knows the account: the next use makes another, with a new key unless somebody has done so already. */
 export async function forgetAccount(store: ConfigStore, { id, url }: AcmeAccount): Promise<void> {
   const known = await store.get('account', id);
@@ -59,8 +62,8 @@ export async function forgetAccount(store: ConfigStore, { id, url }: AcmeAccount
   await commitIfUnchanged(store, known, null);
 }
 
-async function findOrMakeKey(id: string, options: OpenAccountOptions): Promise<StoredRecord<'account'>> {
-  const { store, sealer, directory } = options;
+async function findOrMakeKey(options: OpenAccountOptions): Promise<StoredRecord<'account'>> {
+  const { id, store, sealer, directory } = options;
   const known = await store.get('account', id);
   if (known !== null) return known;
   const sealedKey = sealer.seal(await generateKeyPem(), recordKey('account', id));
@@ -74,7 +77,7 @@ async function findOrMakeKey(id: string, options: OpenAccountOptions): Promise<S
   } catch (error) {
     if (!isAppError(error, 'revision_conflict')) throw error;
   }
-  return findOrMakeKey(id, options);
+  return findOrMakeKey(options);
 }
 
 async function writeUrl(
@@ -101,10 +104,4 @@ async function commitIfUnchanged(
   } catch (error) {
     if (!isAppError(error, 'revision_conflict')) throw error;
   }
-}
-
-function accountId({ issuer, directory, eabKid }: OpenAccountOptions): string {
-  const hash = createHash('sha256').update(directory);
-  if (eabKid !== null) hash.update(`\n${eabKid}`);
-  return `${issuer}-${hash.digest('hex').slice(0, 16)}`;
 }

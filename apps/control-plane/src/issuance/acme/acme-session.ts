@@ -6,12 +6,13 @@ import { isType } from './explain-problem.ts';
 export interface AcmeSessionOptions {
   store: ConfigStore;
   sealer: Sealer;
-  issuer: string;
+  /** The id of the account's record. */
+  accountId: string;
   directory: string;
   email: string | null;
   rootsPem: string | null;
   /** External account binding (RFC 8555, section 7.3.4); fetched when the account is made. */
-  eab: { kid: string; find(signal: AbortSignal): Promise<{ kid: string; hmacKey: string }> } | null;
+  eab: ((signal: AbortSignal) => Promise<{ kid: string; hmacKey: string }>) | null;
   userAgent: string;
 }
 
@@ -29,7 +30,7 @@ interface Opened {
 }
 
 export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
-  const { store, sealer, issuer, directory, email, rootsPem, eab, userAgent } = options;
+  const { store, sealer, accountId, directory, email, rootsPem, eab, userAgent } = options;
   const clients = new Set<AcmeClient>();
   const stopped = new AbortController();
   let opening: Promise<Opened> | null = null;
@@ -56,12 +57,11 @@ export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
     const account = await openAccount({
       store,
       sealer,
-      issuer,
+      id: accountId,
       directory,
-      eabKid: eab?.kid ?? null,
       signal,
       async register(keyPem) {
-        const client = connect(keyPem, eab === null ? null : await eab.find(signal), null);
+        const client = connect(keyPem, eab === null ? null : await eab(signal), null);
         try {
           return (await client.createAccount({ email }, signal)).accountUrl;
         } finally {

@@ -61,29 +61,28 @@ export function createAuthorizer({
   async function place(
     client: AcmeClient,
     { host }: OrderRecord,
-    challenge: AcmeChallenge,
+    { token, url }: AcmeChallenge,
     type: ChallengeType,
-  ) {
-    const at = new Date(now()).toISOString();
-    const keyAuthorization = await client.keyAuthorization(challenge.token);
-    const order = { step: 'placed', challengeUrl: challenge.url, challengeType: type } as const;
+  ): Promise<StepResult> {
+    const createdAt = new Date(now()).toISOString();
+    const keyAuthorization = await client.keyAuthorization(token);
+    const placed: Partial<OrderRecord> = { step: 'placed', challengeUrl: url, challengeType: type };
     if (type === 'dns-01') {
       const name = await needPublisher().nameFor(host);
-      const txt: TxtChallenge = { name, value: dnsChallengeValue(keyAuthorization), since: at };
-      return { outcome: 'next', order: { ...order, challengeId: null, txt } } as const;
+      const txt: TxtChallenge = { name, value: dnsChallengeValue(keyAuthorization), since: createdAt };
+      return { outcome: 'next', order: { ...placed, challengeId: null, txt } };
     }
-    const id = challenge.token;
-    const record: ChallengeRecord = { type, host, token: challenge.token, keyAuthorization, createdAt: at };
+    const record: ChallengeRecord = { type, host, token, keyAuthorization, createdAt };
     if (type === 'tls-alpn-01') {
       const { certificate, keyPem } = await createAlpnCertificate({ host, keyAuthorization });
       record.certificate = certificate;
-      record.sealedKey = sealer.seal(keyPem, recordKey('challenge', id));
+      record.sealedKey = sealer.seal(keyPem, recordKey('challenge', token));
     }
     return {
       outcome: 'next',
-      order: { ...order, challengeId: id, txt: null },
-      changes: [{ op: 'put' as const, kind: 'challenge' as const, id, value: record }],
-    } as const;
+      order: { ...placed, challengeId: token, txt: null },
+      changes: [{ op: 'put', kind: 'challenge', id: token, value: record }],
+    };
   }
 
   function needPublisher(): TxtPublisher {
@@ -98,7 +97,7 @@ export function createAuthorizer({
     order: OrderRecord,
     signal: AbortSignal,
   ): Promise<number | null> {
-    if (order.txt !== null) return needPublisher().publish(order.host, order.txt, signal);
+    if (order.txt !== null) return needPublisher().publish(order.host, order.txt);
     const placed = order.challengeId === null ? null : await store.get('challenge', order.challengeId);
     if (placed === null) throw new IssuerFailure('the challenge is gone', { kind: 'lost' });
     const revision = revisionOf({ ...(await store.head()), number: placed.revision });

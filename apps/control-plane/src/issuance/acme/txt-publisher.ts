@@ -4,8 +4,8 @@ import { challengeName } from '../../dns/challenge-name.ts';
 import { DnsFailure } from '../../dns/dns-failure.ts';
 import type { DnsLookup } from '../../dns/dns-lookup.ts';
 import { checkPropagation } from '../../dns/propagation.ts';
-import { createDnsProvider } from '../../dns/providers/dns-provider.ts';
-import { DnsProviderError } from '../../dns/providers/provider-error.ts';
+import { createDnsProvider } from '../../dns/providers/create-dns-provider.ts';
+import { DnsProviderError } from '../../dns/providers/dns-provider-error.ts';
 import { IssuerFailure } from '../issuer.ts';
 
 const firstLookMs = 500;
@@ -40,7 +40,7 @@ export function createTxtPublisher({
   log,
   now,
 }: TxtPublisherOptions): TxtPublisher {
-  const provider = createDnsProvider(config, { lookup });
+  const provider = createDnsProvider(config, { lookup, log });
   /** Made by this process: once made, only looked after. */
   const made = new Set<string>();
 
