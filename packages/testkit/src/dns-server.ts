@@ -10,11 +10,11 @@ import { freePort } from './free-port.ts';
 import { waitFor } from './wait-for.ts';
 
 const run = promisify(execFile);
+const host = '127.0.0.1';
 
 export interface DnsServer {
   /** `127.0.0.1:5353`, UDP and TCP. */
   readonly address: string;
-  readonly host: string;
   readonly port: number;
   /** The key that may update every zone. */
   readonly tsig: { keyName: string; algorithm: TsigAlgorithm; secret: string };
@@ -31,10 +31,6 @@ export type TsigAlgorithm = 'hmac-sha256' | 'hmac-sha384' | 'hmac-sha512';
 
 export interface DnsServerOptions {
   zones: readonly DnsZone[];
-  /** An address of loopback; default 127.0.0.1. */
-  host?: string;
-  /** Default: one that is free. Servers on other addresses can share it. */
-  port?: number;
   algorithm?: TsigAlgorithm;
 }
 
@@ -51,18 +47,20 @@ export interface DnsZone {
  * A BIND of the test's own, on loopback. It answers with authority for its zones, follows CNAMEs from one into
  * another as a resolver does, and says of every other name that it does not exist: nothing leaves the machine.
  */
-export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
-  const { zones, host = '127.0.0.1', algorithm = 'hmac-sha256' } = options;
+export async function startDnsServer({
+  zones,
+  algorithm = 'hmac-sha256',
+}: DnsServerOptions): Promise<DnsServer> {
   const { tree, env } = await bindCommand();
   const dir = await mkdtemp(join(tmpdir(), 'lockstep-bind-'));
   const tsig = { keyName: 'test-key', algorithm, secret: randomBytes(32).toString('base64') };
   let child: Child | null = null;
   let port = 0;
   try {
-    await writeZones(dir, zones, host);
+    await writeZones(dir, zones);
     for (let attempt = 1; ; attempt++) {
-      port = options.port ?? (await freePort());
-      const configuration = configure({ dir, zones, host, port, tsig });
+      port = await freePort();
+      const configuration = configure({ dir, zones, port, tsig });
       await writeFile(join(dir, 'named.conf'), configuration);
       const started = startChild({
         command: join(tree, 'usr/sbin/named'),
@@ -78,7 +76,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
       const end = started.ended();
       if (end === null && !has('address in use')) break;
       await started.signal('SIGKILL');
-      if (!has('address in use') || options.port !== undefined || attempt === 5) {
+      if (!has('address in use') || attempt === 5) {
         throw new Error(`named ended (${end}): ${started.log.slice(-5).join(' | ')}`);
       }
     }
@@ -90,7 +88,6 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   const named = child;
   return {
     address: `${host}:${port}`,
-    host,
     port,
     tsig,
     log: named.log,
@@ -142,12 +139,11 @@ export async function bindCommand(): Promise<{ tree: string; env: Record<string,
 interface Configuration {
   dir: string;
   zones: readonly DnsZone[];
-  host: string;
   port: number;
   tsig: DnsServer['tsig'];
 }
 
-function configure({ dir, zones, host, port, tsig }: Configuration): string {
+function configure({ dir, zones, port, tsig }: Configuration): string {
   const files = zones.map(
     ({ name }) =>
       `zone "${name}" { type primary; file "${name}.zone"; allow-update { key "${tsig.keyName}"; }; };`,
@@ -176,7 +172,7 @@ ${files.join('\n')}
 `;
 }
 
-async function writeZones(dir: string, zones: readonly DnsZone[], host: string): Promise<void> {
+async function writeZones(dir: string, zones: readonly DnsZone[]): Promise<void> {
   const head = '$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n';
   const ownServer = `@ NS ns\nns A ${host}\n`;
   await writeFile(join(dir, 'root'), head + ownServer);

@@ -30,10 +30,11 @@ export async function checkPointsHere(
   // A wildcard is answered for the names that do not exist themselves (RFC 4592).
   const name = host.startsWith('*.') ? `lockstep-${randomBytes(8).toString('hex')}.${host.slice(2)}` : host;
 
-  const [found, fleet] = await Promise.all([findTarget(lookup, name, names), findFleet(lookup, names)]);
+  const found = await findTarget(lookup, name, names);
   if ('failure' in found) {
     const apex = isRegistrable(host);
-    const { requirements } = instruct({ host, given, names, resolved: fleet.addresses, apex, found: [] });
+    const resolved = apex ? (await findFleet(lookup, names)).addresses : [];
+    const { requirements } = instruct({ host, given, names, resolved, apex, found: [] });
     return { ok: false, detail: `${host} could not be checked: ${found.failure}`, requirements };
   }
   const { chain, addresses } = found;
@@ -41,6 +42,7 @@ export async function checkPointsHere(
   if (reached !== undefined) {
     return { ok: true, detail: `${host} leads to ${reached}`, requirements: [] };
   }
+  const fleet = await findFleet(lookup, names);
   const ours = new Set([...given, ...fleet.addresses]);
   const foreign = addresses.filter((address) => !ours.has(address));
   if (addresses.length > 0 && foreign.length === 0) {

@@ -25,9 +25,11 @@ const maxBodyBytes = 1024 * 1024;
  */
 export async function callProvider(call: ProviderCall): Promise<ProviderAnswer> {
   const { who, method, url, headers, body, context } = call;
+  const { origin } = new URL(url);
   const deadline = AbortSignal.timeout(context.timeoutMs);
+  let request: Request;
   try {
-    const response = await fetch(url, {
+    request = new Request(url, {
       method,
       headers: {
         accept: 'application/json',
@@ -38,11 +40,17 @@ export async function callProvider(call: ProviderCall): Promise<ProviderAnswer> 
       redirect: 'manual',
       signal: AbortSignal.any([deadline, context.signal]),
     });
-    const text = await readText(response);
+  } catch {
+    // Without a cause: it would quote the header or the address, and so the secret.
+    throw new DnsProviderError(`${who} at ${origin}: the address or the secret is not usable in HTTP`);
+  }
+  try {
+    const response = await fetch(request);
+    const text = await readText(response, who);
     return { status: response.status, text, retryAfterMs: readRetryAfter(response) };
   } catch (cause) {
+    if (cause instanceof DnsProviderError) throw cause;
     // The address may carry credentials; its origin does not.
-    const { origin } = new URL(url);
     throw new DnsProviderError(`${who} at ${origin}: ${reasonOf(cause, deadline, context)}`, { cause });
   }
 }
@@ -55,12 +63,12 @@ export function quote(text: string, secret: string | undefined): string {
   return safe.length > 200 ? `: ${safe.slice(0, 200)}…` : `: ${safe}`;
 }
 
-async function readText(response: Response): Promise<string> {
+async function readText(response: Response, who: string): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.length;
-    if (size > maxBodyBytes) throw new Error('the answer is over 1 MiB');
+    if (size > maxBodyBytes) throw new DnsProviderError(`${who} answered with more than 1 MiB`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
@@ -77,7 +85,6 @@ function readRetryAfter(response: Response): number | null {
 function reasonOf(error: unknown, deadline: AbortSignal, { signal, timeoutMs }: DnsProviderContext): string {
   if (signal.aborted) return 'stopped';
   if (deadline.aborted) return `no answer within ${timeoutMs} ms`;
-  const { cause, message } = error as Error;
-  const code = (cause as { code?: unknown } | undefined)?.code;
-  return `cannot be reached (${typeof code === 'string' ? code : message})`;
+  const { cause } = error as { cause?: { code?: unknown; message?: unknown } };
+  return `cannot be reached (${cause?.code ?? cause?.message ?? 'unexpected failure'})`;
 }
