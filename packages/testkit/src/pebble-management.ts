@@ -41,7 +41,8 @@ export function send(
 ): Promise<{ status: number; body: string }> {
   const method = body === undefined ? 'GET' : 'POST';
   return new Promise((resolve, reject) => {
-    request(url, { ca, method, agent: false }, async (response) => {
+    const headers = { 'user-agent': 'lockstep-testkit' }; // it answers nobody without
+    request(url, { ca, method, headers, agent: false }, async (response) => {
       resolve({ status: response.statusCode ?? 0, body: await text(response) });
     })
       .on('error', reject)

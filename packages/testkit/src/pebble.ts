@@ -17,7 +17,7 @@ export interface Pebble {
   readonly rootFile: string;
   /** PEM of the root that issued certificates lead to; the intermediate comes with each chain. `index` counts alternate ones. */
   issuingRoots(index?: number): Promise<string>;
-  /** How many orders, and accounts, were made so far. */
+  /** How many orders, and accounts, were made so far: by its log, which may come a moment after its answer. */
   orderCount(): number;
   accountCount(): number;
   /** The answer to renewal information for a certificate (RFC 9773), given as PEM or by its serial number in hexadecimal. */
