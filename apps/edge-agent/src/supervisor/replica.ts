@@ -6,8 +6,10 @@ import {
   type HeldSnapshot,
   isAppError,
   type LogEntry,
+  type OnDemand,
   type Position,
   type StoredRecord,
+  settingsId,
 } from '@lockstep/contract';
 import { type ConfigCache, revisionOf } from '@lockstep/store';
 import type { Logger } from 'pino';
@@ -42,6 +44,8 @@ export interface Replica {
   /** What is on disk; null before the first snapshot. */
   position(): Position | null;
   readonly held: HeldSnapshot | null;
+  /** What the settings say of unknown names; null: nothing. */
+  readonly onDemand: OnDemand | null;
   /** Null while the feed is well. */
   readonly trouble: Error | null;
   start(): void;
@@ -60,8 +64,17 @@ export function createReplica(options: ReplicaOptions): Replica {
   let running: Promise<void> = Promise.resolve();
   let held: HeldSnapshot | null = null;
   let trouble: Error | null = null;
+  let onDemand = savedOnDemand();
   let lookAgainMs = lookAgainFirstMs;
   let lookAgainTimer: NodeJS.Timeout | undefined;
+
+  function savedOnDemand(): OnDemand | null {
+    try {
+      return cache.get('settings', settingsId)?.value.config.onDemand ?? null;
+    } catch {
+      return null; // damaged: it was set aside, and a snapshot follows
+    }
+  }
 
   async function run(): Promise<void> {
     while (!stopped.signal.aborted) {
@@ -97,6 +110,9 @@ export function createReplica(options: ReplicaOptions): Replica {
       lookAgainIn(confirmed ? 0 : lookAgainFirstMs);
       return;
     }
+    for (const change of entry.changes) {
+      if (change.kind === 'settings') onDemand = change.op === 'put' ? change.value.config.onDemand : null;
+    }
     fanOut.commit(entry);
     // The workers first: they swap while the disk is written.
     await setImmediate();
@@ -131,6 +147,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       log.warn({ ...offered }, 'an operator confirmed the snapshot that was held back');
     }
     staged.accept();
+    onDemand = savedOnDemand();
     clearTimeout(lookAgainTimer);
     lookAgainTimer = undefined;
     lookAgainMs = lookAgainFirstMs;
@@ -172,6 +189,9 @@ export function createReplica(options: ReplicaOptions): Replica {
     position: () => cache.position(),
     get held() {
       return held;
+    },
+    get onDemand() {
+      return onDemand;
     },
     get trouble() {
       return trouble;
