@@ -16,6 +16,7 @@ export interface EdgeGauges {
   hosts: number;
   refusals: number;
   held: boolean;
+  unsaved: number;
 }
 
 export function createEdgeMetrics(): EdgeMetrics {
@@ -41,6 +42,8 @@ export function createEdgeMetrics(): EdgeMetrics {
   const hosts = gauge('hosts', 'Hosts with a route');
   const refusals = gauge('refusals', 'Records that could not be put to use');
   const held = gauge('snapshot_held', '1 while a snapshot is held back');
+
+  const unsaved = gauge('unsaved_commits', 'Commits in force that the disk did not take');
 
   const seen = new Map<number, WorkerFigures>();
 
@@ -79,6 +82,7 @@ export function createEdgeMetrics(): EdgeMetrics {
       hosts.set(now.hosts);
       refusals.set(now.refusals);
       held.set(now.held ? 1 : 0);
+      unsaved.set(now.unsaved);
       return registry.metrics();
     },
   };

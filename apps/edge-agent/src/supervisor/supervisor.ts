@@ -136,6 +136,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
           hosts: cache.hosts(),
           refusals: pool.refusals().length,
           held: followed.held !== null,
+          unsaved: followed.unsaved,
         });
         return { contentType: metrics.contentType, text };
       },
