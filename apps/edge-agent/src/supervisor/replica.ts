@@ -11,7 +11,7 @@ import {
   type StoredRecord,
   settingsId,
 } from '@lockstep/contract';
-import { type ConfigCache, revisionOf } from '@lockstep/store';
+import { type ConfigCache, revisionOf, type StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
 import { createFanOut } from './fan-out.ts';
@@ -165,9 +165,9 @@ export function createReplica(options: ReplicaOptions): Replica {
       }
     }
     const staged = await cache.stage({ type: 'snapshot', position, records: watched() });
-    const hosts = cache.hosts();
-    if (hosts >= guardFromHosts && staged.removed * 2 > hosts) {
-      const offered = holdable(position, hosts, staged.removed);
+    const wiped = wipedBy(staged);
+    if (wiped !== null) {
+      const offered = holdable(position, wiped.hosts, wiped.removed);
       if (!covers(confirmation, offered)) {
         staged.discard();
         hold(offered);
@@ -183,6 +183,19 @@ export function createReplica(options: ReplicaOptions): Replica {
     held = null;
     fanOut.snapshot();
     options.onChange();
+  }
+
+  /**
+   * What a snapshot would wipe; null when it leaves enough. Certificates count for themselves: a history begun anew gets its routes
+   * back before them, and hosts that are served on demand have no route.
+   */
+  function wipedBy({ removed }: StagedSnapshot): { hosts: number; removed: number } | null {
+    const counts = [
+      { hosts: cache.hosts(), removed: removed.hosts },
+      { hosts: cache.count('certificate'), removed: removed.certificates },
+    ];
+    const wiped = counts.filter((count) => count.hosts >= guardFromHosts && count.removed * 2 > count.hosts);
+    return wiped.sort((a, b) => b.removed - a.removed)[0] ?? null;
   }
 
   /** An operator confirms the revision that was reported; it stays as long as what is offered has not become worse. */
