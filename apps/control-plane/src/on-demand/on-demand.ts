@@ -1,0 +1,213 @@
+import { randomUUID } from 'node:crypto';
+import {
+  AppError,
+  type Hint,
+  idleOrder,
+  isAppError,
+  normaliseHost,
+  type OnDemand as OnDemandSettings,
+  wildcardOf,
+} from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import { LRUCache } from 'lru-cache';
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import { commitSurely } from '../commit-surely.ts';
+import { completeOrder, putOrder } from '../issuance/order-record.ts';
+import { refusePublicSuffix } from '../routes/public-suffix.ts';
+import type { SettingsSource } from '../settings/settings-source.ts';
+import { type Answer, askEndpoint } from './ask-endpoint.ts';
+import { createTotalLimit } from './total-limit.ts';
+
+/** Names that are asked about at once; beyond them, edges ask again. */
+const defaultInFlight = 64;
+/**
+ * Longer than a question takes. It is left to run out, not released: so a control plane that heard of the same handshake a moment
+ * later finds it held and does not ask again before it has heard the verdict.
+ */
+const leaseMs = 15_000;
+const rememberedRefusals = 100_000;
+const unclearMs = 10_000;
+const allowedMs = 60_000;
+
+/** Decides about names that no route names, when a handshake asks for one. */
+export interface OnDemand {
+  readonly counts: Readonly<Record<Outcome, number>>;
+  /**
+   * Asks again before a certificate is renewed. Throws `upstream_unreachable` when there is no clear answer: the certificate stays,
+   * and the question is put again later.
+   */
+  allows(host: string): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/**
+ * - known: a route, a certificate or an order is there already. invalid: no name that anybody could certify.
+ * - allowed, refused, unclear: what the endpoint said. remembered: it said no a while ago.
+ * - limited: too many new names in this minute. dropped: too many questions at once.
+ */
+type Outcome = 'known' | 'invalid' | 'allowed' | 'refused' | 'unclear' | 'remembered' | 'limited' | 'dropped';
+
+export interface OnDemandOptions {
+  store: ConfigStore;
+  settings: SettingsSource;
+  log: Logger;
+  now?: () => number;
+  fetch?: typeof globalThis.fetch;
+  inFlight?: number;
+}
+
+export function createOnDemand(options: OnDemandOptions): OnDemand {
+  const { store, settings, log, now = Date.now, fetch = globalThis.fetch } = options;
+  const { inFlight = defaultInFlight } = options;
+  const stop = new AbortController();
+  const inTurn = pLimit(inFlight);
+  const total = createTotalLimit({ store, now });
+  const deciding = new Map<string, Promise<void>>();
+  /** By host, until when it is refused. */
+  const refusals = new LRUCache<string, number>({ max: rememberedRefusals });
+  /** The endpoint that refused them: another one may say otherwise. */
+  let refusedBy: string | null = null;
+  const counts: Record<Outcome, number> = {
+    known: 0,
+    invalid: 0,
+    allowed: 0,
+    refused: 0,
+    unclear: 0,
+    remembered: 0,
+    limited: 0,
+    dropped: 0,
+  };
+
+  function hear(hint: Hint): void {
+    const { onDemand } = settings.current();
+    if (onDemand === null) return;
+    if (onDemand.ask !== refusedBy) {
+      refusals.clear();
+      refusedBy = onDemand.ask;
+    }
+    if (hint.hint === 'ask') consider(hint.host, onDemand);
+    // Another control plane's; no longer than this one would refuse it.
+    else if (!hint.allowed) refusals.set(hint.host, Math.min(hint.until, refusedUntil(onDemand)));
+  }
+
+  function consider(host: string, onDemand: OnDemandSettings): void {
+    if (deciding.has(host)) return; // the verdict goes to everybody
+    const until = refusals.get(host) ?? 0;
+    if (until > now()) {
+      counts.remembered += 1;
+      tell(host, false, until);
+    } else if (!isCertifiable(host)) {
+      counts.invalid += 1;
+      tell(host, false, refusedUntil(onDemand));
+    } else if (deciding.size >= inFlight) {
+      counts.dropped += 1;
+    } else {
+      const decision = decide(host, onDemand)
+        .catch((error: unknown) => {
+          if (!stop.signal.aborted)
+            log.warn({ err: error, host }, 'cannot decide about a name that a handshake asked for');
+        })
+        .finally(() => deciding.delete(host));
+      deciding.set(host, decision);
+    }
+  }
+
+  async function decide(host: string, onDemand: OnDemandSettings): Promise<void> {
+    if (await isKnown(host)) return conclude(host, 'known', now() + allowedMs);
+    const lease = await store.acquireLease(`on-demand/${host}`, leaseMs);
+    if (lease === null) return; // another control plane asks
+    const nextAt = await total.take(onDemand.totalPerMinute);
+    if (nextAt !== null) {
+      await store.releaseLease(lease);
+      return conclude(host, 'limited', nextAt);
+    }
+    const answer = await ask(host, onDemand);
+    if (stop.signal.aborted) return;
+    if (answer === 'no') return conclude(host, 'refused', refusedUntil(onDemand));
+    if (answer === 'unclear') return conclude(host, 'unclear', now() + unclearMs);
+    await placeOrder(host);
+    log.info({ host }, 'a name is allowed on demand');
+    conclude(host, 'allowed', now() + allowedMs);
+  }
+
+  /** An order whose grace time runs out does not count: nothing would come of it. */
+  async function isKnown(host: string): Promise<boolean> {
+    const wildcard = wildcardOf(host);
+    const [order, certificate, ...claims] = await Promise.all([
+      store.get('order', host),
+      store.get('certificate', host),
+      store.findClaims(`${host} `, 1),
+      wildcard === null ? [] : store.findClaims(`${wildcard} `, 1),
+    ]);
+    if (certificate !== null || claims.flat().length > 0) return true;
+    return order !== null && order.value.unusedSince == null;
+  }
+
+  function ask(host: string, { ask }: OnDemandSettings): Promise<Answer> {
+    return inTurn(() => askEndpoint({ ask, host, fetch, signal: stop.signal }));
+  }
+
+  async function placeOrder(host: string): Promise<void> {
+    const existing = await store.get('order', host);
+    const at = new Date(now()).toISOString();
+    const value =
+      existing === null
+        ? { ...idleOrder(host, at, at), onDemand: true }
+        : { ...completeOrder(existing.value), onDemand: true, unusedSince: null, dueAt: at };
+    try {
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: [{ kind: 'order', id: host, revision: existing?.revision ?? null }],
+        changes: [putOrder(host, value)],
+      });
+    } catch (error) {
+      if (!isAppError(error, 'revision_conflict')) throw error; // a route came to name it
+    }
+  }
+
+  function conclude(host: string, outcome: Outcome, until: number): void {
+    counts[outcome] += 1;
+    const allowed = outcome === 'known' || outcome === 'allowed';
+    if (!allowed) refusals.set(host, until);
+    tell(host, allowed, until);
+  }
+
+  function tell(host: string, allowed: boolean, until: number): void {
+    store
+      .sendHint({ hint: 'verdict', host, allowed, until: Math.round(until) })
+      .catch((error: unknown) => log.debug({ err: error, host }, 'could not send a verdict'));
+  }
+
+  function refusedUntil({ refusedForSeconds }: OnDemandSettings): number {
+    return now() + refusedForSeconds * 1_000;
+  }
+
+  const unwatch = store.watchHints(hear);
+
+  return {
+    counts,
+    async allows(host) {
+      const { onDemand } = settings.current();
+      if (onDemand === null) return false;
+      const answer = await ask(host, onDemand);
+      if (answer !== 'unclear') return answer === 'yes';
+      throw new AppError('upstream_unreachable', `the ask endpoint gave no clear answer about ${host}`);
+    },
+    async close() {
+      unwatch();
+      stop.abort(new Error('the control plane stops'));
+      await Promise.allSettled(deciding.values());
+    },
+  };
+}
+
+/** A full name below a public suffix, as it is stored. */
+function isCertifiable(host: string): boolean {
+  try {
+    refusePublicSuffix(host, '/host');
+    return normaliseHost(host) === host && !host.startsWith('*.');
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import type { Limit } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import { isRefusal } from '../issuance/ledger.ts';
+import { createSpend } from '../issuance/spend.ts';
+import { nextTokenAt, putBucket, takeTokens, wholeTokens } from '../issuance/token-bucket.ts';
+
+/** No issuer's name has a dot, so no ledger's bucket is called that. */
+const bucketId = '.on-demand/totalPerMinute/all';
+
+export interface TotalLimit {
+  /** Takes one of so many a minute. Null when there was one; else when there is the next, in milliseconds since 1970. */
+  take(perMinute: number): Promise<number | null>;
+}
+
+/**
+ * How many new names the fleet asks about, in one bucket in the store: one in each control plane would allow as many times the
+ * number as there are control planes, and all of it again after each restart. While it is empty, the store is left alone.
+ */
+export function createTotalLimit({ store, now }: { store: ConfigStore; now: () => number }): TotalLimit {
+  const spend = createSpend(store);
+  let empty = { until: 0, perMinute: 0 };
+
+  return {
+    async take(perMinute) {
+      if (empty.perMinute === perMinute && empty.until > now()) return empty.until;
+      const limit: Limit = { count: perMinute, refillSeconds: 60 / perMinute };
+      const outcome = await spend(bucketId, async () => {
+        const record = await store.get('bucket', bucketId);
+        const bucket = record?.value ?? null;
+        if (wholeTokens(bucket, limit, now()) < 1) {
+          return { until: nextTokenAt(bucket, limit, now()) ?? now(), detail: 'too many new names' };
+        }
+        return {
+          id: randomUUID(),
+          checks: [{ kind: 'bucket', id: bucketId, revision: record?.revision ?? null }],
+          changes: [putBucket(bucketId, takeTokens(bucket, limit, now(), 1), limit)],
+        };
+      });
+      if (!isRefusal(outcome)) return null;
+      empty = { until: outcome.until, perMinute };
+      return outcome.until;
+    },
+  };
+}
