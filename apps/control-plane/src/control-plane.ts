@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Address, AppError, formatAddress, isAppError } from '@lockstep/contract';
-import type { Sealer } from '@lockstep/pki';
+import { fetchStaple, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { createServer } from './api/server.ts';
@@ -19,6 +19,7 @@ import { createIssuance } from './issuance/issuance.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
 import { createKnownIssuers } from './issuers/known-issuers.ts';
 import { createMetrics } from './metrics.ts';
+import { createOnDemand } from './on-demand/on-demand.ts';
 import { createReadiness } from './readiness.ts';
 import { createCheckRoute } from './routes/check-route.ts';
 import { createRouteChecker } from './routes/route-check.ts';
@@ -27,6 +28,7 @@ import { createRouteView } from './routes/route-view.ts';
 import { readSeenEpoch, rememberEpoch } from './seen-epoch.ts';
 import { createSettingsService } from './settings/settings-service.ts';
 import { createSettingsSource } from './settings/settings-source.ts';
+import { createStapler } from './stapling/stapler.ts';
 import { version } from './version.ts';
 
 export interface ControlPlane {
@@ -79,6 +81,8 @@ export async function createControlPlane({
       config.acme === null ? (await findOrMakeAuthority(store, sealer)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
+    const onDemand = createOnDemand({ store, settings, log });
+    closers.push(onDemand.close);
     const issuance = createIssuance({
       store,
       sealer,
@@ -86,13 +90,15 @@ export async function createControlPlane({
       fleet,
       settings,
       known,
-      stillAllowed: async () => true,
+      stillAllowed: onDemand.allows,
       userAgent: `lockstep/${version}`,
       log,
     });
     closers.push(issuance.close);
     const { preflight, ledger, revokeAtCa } = issuance;
     const coordinator = issuance.start();
+    const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked });
+    closers.push(stapler.close);
     const expiry = createExpiryWatch({ store, hub, log });
     closers.push(expiry.close);
     const app = await createServer({
@@ -113,7 +119,7 @@ export async function createControlPlane({
       ledger,
       settings: createSettingsService({ store, sealer, known }),
       ready: createReadiness({ store, fleet, expectedEdges: config.expectedEdges }),
-      metrics: createMetrics({ store, fleet, coordinator, expiry }),
+      metrics: createMetrics({ store, fleet, coordinator, expiry, onDemand, stapler }),
       rootCertificate,
       stopping: stopping.signal,
       log,

@@ -1,8 +1,10 @@
 import type { ConfigStore } from '@lockstep/store';
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { Coordinator } from './issuance/coordinator.ts';
+import type { OnDemand } from './on-demand/on-demand.ts';
+import type { Stapler } from './stapling/stapler.ts';
 
 export interface Metrics {
   observeRequest(method: string, route: string, status: number, seconds: number): void;
@@ -14,9 +16,12 @@ export interface MetricsOptions {
   fleet: Fleet;
   coordinator: Coordinator;
   expiry: ExpiryWatch;
+  onDemand: Pick<OnDemand, 'counts'>;
+  stapler: Pick<Stapler, 'counts'>;
 }
 
-export function createMetrics({ store, fleet, coordinator, expiry }: MetricsOptions): Metrics {
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { store, fleet, coordinator, expiry } = options;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -76,6 +81,24 @@ export function createMetrics({ store, fleet, coordinator, expiry }: MetricsOpti
       this.set({ origin: 'brought' }, brought);
     },
   });
+  const outcomes = (name: string, help: string, counts: Readonly<Record<string, number>>) =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['outcome'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [outcome, times] of Object.entries(counts)) this.inc({ outcome }, times);
+      },
+    });
+  outcomes(
+    'lockstep_on_demand_asks_total',
+    'Names that handshakes asked for, by what came of it',
+    options.onDemand.counts,
+  );
+  outcomes('lockstep_staples_total', 'OCSP responses fetched, by what came of it', options.stapler.counts);
+
   return {
     observeRequest: (method, route, status, seconds) =>
       requests.observe({ method, route, status: String(status) }, seconds),

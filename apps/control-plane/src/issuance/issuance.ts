@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
 import { ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { RevokeAtCa } from '../certificates/certificate-service.ts';
 import type { ChangeHub } from '../change-hub.ts';
+import { commitSurely } from '../commit-surely.ts';
 import { createLookups } from '../dns/lookups.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
@@ -17,6 +19,7 @@ import { type Coordinator, createCoordinator } from './coordinator.ts';
 import { IssuerFailure } from './issuer.ts';
 import { createIssuerRegistry, type IssuerRegistry } from './issuer-registry.ts';
 import type { Ledger } from './ledger.ts';
+import { completeOrder, forgetFailures, putOrder } from './order-record.ts';
 import { createOrderRunner, type OrderRunner } from './order-runner.ts';
 import { createOrderSteps } from './order-steps.ts';
 import { createPreflight, type Preflight } from './preflight.ts';
@@ -47,6 +50,8 @@ export interface Issuance {
   ledger: Ledger;
   runner: OrderRunner;
   revokeAtCa: RevokeAtCa;
+  /** The CA has revoked a certificate by itself: another is obtained at once. */
+  replaceRevoked(id: string): Promise<void>;
   /** Begins to take up due orders. */
   start(): Coordinator;
   /** Hands leases over and stops. */
@@ -125,6 +130,17 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         if (!(error instanceof IssuerFailure)) throw error;
         throw new AppError('issuer_failed', `issuer "${value.issuer}": ${error.message}`, { cause: error });
       }
+    },
+    async replaceRevoked(id) {
+      const order = await store.get('order', id);
+      if (order === null || order.value.renewal === 'revoked' || order.value.unusedSince !== null) return;
+      const value = { ...forgetFailures(completeOrder(order.value), now()), renewal: 'revoked' as const };
+      log.warn({ certificate: id }, 'the CA revoked a certificate; another is obtained');
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: [{ kind: 'order', id, revision: order.revision }],
+        changes: [putOrder(id, value)],
+      });
     },
     start() {
       coordinator ??= createCoordinator({ store, hub, fleet, runner, log, now });

@@ -1,6 +1,6 @@
 import type { DnsRequirement } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { checkCaa } from '../dns/caa.ts';
+import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/lookups.ts';
 import { checkPointsHere } from '../dns/points-here.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
@@ -31,15 +31,14 @@ export interface PreflightOptions {
 }
 
 export function createPreflight({ store, settings, registry, lookups }: PreflightOptions): Preflight {
-  async function caaOf(host: string, name: string): Promise<{ allowed: boolean; detail: string }> {
+  async function caaOf(host: string, name: string): Promise<CaaResult> {
     const issuer = await registry.find(name);
-    if (issuer === null) return { allowed: true, detail: '' }; // told of where the issuer is chosen
+    if (issuer === null) return notAsked; // told of where the issuer is chosen
     try {
       return await checkCaa(lookups.current(), host, await issuer.caa(host));
     } catch (error) {
       // A CA that cannot be asked what it is called is passed over when its turn comes, not here.
-      if (error instanceof IssuerFailure || (error as Error).name === 'TimeoutError')
-        return { allowed: true, detail: '' };
+      if (error instanceof IssuerFailure || (error as Error).name === 'TimeoutError') return notAsked;
       throw error;
     }
   }
@@ -64,20 +63,11 @@ export function createPreflight({ store, settings, registry, lookups }: Prefligh
       const issuers = chain.filter((_, index) => answers[index]?.allowed);
       if (issuers.length > 0) return { ok: true, detail: pointsHere.detail, requirements: [], issuers };
       const detail = [...new Set(answers.map((answer) => answer.detail))].join('; ');
-      return { ok: false, detail, requirements: await caaRequirements(host, chain), issuers: [] };
+      // One record that allows one issuer is enough: that of the first.
+      const [requirement] = answers.flatMap((answer) => answer.requirement ?? []);
+      return { ok: false, detail, requirements: requirement === undefined ? [] : [requirement], issuers: [] };
     },
   };
-
-  /** One record that would allow the first issuer of the chain. */
-  async function caaRequirements(host: string, chain: string[]): Promise<DnsRequirement[]> {
-    const [first] = chain;
-    const issuer = first === undefined ? null : await registry.find(first);
-    const identity = (await issuer?.caa(host).catch(() => null))?.identities[0];
-    if (identity === undefined) return [];
-    const wildcard = host.startsWith('*.');
-    const name = wildcard ? host.slice(2) : host;
-    return [
-      { host, type: 'CAA', name, value: `0 ${wildcard ? 'issuewild' : 'issue'} "${identity}"`, found: [] },
-    ];
-  }
 }
+
+const notAsked: CaaResult = { allowed: true, detail: '', requirement: null };
