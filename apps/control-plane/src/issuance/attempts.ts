@@ -56,16 +56,12 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
     const order = record.value;
     const policy = await readHostPolicy(store, order.host);
-    if (
-      order.onDemand &&
-      !policy.named &&
-      certificate !== null &&
-      !(await options.stillAllowed(order.host))
-    ) {
-      const dueAt = iso(now() + unwantedGraceMs);
-      return written(record, tools, resetOrder(order, { unusedSince: iso(now()), dueAt }));
-    }
     const chain = policy.issuers ?? registry.defaultChain();
+    if (order.onDemand && !policy.named && certificate !== null) {
+      const around = { certificate, policy, chain, rest: [] };
+      const outcome = await askAgain(record, tools, around);
+      if (outcome !== null) return outcome;
+    }
     const looked = await preflight.check(order.host);
     if (!looked.ok) return written(record, tools, waiting(order, looked));
     // In a queue of its own until here: now it belongs to that of its attempt.
@@ -85,6 +81,19 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     if (started === null) return again(record);
     if ('until' in started) return limited(record, tools, issuer, rest, started);
     return step(started, tools, issuer, { certificate, policy, chain, rest });
+  }
+
+  /** A name that only a handshake asked for is renewed while it may be asked for; null: it may. */
+  async function askAgain(record: Order, tools: StepTools, around: Surroundings): Promise<Outcome | null> {
+    try {
+      if (await options.stillAllowed(record.value.host)) return null;
+    } catch (error) {
+      if (!isAppError(error, 'upstream_unreachable')) throw error;
+      const failure = new IssuerFailure(error.message, { kind: 'unproven', cause: error });
+      return fail(record, tools, { ...around, issuer: null, error: failure });
+    }
+    const dueAt = iso(now() + unwantedGraceMs);
+    return written(record, tools, resetOrder(record.value, { unusedSince: iso(now()), dueAt }));
   }
 
   /** The order of an attempt that has begun, with what it spends written down before the CA is asked; null: read it anew. */
