@@ -1,4 +1,4 @@
-import { opensslCommand } from './ocsp-responder.ts';
+import { opensslCommand } from './openssl.ts';
 import { fetchPebble } from './pebble.ts';
 import { redisCommand } from './redis-server.ts';
 
