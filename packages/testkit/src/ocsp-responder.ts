@@ -78,7 +78,7 @@ export async function startOcspResponder({
     if (status === 'good') fields.unshift('V');
     else {
       fields.unshift('R');
-      fields[2] = '261101000000Z,keyCompromise';
+      fields[2] = '200101000000Z,keyCompromise';
     }
     const lines = status === 'unknown' ? '' : `${fields.join('\t')}\n`;
     // In one go: a responder may be reading it.
