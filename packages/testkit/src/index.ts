@@ -6,6 +6,7 @@ export * from './dns-server.ts';
 export * from './free-port.ts';
 export * from './http-upstream.ts';
 export * from './ocsp-responder.ts';
+export * from './openssl.ts';
 export * from './pebble.ts';
 export * from './pebble-dns.ts';
 export * from './redis-server.ts';

@@ -1,7 +1,7 @@
 import { Issuer, IssuerLimits, IssuerName, PageQuery, Problem, PutIssuer, pageOf } from '@lockstep/contract';
 import { z } from 'zod';
-import { limitsOf } from '../issuance/lets-encrypt-limits.ts';
 import type { Ledger } from '../issuance/ledger.ts';
+import { limitsOf } from '../issuance/lets-encrypt-limits.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { ApiInstance } from './server.ts';
 
