@@ -11,6 +11,7 @@ import { type LockstepProcess, startLockstep } from './lockstep-process.ts';
 
 export interface FleetOptions {
   dir: string;
+  controlPlanes?: number;
   edges?: number;
   workers?: number;
   /** LOCKSTEP_ACME_… of the control plane. */
@@ -30,7 +31,15 @@ export interface EdgeUnderTest {
   ready(): Promise<void>;
 }
 
-/** A control plane and edges as processes of their own over a real Redis, as they run in production. */
+export interface ControlPlaneUnderTest {
+  name: string;
+  url: string;
+  process: LockstepProcess;
+  /** Resolves once `/readyz` is 200. */
+  start(): Promise<void>;
+}
+
+/** Control planes and edges as processes of their own over a real Redis, as they run in production. */
 export async function startFleet(test: Pick<typeof t, 'teardown'>, options: FleetOptions) {
   const { dir, edges: count = 2, workers = 1, acme = {}, httpPorts = [] } = options;
   const redis = await startRedis();
@@ -43,23 +52,21 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
     LOCKSTEP_ADMIN_TOKEN: adminToken,
     LOCKSTEP_LOG_LEVEL: 'info',
   };
-  const apiPort = await freePort();
-  const url = `http://127.0.0.1:${apiPort}`;
-
-  const controlPlane = {
-    process: null as unknown as LockstepProcess,
-    async start() {
-      const args = [
-        'control-plane',
-        '--listen',
-        `127.0.0.1:${apiPort}`,
-        '--data-dir',
-        join(dir, 'control-plane'),
-      ];
-      controlPlane.process = startLockstep(args, { ...env, ...acme });
-      await answers(`${url}/readyz`, controlPlane.process, 'the control plane');
-    },
-  };
+  async function createControlPlane(index: number): Promise<ControlPlaneUnderTest> {
+    const port = await freePort();
+    const name = `control-plane-${index + 1}`;
+    const controlPlane: ControlPlaneUnderTest = {
+      name,
+      url: `http://127.0.0.1:${port}`,
+      process: null as unknown as LockstepProcess,
+      async start() {
+        const args = ['control-plane', '--listen', `127.0.0.1:${port}`, '--data-dir', join(dir, name)];
+        controlPlane.process = startLockstep(args, { ...env, ...acme });
+        await answers(`${controlPlane.url}/readyz`, controlPlane.process, name);
+      },
+    };
+    return controlPlane;
+  }
 
   async function createEdge(index: number): Promise<EdgeUnderTest> {
     const node = `edge-${index + 1}`;
@@ -84,15 +91,26 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
     return edge;
   }
 
+  const controlPlanes = await Promise.all(
+    Array.from({ length: options.controlPlanes ?? 1 }, (_, index) => createControlPlane(index)),
+  );
+  const [controlPlane] = controlPlanes as [ControlPlaneUnderTest];
+  const { url } = controlPlane;
   const edges = await Promise.all(Array.from({ length: count }, (_, index) => createEdge(index)));
   test.teardown(async () => {
-    await Promise.all([controlPlane, ...edges].map(({ process }) => process?.stop()));
+    await Promise.all([...controlPlanes, ...edges].map(({ process }) => process?.stop()));
   });
-  await controlPlane.start();
+  await Promise.all(controlPlanes.map((one) => one.start()));
   await Promise.all(edges.map((edge) => edge.start()));
 
-  async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
-    const response = await fetch(url + path, {
+  async function call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+    at: string = url,
+  ) {
+    const response = await fetch(at + path, {
       method,
       headers: {
         authorization: `Bearer ${adminToken}`,
@@ -152,6 +170,7 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
     env,
     url,
     controlPlane,
+    controlPlanes,
     edges,
     call,
     post,

@@ -3,7 +3,13 @@ import { type Kind, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 
-const watchedKinds = ['route', 'certificate', 'order'] as const satisfies readonly Kind[];
+const watchedKinds = [
+  'route',
+  'certificate',
+  'order',
+  'settings',
+  'issuer',
+] as const satisfies readonly Kind[];
 
 /** Tells, as hints, which records changed; after a gap, that any may have. Whoever is told reads the store. */
 export interface ChangeHub {

@@ -1,23 +1,34 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Address, AppError, formatAddress, isAppError } from '@lockstep/contract';
-import type { Sealer } from '@lockstep/pki';
+import { fetchStaple, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { createServer } from './api/server.ts';
 import { checkStoreCanary } from './canary.ts';
+import { createCertificateService } from './certificates/certificate-service.ts';
+import { createCertificateView } from './certificates/certificate-view.ts';
+import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createChangeHub } from './change-hub.ts';
 import { type ControlPlaneConfig, readRoots } from './config.ts';
 import { createFleet } from './fleet/fleet.ts';
-import { createAcmeIssuer } from './issuance/acme-issuer.ts';
-import { createCoordinator } from './issuance/coordinator.ts';
-import { createInternalIssuer } from './issuance/internal-issuer.ts';
-import { createOrderRunner } from './issuance/order-runner.ts';
+import { accountIdOf } from './issuance/acme/account-id.ts';
+import { findAccountUrl } from './issuance/acme/acme-account.ts';
+import { findOrMakeAuthority } from './issuance/authority.ts';
+import { createIssuance } from './issuance/issuance.ts';
+import { createIssuerService } from './issuers/issuer-service.ts';
+import { createKnownIssuers } from './issuers/known-issuers.ts';
 import { createMetrics } from './metrics.ts';
+import { createOnDemand } from './on-demand/on-demand.ts';
 import { createReadiness } from './readiness.ts';
+import { createCheckRoute } from './routes/check-route.ts';
+import { createRouteChecker } from './routes/route-check.ts';
 import { createRouteService } from './routes/route-service.ts';
 import { createRouteView } from './routes/route-view.ts';
 import { readSeenEpoch, rememberEpoch } from './seen-epoch.ts';
+import { createSettingsService } from './settings/settings-service.ts';
+import { createSettingsSource } from './settings/settings-source.ts';
+import { createStapler } from './stapling/stapler.ts';
 import { version } from './version.ts';
 
 export interface ControlPlane {
@@ -63,26 +74,52 @@ export async function createControlPlane({
     closers.push(fleet.close);
     const hub = await createChangeHub({ store, log });
     closers.push(hub.close);
-    const internal = config.acme === null ? await createInternalIssuer({ store, sealer }) : null;
-    const userAgent = `lockstep/${version}`;
-    const issuers =
-      config.acme === null
-        ? [internal ?? []].flat()
-        : [createAcmeIssuer({ acme: config.acme, rootsPem, store, fleet, sealer, log, userAgent })];
-    const rootCertificate = internal?.rootCertificate ?? null;
+    const settings = await createSettingsSource({ store, sealer, hub, log });
+    closers.push(settings.close);
+    const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
+    const rootCertificate =
+      config.acme === null ? (await findOrMakeAuthority(store, sealer)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
-    const runner = createOrderRunner({ store, sealer, issuers, log });
-    const coordinator = createCoordinator({ store, hub, fleet, runner, log });
-    closers.push(coordinator.close);
+    const onDemand = createOnDemand({ store, settings, log });
+    closers.push(onDemand.close);
+    const issuance = createIssuance({
+      store,
+      sealer,
+      hub,
+      fleet,
+      settings,
+      known,
+      stillAllowed: onDemand.allows,
+      userAgent: `lockstep/${version}`,
+      log,
+    });
+    closers.push(issuance.close);
+    const { preflight, ledger, revokeAtCa } = issuance;
+    const coordinator = issuance.start();
+    const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked });
+    closers.push(stapler.close);
+    const expiry = createExpiryWatch({ store, hub, log });
+    closers.push(expiry.close);
     const app = await createServer({
       adminToken: config.adminToken,
       store,
       fleet,
-      service: createRouteService({ store }),
+      service: createRouteService({ store, check: createCheckRoute({ known, settings }) }),
       view: createRouteView({ store, fleet, hub }),
+      checker: createRouteChecker({ store, preflight }),
+      certificates: createCertificateService({ store, sealer, revokeAtCa }),
+      certificateView: createCertificateView({ store, fleet }),
+      issuers: createIssuerService({
+        store,
+        sealer,
+        known,
+        findAccountUrl: ({ name, config }) => findAccountUrl(store, accountIdOf(name, config)),
+      }),
+      ledger,
+      settings: createSettingsService({ store, sealer, known }),
       ready: createReadiness({ store, fleet, expectedEdges: config.expectedEdges }),
-      metrics: createMetrics({ store, fleet, coordinator }),
+      metrics: createMetrics({ store, fleet, coordinator, expiry, onDemand, stapler }),
       rootCertificate,
       stopping: stopping.signal,
       log,

@@ -1,7 +1,10 @@
 import type { ConfigStore } from '@lockstep/store';
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { Coordinator } from './issuance/coordinator.ts';
+import type { OnDemand } from './on-demand/on-demand.ts';
+import type { Stapler } from './stapling/stapler.ts';
 
 export interface Metrics {
   observeRequest(method: string, route: string, status: number, seconds: number): void;
@@ -12,9 +15,13 @@ export interface MetricsOptions {
   store: ConfigStore;
   fleet: Fleet;
   coordinator: Coordinator;
+  expiry: ExpiryWatch;
+  onDemand: Pick<OnDemand, 'counts'>;
+  stapler: Pick<Stapler, 'counts'>;
 }
 
-export function createMetrics({ store, fleet, coordinator }: MetricsOptions): Metrics {
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { store, fleet, coordinator, expiry } = options;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -56,12 +63,42 @@ export function createMetrics({ store, fleet, coordinator }: MetricsOptions): Me
   });
   new Gauge({
     name: 'lockstep_orders_running',
-    help: 'Orders under way in this control plane',
+    help: 'Orders under way in this control plane, by queue',
+    labelNames: ['queue'],
     registers,
     collect() {
-      this.set(coordinator.running());
+      for (const [queue, orders] of Object.entries(coordinator.running())) this.set({ queue }, orders);
     },
   });
+  new Gauge({
+    name: 'lockstep_certificates_expiring',
+    help: `Certificates with less than a sixth of their lifetime left, 30 days at most, or none; counted every minute, up to ${maxCounted.toLocaleString('en')} in all`,
+    labelNames: ['origin'],
+    registers,
+    collect() {
+      const { managed, brought } = expiry.expiring();
+      this.set({ origin: 'managed' }, managed);
+      this.set({ origin: 'brought' }, brought);
+    },
+  });
+  const outcomes = (name: string, help: string, counts: Readonly<Record<string, number>>) =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['outcome'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [outcome, times] of Object.entries(counts)) this.inc({ outcome }, times);
+      },
+    });
+  outcomes(
+    'lockstep_on_demand_asks_total',
+    'Names that handshakes asked for, by what came of it',
+    options.onDemand.counts,
+  );
+  outcomes('lockstep_staples_total', 'OCSP responses fetched, by what came of it', options.stapler.counts);
+
   return {
     observeRequest: (method, route, status, seconds) =>
       requests.observe({ method, route, status: String(status) }, seconds),

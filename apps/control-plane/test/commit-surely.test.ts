@@ -24,7 +24,7 @@ t.test('a route whose commit lost its answer is made once, and its caller is tol
       return store.commit(commit);
     },
   };
-  const service = createRouteService({ store: observed });
+  const service = createRouteService({ store: observed, check: async () => [] });
   const body = { hosts: ['shop.example.com'], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
   const id = await service.create(body);
   t.equal(proxy.cuts, 1);

@@ -43,6 +43,7 @@ function records(
 ): HostRecords {
   return {
     host,
+    brought: null,
     order: { kind: 'order', id: host, revision: 6, value: { ...newOrder(host, now), ...order } },
     certificate: certificate && {
       kind: 'certificate',
@@ -165,4 +166,38 @@ t.test('the state of a route is that of its host furthest from live', async (t) 
     fleet(node('a', 9)),
   );
   t.match(statuses, { state: 'failed', reason: 'the CA refused', nodes: { live: 0 } });
+});
+
+t.test('waits for the DNS only while there is no valid certificate, and then says for what', async (t) => {
+  const requirement = { host, type: 'A' as const, name: host, value: '203.0.113.7', found: [] };
+  const waiting = {
+    dueAt: '2026-01-01T00:01:00Z',
+    lastError: failure,
+    waitingForDns: {
+      since: '2026-01-01T00:00:00Z',
+      checks: 1,
+      detail: 'leads nowhere',
+      requirements: [requirement],
+    },
+  };
+  t.match(deriveRouteStatus(route, [records(waiting, null)], fleet(node('a', 9))), {
+    state: 'waiting_for_dns',
+    reason: 'leads nowhere',
+    dnsRequirements: [requirement],
+    certificates: [{ nextAttemptAt: '2026-01-01T00:01:00Z' }],
+  });
+  const renewing = deriveRouteStatus(route, [records(waiting, { revision: 7 })], fleet(node('a', 9)));
+  t.match(renewing, { state: 'live', dnsRequirements: [] });
+});
+
+t.test('a brought certificate makes a host live, and hides what the managed one waits for', async (t) => {
+  const { certificate } = records({}, { revision: 8 });
+  const value = certificate && { ...certificate.value, issuer: 'brought', names: [host] };
+  const brought = certificate && value && { ...certificate, id: 'brought_1', value };
+  const failing = { ...records({ lastError: failure, dueAt: '2026-01-01T01:00:00Z' }, null), brought };
+  t.match(deriveRouteStatus(route, [failing], fleet(node('a', 8))), {
+    state: 'live',
+    certificates: [{ id: 'brought_1', state: 'live', lastError: null, nextAttemptAt: null }],
+  });
+  t.match(deriveRouteStatus(route, [failing], fleet(node('a', 7))), { state: 'deploying' });
 });

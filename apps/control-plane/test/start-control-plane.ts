@@ -4,7 +4,7 @@ import { createSealer, generateSecretKey } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { pino } from 'pino';
 import type t from 'tap';
-import { type ControlPlaneConfig, createControlPlane } from '../src/index.ts';
+import { type ControlPlaneConfig, type ControlPlaneOptions, createControlPlane } from '../src/index.ts';
 
 export const adminToken = 'a-token-for-these-tests';
 
@@ -13,8 +13,10 @@ export async function startControlPlane(
   test: Pick<typeof t, 'teardown'>,
   dataDir: string,
   config: Partial<ControlPlaneConfig> = {},
+  parts: Partial<ControlPlaneOptions> = {},
 ) {
   const store = createSqliteStore({ path: ':memory:' });
+  const sealer = createSealer(generateSecretKey());
   const controlPlane = await createControlPlane({
     config: {
       listen: { host: '127.0.0.1', port: 0 },
@@ -26,8 +28,9 @@ export async function startControlPlane(
       ...config,
     },
     store,
-    sealer: createSealer(generateSecretKey()),
+    sealer,
     log: pino({ level: 'silent' }),
+    ...parts,
   });
   test.teardown(async () => {
     await controlPlane.close();
@@ -92,5 +95,5 @@ export async function startControlPlane(
     return () => stop.abort();
   }
 
-  return { ...controlPlane, store, call, report, acknowledge };
+  return { ...controlPlane, store, sealer, call, report, acknowledge };
 }

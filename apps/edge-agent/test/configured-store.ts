@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { CertificateRecord, Position } from '@lockstep/contract';
+import {
+  type CertificateRecord,
+  type ChallengeRecord,
+  type OnDemand,
+  type Position,
+  PutSettings,
+  settingsId,
+} from '@lockstep/contract';
 import {
   createAuthority,
   createSealer,
@@ -20,6 +27,11 @@ export interface ConfiguredStore {
   serve(id: string, hosts: string[], upstreams: string[], paths?: string[]): Promise<Position>;
   routeChange(id: string, hosts: string[], upstreams: string[], paths?: string[]): Change;
   certificateRecord(host: string, change?: Partial<CertificateRecord>): Promise<CertificateRecord>;
+  /** A certificate for one name, brought for `names`. */
+  broughtRecord(id: string, name: string, change?: Partial<CertificateRecord>): Promise<CertificateRecord>;
+  /** A pending tls-alpn-01 challenge. The edge shows the certificate it comes with, whatever its extensions. */
+  tlsAlpnRecord(id: string, host: string): Promise<ChallengeRecord>;
+  settingsChange(onDemand: Partial<OnDemand> | null): Change;
   close(): Promise<void>;
 }
 
@@ -54,6 +66,42 @@ export async function createConfiguredStore(
     };
   }
 
+  async function broughtRecord(id: string, name: string, change: Partial<CertificateRecord> = {}) {
+    return certificateRecord(name, {
+      names: [name],
+      issuer: 'brought',
+      sealedKey: sealer.seal(keyPem, `certificate/${id}`),
+      notAfter: new Date(Date.now() + 30 * day).toISOString(),
+      ...change,
+    });
+  }
+
+  async function tlsAlpnRecord(id: string, host: string): Promise<ChallengeRecord> {
+    const { chain } = await certificateRecord(host);
+    return {
+      type: 'tls-alpn-01',
+      host,
+      token: id,
+      keyAuthorization: `${id}.thumbprint`,
+      certificate: chain,
+      sealedKey: sealer.seal(keyPem, `challenge/${id}`),
+      createdAt: at,
+    };
+  }
+
+  const settingsChange: ConfiguredStore['settingsChange'] = (onDemand) => ({
+    op: 'put',
+    kind: 'settings',
+    id: settingsId,
+    value: {
+      config: PutSettings.parse({
+        onDemand: onDemand === null ? null : { ask: 'http://127.0.0.1:1', ...onDemand },
+      }),
+      sealedSecrets: null,
+      updatedAt: at,
+    },
+  });
+
   const commit = (...changes: Change[]) => store.commit({ id: randomUUID(), changes });
   const routeChange: ConfiguredStore['routeChange'] = (id, hosts, upstreams, paths = ['/']) => ({
     op: 'put',
@@ -69,6 +117,9 @@ export async function createConfiguredStore(
     commit,
     routeChange,
     certificateRecord,
+    broughtRecord,
+    tlsAlpnRecord,
+    settingsChange,
     async serve(id, hosts, upstreams, paths) {
       const changes: Change[] = [routeChange(id, hosts, upstreams, paths)];
       for (const host of hosts) {

@@ -25,6 +25,8 @@ const deadFeed: Feed = {
   },
   report: () => Promise.reject(new Error('gone')),
   leave: () => Promise.reject(new Error('gone')),
+  sendHint: () => Promise.reject(new Error('gone')),
+  watchHints: () => () => {},
   close: () => Promise.resolve(),
 };
 

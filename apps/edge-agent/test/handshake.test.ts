@@ -1,24 +1,19 @@
 import { once } from 'node:events';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect } from 'node:tls';
 import t from 'tap';
+import { connectTls, tlsVersions } from './connect-tls.ts';
 import { fetchThrough } from './fetch-through.ts';
 import { startWorker } from './start-worker.ts';
 
 /** The subject names of the certificate a client is shown; rejects with the handshake's error. */
 async function namesShown(port: number, options: ConnectionOptions): Promise<string> {
-  const socket = await connected(port, options);
+  const socket = await connectTls(port, options);
   const { subjectaltname } = socket.getPeerCertificate();
   socket.destroy();
   return subjectaltname!;
 }
 
-async function connected(port: number, options: ConnectionOptions): Promise<TLSSocket> {
-  const socket = connect({ host: '127.0.0.1', port, ...options });
-  await once(socket, 'secureConnect');
-  return socket;
-}
-
-for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+for (const version of tlsVersions) {
   t.test(
     `${version}: the certificate is chosen by server name, exact before wildcard, in any case`,
     async (t) => {
@@ -41,7 +36,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const edge = await startWorker(t);
     await edge.applied(await edge.serve('a', ['a.example.com'], ['http://127.0.0.1:1']));
     await t.rejects(
-      connected(edge.httpsPort, {
+      connectTls(edge.httpsPort, {
         servername: 'unknown.example.org',
         minVersion: version,
         maxVersion: version,
@@ -54,7 +49,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   t.test(`${version}: no name is a handshake failure; there is no default certificate`, async (t) => {
     const edge = await startWorker(t);
     await edge.applied(await edge.serve('a', ['a.example.com'], ['http://127.0.0.1:1']));
-    await t.rejects(connected(edge.httpsPort, { minVersion: version, maxVersion: version }), {
+    await t.rejects(connectTls(edge.httpsPort, { minVersion: version, maxVersion: version }), {
       code: 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE',
     });
     t.same(edge.worker.figures().handshakeFailures, { no_name: 1 });
@@ -67,7 +62,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const first = connect({ host: '127.0.0.1', port: edge.httpsPort, ...options });
     const [session] = await once(first, 'session');
     first.destroy();
-    const second = await connected(edge.httpsPort, { ...options, session });
+    const second = await connectTls(edge.httpsPort, { ...options, session });
     t.ok(second.isSessionReused());
     second.destroy();
   });
@@ -77,7 +72,7 @@ t.test('TLS 1.1 is refused', async (t) => {
   const edge = await startWorker(t);
   await edge.applied(await edge.serve('a', ['a.example.com'], ['http://127.0.0.1:1']));
   await t.rejects(
-    connected(edge.httpsPort, {
+    connectTls(edge.httpsPort, {
       servername: 'a.example.com',
       minVersion: 'TLSv1.1',
       maxVersion: 'TLSv1.1',
@@ -95,7 +90,7 @@ t.test(
       edge.commit({ op: 'put', kind: 'certificate', id: host, value });
     await edge.applied(await edge.serve('a', [host], ['http://127.0.0.1:1']));
     const serial = async () => {
-      const socket = await connected(edge.httpsPort, { servername: host, ca: edge.root });
+      const socket = await connectTls(edge.httpsPort, { servername: host, ca: edge.root });
       const { serialNumber } = socket.getPeerX509Certificate()!;
       socket.destroy();
       return serialNumber;

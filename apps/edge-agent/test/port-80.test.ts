@@ -1,14 +1,6 @@
-import { get, type IncomingMessage } from 'node:http';
-import { text } from 'node:stream/consumers';
 import t from 'tap';
+import { fetchPlain } from './fetch-plain.ts';
 import { startWorker } from './start-worker.ts';
-
-async function fetchPlain(port: number, path: string, host: string) {
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    get({ host: '127.0.0.1', port, path, headers: { host }, agent: false }, resolve).on('error', reject);
-  });
-  return { status: response.statusCode, headers: response.headers, body: await text(response) };
-}
 
 const token = 'evaGxfADs6pSRb2LAv9IZf17Dt3juxGJyPCt92wr-oA';
 const challenge = {

@@ -16,19 +16,29 @@ export interface ServingWorker extends ConfiguredStore {
   httpsPort: number;
   httpPort: number;
   status(): WorkerStatus;
+  /** What the worker asked its supervisor about, and what it no longer waits for. */
+  asks: { host: string; client: string }[];
+  enough: string[];
   /** Resolves when the worker has put this position in force. */
   applied(position: Position): Promise<void>;
 }
 
 const local = { host: '127.0.0.1', port: 0 };
 
-/** One worker in this process, straight from a store of its own. */
-export async function startWorker(t: Test, config: Partial<EdgeConfig> = {}): Promise<ServingWorker> {
+/** One worker in this process, straight from a store of its own; what `prepare` puts in comes to it as a snapshot. */
+export async function startWorker(
+  t: Test,
+  config: Partial<EdgeConfig> = {},
+  prepare?: (configured: ConfiguredStore) => Promise<unknown>,
+): Promise<ServingWorker> {
   const configured = await createConfiguredStore();
+  await prepare?.(configured);
   const https = { host: '127.0.0.1', port: await freePort() };
   const http = { host: '127.0.0.1', port: await freePort() };
   const sealer = createSealer(configured.secretKey);
   const changes = new EventEmitter();
+  const asks: ServingWorker['asks'] = [];
+  const enough: string[] = [];
   let status: WorkerStatus = { position: null, refusals: [] };
   const worker = createWorker({
     settings: {
@@ -59,6 +69,11 @@ export async function startWorker(t: Test, config: Partial<EdgeConfig> = {}): Pr
       status = now;
       changes.emit('status');
     },
+    onAsk(host, client) {
+      asks.push({ host, client });
+      changes.emit('ask');
+    },
+    onEnough: (host) => enough.push(host),
   });
   const listening = once(changes, 'listening');
   const running = worker.run();
@@ -74,6 +89,8 @@ export async function startWorker(t: Test, config: Partial<EdgeConfig> = {}): Pr
     httpsPort: https.port,
     httpPort: http.port,
     status: () => status,
+    asks,
+    enough,
     async applied(position) {
       while ((status.position?.number ?? -1) < position.number) await once(changes, 'status');
     },

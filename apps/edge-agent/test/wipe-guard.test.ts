@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createConfiguredStore } from './configured-store.ts';
+import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
 import { appliedAt, presenceOf, serveThree, startTestEdge, statusOf, threeHosts } from './start-test-edge.ts';
 import { startUpstream } from './start-upstream.ts';
 
@@ -70,3 +70,48 @@ t.test('a store whose records come back is followed again without a word from th
   );
   t.equal(await statusOf(restored, addresses, threeHosts[0]!), 200);
 });
+
+t.test(
+  'an edge whose hosts have no routes is guarded as well; brought certificates are a part of the whole',
+  async (t) => {
+    const configured = await createConfiguredStore();
+    const { secretKey } = configured;
+    const dataDir = t.testdir();
+    const first = await startTestEdge(t, configured, { dataDir });
+    const bring = async (store: ConfiguredStore, id: string, name: string) =>
+      store.commit({
+        op: 'put',
+        kind: 'certificate',
+        id,
+        value: await configured.broughtRecord(id, name),
+      });
+    const issue = async (store: ConfiguredStore, host: string) =>
+      store.commit({
+        op: 'put',
+        kind: 'certificate',
+        id: host,
+        value: await configured.certificateRecord(host),
+      });
+    for (const host of threeHosts) await issue(configured, host);
+    await bring(configured, 'x', threeHosts[0]!);
+    await appliedAt(configured, (await bring(configured, 'y', threeHosts[1]!)).number);
+    await first.edge.stop();
+
+    const wiped = await createConfiguredStore(undefined, secretKey);
+    await bring(wiped, 'x', threeHosts[0]!);
+    await startTestEdge(t, wiped, { dataDir });
+    const { report } = await presenceOf(
+      wiped,
+      ({ report }) => report.held !== null,
+      'the snapshot to be held',
+    );
+    t.match(report.held, { hosts: 5, removed: 4 });
+    for (const host of threeHosts.slice(0, 1)) await issue(wiped, host);
+    const { number } = await issue(wiped, threeHosts[1]!);
+    await presenceOf(
+      wiped,
+      ({ report }) => report.held === null && report.applied?.number === number,
+      'a snapshot with more than half of them',
+    );
+  },
+);

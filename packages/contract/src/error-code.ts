@@ -5,6 +5,8 @@ export const errorCodes = {
   not_found: 'Nothing has this id or address.',
   host_taken: 'Another route already serves this host and path.',
   id_taken: 'Another route already has this id.',
+  in_use: 'Something else still names the record; `detail` says what.',
+  wrong_state: 'The record is not in a state, or not of a sort, that this can be done to.',
   revision_conflict: 'The record changed since it was read.',
   payload_too_large: 'The body is over 1 MiB.',
   unsupported_media_type: 'The body is not of a type this address takes.',

@@ -1,4 +1,5 @@
 import type { ErrorCode } from './error-code.ts';
+import type { Hint } from './hint.ts';
 import type { NodeReport } from './node.ts';
 import type { LogEntry, StoredRecord } from './record.ts';
 import type { Position } from './revision.ts';
@@ -17,12 +18,16 @@ export type FeedToChild =
   | { feed: 'commit'; entry: LogEntry }
   | { feed: 'current'; position: Position }
   /** The answer to `report` or `leave` number `id`: null, or why it was refused. */
-  | { feed: 'reported'; id: number; error: { code: ErrorCode; detail: string } | null };
+  | { feed: 'reported'; id: number; error: { code: ErrorCode; detail: string } | null }
+  | { feed: 'hint'; hint: Hint };
 
 export type FeedToParent =
   | { feed: 'follow'; from: Position | null }
   | { feed: 'next' }
   | { feed: 'report'; id: number; report: NodeReport }
-  | { feed: 'leave'; id: number; node: string; instance: string };
+  | { feed: 'leave'; id: number; node: string; instance: string }
+  | { feed: 'hint'; hint: Hint }
+  /** From now on the child wants to hear hints, or no longer. */
+  | { feed: 'watchHints'; watch: boolean };
 
 export const snapshotBatchRecords = 1_000;

@@ -57,7 +57,7 @@ export const OrderRecord = z.object({
   /** When the certificate is to be renewed, whatever `dueAt` is for; null without a certificate. */
   renewAt: z.string().nullable(),
   /** What the CA suggested last (RFC 9773), and when it is asked again. */
-  ari: RenewalWindow.extend({ checkAt: z.string() }).nullable(),
+  ari: z.object({ window: RenewalWindow.nullable(), checkAt: z.string() }).nullable(),
   /** Set while the names do not lead here, or a CAA record forbids every issuer. */
   waitingForDns: z
     .object({ since: z.string(), checks: z.int(), detail: z.string(), requirements: z.array(DnsRequirement) })

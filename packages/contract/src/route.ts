@@ -106,6 +106,23 @@ export const RouteStatus = z
   .meta({ id: 'RouteStatus' });
 export type RouteStatus = z.infer<typeof RouteStatus>;
 
+/** The answer of `POST /v1/routes/{id}/check`. */
+export const RouteCheck = z
+  .object({
+    route: z.string(),
+    ok: z.boolean().describe('Whether an order could succeed for every host'),
+    hosts: z.array(
+      z.object({
+        host: z.string(),
+        ok: z.boolean(),
+        detail: z.string().describe('What is wrong, or what was found'),
+        dnsRequirements: z.array(DnsRequirement).describe('The records to create'),
+      }),
+    ),
+  })
+  .meta({ id: 'RouteCheck' });
+export type RouteCheck = z.infer<typeof RouteCheck>;
+
 export const Route = z
   .object({
     id: z.string(),

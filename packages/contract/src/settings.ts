@@ -61,6 +61,14 @@ export const PutSettings = z
   .meta({ id: 'PutSettings' });
 export type PutSettings = z.infer<typeof PutSettings>;
 
+/** The body of `PATCH /v1/settings`, before it is merged: what comes of it has to be a `PutSettings`. */
+export const PatchSettings = z.record(z.string(), z.unknown()).meta({
+  id: 'PatchSettings',
+  description:
+    'A merge patch (RFC 7396) of the fields of PutSettings: what is left out stays, null goes back to the default',
+});
+export type PatchSettings = z.infer<typeof PatchSettings>;
+
 /** The settings as the store keeps them, and edges receive them: the provider's secret sealed with `settings/settings`. */
 export interface SettingsRecord {
   config: PutSettings;

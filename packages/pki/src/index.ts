@@ -1,7 +1,14 @@
 export * from './acme/acme-client.ts';
 export * from './acme/acme-problem.ts';
+export * from './acme/alpn-certificate.ts';
+export * from './acme/ari-cert-id.ts';
+export * from './acme/dns-challenge.ts';
+export type { RenewalInfo } from './acme/renewal-info.ts';
+export * from './acme/zerossl-eab.ts';
+export * from './brought.ts';
 export * from './chain.ts';
 export * from './csr.ts';
 export * from './internal-ca.ts';
 export * from './key-pair.ts';
+export * from './ocsp/staple.ts';
 export * from './sealer.ts';

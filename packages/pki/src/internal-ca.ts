@@ -1,6 +1,6 @@
 // @peculiar/x509 looks for its classes through this, and has to find it loaded.
 import 'reflect-metadata';
-import { createPublicKey, randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -14,7 +14,8 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { generateKeyPem } from './key-pair.ts';
-import { ecdsaP256, importKeyPair } from './web-crypto-key.ts';
+import { createSerialNumber } from './serial-number.ts';
+import { importKeyPair, importPublicKey, type SigningAlgorithm } from './web-crypto-key.ts';
 
 const rootLifetimeMs = 10 * 365 * 86_400_000;
 /** Clocks of clients may be behind. */
@@ -41,6 +42,7 @@ export interface IssueOptions {
 interface Signer {
   root: X509Certificate;
   privateKey: webcrypto.CryptoKey;
+  signingAlgorithm: SigningAlgorithm;
   authorityKeyIdentifier: AuthorityKeyIdentifierExtension;
 }
 
@@ -49,15 +51,15 @@ const signers = new WeakMap<Authority, Promise<Signer>>();
 /** A new internal CA, good for ten years. */
 export async function createAuthority({ now = Date.now() }: { now?: number } = {}): Promise<Authority> {
   const keyPem = await generateKeyPem();
-  const keys = await importKeyPair(keyPem);
+  const { keys, signingAlgorithm } = await importKeyPair(keyPem);
   const certificate = await X509CertificateGenerator.createSelfSigned(
     {
-      serialNumber: newSerialNumber(),
+      serialNumber: createSerialNumber(),
       name: [{ CN: [`Lockstep internal CA ${randomBytes(4).toString('hex')}`] }],
       notBefore: new Date(now - backdateMs),
       notAfter: new Date(now + rootLifetimeMs),
       keys,
-      signingAlgorithm: ecdsaP256,
+      signingAlgorithm,
       extensions: [
         new BasicConstraintsExtension(true, 0, true),
         new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
@@ -77,21 +79,20 @@ export async function issueCertificate({
   lifetimeMs,
   now,
 }: IssueOptions): Promise<string> {
-  const { root, privateKey, authorityKeyIdentifier } = await signerOf(authority);
-  const spki = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
-  const publicKey = await crypto.subtle.importKey('spki', spki, ecdsaP256, true, ['verify']);
+  const { root, privateKey, signingAlgorithm, authorityKeyIdentifier } = await signerOf(authority);
+  const publicKey = await importPublicKey(keyPem);
   const certificate = await X509CertificateGenerator.create(
     {
-      serialNumber: newSerialNumber(),
+      serialNumber: createSerialNumber(),
       issuer: root.subjectName,
       notBefore: new Date(Math.max(now - backdateMs, root.notBefore.getTime())),
       notAfter: new Date(Math.min(now + lifetimeMs, root.notAfter.getTime())),
       signingKey: privateKey,
       publicKey,
-      signingAlgorithm: ecdsaP256,
+      signingAlgorithm,
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new KeyUsagesExtension(keyUsageOf(publicKey), true),
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
         // Critical, since the subject is empty (RFC 5280, section 4.2.1.6).
         new SubjectAlternativeNameExtension([{ type: 'dns', value: host }], true),
@@ -114,14 +115,13 @@ function signerOf(authority: Authority): Promise<Signer> {
 
 async function createSigner({ certificate, keyPem }: Authority): Promise<Signer> {
   const root = new X509Certificate(certificate);
-  const { privateKey, publicKey } = await importKeyPair(keyPem);
-  const authorityKeyIdentifier = await AuthorityKeyIdentifierExtension.create(publicKey, false, crypto);
-  return { root, privateKey, authorityKeyIdentifier };
+  const { keys, signingAlgorithm } = await importKeyPair(keyPem);
+  const authorityKeyIdentifier = await AuthorityKeyIdentifierExtension.create(keys.publicKey, false, crypto);
+  return { root, privateKey: keys.privateKey, signingAlgorithm, authorityKeyIdentifier };
 }
 
-/** 127 random bits, positive and never zero (RFC 5280, section 4.1.2.2). */
-function newSerialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes.toString('hex');
+/** An RSA key may also be asked to decrypt: TLS 1.2 without forward secrecy does (RFC 5246, section 7.4.2). */
+function keyUsageOf({ algorithm }: webcrypto.CryptoKey): KeyUsageFlags {
+  const { digitalSignature, keyEncipherment } = KeyUsageFlags;
+  return algorithm.name === 'ECDSA' ? digitalSignature : digitalSignature | keyEncipherment;
 }

@@ -1,21 +1,19 @@
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { freePort, type Pebble, startPebble, startUpstream, waitFor } from '@lockstep/testkit';
+import { freePort, startPebble, startUpstream } from '@lockstep/testkit';
 import t from 'tap';
 import {
-  type AcmeClient,
-  type AcmeOrder,
   AcmeProblem,
   checkChain,
   createAcmeClient,
-  createCsr,
+  createAuthority,
   generateKeyPem,
   splitChain,
 } from '../src/index.ts';
+import { createClient, finalise, userAgent, validate } from './acme-session.ts';
 
-const userAgent = 'lockstep/test';
 const answers = new Map<string, string>();
 
 const solver = await startUpstream((request, response) => {
@@ -24,34 +22,6 @@ const solver = await startUpstream((request, response) => {
   response.end(answers.get(token));
 });
 t.teardown(() => solver.close());
-
-async function createClient(pebble: Pebble, options = {}): Promise<AcmeClient> {
-  return createAcmeClient({
-    directory: pebble.directory,
-    accountKeyPem: await generateKeyPem(),
-    rootsPem: pebble.rootPem,
-    userAgent,
-    ...options,
-  });
-}
-
-/** Brings an order to its end, whichever it is. */
-async function validate(client: AcmeClient, order: AcmeOrder): Promise<AcmeOrder> {
-  for (const url of order.authorizations) {
-    const { status, challenges } = await client.getAuthorization(url);
-    if (status === 'valid') continue; // Pebble reuses some
-    const challenge = challenges.find(({ type }) => type === 'http-01');
-    if (challenge === undefined) throw new Error('no http-01 challenge');
-    await client.completeChallenge(challenge.url);
-  }
-  return waitFor(
-    async () => {
-      const current = await client.getOrder(order.url);
-      return current.status === 'pending' ? null : current;
-    },
-    { what: 'the order to leave pending' },
-  );
-}
 
 t.test('against Pebble', async (t) => {
   const pebble = await startPebble({ httpPort: solver.port });
@@ -73,16 +43,7 @@ t.test('against Pebble', async (t) => {
     }
     t.equal((await validate(client, order)).status, 'ready');
     const keyPem = await generateKeyPem();
-    const finalised = await client.finalize(order.finalizeUrl, await createCsr({ keyPem, host }));
-    t.match(finalised.status, /processing|valid/);
-    const { certificateUrl } = await waitFor(
-      async () => {
-        const current = await client.getOrder(order.url);
-        return current.status === 'valid' && current;
-      },
-      { what: 'the certificate' },
-    );
-    const chain = await client.getCertificate(certificateUrl ?? '');
+    const chain = await client.getCertificate(await finalise(client, order, { host, keyPem }));
     t.same(checkChain({ chain, keyPem, host, now: Date.now() }).subjectAltNames, [host]);
     const root = new X509Certificate(await pebble.issuingRoots());
     t.ok(new X509Certificate(splitChain(chain).at(-1) ?? '').verify(root.publicKey));
@@ -133,20 +94,6 @@ t.test('against Pebble', async (t) => {
   });
 });
 
-t.test('external account binding is signed as the CA wants it', async (t) => {
-  const eab = { kid: 'kid-1', hmacKey: 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W' };
-  const pebble = await startPebble({ httpPort: solver.port, eab });
-  t.teardown(() => pebble.close());
-  const bound = await createClient(pebble, { eab });
-  const unbound = await createClient(pebble);
-  t.teardown(() => [bound, unbound].map((client) => client.close()));
-  t.match(await bound.createAccount({ email: null }), { accountUrl: /^https:/ });
-  await t.rejects(unbound.createAccount({}), {
-    name: 'AcmeProblem',
-    type: 'urn:ietf:params:acme:error:externalAccountRequired',
-  });
-});
-
 t.test('a directory that cannot be reached is a problem without a status', async (t) => {
   const directory = `https://127.0.0.1:${await freePort()}/dir`;
   const client = createAcmeClient({ directory, accountKeyPem: await generateKeyPem(), userAgent });
@@ -179,6 +126,48 @@ t.test('a CA that accepts the connection and says nothing is given up after the 
     status: null,
     detail: /no answer within 50 ms/,
   });
+});
+
+t.test('a silent CA holds up no call whose signal is aborted, whichever it is', async (t) => {
+  const silences = new EventEmitter();
+  let knowsDirectory = false;
+  const ca = await startUpstream((request, response) => {
+    response.setHeader('replay-nonce', 'nonce');
+    if (request.url === '/dir' && knowsDirectory) {
+      const names = ['newNonce', 'newAccount', 'newOrder', 'revokeCert', 'renewalInfo'];
+      response.end(JSON.stringify(Object.fromEntries(names.map((name) => [name, `${ca.url}/${name}`]))));
+    } else if (request.url === '/newNonce') response.end();
+    else silences.emit('silence', request.url);
+  });
+  t.teardown(() => ca.close());
+  const [accountKeyPem, authority] = await Promise.all([generateKeyPem(), createAuthority()]);
+  const url = `${ca.url}/x`;
+  const client = createAcmeClient({ directory: `${ca.url}/dir`, accountKeyPem, accountUrl: url, userAgent });
+  t.teardown(() => client.close());
+  const chain = authority.certificate;
+  const calls: [string, (signal: AbortSignal) => Promise<unknown>][] = [
+    ['/dir', (signal) => client.directory(signal)],
+    ['/newAccount', (signal) => client.createAccount({}, signal)],
+    ['/newOrder', (signal) => client.newOrder({ host: 'a.example.com' }, signal)],
+    ['/x', (signal) => client.getOrder(url, signal)],
+    ['/x', (signal) => client.getAuthorization(url, signal)],
+    ['/x', (signal) => client.completeChallenge(url, signal)],
+    ['/x', (signal) => client.finalize(url, Buffer.alloc(1), signal)],
+    ['/x', (signal) => client.getCertificate(url, {}, signal)],
+    ['/revokeCert', (signal) => client.revokeCertificate({ chain, reason: 0 }, signal)],
+    ['/renewalInfo/a.b', (signal) => client.getRenewalInfo('a.b', signal)],
+  ];
+  const reason = new Error('stopping');
+  for (const [path, call] of calls) {
+    const stop = new AbortController();
+    const asked = once(silences, 'silence');
+    const calling = t.rejects(call(stop.signal), reason, path);
+    t.same(await asked, [path]);
+    stop.abort(reason);
+    await calling;
+    await t.rejects(call(stop.signal), reason, `${path}, aborted before`);
+    knowsDirectory = true;
+  }
 });
 
 t.test('a page that is no directory is a problem', async (t) => {
@@ -269,4 +258,40 @@ t.test('what a CA answers is told by status, type and Retry-After', async (t) =>
   const refused = { status: 400, body: { type: 'urn:ietf:params:acme:error:badNonce', detail: 'used' } };
   t.match(await asked(refused, refused, { status: 200, body: order }), { status: 'processing' });
   t.match(await asked(...Array(6).fill(refused)), { name: 'AcmeProblem', status: 400, type: /badNonce/ });
+});
+
+t.test('a refused nonce takes the older ones with it', async (t) => {
+  let given = 0;
+  let refuse = false;
+  const used: string[] = [];
+  const ca = await startUpstream(async (request, response) => {
+    response.setHeader('replay-nonce', `nonce-${++given}`);
+    if (request.url === '/dir') return response.end(JSON.stringify({ newNonce: `${ca.url}/nonce` }));
+    if (request.method === 'HEAD') return response.end();
+    const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    used.push(JSON.parse(Buffer.from(body.protected, 'base64url').toString()).nonce);
+    if (!refuse) return response.end(JSON.stringify({ status: 'pending', finalize: 'x' }));
+    refuse = false;
+    const problem = { type: 'urn:ietf:params:acme:error:badNonce' };
+    return response.writeHead(400).end(JSON.stringify(problem));
+  });
+  t.teardown(() => ca.close());
+  const directory = `${ca.url}/dir`;
+  const accountKeyPem = await generateKeyPem();
+  const client = createAcmeClient({ directory, accountKeyPem, accountUrl: `${ca.url}/account`, userAgent });
+  t.teardown(() => client.close());
+  const asking = (calls: number) =>
+    Promise.all(Array.from({ length: calls }, () => client.getOrder(`${ca.url}/order`)));
+  await asking(4);
+  refuse = true;
+  const before = given;
+  await asking(1);
+  t.equal(used.length, 6, 'one was refused');
+  await asking(4);
+  const later = used.slice(5).map((nonce) => Number(nonce.replace('nonce-', '')));
+  t.ok(
+    later.every((number) => number > before),
+    'no nonce from before the refusal is used again',
+  );
+  t.equal(new Set(used).size, used.length, 'each is used once');
 });

@@ -1,13 +1,12 @@
-import { Resolver } from 'node:dns/promises';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { type Child, startChild } from './child.ts';
 import { cacheFolder, fetchDebianPackages } from './debian-package.ts';
 import { freePort } from './free-port.ts';
 import { createLocalhostCertificate } from './localhost-certificate.ts';
+import { foreignDns, type PebbleDns, startPebbleDns } from './pebble-dns.ts';
+import { createManagement, send } from './pebble-management.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface Pebble {
@@ -16,21 +15,52 @@ export interface Pebble {
   /** PEM of the CA of Pebble's own HTTPS listener; `rootFile` is a file that holds it. */
   readonly rootPem: string;
   readonly rootFile: string;
-  /** PEM of the root that issued certificates lead to; the intermediate comes with each chain. */
-  issuingRoots(): Promise<string>;
-  /** How many orders were made so far. */
+  /** PEM of the root that issued certificates lead to; the intermediate comes with each chain. `index` counts alternate ones. */
+  issuingRoots(index?: number): Promise<string>;
+  /** How many orders, and accounts, were made so far: by its log, which may come a moment after its answer. */
   orderCount(): number;
+  accountCount(): number;
+  /** The answer to renewal information for a certificate (RFC 9773), given as PEM or by its serial number in hexadecimal. */
+  setRenewalInfo(certificate: string, info: RenewalInfoAnswer): Promise<void>;
+  /** Null for a serial number, in hexadecimal, that it never gave. */
+  revocationStatus(serialNumber: string): Promise<RevocationStatus | null>;
+  /** What it resolves names with. */
+  readonly dns: PebbleDns;
   /** What Pebble wrote so far, by line. */
   readonly log: readonly string[];
   close(): Promise<void>;
 }
 
+export interface RenewalInfoAnswer {
+  /** ISO 8601. */
+  suggestedWindow: { start: string; end: string };
+  explanationURL?: string;
+}
+
+export interface RevocationStatus {
+  status: 'Valid' | 'Revoked';
+  /** Of RFC 5280, section 5.3.1; null where none was given. */
+  reason: number | null;
+}
+
 export interface PebbleOptions {
-  /** Where it connects to validate HTTP-01 and TLS-ALPN-01: every name is 127.0.0.1. */
+  /** Where it connects to validate HTTP-01 and TLS-ALPN-01. Every name is 127.0.0.1, unless the DNS is told otherwise. */
   httpPort: number;
   tlsPort?: number;
   /** With it, an account needs this external account binding; `hmacKey` is base64url. */
   eab?: { kid: string; hmacKey: string };
+  /** How long certificates last, in seconds, by profile; the first is the default. Left out: `default` (90 days) and `shortlived` (160 hours). */
+  profiles?: Record<string, { description: string; validityPeriod: number }>;
+  /** How many more roots the chains lead to. */
+  alternateRoots?: number;
+  /** Goes into each certificate; Pebble answers no OCSP itself. */
+  ocspResponderUrl?: string;
+  /** What CAA records call it; left out: `pebble.letsencrypt.org`. */
+  caaIdentities?: readonly string[];
+  /** Changes of the protocol that are yet to come. */
+  strict?: boolean;
+  /** `host:port` of a DNS of the test's own. */
+  dnsServer?: string;
   /** Pebble's own variables, as PEBBLE_WFE_NONCEREJECT (percent of nonces refused; its default stays on). */
   env?: Record<string, string>;
 }
@@ -45,11 +75,7 @@ export async function startPebble(options: PebbleOptions): Promise<Pebble> {
       const children: Child[] = [];
       try {
         const started = await start({ bin, dir, rootPem, options, children });
-        return { ...started, rootPem, rootFile: join(dir, 'root.pem'), issuingRoots, close };
-
-        function issuingRoots(): Promise<string> {
-          return fetchText(`${started.management}/roots/0`, rootPem);
-        }
+        return { ...started, rootPem, rootFile: join(dir, 'root.pem'), close };
 
         async function close(): Promise<void> {
           await Promise.all(children.map((child) => child.signal('SIGKILL')));
@@ -84,15 +110,48 @@ interface Launch {
 }
 
 async function start({ bin, dir, rootPem, options, children }: Launch) {
-  const [acmePort, managementPort, dnsPort, dnsManagementPort, unusedPort] = await Promise.all(
-    Array.from({ length: 5 }, freePort),
-  );
-  const dnsserver = `127.0.0.1:${dnsPort}`;
-  const { httpPort, tlsPort = unusedPort, eab, env = {} } = options;
-  const config = join(dir, 'pebble.json');
-  const pebbleConfig = {
+  const { dnsServer, alternateRoots = 0, strict = false, env = {} } = options;
+  const [acmePort, managementPort, unusedPort] = await Promise.all(Array.from({ length: 3 }, freePort));
+  const config = pebbleConfig(dir, { tlsPort: unusedPort!, ...options });
+  const listeners = {
     listenAddress: `127.0.0.1:${acmePort}`,
     managementListenAddress: `127.0.0.1:${managementPort}`,
+  };
+  const configFile = join(dir, 'pebble.json');
+  await writeFile(configFile, JSON.stringify({ pebble: { ...config, ...listeners } }));
+
+  const ownDns = dnsServer === undefined ? await startPebbleDns(bin) : null;
+  if (ownDns !== null) children.push(ownDns.child);
+  const dns = ownDns?.dns ?? foreignDns(dnsServer!);
+  const pebble = startChild({
+    command: join(bin, 'pebble'),
+    args: ['-config', configFile, '-dnsserver', dns.address, `-strict=${strict}`],
+    env: { PEBBLE_VA_NOSLEEP: '1', PEBBLE_ALTERNATE_ROOTS: String(alternateRoots), ...env },
+  });
+  children.push(pebble);
+  if (ownDns !== null) await ready(ownDns.child, 'its DNS', ownDns.answers);
+
+  const directory = `https://localhost:${acmePort}/dir`;
+  const management = createManagement(`https://localhost:${managementPort}`, rootPem);
+  // It writes that it listens a moment before it does.
+  await ready(pebble, 'Pebble', async () => {
+    await Promise.all([send(directory, { ca: rootPem }), management.issuingRoots()]);
+    return true;
+  });
+  const count = (line: RegExp) => pebble.log.filter((text) => line.test(text)).length;
+  return {
+    ...management,
+    directory,
+    dns,
+    log: pebble.log,
+    orderCount: () => count(/ Added order "[^"]+" to the db/),
+    accountCount: () => count(/ There are now \d+ accounts in memory/),
+  };
+}
+
+function pebbleConfig(dir: string, options: PebbleOptions & { tlsPort: number }): object {
+  const { httpPort, tlsPort, eab, profiles = usualProfiles, ocspResponderUrl, caaIdentities } = options;
+  return {
     certificate: join(dir, 'listener.pem'),
     privateKey: join(dir, 'listener.key'),
     httpPort,
@@ -101,46 +160,16 @@ async function start({ bin, dir, rootPem, options, children }: Launch) {
     retryAfter: { authz: 1, order: 1 },
     externalAccountBindingRequired: eab !== undefined,
     ...(eab && { externalAccountMACKeys: { [eab.kid]: eab.hmacKey } }),
-    profiles: {
-      default: { description: '90 days', validityPeriod: 90 * 86_400 },
-      shortlived: { description: '160 hours', validityPeriod: 160 * 3_600 },
-    },
-  };
-  await writeFile(config, JSON.stringify({ pebble: pebbleConfig }));
-
-  const silent = ['doh', 'http01', 'https01', 'tlsalpn01', 'defaultIPv6'].map((name) => `-${name}=`);
-  const dns = startChild({
-    command: join(bin, 'pebble-challtestsrv'),
-    args: ['-dnsserver', dnsserver, '-management', `127.0.0.1:${dnsManagementPort}`, ...silent],
-  });
-  children.push(dns);
-  const pebble = startChild({
-    command: join(bin, 'pebble'),
-    args: ['-config', config, '-dnsserver', dnsserver],
-    env: { PEBBLE_VA_NOSLEEP: '1', ...env },
-  });
-  children.push(pebble);
-
-  const resolver = new Resolver({ timeout: 500, tries: 1 });
-  resolver.setServers([dnsserver]);
-  await ready(dns, 'its DNS', async () => (await resolver.resolve4('ready.example.com')).length > 0);
-  const directory = `https://localhost:${acmePort}/dir`;
-  const management = `https://localhost:${managementPort}`;
-  // It writes that it listens a moment before it does.
-  await ready(pebble, 'Pebble', async () => {
-    const answers = await Promise.all([
-      fetchText(directory, rootPem),
-      fetchText(`${management}/roots/0`, rootPem),
-    ]);
-    return answers.every((answer) => answer !== '');
-  });
-  return {
-    directory,
-    management,
-    log: pebble.log,
-    orderCount: () => pebble.log.filter((line) => / Added order "[^"]+" to the db/.test(line)).length,
+    ...(ocspResponderUrl !== undefined && { ocspResponderURL: ocspResponderUrl }),
+    ...(caaIdentities && { caaIdentities }),
+    profiles,
   };
 }
+
+const usualProfiles = {
+  default: { description: '90 days', validityPeriod: 90 * 86_400 },
+  shortlived: { description: '160 hours', validityPeriod: 160 * 3_600 },
+};
 
 /** What Pebble's listener shows, in files as it takes it. Gives back the CA's certificate. */
 async function writeListenerCertificate(dir: string): Promise<string> {
@@ -158,10 +187,4 @@ async function ready(child: Child, what: string, check: () => boolean | Promise<
   if (child.ended() !== null) {
     throw new Error(`${what} ended (${child.ended()}): ${child.log.slice(-5).join(' | ')}`);
   }
-}
-
-function fetchText(url: string, ca: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    get(url, { ca, agent: false }, (response) => resolve(text(response))).on('error', reject);
-  });
 }

@@ -1,28 +1,57 @@
-import { AppError, Certificate, PageQuery, Problem, pageOf } from '@lockstep/contract';
-import type { ConfigStore } from '@lockstep/store';
+import {
+  Attempts,
+  BringCertificate,
+  Certificate,
+  PageQuery,
+  Problem,
+  pageOf,
+  RevokeCertificate,
+} from '@lockstep/contract';
 import { z } from 'zod';
-import type { RouteView } from '../routes/route-view.ts';
+import type { CertificateService } from '../certificates/certificate-service.ts';
+import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { ApiInstance } from './server.ts';
 
 const CertificatePage = pageOf(Certificate, 'CertificatePage');
+const params = z.object({ id: z.string().max(300) });
+const problems = { '4xx': Problem, '5xx': Problem };
+const tags = ['certificates'];
+/** No body at all: for no stated reason. */
+const revokeBody = z.preprocess((input) => input ?? {}, RevokeCertificate);
 
 export interface CertificatesApiOptions {
-  store: ConfigStore;
-  view: RouteView;
+  certificates: CertificateService;
+  certificateView: CertificateView;
 }
 
-export function certificatesApi(app: ApiInstance, { store, view }: CertificatesApiOptions): void {
+export function certificatesApi(
+  app: ApiInstance,
+  { certificates, certificateView }: CertificatesApiOptions,
+): void {
   app.get('/certificates', {
     schema: {
       operationId: 'listCertificates',
-      summary: 'List certificates by id',
-      tags: ['certificates'],
+      summary: 'List certificates by id, managed and brought ones, and those not issued yet',
+      tags,
       querystring: PageQuery,
-      response: { 200: CertificatePage, '4xx': Problem, '5xx': Problem },
+      response: { 200: CertificatePage, ...problems },
     },
-    async handler(request) {
-      const page = await store.list('order', request.query);
-      return { items: await view.certificates(page.items), next: page.next };
+    handler: async (request) => certificateView.list(request.query),
+  });
+
+  app.post('/certificates', {
+    schema: {
+      operationId: 'bringCertificate',
+      summary: 'Bring a certificate from elsewhere, to be served for every name in it',
+      description: '201; 200 when the same leaf had been brought before.',
+      tags,
+      body: BringCertificate,
+      response: { 200: Certificate, 201: Certificate, ...problems },
+    },
+    async handler(request, reply) {
+      const { id, made } = await certificates.bring(request.body);
+      if (made) reply.header('location', `/v1/certificates/${id}`);
+      return reply.code(made ? 201 : 200).send(await certificateView.get(id));
     },
   });
 
@@ -30,16 +59,64 @@ export function certificatesApi(app: ApiInstance, { store, view }: CertificatesA
     schema: {
       operationId: 'getCertificate',
       summary: 'Get a certificate and how far it is',
-      tags: ['certificates'],
-      params: z.object({ id: z.string().max(300) }),
-      response: { 200: Certificate, '4xx': Problem, '5xx': Problem },
+      tags,
+      params,
+      response: { 200: Certificate, ...problems },
     },
-    async handler(request) {
-      const { id } = request.params;
-      const order = await store.get('order', id);
-      const [certificate] = order === null ? [] : await view.certificates([order]);
-      if (certificate === undefined) throw new AppError('not_found', `there is no certificate "${id}"`);
-      return certificate;
+    handler: async (request) => certificateView.get(request.params.id),
+  });
+
+  app.delete('/certificates/:id', {
+    schema: {
+      operationId: 'deleteCertificate',
+      summary: 'Delete a brought certificate, or a managed one whose host no route names',
+      tags,
+      params,
+      response: { 204: z.null().describe('The certificate is gone, or about to go'), ...problems },
     },
+    async handler(request, reply) {
+      await certificates.remove(request.params.id);
+      return reply.code(204).send(null);
+    },
+  });
+
+  app.post('/certificates/:id/renew', {
+    schema: {
+      operationId: 'renewCertificate',
+      summary: 'Obtain a managed certificate anew at once; the old one serves until then',
+      tags,
+      params,
+      response: { 202: Certificate, ...problems },
+    },
+    async handler(request, reply) {
+      await certificates.renew(request.params.id);
+      return reply.code(202).send(await certificateView.get(request.params.id));
+    },
+  });
+
+  app.post('/certificates/:id/revoke', {
+    schema: {
+      operationId: 'revokeCertificate',
+      summary: 'Revoke a managed certificate at its CA, and obtain another at once',
+      tags,
+      params,
+      body: revokeBody,
+      response: { 202: Certificate, ...problems },
+    },
+    async handler(request, reply) {
+      await certificates.revoke(request.params.id, request.body);
+      return reply.code(202).send(await certificateView.get(request.params.id));
+    },
+  });
+
+  app.get('/certificates/:id/attempts', {
+    schema: {
+      operationId: 'listAttempts',
+      summary: 'The last attempts to obtain a certificate, the newest first',
+      tags,
+      params,
+      response: { 200: Attempts, ...problems },
+    },
+    handler: async (request) => certificateView.attempts(request.params.id),
   });
 }

@@ -9,6 +9,7 @@ import {
 } from '@lockstep/contract';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { invalidRequest, unknownFields } from '../invalid-field.ts';
 
 const statusOf = {
   invalid_request: 400,
@@ -16,6 +17,8 @@ const statusOf = {
   not_found: 404,
   host_taken: 409,
   id_taken: 409,
+  in_use: 409,
+  wrong_state: 409,
   revision_conflict: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
@@ -27,7 +30,7 @@ const statusOf = {
   shutting_down: 503,
   wrong_secret_key: 500,
   bad_certificate: 500,
-  issuer_failed: 500,
+  issuer_failed: 502,
   bad_configuration: 500,
   no_route: 404,
   upstream_unreachable: 502,
@@ -78,13 +81,10 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppErr
 function toAppError(error: FastifyError | AppError): AppError | null {
   if (isAppError(error)) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
-    const errors = error.validation.flatMap(({ instancePath, message, params }) =>
-      fieldErrors(instancePath, message ?? '', params),
-    );
-    return new AppError(
-      'invalid_request',
-      errors.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; '),
-      { errors },
+    return invalidRequest(
+      error.validation.flatMap(({ instancePath, message, params }) =>
+        fieldErrors(instancePath, message ?? '', params),
+      ),
     );
   }
   switch (error.code) {
@@ -104,9 +104,5 @@ function toAppError(error: FastifyError | AppError): AppError | null {
 
 function fieldErrors(instancePath: string, detail: string, params: Record<string, unknown>): FieldError[] {
   const pointer = instancePath === '/' ? '' : instancePath;
-  if (!Array.isArray(params.keys)) return [{ pointer, detail }];
-  return params.keys.map((key: string) => ({
-    pointer: `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, // RFC 6901, section 3
-    detail: 'there is no such field',
-  }));
+  return Array.isArray(params.keys) ? unknownFields(pointer, params.keys) : [{ pointer, detail }];
 }

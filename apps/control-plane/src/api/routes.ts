@@ -6,14 +6,17 @@ import {
   PutRoute,
   pageOf,
   Route,
+  RouteCheck,
   RouteId,
   RoutesQuery,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { RouteChecker } from '../routes/route-check.ts';
 import { type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
+import { mergePatch } from './media-types.ts';
 import { parseWait } from './prefer.ts';
 import type { ApiInstance } from './server.ts';
 
@@ -29,17 +32,20 @@ const headers = z.looseObject({
 const RoutePage = pageOf(Route, 'RoutePage');
 const written = { 200: Route, 202: Route, '4xx': Problem, '5xx': Problem };
 const made = { 201: Route, ...written };
-const mergePatch = 'application/merge-patch+json';
 
 export interface RoutesApiOptions {
   store: ConfigStore;
   service: RouteService;
   view: RouteView;
+  checker: RouteChecker;
   /** Aborted when the control plane stops: waits are answered then. */
   stopping: AbortSignal;
 }
 
-export function routesApi(app: ApiInstance, { store, service, view, stopping }: RoutesApiOptions): void {
+export function routesApi(
+  app: ApiInstance,
+  { store, service, view, checker, stopping }: RoutesApiOptions,
+): void {
   /** Ends early also when the caller hangs up, so that nothing waits for nobody. */
   async function settled({ raw }: FastifyRequest, id: string, timeoutMs: number) {
     const gone = new AbortController();
@@ -176,6 +182,17 @@ export function routesApi(app: ApiInstance, { store, service, view, stopping }: 
       await service.remove(request.params.id);
       return reply.code(204).send(null);
     },
+  });
+
+  app.post('/routes/:id/check', {
+    schema: {
+      operationId: 'checkRoute',
+      summary: 'Look now whether the DNS leads each host here, and try at once those that it does',
+      tags: ['routes'],
+      params,
+      response: { 200: RouteCheck, '4xx': Problem, '5xx': Problem },
+    },
+    handler: async (request) => checker.check(request.params.id),
   });
 }
 

@@ -12,17 +12,26 @@ import {
 } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
+import type { CertificateService } from '../certificates/certificate-service.ts';
+import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { Ledger } from '../issuance/ledger.ts';
+import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { Metrics } from '../metrics.ts';
 import { describeApi } from '../openapi/describe-api.ts';
 import type { Ready } from '../readiness.ts';
+import type { RouteChecker } from '../routes/route-check.ts';
 import type { RouteService } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
+import type { SettingsService } from '../settings/settings-service.ts';
 import { requireBearerToken } from './bearer-token.ts';
 import { certificatesApi } from './certificates.ts';
+import { issuersApi } from './issuers.ts';
+import { mergePatch } from './media-types.ts';
 import { nodesApi } from './nodes.ts';
 import { answerWithProblems } from './problem-answers.ts';
 import { routesApi } from './routes.ts';
+import { settingsApi } from './settings.ts';
 import { authorityApi, systemApi } from './system.ts';
 
 export type ApiInstance = FastifyInstance<
@@ -39,14 +48,18 @@ export interface ServerOptions {
   fleet: Fleet;
   service: RouteService;
   view: RouteView;
+  checker: RouteChecker;
+  certificates: CertificateService;
+  certificateView: CertificateView;
+  issuers: IssuerService;
+  ledger: Ledger;
+  settings: SettingsService;
   ready: Ready;
   metrics: Metrics;
   rootCertificate: string | null;
   stopping: AbortSignal;
   log: Logger | null;
 }
-
-const mergePatch = 'application/merge-patch+json';
 
 /** The admin API over HTTP, not listening yet. */
 export async function createServer(options: ServerOptions): Promise<ApiInstance> {
@@ -103,6 +116,8 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
       const api = guarded as ApiInstance;
       routesApi(api, options);
       certificatesApi(api, options);
+      issuersApi(api, options);
+      settingsApi(api, options);
       nodesApi(api, options);
       authorityApi(api, options.rootCertificate);
     },

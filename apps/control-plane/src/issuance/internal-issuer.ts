@@ -1,63 +1,52 @@
-import { randomUUID } from 'node:crypto';
-import { type AuthorityRecord, isAppError, recordKey } from '@lockstep/contract';
-import { createAuthority, generateKeyPem, issueCertificate, type Sealer } from '@lockstep/pki';
+import type { KeyType } from '@lockstep/contract';
+import { type Authority, generateKeyPem, issueCertificate, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
+import { findOrMakeAuthority } from './authority.ts';
 import type { Issuer } from './issuer.ts';
 
-const authorityId = 'internal';
-const lifetimeMs = 90 * 86_400_000;
-
-export interface InternalIssuer extends Issuer {
-  /** PEM of the root that clients have to trust. */
-  readonly rootCertificate: string;
-}
-
 export interface InternalIssuerOptions {
+  name: string;
   store: ConfigStore;
   sealer: Sealer;
-  now?: () => number;
+  keyType: KeyType;
+  lifetimeMs: number;
+  now: () => number;
 }
 
-/** The internal CA, made once for the whole fleet: of two control planes that start together, one makes it and both use it. */
-export async function createInternalIssuer({
-  store,
-  sealer,
-  now = Date.now,
-}: InternalIssuerOptions): Promise<InternalIssuer> {
-  const record = await findOrMakeAuthority(store, sealer);
-  const keyPem = sealer.open(record.sealedKey, recordKey('authority', authorityId));
-  const authority = { certificate: record.certificate, keyPem };
+/** The internal CA: it asks nobody, and so needs no challenge. */
+export function createInternalIssuer(options: InternalIssuerOptions): Issuer {
+  const { name, store, sealer, keyType, lifetimeMs, now } = options;
+  let opening: Promise<Authority> | null = null;
+
+  function authority(): Promise<Authority> {
+    opening ??= findOrMakeAuthority(store, sealer).catch((error: unknown) => {
+      opening = null;
+      throw error;
+    });
+    return opening;
+  }
+
   return {
-    name: 'internal',
-    rootCertificate: record.certificate,
-    async advance(_id, order) {
-      const certificateKey = await generateKeyPem();
+    name,
+    limits: null,
+    asksCa: false,
+    refuses: () => null,
+    caa: async () => ({ identities: [], method: null, accountUrl: null }),
+    async advance(_id, { host }) {
+      const keyPem = await generateKeyPem(keyType);
       const chain = await issueCertificate({
-        authority,
-        host: order.host,
-        keyPem: certificateKey,
+        authority: await authority(),
+        host,
+        keyPem,
         lifetimeMs,
         now: now(),
       });
-      return { outcome: 'issued', chain, keyPem: certificateKey };
+      return { outcome: 'issued', chain, keyPem };
     },
+    cleanUp: async () => {},
+    renewalInfo: async () => null,
+    revoke: async () => {}, // it publishes no list: replacing the certificate is all there is to do
+    accountUrl: async () => null,
+    close: () => {},
   };
-}
-
-async function findOrMakeAuthority(store: ConfigStore, sealer: Sealer): Promise<AuthorityRecord> {
-  const known = await store.get('authority', authorityId);
-  if (known !== null) return known.value;
-  const { certificate, keyPem } = await createAuthority();
-  const value = { certificate, sealedKey: sealer.seal(keyPem, recordKey('authority', authorityId)) };
-  try {
-    await store.commit({
-      id: randomUUID(),
-      checks: [{ kind: 'authority', id: authorityId, revision: null }],
-      changes: [{ op: 'put', kind: 'authority', id: authorityId, value }],
-    });
-    return value;
-  } catch (error) {
-    if (!isAppError(error, 'revision_conflict')) throw error;
-    return findOrMakeAuthority(store, sealer);
-  }
 }

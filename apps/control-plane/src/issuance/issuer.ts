@@ -1,4 +1,11 @@
-import type { OrderRecord } from '@lockstep/contract';
+import type {
+  AcmeProblemDocument,
+  ChallengeType,
+  Limits,
+  OrderRecord,
+  RenewalWindow,
+  StoredRecord,
+} from '@lockstep/contract';
 import type { Change } from '@lockstep/store';
 
 /**
@@ -10,40 +17,91 @@ export type StepResult =
   | { outcome: 'next'; order: Partial<OrderRecord>; changes?: Change[]; waitMs?: number }
   | { outcome: 'issued'; chain: string; keyPem: string };
 
+export interface StepContext {
+  signal: AbortSignal;
+  /** The type of challenge that the host's route asks for. */
+  challenge: ChallengeType | null;
+  /** What is served now. */
+  certificate: StoredRecord<'certificate'> | null;
+}
+
 /** Where certificates come from. */
 export interface Issuer {
   readonly name: string;
+  /** What its CA allows; null: no limits are known. */
+  readonly limits: Limits | null;
+  /** Its orders are made at a CA, where a lost one stays: they are made one at a time. */
+  readonly asksCa: boolean;
+  /** Why it cannot certify a host at all; null when it can. */
+  refuses(host: string): string | null;
+  /** What CAA records call it, and how it would prove the host; no identities: CAA does not matter. Throws `IssuerFailure`. */
+  caa(host: string): Promise<CaaFacts>;
   /**
    * Takes an order one step further. A step may be repeated after a crash, so it asks the CA where the order stands rather than
    * trusting that its own last word arrived. Throws `IssuerFailure`.
    */
-  advance(id: string, order: OrderRecord, signal: AbortSignal): Promise<StepResult>;
+  advance(id: string, order: OrderRecord, context: StepContext): Promise<StepResult>;
+  /** Takes back what an ended order left elsewhere (TXT records). Never throws. */
+  cleanUp(order: OrderRecord): Promise<void>;
+  /** When the CA suggests to renew (RFC 9773), and when to ask again; null where it does not. Throws `IssuerFailure`. */
+  renewalInfo(
+    chain: string,
+    signal: AbortSignal,
+  ): Promise<{ window: RenewalWindow; retryAfterMs: number | null } | null>;
+  /** Throws `IssuerFailure`. */
+  revoke(chain: string, reason: number): Promise<void>;
+  /** Its account at the CA, once there is one. */
+  accountUrl(): Promise<string | null>;
+  close(): void;
 }
 
+export interface CaaFacts {
+  identities: string[];
+  method: ChallengeType | null;
+  accountUrl: string | null;
+}
+
+/**
+ * Why an attempt failed, by what can be done about it:
+ * - unavailable: the CA does not answer, or only with errors of its own: another issuer can; this one later.
+ * - limit: the CA asks to be left alone for a while.
+ * - refused: this issuer will not certify this host as things are (its policy, CAA, the account): another issuer may.
+ * - unproven: the name could not be validated; no issuer can until its owner repairs it.
+ * - lost: the CA no longer knows the order: another has to be begun.
+ */
+export type FailureKind = 'unavailable' | 'limit' | 'refused' | 'unproven' | 'lost';
+
 export interface IssuerFailureOptions {
+  kind: FailureKind;
   cause?: unknown;
-  /** The type of the CA's problem document. */
-  type?: string | null;
+  /** The CA's problem document. */
+  problem?: AcmeProblemDocument | null;
   /** What the CA asked to be left alone for. */
   retryAfterMs?: number | null;
-  /** The order itself still stands at the CA and goes on after the wait. */
-  resumable?: boolean;
+  /** The CA was told to validate, and counts this. */
+  counted?: boolean;
 }
 
 /** An attempt that failed, told in a sentence for an operator. */
 export class IssuerFailure extends Error {
-  readonly type: string | null;
+  readonly kind: FailureKind;
+  readonly problem: AcmeProblemDocument | null;
   readonly retryAfterMs: number | null;
-  readonly resumable: boolean;
+  readonly counted: boolean;
 
   constructor(
     detail: string,
-    { cause, type = null, retryAfterMs = null, resumable = false }: IssuerFailureOptions = {},
+    { kind, cause, problem = null, retryAfterMs = null, counted = false }: IssuerFailureOptions,
   ) {
     super(detail, cause === undefined ? undefined : { cause });
     this.name = 'IssuerFailure';
-    this.type = type;
+    this.kind = kind;
+    this.problem = problem;
     this.retryAfterMs = retryAfterMs;
-    this.resumable = resumable;
+    this.counted = counted;
+  }
+
+  get type(): string | null {
+    return this.problem?.type ?? null;
   }
 }

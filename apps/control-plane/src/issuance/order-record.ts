@@ -14,7 +14,14 @@ export function resetOrder(order: OrderRecord, changes: Partial<OrderRecord>): O
 
 /** The order due at once, as if it had never failed; what is under way goes on. */
 export function forgetFailures(order: OrderRecord, now: number): OrderRecord {
-  return { ...order, failures: 0, setbacks: {}, lastError: null, dueAt: new Date(now).toISOString() };
+  return {
+    ...order,
+    failures: 0,
+    setbacks: {},
+    lastError: null,
+    waitingForDns: null,
+    dueAt: new Date(now).toISOString(),
+  };
 }
 
 /** An order of an earlier version has fewer fields. */

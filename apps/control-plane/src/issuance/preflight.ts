@@ -1,4 +1,12 @@
 import type { DnsRequirement } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import { type CaaResult, checkCaa } from '../dns/caa.ts';
+import type { Lookups } from '../dns/lookups.ts';
+import { checkPointsHere } from '../dns/points-here.ts';
+import type { SettingsSource } from '../settings/settings-source.ts';
+import { readHostPolicy } from './host-policy.ts';
+import { IssuerFailure } from './issuer.ts';
+import type { IssuerRegistry } from './issuer-registry.ts';
 
 export interface PreflightResult {
   ok: boolean;
@@ -14,3 +22,52 @@ export interface Preflight {
   /** Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
   check(host: string): Promise<PreflightResult>;
 }
+
+export interface PreflightOptions {
+  store: ConfigStore;
+  settings: SettingsSource;
+  registry: Pick<IssuerRegistry, 'find' | 'defaultChain'>;
+  lookups: Lookups;
+}
+
+export function createPreflight({ store, settings, registry, lookups }: PreflightOptions): Preflight {
+  async function caaOf(host: string, name: string): Promise<CaaResult> {
+    const issuer = await registry.find(name);
+    if (issuer === null) return notAsked; // told of where the issuer is chosen
+    try {
+      return await checkCaa(lookups.current(), host, await issuer.caa(host));
+    } catch (error) {
+      // A CA that cannot be asked what it is called is passed over when its turn comes, not here.
+      if (error instanceof IssuerFailure || (error as Error).name === 'TimeoutError') return notAsked;
+      throw error;
+    }
+  }
+
+  return {
+    async check(host) {
+      const policy = await readHostPolicy(store, host);
+      const chain = policy.issuers ?? registry.defaultChain();
+      const { edgeAddresses } = settings.current();
+      if (edgeAddresses.length === 0)
+        return {
+          ok: true,
+          detail: 'DNS is not checked: the settings name no edge addresses',
+          requirements: [],
+          issuers: chain,
+        };
+      // A name proven by DNS-01 need not lead to the edges for the CA, but it has to for clients: it is checked all the same.
+      const pointsHere = await checkPointsHere(lookups.current(), host, edgeAddresses);
+      if (!pointsHere.ok)
+        return { ok: false, detail: pointsHere.detail, requirements: pointsHere.requirements, issuers: [] };
+      const answers = await Promise.all(chain.map((name) => caaOf(host, name)));
+      const issuers = chain.filter((_, index) => answers[index]?.allowed);
+      if (issuers.length > 0) return { ok: true, detail: pointsHere.detail, requirements: [], issuers };
+      const detail = [...new Set(answers.map((answer) => answer.detail))].join('; ');
+      // One record that allows one issuer is enough: that of the first.
+      const [requirement] = answers.flatMap((answer) => answer.requirement ?? []);
+      return { ok: false, detail, requirements: requirement === undefined ? [] : [requirement], issuers: [] };
+    },
+  };
+}
+
+const notAsked: CaaResult = { allowed: true, detail: '', requirement: null };

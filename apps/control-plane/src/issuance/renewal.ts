@@ -1,4 +1,12 @@
-const tenDaysMs = 10 * 86_400_000;
+import type { OrderRecord, RenewalReason, RenewalWindow } from '@lockstep/contract';
+import { expiresSoonFrom } from '../certificates/certificate-record.ts';
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const tenDaysMs = 10 * dayMs;
+
+/** Where a CA's answer on renewal cannot be had, it is asked again then (RFC 9773, section 4.3.3 allows up to 6 h). */
+export const ariRetryMs = hourMs;
 
 /**
  * When to renew a certificate, in milliseconds since 1970: at 2/3 of its lifetime, at 1/2 for lifetimes under ten days, up to
@@ -8,4 +16,41 @@ export function renewalDate(notBefore: number, notAfter: number, random: () => n
   const lifetimeMs = notAfter - notBefore;
   const share = lifetimeMs < tenDaysMs ? 1 / 2 : 2 / 3;
   return Math.round(notBefore + lifetimeMs * (share - random() * 0.02));
+}
+
+/** A random moment in the window the CA suggests; a moment already past means now (RFC 9773, section 4.2). */
+export function dateInWindow({ start, end }: RenewalWindow, random: () => number = Math.random): number {
+  const from = Date.parse(start);
+  return Math.round(from + (Date.parse(end) - from) * random());
+}
+
+/** A CA's Retry-After, kept between a minute and a day (RFC 9773, section 4.3.2). */
+export function ariCheckDelay(retryAfterMs: number | null): number {
+  return Math.min(dayMs, Math.max(60_000, retryAfterMs ?? 6 * hourMs));
+}
+
+export type Plan =
+  | { do: 'obtain' }
+  /** Its turn to be renewed has come: it goes to the queue for that. */
+  | { do: 'renew'; reason: RenewalReason }
+  | { do: 'ask'; renewAt: number }
+  | { do: 'wait'; renewAt: number; until: number };
+
+/** What is to be done about a host with nothing under way. */
+export function planUpkeep(
+  order: OrderRecord,
+  certificate: { notBefore: string; notAfter: string } | null,
+  now: number,
+): Plan {
+  if (certificate === null || order.renewal !== null) return { do: 'obtain' };
+  const { notBefore, notAfter } = certificate;
+  const renewAt =
+    order.renewAt === null
+      ? renewalDate(Date.parse(notBefore), Date.parse(notAfter))
+      : Date.parse(order.renewAt);
+  if (renewAt <= now)
+    return { do: 'renew', reason: expiresSoonFrom(certificate) <= now ? 'expiring' : 'due' };
+  const askAt = order.ari === null ? Number.POSITIVE_INFINITY : Date.parse(order.ari.checkAt);
+  if (askAt <= now) return { do: 'ask', renewAt };
+  return { do: 'wait', renewAt, until: Math.min(renewAt, askAt) };
 }

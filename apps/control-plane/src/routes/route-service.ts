@@ -10,13 +10,14 @@ import {
 } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
-import { forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
+import { completeOrder, forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
 import { renewalDate } from '../issuance/renewal.ts';
-import { refusePublicSuffix } from './public-suffix.ts';
+import { issuerClaim } from '../issuers/issuer-service.ts';
+import { retryConflicts } from '../retry-conflicts.ts';
+import type { CheckRoute } from './check-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
 export const unusedGraceMs = 3_600_000;
-const maxTries = 8;
 
 /**
  * Changes to routes. Each is one commit, together with the orders of its hosts: a route never exists without somebody due
@@ -33,34 +34,46 @@ export interface RouteService {
 
 export interface RouteServiceOptions {
   store: ConfigStore;
+  check: CheckRoute;
   now?: () => number;
 }
 
-export function createRouteService({ store, now = Date.now }: RouteServiceOptions): RouteService {
+export function createRouteService({ store, check, now = Date.now }: RouteServiceOptions): RouteService {
   async function write(
     id: string,
-    edit: (current: StoredRecord<'route'> | null) => Promise<RouteRecord | null>,
+    edit: (current: StoredRecord<'route'> | null) => RouteRecord | null,
   ): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      const current = await store.get('route', id);
-      const next = await edit(current);
-      const orders = await orderChanges(id, current?.value.hosts ?? [], next?.hosts ?? []);
-      const checks: Check[] = [{ kind: 'route', id, revision: current?.revision ?? null }, ...orders.checks];
-      const change: Change =
-        next === null
-          ? { op: 'delete', kind: 'route', id }
-          : { op: 'put', kind: 'route', id, value: next, claims: claimsOf(next) };
-      try {
-        await commitSurely(store, { id: randomUUID(), checks, changes: [change, ...orders.changes] });
-        return;
-      } catch (error) {
-        if (isAppError(error, 'host_taken')) throw explainHostTaken(error);
-        if (!isAppError(error, 'revision_conflict') || tries === maxTries) throw error;
-      }
+    try {
+      await retryConflicts(() => writeOnce(id, edit));
+    } catch (error) {
+      throw isAppError(error, 'host_taken') ? explainHostTaken(error) : error;
     }
   }
 
-  /** Orders for hosts that come (or whose back-off a changed route ends), and the grace time for those that go. */
+  async function writeOnce(
+    id: string,
+    edit: (current: StoredRecord<'route'> | null) => RouteRecord | null,
+  ): Promise<void> {
+    const current = await store.get('route', id);
+    const next = edit(current);
+    const named = next === null ? [] : await check(next);
+    const orders = await orderChanges(id, current?.value.hosts ?? [], next?.hosts ?? []);
+    const change: Change =
+      next === null
+        ? { op: 'delete', kind: 'route', id }
+        : { op: 'put', kind: 'route', id, value: next, claims: claimsOf(id, next) };
+    await commitSurely(store, {
+      id: randomUUID(),
+      checks: [{ kind: 'route', id, revision: current?.revision ?? null }, ...named, ...orders.checks],
+      changes: [change, ...orders.changes],
+    });
+  }
+
+  /**
+   * Orders for hosts that come (or whose back-off a changed route ends), and the grace time for those that go. A host that comes or
+   * goes always changes its order's record, be it only the revision: who names a host is read before the commit, so of two commits
+   * that change it at the same moment the second has to fail and look again.
+   */
   async function orderChanges(
     id: string,
     before: string[],
@@ -73,9 +86,11 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
     const changes: Change[] = [];
     for (const [index, host] of hosts.entries()) {
       const order = orders[index] ?? null;
-      const value = dropped.includes(host)
+      const changed = dropped.includes(host)
         ? await orderOfDropped(id, host, order)
         : await orderOfNamed(host, order);
+      const moved = dropped.includes(host) || !before.includes(host);
+      const value = changed ?? (moved ? (order?.value ?? null) : null);
       if (value === null) continue;
       checks.push({ kind: 'order', id: host, revision: order?.revision ?? null });
       changes.push(putOrder(host, value));
@@ -88,16 +103,21 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
     order: StoredRecord<'order'> | null,
   ): Promise<OrderRecord | null> {
     if (order === null) return newOrder(host, now());
-    const { unusedSince, lastError } = order.value;
-    if (unusedSince !== null) {
-      const certificate = await store.get('certificate', host);
-      const dueAt =
-        certificate === null
-          ? now()
-          : renewalDate(Date.parse(certificate.value.notBefore), Date.parse(certificate.value.notAfter));
-      return { ...forgetFailures(order.value, dueAt), unusedSince: null };
+    const value = completeOrder(order.value);
+    if (value.unusedSince !== null) {
+      return { ...forgetFailures(value, await renewAtOf(host, value)), unusedSince: null };
     }
-    return lastError !== null ? forgetFailures(order.value, now()) : null;
+    const held = value.lastError !== null || value.waitingForDns !== null;
+    return held ? { ...forgetFailures(value, now()), waitingForDns: null } : null;
+  }
+
+  /** When the certificate of a host that is named again has to be renewed: at once, where there is none. */
+  async function renewAtOf(host: string, { renewAt }: OrderRecord): Promise<number> {
+    const certificate = await store.get('certificate', host);
+    if (certificate === null) return now();
+    if (renewAt !== null) return Date.parse(renewAt);
+    const { notBefore, notAfter } = certificate.value;
+    return renewalDate(Date.parse(notBefore), Date.parse(notAfter));
   }
 
   async function orderOfDropped(
@@ -113,9 +133,8 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
   }
 
   async function create(body: PutRoute): Promise<string> {
-    checkHosts(body.hosts);
     const id = body.id ?? `rt_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
-    await write(id, async (current) => {
+    await write(id, (current) => {
       if (current !== null) {
         throw new AppError('id_taken', `a route with id "${id}" exists; PUT /v1/routes/${id} replaces it`, {
           facts: { route: id },
@@ -127,13 +146,12 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
   }
 
   async function replace(id: string, body: PutRoute): Promise<boolean> {
-    checkHosts(body.hosts);
     if (body.id !== undefined && body.id !== id) {
       const detail = `id is "${body.id}", but the address names "${id}"; leave it out or make them the same`;
       throw new AppError('invalid_request', detail, { errors: [{ pointer: '/id', detail }] });
     }
     let made = false;
-    await write(id, async (current) => {
+    await write(id, (current) => {
       made = current === null;
       return recordOf(body, current);
     });
@@ -141,15 +159,16 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
   }
 
   async function patch(id: string, body: PatchRoute): Promise<void> {
-    if (body.hosts !== undefined) checkHosts(body.hosts);
-    await write(id, async (current) => {
+    await write(id, (current) => {
       if (current === null) throw routeNotFound(id);
-      const { hosts, paths, upstreams } = current.value;
+      const { hosts, paths, upstreams, issuers, challenge } = current.value;
       return recordOf(
         {
           hosts: body.hosts ?? hosts,
           paths: body.paths === null ? ['/'] : (body.paths ?? paths),
           upstreams: body.upstreams ?? upstreams,
+          issuers: body.issuers === null ? undefined : (body.issuers ?? issuers),
+          challenge: body.challenge === null ? undefined : (body.challenge ?? challenge),
         },
         current,
       );
@@ -157,18 +176,26 @@ export function createRouteService({ store, now = Date.now }: RouteServiceOption
   }
 
   async function remove(id: string): Promise<void> {
-    await write(id, async (current) => {
+    await write(id, (current) => {
       if (current === null) throw routeNotFound(id);
       return null;
     });
   }
 
   function recordOf(
-    { hosts, paths, upstreams }: PutRoute,
+    { hosts, paths, upstreams, issuers, challenge }: PutRoute,
     current: StoredRecord<'route'> | null,
   ): RouteRecord {
     const updatedAt = new Date(now()).toISOString();
-    return { hosts, paths, upstreams, createdAt: current?.value.createdAt ?? updatedAt, updatedAt };
+    return {
+      hosts,
+      paths,
+      upstreams,
+      ...(issuers === undefined ? {} : { issuers: [...new Set(issuers)] }),
+      ...(challenge === undefined ? {} : { challenge }),
+      createdAt: current?.value.createdAt ?? updatedAt,
+      updatedAt,
+    };
   }
 
   return { create, replace, patch, remove };
@@ -178,13 +205,10 @@ export function routeNotFound(id: string): AppError {
   return new AppError('not_found', `there is no route "${id}"`, { facts: { route: id } });
 }
 
-/** A host and a path, with a character between them that neither can have. */
-function claimsOf({ hosts, paths }: RouteRecord): string[] {
-  return hosts.flatMap((host) => paths.map((path) => `${host} ${path}`));
-}
-
-function checkHosts(hosts: string[]): void {
-  for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
+/** A host and a path, with a character between them that neither can have; and the issuers it names, by which they are found in use. */
+function claimsOf(id: string, { hosts, paths, issuers = [] }: RouteRecord): string[] {
+  const served = hosts.flatMap((host) => paths.map((path) => `${host} ${path}`));
+  return [...served, ...issuers.map((issuer) => issuerClaim(issuer, id))];
 }
 
 function explainHostTaken(error: AppError): AppError {

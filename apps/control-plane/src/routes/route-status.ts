@@ -1,7 +1,9 @@
 import {
   type BehindNode,
+  broughtIssuer,
   type CertificateStatus,
   hasReached,
+  type LastError,
   type NodePresence,
   type RouteStatus,
   type State,
@@ -12,6 +14,8 @@ export interface HostRecords {
   host: string;
   order: StoredRecord<'order'> | null;
   certificate: StoredRecord<'certificate'> | null;
+  /** The valid brought certificate that edges serve for the host, before any managed one. */
+  brought: StoredRecord<'certificate'> | null;
 }
 
 export interface FleetView {
@@ -30,7 +34,7 @@ export function deriveRouteStatus(
   hosts: HostRecords[],
   fleet: FleetView,
 ): RouteStatus {
-  const needed = [route, ...hosts.flatMap(({ certificate }) => certificate ?? [])];
+  const needed = [route, ...hosts.flatMap(({ certificate, brought }) => brought ?? certificate ?? [])];
   const behind = nodesBehind(needed, fleet);
   const certificates = hosts.map((records) => deriveCertificateStatus(records, fleet));
   const complete = certificates.every(({ state }) => state === 'live' || state === 'deploying');
@@ -40,12 +44,16 @@ export function deriveRouteStatus(
     deployed ? ('live' as const) : ('deploying' as const),
   ];
   const state = furthestFirst.find((candidate) => states.includes(candidate)) ?? 'pending';
-  const reason = explain(state, certificates, behind, fleet);
+  const reason = explain(state, hosts, certificates, behind, fleet);
   return {
     state,
     ...(reason === null ? {} : { reason }),
     certificates,
-    dnsRequirements: hosts.flatMap(({ order }) => order?.value.waitingForDns?.requirements ?? []),
+    dnsRequirements: hosts.flatMap((records, index) =>
+      certificates[index]?.state === 'waiting_for_dns'
+        ? (records.order?.value.waitingForDns?.requirements ?? [])
+        : [],
+    ),
     nodes: {
       live: complete ? fleet.liveNodes.length - behind.length : 0,
       of: fleet.liveNodes.length,
@@ -58,30 +66,40 @@ export function deriveRouteStatus(
   };
 }
 
+/** What is true of the certificate that serves a host: the brought one where there is one, else the managed one. */
 export function deriveCertificateStatus(
-  { host, order, certificate }: HostRecords,
+  { host, order, certificate, brought }: HostRecords,
   fleet: FleetView,
 ): CertificateStatus {
-  const value = order?.value;
+  const served = brought ?? certificate;
+  const unmanaged = served !== null && served.value.issuer === broughtIssuer;
+  const value = unmanaged ? undefined : order?.value;
+  const waits = value !== undefined && (value.lastError !== null || value.waitingForDns != null);
+  const state = certificateState({ host, order, certificate, brought }, fleet);
   return {
-    id: order?.id ?? certificate?.id ?? host,
+    id: brought?.id ?? order?.id ?? certificate?.id ?? host,
     host,
-    state: certificateState({ host, order, certificate }, fleet),
-    notAfter: certificate?.value.notAfter ?? null,
-    lastError: value?.lastError ?? null,
-    nextAttemptAt:
-      value !== undefined && value.lastError !== null && value.unusedSince === null ? value.dueAt : null,
+    state,
+    notAfter: served?.value.notAfter ?? null,
+    lastError: unmanaged && state === 'failed' ? expired(served) : (value?.lastError ?? null),
+    nextAttemptAt: waits && value.unusedSince === null ? value.dueAt : null,
   };
 }
 
-function certificateState({ order, certificate }: HostRecords, fleet: FleetView): State {
-  if (certificate !== null && Date.parse(certificate.value.notAfter) > fleet.now) {
-    return fleet.liveNodes.length > 0 && nodesBehind([certificate], fleet).length === 0
-      ? 'live'
-      : 'deploying';
+/** Nobody renews a brought certificate but its owner. */
+function expired({ value: { notAfter } }: StoredRecord<'certificate'>): LastError {
+  const detail = `the brought certificate expired at ${notAfter}; bring its successor with POST /v1/certificates`;
+  return { detail, issuer: broughtIssuer, step: null, type: null, at: notAfter };
+}
+
+function certificateState({ order, certificate, brought }: HostRecords, fleet: FleetView): State {
+  const served = brought ?? certificate;
+  if (served !== null && Date.parse(served.value.notAfter) > fleet.now) {
+    return fleet.liveNodes.length > 0 && nodesBehind([served], fleet).length === 0 ? 'live' : 'deploying';
   }
-  if (order === null) return 'pending';
-  const { step, lastError, dueAt } = order.value;
+  if (order === null) return served === null ? 'pending' : 'failed';
+  const { step, lastError, dueAt, waitingForDns } = order.value;
+  if (waitingForDns != null && step === 'idle') return 'waiting_for_dns';
   // An order that the CA could not go on with keeps its step, and waits like any other that failed.
   if (lastError !== null && dueAt !== null && Date.parse(dueAt) > fleet.now) return 'failed';
   if (step !== 'idle') return 'issuing';
@@ -109,6 +127,7 @@ const behindNode = (reason: string) => (presence: NodePresence) => ({ node: pres
 
 function explain(
   state: State,
+  hosts: HostRecords[],
   certificates: CertificateStatus[],
   behind: BehindNode[],
   fleet: FleetView,
@@ -117,6 +136,10 @@ function explain(
   if (state === 'failed') {
     const failed = certificates.find((certificate) => certificate.state === 'failed');
     return failed?.lastError?.detail ?? null;
+  }
+  if (state === 'waiting_for_dns') {
+    const waiting = certificates.findIndex((certificate) => certificate.state === 'waiting_for_dns');
+    return hosts[waiting]?.order?.value.waitingForDns?.detail ?? null;
   }
   if (fleet.liveNodes.length === 0) return 'no_live_edges';
   if (state === 'deploying' && behind[0] !== undefined) return `${behind[0].node} ${behind[0].reason}`;

@@ -1,5 +1,4 @@
 import {
-  type Certificate,
   type NodePresence,
   type Route,
   type RouteStatus,
@@ -7,20 +6,15 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
+import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
 import type { ChangeHub } from '../change-hub.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import {
-  deriveCertificateStatus,
-  deriveRouteStatus,
-  type FleetView,
-  type HostRecords,
-} from './route-status.ts';
+import { deriveRouteStatus, type FleetView, type HostRecords } from './route-status.ts';
 
-/** Routes and certificates as the API shows them: what is stored, and what the fleet last said of it. */
+/** Routes as the API shows them: what is stored, and what the fleet last said of it. */
 export interface RouteView {
   route(id: string): Promise<Route | null>;
   routes(records: StoredRecord<'route'>[]): Promise<Route[]>;
-  certificates(orders: StoredRecord<'order'>[]): Promise<Certificate[]>;
   /**
    * The route as soon as it is live or can no longer become so by waiting (`waiting_for_dns`, or the whole issuer chain failed),
    * else as it stands when `timeoutMs` is over or `signal` aborts. Null when the route is gone.
@@ -35,6 +29,9 @@ export interface RouteViewOptions {
   now?: () => number;
 }
 
+/** A brought certificate that comes may be for any host. */
+const broughtKeys = recordKey('certificate', broughtIdPrefix);
+
 interface LoadedRoute {
   record: StoredRecord<'route'>;
   hosts: HostRecords[];
@@ -47,19 +44,23 @@ export function createRouteView({ store, fleet, hub, now = Date.now }: RouteView
 
   async function load(records: StoredRecord<'route'>[]): Promise<LoadedRoute[]> {
     const hosts = [...new Set(records.flatMap(({ value }) => value.hosts))];
-    const [orders, certificates] = await Promise.all([
+    const [orders, certificates, brought] = await Promise.all([
       store.getMany('order', hosts),
       store.getMany('certificate', hosts),
+      findBrought(store, hosts, now()),
     ]);
-    const byHost = new Map(
-      hosts.map((host, index) => [
-        host,
-        { host, order: orders[index] ?? null, certificate: certificates[index] ?? null },
-      ]),
-    );
+    const byHost = new Map(hosts.map((host, index) => [host, index]));
     return records.map((record) => ({
       record,
-      hosts: record.value.hosts.map((host) => byHost.get(host) ?? { host, order: null, certificate: null }),
+      hosts: record.value.hosts.map((host) => {
+        const index = byHost.get(host) ?? -1;
+        return {
+          host,
+          order: orders[index] ?? null,
+          certificate: certificates[index] ?? null,
+          brought: brought.get(host) ?? null,
+        };
+      }),
     }));
   }
 
@@ -79,7 +80,8 @@ export function createRouteView({ store, fleet, hub, now = Date.now }: RouteView
     let stale = true;
     let nudge = () => {};
     const unwatchHub = hub.watch((key) => {
-      if (key !== null && concerns !== null && !concerns.has(key)) return;
+      const other = key !== null && concerns !== null && !concerns.has(key);
+      if (other && !key.startsWith(broughtKeys)) return;
       stale = true;
       nudge();
     });
@@ -120,14 +122,6 @@ export function createRouteView({ store, fleet, hub, now = Date.now }: RouteView
     async routes(records) {
       return (await load(records)).map(present);
     },
-    async certificates(orders) {
-      const certificates = await store.getMany(
-        'certificate',
-        orders.map(({ id }) => id),
-      );
-      const view = fleetView();
-      return orders.map((order, index) => presentCertificate(order, certificates[index] ?? null, view));
-    },
   };
 }
 
@@ -139,32 +133,6 @@ function keysOf({ record, hosts }: LoadedRoute): Set<string> {
 function isSettled({ state, nodes }: RouteStatus): boolean {
   if (state === 'live') return nodes.of > 0;
   return state === 'waiting_for_dns' || state === 'failed';
-}
-
-function presentCertificate(
-  order: StoredRecord<'order'>,
-  certificate: StoredRecord<'certificate'> | null,
-  view: FleetView,
-): Certificate {
-  const value = certificate?.value;
-  return {
-    ...deriveCertificateStatus({ host: order.value.host, order, certificate }, view),
-    origin: 'managed',
-    names: [order.value.host],
-    renewalWindow: null,
-    revokedAt: value?.revokedAt ?? null,
-    expiresSoon: false,
-    issuer: value?.issuer ?? order.value.issuer,
-    serialNumber: value?.serialNumber ?? null,
-    fingerprint256: value?.fingerprint256 ?? null,
-    notBefore: value?.notBefore ?? null,
-    renewAt:
-      value !== undefined && order.value.step === 'idle' && order.value.unusedSince === null
-        ? order.value.dueAt
-        : null,
-    revision: certificate?.revision ?? null,
-    chain: value?.chain ?? null,
-  };
 }
 
 /** A node as the API shows it. */

@@ -1,7 +1,89 @@
-import type { PutSettings } from '@lockstep/contract';
+import { type PutSettings, settingsId } from '@lockstep/contract';
+import type { Sealer } from '@lockstep/pki';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { ChangeHub } from '../change-hub.ts';
+import { joinProvider, openSecrets } from '../issuers/secret-fields.ts';
+import { defaultSettings, settingsKey } from './settings-service.ts';
 
 /** The settings of the fleet as they stand, secrets opened. Kept current by the store's changes; defaults before the first PUT. */
 export interface SettingsSource {
   current(): PutSettings;
   close(): void;
+}
+
+export interface SettingsSourceOptions {
+  store: ConfigStore;
+  sealer: Sealer;
+  hub: ChangeHub;
+  log: Logger;
+}
+
+/** Before another try to read what changed. */
+const retryMs = 2_000;
+
+/** Throws `store_unavailable` and `wrong_secret_key` at the start; later troubles leave the settings as they were known last. */
+export async function createSettingsSource({
+  store,
+  sealer,
+  hub,
+  log,
+}: SettingsSourceOptions): Promise<SettingsSource> {
+  let known = defaultSettings();
+  let wanted = 0;
+  let reading = false;
+  let closed = false;
+  let timer: NodeJS.Timeout | null = null;
+
+  async function load(): Promise<void> {
+    const record = await store.get('settings', settingsId);
+    const { dnsProvider, ...config } = { ...defaultSettings(), ...record?.value.config };
+    const secrets = openSecrets(sealer, record?.value.sealedSecrets ?? null, settingsKey);
+    known =
+      dnsProvider === undefined
+        ? config
+        : { ...config, dnsProvider: joinProvider(dnsProvider, secrets.dnsProvider) };
+  }
+
+  /** Reads until nothing has changed since the read began, so that the last change always wins. */
+  async function refresh(): Promise<void> {
+    wanted += 1;
+    if (reading || closed) return;
+    reading = true;
+    try {
+      for (let done = 0; done !== wanted && !closed; ) {
+        const turn = wanted;
+        await load();
+        done = turn;
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'cannot read the settings; keeping those known');
+      if (!closed) timer = setTimeout(refresh, retryMs);
+    } finally {
+      reading = false;
+    }
+  }
+
+  const unwatch = hub.watch((key) => {
+    if (key === null || key === settingsKey) refresh();
+  });
+  try {
+    reading = true;
+    await load();
+  } catch (error) {
+    unwatch();
+    throw error;
+  } finally {
+    reading = false;
+  }
+  if (wanted > 0) refresh();
+
+  return {
+    current: () => known,
+    close() {
+      closed = true;
+      unwatch();
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
 }

@@ -1,4 +1,4 @@
-import type { FollowEvent, NodeReport, Position } from '@lockstep/contract';
+import type { FollowEvent, Hint, NodeReport, Position } from '@lockstep/contract';
 
 /**
  * Where a process of the edge gets its configuration from and where it reports to: the store (a supervisor over Redis), the
@@ -14,5 +14,8 @@ export interface Feed {
   report(report: NodeReport): Promise<void>;
   /** Takes the presence back, on a graceful stop. */
   leave(node: string, instance: string): Promise<void>;
+  /** As `ConfigStore.sendHint` and `watchHints`: what is sent either way may be lost. */
+  sendHint(hint: Hint): Promise<void>;
+  watchHints(listener: (hint: Hint) => void): () => void;
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import {
   type FeedToChild,
   type FeedToParent,
   type FollowEvent,
+  type Hint,
   type StoredRecord,
 } from '@lockstep/contract';
 import type { Feed } from './feed.ts';
@@ -17,6 +18,7 @@ export interface ParentChannel {
 /** The feed of a child process, from the parent at the other end of its IPC channel (see `serveFeed`). */
 export function createParentFeed(channel: ParentChannel): Feed {
   const waiting: FeedToChild[] = [];
+  const hintListeners = new Set<(hint: Hint) => void>();
   const reports = new Map<number, (error: AppError | null) => void>();
   let wake: (() => void) | null = null;
   let unanswered = 0;
@@ -33,6 +35,8 @@ export function createParentFeed(channel: ParentChannel): Feed {
     if (event.feed === 'reported') {
       reports.get(event.id)?.(event.error && new AppError(event.error.code, event.error.detail));
       reports.delete(event.id);
+    } else if (event.feed === 'hint') {
+      for (const listener of hintListeners) listener(event.hint);
     } else if (event.feed === 'following') {
       unanswered -= 1;
     } else if (unanswered === 0) {
@@ -102,6 +106,18 @@ export function createParentFeed(channel: ParentChannel): Feed {
     },
     report: (report) => ask((id) => ({ feed: 'report', id, report })),
     leave: (node, instance) => ask((id) => ({ feed: 'leave', id, node, instance })),
+    async sendHint(hint) {
+      send({ feed: 'hint', hint });
+    },
+    watchHints(listener) {
+      hintListeners.add(listener);
+      if (hintListeners.size === 1) send({ feed: 'watchHints', watch: true });
+      return () => {
+        if (hintListeners.delete(listener) && hintListeners.size === 0) {
+          send({ feed: 'watchHints', watch: false });
+        }
+      };
+    },
     async close() {
       channel.off('message', onMessage);
       for (const settle of reports.values()) settle(new AppError('shutting_down', 'the feed was closed'));

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type FeedToChild,
   type FeedToParent,
+  type Hint,
   isAppError,
   type Position,
   snapshotBatchRecords,
@@ -31,6 +32,7 @@ export function serveFeed(
 ): () => void {
   let following = new AbortController();
   let proceed: (() => void) | null = null;
+  let unwatch: (() => void) | undefined;
 
   function send(message: FeedToChild): void {
     if (child.connected) child.send(message, () => {});
@@ -92,6 +94,15 @@ export function serveFeed(
     proceed = null;
   }
 
+  function watchHints(watch: boolean): void {
+    unwatch?.();
+    unwatch = watch ? feed.watchHints?.((hint) => send({ feed: 'hint', hint })) : undefined;
+  }
+
+  function passOn(hint: Hint): void {
+    feed.sendHint?.(hint).catch((error) => log.debug({ err: error }, 'a hint was not sent'));
+  }
+
   function answer(id: number, asked: Promise<void> | undefined): void {
     Promise.resolve(asked).then(
       () => send({ feed: 'reported', id, error: null }),
@@ -109,6 +120,8 @@ export function serveFeed(
     if (asked.feed === 'follow') follow(asked.from);
     else if (asked.feed === 'report') answer(asked.id, feed.report?.(asked.report));
     else if (asked.feed === 'leave') answer(asked.id, feed.leave?.(asked.node, asked.instance));
+    else if (asked.feed === 'hint') passOn(asked.hint);
+    else if (asked.feed === 'watchHints') watchHints(asked.watch);
     else {
       const resolve = proceed;
       proceed = null;
@@ -116,10 +129,15 @@ export function serveFeed(
     }
   }
 
+  function stop(): void {
+    watchHints(false);
+    end();
+  }
+
   child.on('message', onMessage);
-  child.on('disconnect', end);
+  child.on('disconnect', stop);
   return () => {
     child.off('message', onMessage);
-    end();
+    stop();
   };
 }

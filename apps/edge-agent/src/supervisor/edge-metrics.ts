@@ -1,8 +1,10 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { WorkerFigures } from '../worker/worker-message.ts';
+import { type AskOutcome, askOutcomes } from './asks.ts';
 
 export interface EdgeMetrics {
   readonly contentType: string;
+  countAsk(outcome: AskOutcome): void;
   /** Adds up what the workers say; counters go on when a worker is replaced. */
   render(figures: Map<number, WorkerFigures>, now: EdgeGauges): Promise<string>;
 }
@@ -14,6 +16,7 @@ export interface EdgeGauges {
   hosts: number;
   refusals: number;
   held: boolean;
+  unsaved: number;
 }
 
 export function createEdgeMetrics(): EdgeMetrics {
@@ -28,12 +31,19 @@ export function createEdgeMetrics(): EdgeMetrics {
   const built = counter('certificates_built_total', 'TLS contexts built');
   const connections = gauge('connections', 'Open TLS connections');
   const contexts = gauge('contexts', 'Built TLS contexts kept by the workers');
+  const holding = gauge('held_handshakes', 'Handshakes that wait for a certificate');
+  const asks = counter('on_demand_asks_total', 'Unknown hosts that handshakes named, by outcome', [
+    'outcome',
+  ]);
+  for (const outcome of askOutcomes) asks.inc({ outcome }, 0);
   const applied = gauge('applied_revision', 'The revision that every ready worker has applied');
   const ready = gauge('workers_ready', 'Workers that listen and have a configuration');
   const restarts = gauge('worker_restarts', 'Workers that died and were replaced');
   const hosts = gauge('hosts', 'Hosts with a route');
   const refusals = gauge('refusals', 'Records that could not be put to use');
   const held = gauge('snapshot_held', '1 while a snapshot is held back');
+
+  const unsaved = gauge('unsaved_commits', 'Commits in force that the disk did not take');
 
   const seen = new Map<number, WorkerFigures>();
 
@@ -50,24 +60,29 @@ export function createEdgeMetrics(): EdgeMetrics {
 
   return {
     contentType: registry.contentType,
+    countAsk: (outcome) => asks.inc({ outcome }),
     async render(figures, now) {
       let open = 0;
       let kept = 0;
+      let waiting = 0;
       for (const [pid, one] of figures) {
         count(pid, one);
         open += one.connections;
         kept += one.contexts;
+        waiting += one.held;
       }
       seen.clear();
       for (const [pid, one] of figures) seen.set(pid, one);
       connections.set(open);
       contexts.set(kept);
+      holding.set(waiting);
       applied.set(now.appliedRevision ?? 0);
       ready.set(now.workersReady);
       restarts.set(now.workerRestarts);
       hosts.set(now.hosts);
       refusals.set(now.refusals);
       held.set(now.held ? 1 : 0);
+      unsaved.set(now.unsaved);
       return registry.metrics();
     },
   };

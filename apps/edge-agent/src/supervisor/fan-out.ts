@@ -3,11 +3,15 @@ import type { ConfigCache } from '@lockstep/store';
 
 /** Hands what is on disk, and then each change, to any number of followers, each at its own pace. */
 export interface FanOut {
-  /** To the followers at once, before it is on disk; `written` says that it is. */
+  /** To the followers at once, before it is on disk; `written` says that the first of those in `unwritten` is. */
   commit(entry: LogEntry): void;
   written(): void;
+  /** Commits that the disk has not taken yet, in order. */
+  readonly unwritten: readonly LogEntry[];
   /** What is on disk was replaced. */
   snapshot(): void;
+  /** What is on disk was lost; a snapshot follows. */
+  lost(): void;
   /** Begins with a snapshot as soon as there is one. */
   follow(signal: AbortSignal): AsyncGenerator<FollowEvent>;
   close(): void;
@@ -20,7 +24,7 @@ interface Follower {
 
 export function createFanOut(cache: ConfigCache): FanOut {
   const followers = new Set<Follower>();
-  let unwritten: LogEntry | null = null;
+  let unwritten: LogEntry[] = [];
   let closed = false;
 
   async function* records(): AsyncGenerator<StoredRecord[]> {
@@ -30,7 +34,7 @@ export function createFanOut(cache: ConfigCache): FanOut {
   async function* follow(signal: AbortSignal): AsyncGenerator<FollowEvent> {
     const follower: Follower = { waiting: [], wake: () => {} };
     if (cache.position() !== null) follower.waiting.push('snapshot');
-    if (unwritten !== null) follower.waiting.push(unwritten);
+    follower.waiting.push(...unwritten);
     followers.add(follower);
     const onAbort = () => follower.wake();
     signal.addEventListener('abort', onAbort);
@@ -64,16 +68,23 @@ export function createFanOut(cache: ConfigCache): FanOut {
 
   return {
     commit(entry) {
-      unwritten = entry;
+      unwritten.push(entry);
       for (const follower of followers) {
         follower.waiting.push(entry);
         follower.wake();
       }
     },
     written() {
-      unwritten = null;
+      unwritten.shift();
+    },
+    get unwritten() {
+      return unwritten;
+    },
+    lost() {
+      unwritten = [];
     },
     snapshot() {
+      unwritten = [];
       for (const follower of followers) {
         follower.waiting = ['snapshot'];
         follower.wake();

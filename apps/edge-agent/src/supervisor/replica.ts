@@ -1,20 +1,23 @@
 import { setImmediate } from 'node:timers/promises';
 import {
-  type AppError,
+  AppError,
   type ConfirmationRecord,
   type FollowEvent,
   type HeldSnapshot,
   isAppError,
   type LogEntry,
+  type OnDemand,
   type Position,
   type StoredRecord,
+  settingsId,
 } from '@lockstep/contract';
-import { type ConfigCache, revisionOf } from '@lockstep/store';
+import { type ConfigCache, revisionOf, type StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
 import { createFanOut } from './fan-out.ts';
 
 const retryAfterMs = 1_000;
+const saveAgainMs = 5_000;
 const lookAgainFirstMs = 2_000;
 const lookAgainAtMostMs = 60_000;
 /** An edge with a single host is not worth guarding: removing it is an ordinary change. */
@@ -28,6 +31,8 @@ export interface ReplicaOptions {
   /** Called before a snapshot is taken; throws `wrong_secret_key` when its secrets cannot be opened. */
   checkKey?: (() => Promise<void>) | undefined;
   onChange(): void;
+  /** How soon the disk is tried again after it took no commit. Default 5 s. */
+  saveAgainMs?: number;
   /** The replica cannot go on, and nothing will change that. */
   onFatal(error: AppError): void;
 }
@@ -39,9 +44,13 @@ export interface ReplicaOptions {
 export interface Replica {
   /** Follows the replica itself: what is on disk as a snapshot, then each change. */
   readonly feed: Pick<Feed, 'follow'>;
-  /** What is on disk; null before the first snapshot. */
+  /** What the workers are given: what is on disk, and the commits that it has not taken. Null before the first snapshot. */
   position(): Position | null;
+  /** Commits that are in memory alone, as the disk does not take them. */
+  readonly unsaved: number;
   readonly held: HeldSnapshot | null;
+  /** What the settings say of unknown names; null: nothing. */
+  readonly onDemand: OnDemand | null;
   /** Null while the feed is well. */
   readonly trouble: Error | null;
   start(): void;
@@ -60,15 +69,26 @@ export function createReplica(options: ReplicaOptions): Replica {
   let running: Promise<void> = Promise.resolve();
   let held: HeldSnapshot | null = null;
   let trouble: Error | null = null;
+  let onDemand = savedOnDemand();
+  let unsavable = false;
+  let saveTimer: NodeJS.Timeout | undefined;
   let lookAgainMs = lookAgainFirstMs;
   let lookAgainTimer: NodeJS.Timeout | undefined;
+
+  function savedOnDemand(): OnDemand | null {
+    try {
+      return cache.get('settings', settingsId)?.value.config.onDemand ?? null;
+    } catch {
+      return null; // damaged: it was set aside, and a snapshot follows
+    }
+  }
 
   async function run(): Promise<void> {
     while (!stopped.signal.aborted) {
       round = new AbortController();
       const signal = AbortSignal.any([stopped.signal, round.signal]);
       // Nothing on disk can continue from a held snapshot; it is taken whole again.
-      const from = held === null ? cache.position() : null;
+      const from = held === null ? position() : null;
       try {
         for await (const event of feed.follow(from, { signal, onTrouble })) {
           if (event.type === 'snapshot') await takeSnapshot(event);
@@ -97,15 +117,40 @@ export function createReplica(options: ReplicaOptions): Replica {
       lookAgainIn(confirmed ? 0 : lookAgainFirstMs);
       return;
     }
+    if (!follows(entry, position())) {
+      throw new AppError('internal', `revision ${entry.position.number} does not follow what is held`);
+    }
+    for (const change of entry.changes) {
+      if (change.kind === 'settings') onDemand = change.op === 'put' ? change.value.config.onDemand : null;
+    }
     fanOut.commit(entry);
     // The workers first: they swap while the disk is written.
     await setImmediate();
-    try {
-      cache.apply(entry);
-    } finally {
-      fanOut.written();
-    }
+    save();
     options.onChange();
+  }
+
+  function position(): Position | null {
+    return fanOut.unwritten.at(-1)?.position ?? cache.position();
+  }
+
+  /** A disk that is full must not keep the workers from later changes: what it does not take is kept, and offered again. */
+  function save(): void {
+    clearTimeout(saveTimer);
+    try {
+      for (const entry of [...fanOut.unwritten]) {
+        cache.apply(entry);
+        fanOut.written();
+      }
+      if (unsavable) log.info('the configuration is saved again');
+      unsavable = false;
+    } catch (error) {
+      if (!unsavable) log.error({ err: error }, 'changes are in force but cannot be saved on this disk');
+      unsavable = true;
+      // Damaged, and set aside: the feed is followed anew from nothing.
+      if (cache.position() === null) fanOut.lost();
+      else if (!stopped.signal.aborted) saveTimer = setTimeout(save, options.saveAgainMs ?? saveAgainMs);
+    }
   }
 
   async function takeSnapshot({ position, records }: Snapshot): Promise<void> {
@@ -120,9 +165,9 @@ export function createReplica(options: ReplicaOptions): Replica {
       }
     }
     const staged = await cache.stage({ type: 'snapshot', position, records: watched() });
-    const hosts = cache.hosts();
-    if (hosts >= guardFromHosts && staged.removed * 2 > hosts) {
-      const offered = holdable(position, hosts, staged.removed);
+    const wiped = wipedBy(staged);
+    if (wiped !== null) {
+      const offered = holdable(position, wiped.hosts, wiped.removed);
       if (!covers(confirmation, offered)) {
         staged.discard();
         hold(offered);
@@ -131,12 +176,26 @@ export function createReplica(options: ReplicaOptions): Replica {
       log.warn({ ...offered }, 'an operator confirmed the snapshot that was held back');
     }
     staged.accept();
+    onDemand = savedOnDemand();
     clearTimeout(lookAgainTimer);
     lookAgainTimer = undefined;
     lookAgainMs = lookAgainFirstMs;
     held = null;
     fanOut.snapshot();
     options.onChange();
+  }
+
+  /**
+   * What a snapshot would wipe; null when it leaves enough. Certificates count for themselves: a history begun anew gets its routes
+   * back before them, and hosts that are served on demand have no route.
+   */
+  function wipedBy({ removed }: StagedSnapshot): { hosts: number; removed: number } | null {
+    const counts = [
+      { hosts: cache.hosts(), removed: removed.hosts },
+      { hosts: cache.count('certificate'), removed: removed.certificates },
+    ];
+    const wiped = counts.filter((count) => count.hosts >= guardFromHosts && count.removed * 2 > count.hosts);
+    return wiped.sort((a, b) => b.removed - a.removed)[0] ?? null;
   }
 
   /** An operator confirms the revision that was reported; it stays as long as what is offered has not become worse. */
@@ -169,9 +228,15 @@ export function createReplica(options: ReplicaOptions): Replica {
 
   return {
     feed: { follow: (_from, { signal }) => fanOut.follow(signal) },
-    position: () => cache.position(),
+    position,
+    get unsaved() {
+      return unsavable ? fanOut.unwritten.length : 0;
+    },
     get held() {
       return held;
+    },
+    get onDemand() {
+      return onDemand;
     },
     get trouble() {
       return trouble;
@@ -187,8 +252,18 @@ export function createReplica(options: ReplicaOptions): Replica {
       clearTimeout(lookAgainTimer);
       fanOut.close();
       await running;
+      clearTimeout(saveTimer);
     },
   };
+}
+
+function follows({ position, previousCommitId }: LogEntry, held: Position | null): boolean {
+  return (
+    held !== null &&
+    held.epoch === position.epoch &&
+    held.number + 1 === position.number &&
+    held.commitId === (previousCommitId ?? '')
+  );
 }
 
 function covers(confirmation: ConfirmationRecord | null, { revision }: HeldSnapshot): boolean {

@@ -15,7 +15,7 @@ export interface SpawnEdgeOptions {
   config: EdgeConfig;
   secretKey: string;
   /** Stays the caller's to close, after the edge has gone. */
-  feed: Pick<Feed, 'follow' | 'report' | 'leave'>;
+  feed: Omit<Feed, 'close'>;
   log: Logger;
   /** Where the edge's log lines go; this process's own output when left out. A file outlives this process, a pipe does not. */
   outputFd?: number;

@@ -14,6 +14,7 @@ import { type EdgeConfig, withDefaults } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
 import { version } from '../version.ts';
 import { createAdminListener } from './admin-listener.ts';
+import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
 import { createPresence } from './presence.ts';
 import { probeAddress } from './probe-address.ts';
@@ -85,6 +86,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     });
     replica = followed;
     undo.push(() => followed.close());
+    const asks = createAsks({
+      node: config.node,
+      feed,
+      onDemand: () => followed.onDemand,
+      log,
+      onOutcome: metrics.countAsk,
+    });
+    undo.push(() => asks.close());
     const pool = createWorkerPool({
       count: config.workers,
       settings: {
@@ -97,6 +106,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       },
       feed: followed.feed,
       hasConfiguration: () => cache.position() !== null,
+      asks,
       log,
       onChange: changed,
     });
@@ -126,6 +136,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
           hosts: cache.hosts(),
           refusals: pool.refusals().length,
           held: followed.held !== null,
+          unsaved: followed.unsaved,
         });
         return { contentType: metrics.contentType, text };
       },

@@ -11,6 +11,7 @@ import type {
   WorkerSettings,
   WorkerStatus,
 } from '../worker/worker-message.ts';
+import type { Asker, Asks } from './asks.ts';
 
 const entry = fileURLToPath(new URL('../worker/main.ts', import.meta.url));
 /** A worker that lived shorter than this is replaced after a pause, which doubles each time. */
@@ -25,6 +26,8 @@ export interface WorkerPoolOptions {
   feed: Pick<Feed, 'follow'>;
   /** Whether there is a configuration that a new worker can wait for. */
   hasConfiguration(): boolean;
+  /** Hears of the unknown hosts that workers hold handshakes for. */
+  asks: Pick<Asks, 'ask' | 'enough' | 'gone'>;
   log: Logger;
   onChange(): void;
 }
@@ -51,10 +54,11 @@ interface Slot {
   pauseMs: number;
   listening: boolean;
   status: WorkerStatus;
+  asker: Asker;
 }
 
 export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
-  const { count, settings, feed, log, onChange } = options;
+  const { count, settings, feed, asks, log, onChange } = options;
   const slots = new Set<Slot>();
   const asked = new Map<number, (figures: WorkerFigures) => void>();
   const replacements = new Set<NodeJS.Timeout>();
@@ -79,6 +83,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       pauseMs,
       listening: false,
       status: { position: null, refusals: [] },
+      asker: { refuse: (host, client) => send(child, { worker: 'refuse', host, client }) },
     };
     slots.add(slot);
     serveFeed(child, feed, log);
@@ -101,6 +106,10 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       onChange();
     } else if (message.worker === 'figures') {
       asked.get(message.id)?.(message.figures);
+    } else if (message.worker === 'ask') {
+      asks.ask(slot.asker, message.host, message.client);
+    } else if (message.worker === 'enough') {
+      asks.enough(slot.asker, message.host);
     } else if (message.worker === 'failed') {
       log.error({ detail: message.detail }, 'a worker cannot start');
       started?.reject(new AppError('bad_configuration', message.detail));
@@ -109,6 +118,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
 
   function onExit(slot: Slot, code: number | null, signal: string | null): void {
     slots.delete(slot);
+    asks.gone(slot.asker);
     if (stopping) return;
     restarts += 1;
     const shortLived = Date.now() - slot.bornAt < shortLifeMs;

@@ -1,15 +1,14 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import {
-  AppError,
-  type CertificateRecord,
-  isAppError,
-  type Refusal,
-  recordKey,
-  type StoredRecord,
-  wildcardOf,
-} from '@lockstep/contract';
+import { AppError, type CertificateRecord, type Refusal, recordKey } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
+import {
+  type CertificateStored,
+  createCertificateIndex,
+  type HeldCertificate,
+  namesOf,
+} from './certificate-index.ts';
+import { refusalOf } from './refusal.ts';
 
 export interface CertificateTableOptions {
   /** Opens a sealed key; throws `wrong_secret_key`. */
@@ -19,9 +18,7 @@ export interface CertificateTableOptions {
   onRefused(): void;
 }
 
-type CertificateStored = StoredRecord<'certificate'>;
-
-/** The certificates a worker holds, by host. */
+/** The certificates a worker holds, managed and brought. */
 export interface CertificateTable {
   revisionOf(id: string): number | null;
   /** Builds the context of a changed certificate; null, and a refusal noted, when it cannot be put to use. */
@@ -35,27 +32,23 @@ export interface CertificateTable {
   ids(): Iterable<string>;
   /** The context for a server name; null when no certificate covers it. */
   find(name: string): SecureContext | null;
+  /** Whether some certificate covers the host. */
+  covers(host: string): boolean;
   readonly refusals: Iterable<Refusal>;
   readonly built: number;
   readonly contexts: number;
 }
 
-interface Entry {
-  stored: CertificateStored;
-  /** What this one replaced without having been built yet. */
-  fallback: Entry | null;
-  broken: boolean;
-}
-
 export function createCertificateTable(options: CertificateTableOptions): CertificateTable {
-  const byId = new Map<string, Entry>();
-  const byHost = new Map<string, Entry>();
+  const byId = new Map<string, HeldCertificate>();
+  const index = createCertificateIndex();
   const refusals = new Map<string, Refusal>();
   const contexts = new LRUCache<CertificateStored, SecureContext>({ max: options.maxContexts });
   let built = 0;
 
   function build(stored: CertificateStored): SecureContext {
     const { chain, sealedKey } = stored.value;
+    checkNames(stored.value);
     // `createSecureContext` refuses a key that does not match the leaf.
     const context = createSecureContext({
       cert: chain,
@@ -65,21 +58,20 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
     return context;
   }
 
-  function refuse({ id, revision }: CertificateStored, error: unknown): void {
-    refusals.set(id, { kind: 'certificate', id, revision, reason: reasonOf(error) });
+  function refuse(stored: CertificateStored, error: unknown): void {
+    refusals.set(stored.id, refusalOf(stored, error));
   }
 
-  function replace(entry: Entry): void {
-    const { id, value } = entry.stored;
+  function replace(entry: HeldCertificate): void {
+    const { id } = entry.stored;
     const before = byId.get(id);
-    if (before !== undefined && before.stored.value.host !== value.host)
-      byHost.delete(before.stored.value.host);
+    if (before !== undefined) index.remove(before);
     byId.set(id, entry);
-    byHost.set(value.host, entry);
+    index.add(entry);
   }
 
   /** The context of an entry, built now if need be. */
-  function contextOf(entry: Entry): SecureContext | null {
+  function contextOf(entry: HeldCertificate): SecureContext | null {
     if (!entry.broken) {
       const kept = contexts.get(entry.stored);
       if (kept !== undefined) return kept;
@@ -101,7 +93,6 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
     revisionOf: (id) => byId.get(id)?.stored.revision ?? null,
     build(stored) {
       try {
-        checkNames(stored.value);
         return build(stored);
       } catch (error) {
         refuse(stored, error);
@@ -125,8 +116,8 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       if (refusals.get(stored.id)?.revision === stored.revision) return;
       refusals.delete(stored.id);
       const fallback = before?.broken ? before.fallback : (before ?? null);
-      const sameHost = fallback?.stored.value.host === stored.value.host;
-      replace({ stored, fallback: sameHost ? fallback : null, broken: false });
+      const same = fallback !== null && sameNames(fallback.stored.value, stored.value);
+      replace({ stored, fallback: same ? fallback : null, broken: false });
     },
     delete(id) {
       refusals.delete(id);
@@ -134,17 +125,11 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       if (entry === undefined) return;
       byId.delete(id);
       contexts.delete(entry.stored);
-      if (byHost.get(entry.stored.value.host) === entry) byHost.delete(entry.stored.value.host);
+      index.remove(entry);
     },
     ids: () => new Set([...byId.keys(), ...refusals.keys()]),
-    find(name) {
-      const exact = byHost.get(name);
-      const context = exact === undefined ? null : contextOf(exact);
-      if (context !== null) return context;
-      const wildcard = wildcardOf(name);
-      const covering = wildcard === null ? undefined : byHost.get(wildcard);
-      return covering === undefined ? null : contextOf(covering);
-    },
+    find: (name) => index.find(name, contextOf),
+    covers: index.covers,
     get refusals() {
       return refusals.values();
     },
@@ -157,21 +142,21 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   };
 }
 
-/** Throws `bad_certificate` when the leaf does not name the host it is to be served for. */
-function checkNames({ host, chain }: CertificateRecord): void {
-  const name = host.startsWith('*.') ? `any${host.slice(1)}` : host;
-  if (new X509Certificate(chain).checkHost(name, { subject: 'never' }) === undefined) {
-    throw new AppError('bad_certificate', `the certificate does not name "${host}"`);
+/** Throws `bad_certificate` when the leaf does not name a host it is to be served for. */
+function checkNames(record: CertificateRecord): void {
+  const leaf = new X509Certificate(record.chain);
+  for (const host of namesOf(record)) {
+    const name = host.startsWith('*.') ? `any${host.slice(1)}` : host;
+    if (leaf.checkHost(name, { subject: 'never' }) === undefined) {
+      throw new AppError('bad_certificate', `the certificate does not name "${host}"`);
+    }
   }
 }
 
 function sameMaterial(a: CertificateRecord, b: CertificateRecord): boolean {
-  return a.host === b.host && a.chain === b.chain && a.sealedKey === b.sealedKey;
+  return sameNames(a, b) && a.chain === b.chain && a.sealedKey === b.sealedKey;
 }
 
-/** A sentence for an operator. Errors of OpenSSL name no key material. */
-function reasonOf(error: unknown): string {
-  if (isAppError(error)) return error.message;
-  const { reason, message } = error as Error & { reason?: string };
-  return `the certificate cannot be used: ${reason ?? message}`;
+function sameNames(a: CertificateRecord, b: CertificateRecord): boolean {
+  return (a.names === undefined) === (b.names === undefined) && namesOf(a).join(' ') === namesOf(b).join(' ');
 }

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type {
-  ChallengeRecord,
   FollowEvent,
+  Kind,
   LogEntry,
   LoggedChange,
   Position,
@@ -9,7 +9,10 @@ import type {
   StoredRecord,
 } from '@lockstep/contract';
 import type { CertificateTable } from './certificate-table.ts';
+import type { ChallengeTable } from './challenge-table.ts';
+import type { OnDemandSettings } from './on-demand-settings.ts';
 import type { RouteTable } from './route-table.ts';
+import type { StapleTable } from './staple-table.ts';
 
 /** So many contexts are built in one go (about 0.2 ms each) before requests get their turn. */
 const buildsBeforeYield = 8;
@@ -17,6 +20,9 @@ const buildsBeforeYield = 8;
 export interface ConfigurationOptions {
   routes: RouteTable;
   certificates: CertificateTable;
+  challenges: ChallengeTable;
+  staples: StapleTable;
+  onDemand: OnDemandSettings;
 }
 
 /** What a worker serves by, kept in step with its feed. */
@@ -26,81 +32,94 @@ export interface Configuration {
    * when it is in force.
    */
   apply(event: FollowEvent): Promise<void>;
-  /** The key authorization that answers an http-01 challenge; null when there is none of this token. */
-  challenge(token: string): string | null;
   readonly position: Position | null;
   readonly refusals: Refusal[];
 }
 
-export function createConfiguration({ routes, certificates }: ConfigurationOptions): Configuration {
-  const challenges = new Map<string, { revision: number; record: ChallengeRecord }>();
-  let position: Position | null = null;
+/** What each table is asked for, whatever it holds. */
+interface Table {
+  revisionOf(id: string): number | null;
+  delete(id: string): void;
+  ids(): Iterable<string>;
+}
 
-  function heldAt(change: LoggedChange): number | null {
-    if (change.kind === 'route') return routes.revisionOf(change.id);
-    if (change.kind === 'certificate') return certificates.revisionOf(change.id);
-    if (change.kind === 'challenge') return challenges.get(change.id)?.revision ?? null;
+export function createConfiguration(options: ConfigurationOptions): Configuration {
+  const { routes, certificates, challenges, staples, onDemand } = options;
+  const tables: Partial<Record<Kind, Table>> = {
+    route: routes,
+    certificate: certificates,
+    challenge: challenges,
+    staple: staples,
+    settings: onDemand,
+  };
+  let position: Position | null = null;
+  let builds = 0;
+
+  async function yieldAtTimes(): Promise<void> {
+    builds += 1;
+    if (builds % buildsBeforeYield === 0) await setImmediate();
+  }
+
+  /** What puts a record in, once everything else is ready; null for one that is refused, or of no concern. */
+  async function prepare(record: StoredRecord): Promise<(() => void) | null> {
+    const { id, revision } = record;
+    if (record.kind === 'route') return () => routes.put(id, revision, record.value);
+    if (record.kind === 'staple') return () => staples.put(id, revision, record.value);
+    if (record.kind === 'settings') return () => onDemand.put(id, revision, record.value);
+    if (record.kind === 'certificate') {
+      await yieldAtTimes();
+      const context = certificates.build(record);
+      return context === null ? null : () => certificates.put(record, context);
+    }
+    if (record.kind === 'challenge') {
+      if (record.value.type === 'tls-alpn-01') await yieldAtTimes();
+      const challenge = challenges.build(record);
+      return challenge === null ? null : () => challenges.put(challenge);
+    }
     return null;
   }
 
   async function applyCommit(entry: LogEntry): Promise<void> {
     const { number } = entry.position;
     const swaps: (() => void)[] = [];
-    let builds = 0;
     for (const change of entry.changes) {
+      const table = tables[change.kind];
       // The snapshot before was scanned beside commits and may have had this already.
-      if ((heldAt(change) ?? -1) >= number) continue;
-      if (change.op === 'delete') {
-        swaps.push(() => remove(change.kind, change.id));
-      } else if (change.kind === 'certificate') {
-        builds += 1;
-        if (builds % buildsBeforeYield === 0) await setImmediate();
-        const stored = { kind: change.kind, id: change.id, revision: number, value: change.value };
-        const context = certificates.build(stored);
-        if (context !== null) swaps.push(() => certificates.put(stored, context));
-      } else if (change.kind === 'route') {
-        swaps.push(() => routes.put(change.id, number, change.value));
-      } else if (change.kind === 'challenge') {
-        swaps.push(() => challenges.set(change.id, { revision: number, record: change.value }));
-      }
+      if (table === undefined || (table.revisionOf(change.id) ?? -1) >= number) continue;
+      const swap =
+        change.op === 'delete' ? () => table.delete(change.id) : await prepare(storedAt(change, number));
+      if (swap !== null) swaps.push(swap);
     }
     // No await from here on: this is the swap.
     for (const swap of swaps) swap();
     position = entry.position;
   }
 
-  function remove(kind: string, id: string): void {
-    if (kind === 'route') routes.delete(id);
-    else if (kind === 'certificate') certificates.delete(id);
-    else if (kind === 'challenge') challenges.delete(id);
-  }
-
   async function applySnapshot(at: Position, batches: AsyncIterable<StoredRecord[]>): Promise<void> {
-    const records: StoredRecord[] = [];
-    for await (const batch of batches) for (const record of batch) records.push(record);
-    const unseen = {
-      route: new Set(routes.ids()),
-      certificate: new Set(certificates.ids()),
-      challenge: new Set(challenges.keys()),
-    };
+    const swaps: (() => void)[] = [];
+    const seen = new Map(Object.keys(tables).map((kind) => [kind, new Set<string>()]));
     const sameEpoch = position?.epoch === at.epoch;
-    for (const record of records) {
-      if (record.kind === 'route') {
-        unseen.route.delete(record.id);
+    for await (const batch of batches) {
+      for (const record of batch) {
+        const table = tables[record.kind];
+        if (table === undefined) continue;
+        seen.get(record.kind)!.add(record.id);
+        if (record.kind === 'certificate') {
+          // Built at its first handshake: a hundred thousand of them must not hold up the start.
+          swaps.push(() => certificates.putUnbuilt(record));
+          continue;
+        }
         // A route that is the same keeps its turn among the upstreams, and its pools.
-        if (sameEpoch && routes.revisionOf(record.id) === record.revision) continue;
-        routes.put(record.id, record.revision, record.value);
-      } else if (record.kind === 'certificate') {
-        unseen.certificate.delete(record.id);
-        certificates.putUnbuilt(record);
-      } else if (record.kind === 'challenge') {
-        unseen.challenge.delete(record.id);
-        challenges.set(record.id, { revision: record.revision, record: record.value });
+        if (sameEpoch && table.revisionOf(record.id) === record.revision) continue;
+        const swap = await prepare(record);
+        if (swap !== null) swaps.push(swap);
       }
     }
-    for (const id of unseen.route) routes.delete(id);
-    for (const id of unseen.certificate) certificates.delete(id);
-    for (const id of unseen.challenge) challenges.delete(id);
+    // No await from here on: this is the swap.
+    for (const swap of swaps) swap();
+    for (const [kind, table] of Object.entries(tables)) {
+      for (const id of new Set(table.ids())) if (!seen.get(kind)!.has(id)) table.delete(id);
+    }
     position = at;
   }
 
@@ -109,15 +128,15 @@ export function createConfiguration({ routes, certificates }: ConfigurationOptio
       if (event.type === 'commit') await applyCommit(event.entry);
       else if (event.type === 'snapshot') await applySnapshot(event.position, event.records);
     },
-    challenge(token) {
-      const held = challenges.get(token);
-      return held?.record.type === 'http-01' ? held.record.keyAuthorization : null;
-    },
     get position() {
       return position;
     },
     get refusals() {
-      return [...certificates.refusals];
+      return [...certificates.refusals, ...challenges.refusals];
     },
   };
+}
+
+function storedAt({ kind, id, value }: LoggedChange & { op: 'put' }, revision: number): StoredRecord {
+  return { kind, id, revision, value } as StoredRecord;
 }

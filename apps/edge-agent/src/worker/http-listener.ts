@@ -2,13 +2,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { requestIdOf } from '../proxy/forward-headers.ts';
 import { hostOf } from '../proxy/host-of.ts';
 import { sendProblem } from '../proxy/send-problem.ts';
-import type { Configuration } from './configuration.ts';
+import type { ChallengeTable } from './challenge-table.ts';
 import type { RouteTable } from './route-table.ts';
 
 const challengePrefix = '/.well-known/acme-challenge/';
 
 export interface HttpListenerOptions {
-  configuration: Configuration;
+  challenges: ChallengeTable;
   routes: RouteTable;
   /** Where redirects point. */
   httpsPort: number;
@@ -16,12 +16,7 @@ export interface HttpListenerOptions {
 }
 
 /** Port 80: answers challenges of any order, sends the rest to https. */
-export function createHttpListener({
-  configuration,
-  routes,
-  httpsPort,
-  onAnswer,
-}: HttpListenerOptions): Server {
+export function createHttpListener({ challenges, routes, httpsPort, onAnswer }: HttpListenerOptions): Server {
   const portSuffix = httpsPort === 443 ? '' : `:${httpsPort}`;
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
@@ -29,7 +24,7 @@ export function createHttpListener({
     const path = request.url!;
     const id = requestIdOf(request.headers['x-request-id']);
     if (path.startsWith(challengePrefix)) {
-      const keyAuthorization = configuration.challenge(path.slice(challengePrefix.length));
+      const keyAuthorization = challenges.keyAuthorization(path.slice(challengePrefix.length));
       if (keyAuthorization !== null) {
         response.writeHead(200, {
           'content-type': 'application/octet-stream', // RFC 8555, section 8.3

@@ -1,19 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import type { SecureContext, TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { Forwarder } from '../proxy/forwarder.ts';
-import type { CertificateTable } from './certificate-table.ts';
-
-/** Alert `unrecognized_name`, fatal (RFC 8446, section 6; RFC 6066, section 3), as a plain record. */
-const unrecognizedName = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x70]);
+import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from './handshakes.ts';
 
 const idleSessionMs = 600_000;
 
-export type HandshakeFailure = 'unknown_name' | 'no_name' | 'timeout' | 'other';
+export type HandshakeFailure = 'unknown_name' | 'not_held' | 'no_name' | 'timeout' | 'other';
 
 export interface HttpsListenerOptions {
-  certificates: CertificateTable;
+  handshakes: Handshakes;
   forwarder: Forwarder;
   /** 48 bytes, the same for all workers of the edge: a session resumes at any of them. */
   ticketKeys: Buffer;
@@ -31,37 +28,19 @@ export interface HttpsListener {
 
 /** Terminates TLS by SNI; HTTP/1.1 (with websockets) and HTTP/2 on the same port. */
 export function createHttpsListener(options: HttpsListenerOptions): HttpsListener {
-  const { certificates, forwarder } = options;
+  const { handshakes, forwarder } = options;
   const sockets = new Set<Duplex>();
   const sessions = new Set<ServerHttp2Session>();
   let draining = false;
 
-  function chooseContext(
-    this: TLSSocket & { _parent?: Duplex },
-    name: string,
-    callback: (error: Error | null, context?: SecureContext) => void,
-  ): void {
-    const context = certificates.find(name.toLowerCase());
-    if (context !== null) {
-      callback(null, context);
-      return;
-    }
-    options.onHandshakeFailure('unknown_name');
-    const error = Object.assign(new Error('unrecognized name'), { code: 'LOCKSTEP_UNKNOWN_NAME' });
-    // Node has no call for this alert, and an error alone closes without one. Nothing has been sent yet, so a plain record on the
-    // socket underneath is what the client reads first.
-    const raw = this._parent;
-    if (raw === undefined) callback(error);
-    else raw.write(unrecognizedName, () => callback(error));
-  }
-
   const server = createSecureServer({
     allowHTTP1: true,
     minVersion: 'TLSv1.2',
-    SNICallback: chooseContext,
+    SNICallback: handshakes.SNICallback,
+    ALPNCallback: handshakes.ALPNCallback,
     sessionIdContext: 'lockstep',
     ticketKeys: options.ticketKeys,
-    handshakeTimeout: 10_000,
+    handshakeTimeout: handshakeTimeoutMs,
     // A client that vanished without a word would keep its websocket or event stream for ever.
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
@@ -89,11 +68,17 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
     forwarder.upgrade(request, socket, head),
   );
-  server.on('secureConnection', (socket) => {
+  const serveHttp = server.listeners('secureConnection') as ((socket: TLSSocket) => void)[];
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
+    // Node's own listener would take a protocol that it does not know for HTTP/2.
+    if (handshakes.wasChallenge(socket)) socket.destroySoon();
+    else for (const listener of serveHttp) listener.call(server, socket);
   });
+  server.on('OCSPRequest', handshakes.onOcspRequest);
   server.on('session', (session) => {
     sessions.add(session);
     session.on('close', () => sessions.delete(session));
@@ -106,7 +91,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     else socket.destroy();
   });
   server.on('tlsClientError', (error: Error & { code?: string }, socket) => {
-    if (error.code !== 'LOCKSTEP_UNKNOWN_NAME') options.onHandshakeFailure(reasonOf(error));
+    if (error.code !== unknownNameCode) options.onHandshakeFailure(reasonOf(error));
     socket.destroy();
   });
 

@@ -26,6 +26,7 @@ async function leave(): Promise<void> {
 process.on('disconnect', () => void leave());
 process.on('message', (message: ToWorker | { worker?: undefined }) => {
   if (message.worker === 'drain') void leave();
+  else if (message.worker === 'refuse') worker?.refuse(message.host, message.client);
   else if (message.worker === 'figures' && worker !== null) {
     send({ worker: 'figures', id: message.id, figures: worker.figures() });
   } else if (message.worker === 'start') {
@@ -42,6 +43,8 @@ process.on('message', (message: ToWorker | { worker?: undefined }) => {
       log,
       onListening: () => send({ worker: 'listening' }),
       onStatus: (status) => send({ worker: 'status', status }),
+      onAsk: (host, client) => send({ worker: 'ask', host, client }),
+      onEnough: (host) => send({ worker: 'enough', host }),
     });
     worker.run().catch((error: Error) => {
       process.send?.({ worker: 'failed', detail: error.message } satisfies FromWorker, () => process.exit(1));

@@ -1,4 +1,4 @@
-import { type RouteRecord, wildcardOf } from '@lockstep/contract';
+import { type RouteRecord, type Upstream as UpstreamAddress, wildcardOf } from '@lockstep/contract';
 import type { Upstream, UpstreamPools } from '../proxy/upstream-pools.ts';
 
 export interface ServedRoute {
@@ -26,15 +26,28 @@ export interface RouteTable {
   put(id: string, revision: number, record: RouteRecord): void;
   delete(id: string): void;
   ids(): Iterable<string>;
+  /** Where requests go for hosts that have a certificate and that no route names; without any they are not served. */
+  setCatchAll(upstreams: readonly UpstreamAddress[]): void;
+  /** Whether some route names the host. */
+  names(host: string): boolean;
   servesHost(host: string): boolean;
-  /** By exact host, then by its wildcard; the longest path prefix that ends at a segment wins. */
+  /**
+   * By exact host, then by its wildcard; the longest path prefix that ends at a segment wins. The catch-all is for hosts that
+   * no route names, not for the other paths of those that one does.
+   */
   find(host: string, path: string): ServedRoute | null;
   readonly hosts: number;
 }
 
-export function createRouteTable(pools: UpstreamPools): RouteTable {
+export interface RouteTableOptions {
+  pools: UpstreamPools;
+  hasCertificate(host: string): boolean;
+}
+
+export function createRouteTable({ pools, hasCertificate }: RouteTableOptions): RouteTable {
   const byId = new Map<string, Held>();
   const byHost = new Map<string, Entry[]>();
+  let catchAll: ServedRoute | null = null;
 
   function insert({ record, route }: Held): void {
     for (const host of record.hosts) {
@@ -79,10 +92,17 @@ export function createRouteTable(pools: UpstreamPools): RouteTable {
       for (const upstream of held.route.upstreams) pools.release(upstream);
     },
     ids: () => byId.keys(),
-    servesHost: (host) => entriesOf(host) !== undefined,
+    setCatchAll(addresses) {
+      const before = catchAll;
+      const upstreams = addresses.map(({ url }) => pools.acquire(url));
+      catchAll = upstreams.length === 0 ? null : { id: 'on-demand', revision: 0, upstreams, turn: 0 };
+      for (const upstream of before?.upstreams ?? []) pools.release(upstream);
+    },
+    names: (host) => entriesOf(host) !== undefined,
+    servesHost: (host) => entriesOf(host) !== undefined || (catchAll !== null && hasCertificate(host)),
     find(host, path) {
       const entries = entriesOf(host);
-      if (entries === undefined) return null;
+      if (entries === undefined) return catchAll !== null && hasCertificate(host) ? catchAll : null;
       for (const entry of entries) if (matches(entry.path, path)) return entry.route;
       return null;
     },

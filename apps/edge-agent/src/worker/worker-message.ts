@@ -6,6 +6,8 @@ import type { HandshakeFailure } from './https-listener.ts';
 export type ToWorker =
   | { worker: 'start'; settings: WorkerSettings }
   | { worker: 'figures'; id: number }
+  /** A host that was asked about is refused: to one client (see `clientKey`), or to all. */
+  | { worker: 'refuse'; host: string; client: string | null }
   /** Take no more connections, finish what is in flight, exit. */
   | { worker: 'drain' };
 
@@ -14,6 +16,10 @@ export type FromWorker =
   | { worker: 'listening' }
   | { worker: 'status'; status: WorkerStatus }
   | { worker: 'figures'; id: number; figures: WorkerFigures }
+  /** A client's handshake waits for a host that is not known. */
+  | { worker: 'ask'; host: string; client: string }
+  /** No handshake waits for the host any more. */
+  | { worker: 'enough'; host: string }
   /** It cannot start; it exits. */
   | { worker: 'failed'; detail: string };
 
@@ -41,4 +47,6 @@ export interface WorkerFigures {
   certificatesBuilt: number;
   connections: number;
   contexts: number;
+  /** Handshakes that wait for a certificate. */
+  held: number;
 }

@@ -5,11 +5,16 @@ import type { Feed } from '../feed/feed.ts';
 import { createForwarder } from '../proxy/forwarder.ts';
 import { createUpstreamPools } from '../proxy/upstream-pools.ts';
 import { createCertificateTable } from './certificate-table.ts';
+import { createChallengeTable } from './challenge-table.ts';
 import { createConfiguration } from './configuration.ts';
+import { createHandshakes } from './handshakes.ts';
+import { createHeldHandshakes } from './held-handshakes.ts';
 import { createHttpListener } from './http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from './https-listener.ts';
 import { listenError } from './listen-error.ts';
+import { createOnDemandSettings } from './on-demand-settings.ts';
 import { createRouteTable } from './route-table.ts';
+import { createStapleTable } from './staple-table.ts';
 import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
 
 export interface WorkerOptions {
@@ -19,18 +24,25 @@ export interface WorkerOptions {
   log: Logger;
   onListening(): void;
   onStatus(status: WorkerStatus): void;
+  /** A client's handshake waits for a host that is not known. */
+  onAsk(host: string, client: string): void;
+  /** No handshake waits for the host any more. */
+  onEnough(host: string): void;
 }
 
 export interface Worker {
   /** Rejects with `bad_configuration` when a port cannot be bound; else ends with the worker. */
   run(): Promise<void>;
   figures(): WorkerFigures;
+  /** A host that was asked about is refused; to one client, or to all. */
+  refuse(host: string, client: string | null): void;
   /** Resolves when nothing is in flight any more, or after the time-out with the rest broken off. */
   drain(): Promise<void>;
 }
 
 /** One process's share of an edge: owns the listeners, serves from memory, follows its feed. */
-export function createWorker({ settings, open, feed, log, onListening, onStatus }: WorkerOptions): Worker {
+export function createWorker(options: WorkerOptions): Worker {
+  const { settings, open, feed, log, onListening, onStatus } = options;
   const { config } = settings;
   const answers: Record<string, number> = {};
   const handshakeFailures: Partial<Record<HandshakeFailure, number>> = {};
@@ -42,6 +54,10 @@ export function createWorker({ settings, open, feed, log, onListening, onStatus 
     answers[status] = (answers[status] ?? 0) + 1;
   }
 
+  function onHandshakeFailure(reason: HandshakeFailure): void {
+    handshakeFailures[reason] = (handshakeFailures[reason] ?? 0) + 1;
+  }
+
   function sendStatus(): void {
     onStatus({ position: configuration.position, refusals: configuration.refusals });
   }
@@ -50,24 +66,44 @@ export function createWorker({ settings, open, feed, log, onListening, onStatus 
     connectTimeoutMs: config.upstreamConnectTimeoutMs,
     headersTimeoutMs: config.upstreamHeadersTimeoutMs,
   });
-  const routes = createRouteTable(pools);
   const certificates = createCertificateTable({
     open,
     maxContexts: config.certificateCacheSize,
     onRefused: sendStatus,
   });
-  const configuration = createConfiguration({ routes, certificates });
-  const forwarder = createForwarder({ routes, onAnswer });
-  const https = createHttpsListener({
-    certificates,
-    forwarder,
-    ticketKeys: Buffer.from(settings.ticketKeys),
-    onHandshakeFailure(reason) {
-      handshakeFailures[reason] = (handshakeFailures[reason] ?? 0) + 1;
+  const routes = createRouteTable({ pools, hasCertificate: certificates.covers });
+  const challenges = createChallengeTable({ open });
+  const staples = createStapleTable();
+  const held = createHeldHandshakes({
+    find: certificates.find,
+    onAsk: options.onAsk,
+    onEnough: options.onEnough,
+  });
+  const onDemand = createOnDemandSettings({
+    onChange(now) {
+      routes.setCatchAll(now?.upstreams ?? []);
+      if (now === null) held.refuseAll();
     },
   });
+  const configuration = createConfiguration({ routes, certificates, challenges, staples, onDemand });
+  const forwarder = createForwarder({ routes, onAnswer });
+  const handshakes = createHandshakes({
+    certificates,
+    challenges,
+    staples,
+    routes,
+    onDemand: () => onDemand.now,
+    held,
+    onRefused: onHandshakeFailure,
+  });
+  const https = createHttpsListener({
+    handshakes,
+    forwarder,
+    ticketKeys: Buffer.from(settings.ticketKeys),
+    onHandshakeFailure,
+  });
   const http = createHttpListener({
-    configuration,
+    challenges,
     routes,
     httpsPort: config.publicHttpsPort ?? settings.https.port,
     onAnswer,
@@ -92,6 +128,7 @@ export function createWorker({ settings, open, feed, log, onListening, onStatus 
       if (event.type === 'current') continue;
       try {
         await configuration.apply(event);
+        held.proceed();
       } catch (error) {
         // Only a feed that broke off in a snapshot gets here; another snapshot follows.
         log.warn({ err: error }, 'a snapshot was not applied');
@@ -111,12 +148,15 @@ export function createWorker({ settings, open, feed, log, onListening, onStatus 
       certificatesBuilt: certificates.built,
       connections: https.connections,
       contexts: certificates.contexts,
+      held: held.count,
     }),
+    refuse: held.refuse,
     async drain() {
       const until = Date.now() + config.drainTimeoutMs;
       http.close();
       http.closeIdleConnections();
       https.drain();
+      held.refuseAll();
       while (forwarder.inFlight > 0 && Date.now() < until) {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }

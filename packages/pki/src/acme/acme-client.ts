@@ -1,7 +1,15 @@
+import { X509Certificate } from 'node:crypto';
 import type { AxiosResponse } from 'axios';
+import { splitChain } from '../certificate-check.ts';
 import { AcmeProblem } from './acme-problem.ts';
 import { createAcmeTransport } from './acme-transport.ts';
+import { alternateLinks } from './alternate-links.ts';
+import { type RenewalInfo, readRenewalInfo } from './renewal-info.ts';
 import { parseRetryAfter } from './retry-after.ts';
+
+const alreadyRevoked = 'urn:ietf:params:acme:error:alreadyRevoked';
+/** A CA offers two or three. */
+const maxAlternates = 10;
 
 export interface AcmeError {
   type: string | null;
@@ -34,24 +42,51 @@ export interface AcmeAuthorization {
   retryAfterMs: number | null;
 }
 
+/** What a CA says of itself (section 7.1.1). */
+export interface AcmeDirectory {
+  /** What CAA records call it. */
+  caaIdentities: string[];
+  /** Descriptions by name. */
+  profiles: Record<string, string>;
+  externalAccountRequired: boolean;
+  /** Null where it gives no renewal information (RFC 9773). */
+  renewalInfo: string | null;
+  termsOfService: string | null;
+}
+
 /**
  * One account at one ACME CA (RFC 8555), a call a request: nothing here waits, polls or tries again, save a refused nonce (section
- * 6.5). Every call throws `AcmeProblem`.
+ * 6.5). Every call throws `AcmeProblem`; aborted, it throws the signal's reason.
  */
 export interface AcmeClient {
+  directory(signal?: AbortSignal): Promise<AcmeDirectory>;
   /** Makes the account, or finds the one this key already has (section 7.3.1). */
-  createAccount(options: { email?: string | null }): Promise<{ accountUrl: string }>;
-  newOrder(options: { host: string; profile?: string; replaces?: string }): Promise<AcmeOrder>;
-  getOrder(url: string): Promise<AcmeOrder>;
-  getAuthorization(url: string): Promise<AcmeAuthorization>;
+  createAccount(options: { email?: string | null }, signal?: AbortSignal): Promise<{ accountUrl: string }>;
+  newOrder(
+    options: { host: string; profile?: string | undefined; replaces?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<AcmeOrder>;
+  getOrder(url: string, signal?: AbortSignal): Promise<AcmeOrder>;
+  getAuthorization(url: string, signal?: AbortSignal): Promise<AcmeAuthorization>;
   /** Section 8.1. */
   keyAuthorization(token: string): Promise<string>;
   /** Tells the CA that the challenge can be validated. */
-  completeChallenge(url: string): Promise<void>;
+  completeChallenge(url: string, signal?: AbortSignal): Promise<void>;
   /** `csr` is DER. The answer need not name the order's address. */
-  finalize(finalizeUrl: string, csr: Buffer): Promise<Omit<AcmeOrder, 'url'>>;
-  /** The PEM chain, leaf first. */
-  getCertificate(url: string): Promise<string>;
+  finalize(finalizeUrl: string, csr: Buffer, signal?: AbortSignal): Promise<Omit<AcmeOrder, 'url'>>;
+  /**
+   * The PEM chain, leaf first: of those the CA offers (section 7.4.2) the first whose last issuer has `preferredChain` in its
+   * name, else the CA's default.
+   */
+  getCertificate(
+    url: string,
+    options?: { preferredChain?: string | null | undefined },
+    signal?: AbortSignal,
+  ): Promise<string>;
+  /** Section 7.6, as the account that ordered it. `reason` is of RFC 5280, section 5.3.1. Done already is done. */
+  revokeCertificate(options: { chain: string; reason: number }, signal?: AbortSignal): Promise<void>;
+  /** `certId` is `ariCertId` of the chain. Null where the CA gives no renewal information. */
+  getRenewalInfo(certId: string, signal?: AbortSignal): Promise<RenewalInfo | null>;
   close(): void;
 }
 
@@ -74,40 +109,79 @@ export function createAcmeClient(options: AcmeClientOptions): AcmeClient {
   const transport = createAcmeTransport({ ...options, rootsPem, eab, timeoutMs });
   let accountUrl = options.accountUrl ?? null;
 
-  function post(url: string, payload: unknown): Promise<AxiosResponse> {
+  async function post(url: string, payload: object | null, signal?: AbortSignal): Promise<AxiosResponse> {
     if (accountUrl === null) throw new AcmeProblem({ status: null, detail: 'there is no account yet' });
-    return transport.post(url, payload, accountUrl);
+    return transport.post(url, payload, accountUrl, signal);
   }
 
   return {
-    async createAccount({ email = null }) {
+    async directory(signal) {
+      const { meta = {}, renewalInfo = null } = await transport.directory(signal);
+      return {
+        caaIdentities: meta.caaIdentities ?? [],
+        profiles: meta.profiles ?? {},
+        externalAccountRequired: meta.externalAccountRequired ?? false,
+        renewalInfo,
+        termsOfService: meta.termsOfService ?? null,
+      };
+    },
+    async createAccount({ email = null }, signal) {
       const contact = email === null ? {} : { contact: [`mailto:${email}`] };
-      const url = await transport.resourceUrl('newAccount');
-      const response = await transport.post(url, { termsOfServiceAgreed: true, ...contact }, null);
+      const url = await transport.resourceUrl('newAccount', signal);
+      const response = await transport.post(url, { termsOfServiceAgreed: true, ...contact }, null, signal);
       accountUrl = locationOf(response);
       return { accountUrl };
     },
-    async newOrder({ host, profile, replaces }) {
-      const url = await transport.resourceUrl('newOrder');
+    async newOrder({ host, profile, replaces }, signal) {
+      const url = await transport.resourceUrl('newOrder', signal);
       const identifiers = [{ type: 'dns', value: host }];
-      const response = await post(url, {
-        identifiers,
-        ...(profile && { profile }),
-        ...(replaces && { replaces }),
-      });
+      const payload = { identifiers, ...(profile && { profile }), ...(replaces && { replaces }) };
+      const response = await post(url, payload, signal);
       return { url: locationOf(response), ...readOrder(response) };
     },
-    getOrder: async (url) => ({ url, ...readOrder(await post(url, null)) }),
-    getAuthorization: async (url) => readAuthorization(await post(url, null)),
+    getOrder: async (url, signal) => ({ url, ...readOrder(await post(url, null, signal)) }),
+    getAuthorization: async (url, signal) => readAuthorization(await post(url, null, signal)),
     keyAuthorization: (token) => transport.keyAuthorization(token),
-    async completeChallenge(url) {
-      await post(url, {});
+    async completeChallenge(url, signal) {
+      await post(url, {}, signal);
     },
-    finalize: async (finalizeUrl, csr) =>
-      readOrder(await post(finalizeUrl, { csr: csr.toString('base64url') })),
-    getCertificate: async (url) => String((await post(url, null)).data),
+    finalize: async (finalizeUrl, csr, signal) =>
+      readOrder(await post(finalizeUrl, { csr: csr.toString('base64url') }, signal)),
+    async getCertificate(url, { preferredChain = null } = {}, signal) {
+      const response = await post(url, null, signal);
+      const chain = String(response.data);
+      if (preferredChain === null || leadsTo(chain, preferredChain)) return chain;
+      for (const other of alternateLinks(response.headers.link, url).slice(0, maxAlternates)) {
+        const alternate = await post(other, null, signal).catch((error: unknown) => {
+          // A preference is no reason to go without a certificate.
+          if (error instanceof AcmeProblem) return null;
+          throw error;
+        });
+        if (alternate !== null && leadsTo(String(alternate.data), preferredChain))
+          return String(alternate.data);
+      }
+      return chain;
+    },
+    async revokeCertificate({ chain, reason }, signal) {
+      const url = await transport.resourceUrl('revokeCert', signal);
+      const certificate = new X509Certificate(chain).raw.toString('base64url');
+      await post(url, { certificate, reason }, signal).catch((error: unknown) => {
+        if (!(error instanceof AcmeProblem) || error.type !== alreadyRevoked) throw error;
+      });
+    },
+    async getRenewalInfo(certId, signal) {
+      const { renewalInfo } = await transport.directory(signal);
+      if (typeof renewalInfo !== 'string') return null;
+      return readRenewalInfo(await transport.get(`${renewalInfo.replace(/\/$/, '')}/${certId}`, signal));
+    },
     close: () => transport.close(),
   };
+}
+
+/** Whether the last certificate's issuer has this in its name. */
+function leadsTo(chain: string, issuerName: string): boolean {
+  const last = splitChain(chain).at(-1);
+  return last !== undefined && new X509Certificate(last).issuer.includes(issuerName);
 }
 
 function locationOf({ status, headers }: AxiosResponse): string {

@@ -1,11 +1,16 @@
 import { Agent } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import { Client } from 'acme-client';
-import axios, { type AxiosResponse, isAxiosError } from 'axios';
+import type { AxiosResponse } from 'axios';
+import { createHttp, exchange } from '../http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
+import { createNoncePool } from './nonce-pool.ts';
 import { parseRetryAfter } from './retry-after.ts';
 
 const badNonce = 'urn:ietf:params:acme:error:badNonce';
+const nonceAttempts = 6;
+const directoryMaxAgeMs = 86_400_000;
+const answerMaxBytes = 1_048_576;
 
 export interface AcmeTransportOptions {
   directory: string;
@@ -17,105 +22,144 @@ export interface AcmeTransportOptions {
   eab: { kid: string; hmacKey: string } | null;
 }
 
-/** acme-client's signing HTTP client: directory, nonces, JWS. */
-interface SigningClient {
-  request(
-    url: string,
-    method: string,
-    options?: { data?: unknown; headers?: Record<string, string> },
-  ): Promise<AxiosResponse>;
-  signedRequest(
-    url: string,
-    payload: unknown,
-    options: { kid: string | null; includeExternalAccountBinding?: boolean },
-  ): Promise<AxiosResponse>;
-  getNonce(): Promise<string>;
-  getResourceUrl(resource: string): Promise<string>;
+/** acme-client's signing (RFC 7515), which it keeps to itself. */
+interface Signer {
+  getJwk(): object;
+  createSignedBody(url: string, payload: unknown, options: { nonce: string; kid: string | null }): object;
+  createSignedHmacBody(hmacKey: string, url: string, payload: unknown, options: { kid: string }): object;
 }
 
+export type AcmeResource = 'newNonce' | 'newAccount' | 'newOrder' | 'revokeCert';
+
+/** Section 7.1.1, and `renewalInfo` of RFC 9773, section 4.1. */
+export type DirectoryDocument = Partial<Record<AcmeResource | 'renewalInfo', string>> & {
+  meta?: {
+    termsOfService?: string;
+    caaIdentities?: string[];
+    externalAccountRequired?: boolean;
+    profiles?: Record<string, string>;
+  };
+};
+
+/** Every call throws `AcmeProblem` for no answer and for every answer of 400 and above; aborted, it throws the signal's reason. */
 export interface AcmeTransport {
-  resourceUrl(resource: 'newAccount' | 'newOrder'): Promise<string>;
-  /** POST-as-GET when `payload` is null (RFC 8555, section 6.3). Throws `AcmeProblem` for every answer of 400 and above. */
-  post(url: string, payload: unknown, kid: string | null): Promise<AxiosResponse>;
+  /** As the CA gives it; asked for again after a day. */
+  directory(signal?: AbortSignal): Promise<DirectoryDocument>;
+  resourceUrl(resource: AcmeResource, signal?: AbortSignal): Promise<string>;
+  /** Unsigned. */
+  get(url: string, signal?: AbortSignal): Promise<AxiosResponse>;
+  /** POST-as-GET when `payload` is null (RFC 8555, section 6.3). Without `kid` it is signed with the key itself, and bound to the external account. */
+  post(url: string, payload: object | null, kid: string | null, signal?: AbortSignal): Promise<AxiosResponse>;
   keyAuthorization(token: string): Promise<string>;
   close(): void;
 }
 
 /**
  * One issuer's way to its CA, with roots and time-outs of its own. acme-client keeps one axios for the whole process, with
- * settings and retries that sleep in the caller; so each client's `request` is replaced, and only its signing is used.
+ * settings and retries that sleep in the caller; so only its signing is used.
  */
 export function createAcmeTransport(options: AcmeTransportOptions): AcmeTransport {
-  const { directory, accountKeyPem, rootsPem, userAgent, timeoutMs, eab } = options;
-  const client = new Client({
-    directoryUrl: directory,
-    accountKey: accountKeyPem,
-    ...(eab === null ? {} : { externalAccountBinding: eab }),
-  });
-  const signing = (client as unknown as { http: SigningClient }).http;
-  const nonces: string[] = [];
+  const { rootsPem, userAgent, timeoutMs, eab } = options;
+  const client = new Client({ directoryUrl: options.directory, accountKey: options.accountKeyPem });
+  const signer = (client as unknown as { http: Signer }).http;
+  const nonces = createNoncePool();
   const agent = new Agent({
     keepAlive: true,
     ...(rootsPem === null ? {} : { ca: [...getCACertificates(), rootsPem] }),
   });
-  const http = axios.create({
-    adapter: 'http',
+  const http = createHttp({
     httpsAgent: agent,
-    proxy: false,
-    maxRedirects: 0,
-    maxContentLength: 1_048_576,
-    validateStatus: null,
-    headers: { 'user-agent': userAgent },
+    maxContentLength: answerMaxBytes,
+    headers: { 'user-agent': userAgent, 'content-type': 'application/jose+json' },
   });
+  let known: { document: DirectoryDocument; at: number } | null = null;
 
-  signing.request = async (url, method, { data, headers = {} } = {}) => {
-    const deadline = AbortSignal.timeout(timeoutMs);
-    try {
-      const response = await http.request({
-        url,
-        method,
-        data,
-        headers: { 'content-type': 'application/jose+json', ...headers },
-        signal: deadline,
-      });
-      // A refused nonce goes back to acme-client, which tries again with the one that came with it.
-      if (response.status >= 400 && response.data?.type !== badNonce) throw problemOf(response);
-      const nonce = response.headers['replay-nonce'];
-      if (method === 'post' && response.status < 400 && typeof nonce === 'string') nonces.push(nonce);
-      return response;
-    } catch (error) {
-      if (!isAxiosError(error)) throw error;
-      const why = deadline.aborted ? `no answer within ${timeoutMs} ms` : error.message || error.code;
-      // Without the cause: an axios error carries the whole request.
-      throw new AcmeProblem({ status: null, detail: `${method.toUpperCase()} ${url}: ${why}` });
+  function request(
+    method: 'GET' | 'HEAD' | 'POST',
+    url: string,
+    data?: object,
+    signal?: AbortSignal,
+  ): Promise<AxiosResponse> {
+    const unanswered = (why: string) => new AcmeProblem({ status: null, detail: `${method} ${url}: ${why}` });
+    return exchange(http, { url, method, data }, { timeoutMs, signal, unanswered });
+  }
+
+  async function get(url: string, signal?: AbortSignal): Promise<AxiosResponse> {
+    return accepted(await request('GET', url, undefined, signal));
+  }
+
+  async function directory(signal?: AbortSignal): Promise<DirectoryDocument> {
+    if (known !== null && performance.now() - known.at < directoryMaxAgeMs) return known.document;
+    const { status, data } = await get(options.directory, signal);
+    if (typeof data !== 'object' || data === null)
+      throw new AcmeProblem({ status, detail: `${options.directory} is no ACME directory` });
+    known = { document: data, at: performance.now() };
+    return data;
+  }
+
+  async function resourceUrl(resource: AcmeResource, signal?: AbortSignal): Promise<string> {
+    const url = (await directory(signal))[resource];
+    if (typeof url === 'string') return url;
+    const detail = `${options.directory} is no ACME directory: it names no ${resource}`;
+    throw new AcmeProblem({ status: null, detail });
+  }
+
+  async function askForNonce(signal?: AbortSignal): Promise<string> {
+    const response = accepted(
+      await request('HEAD', await resourceUrl('newNonce', signal), undefined, signal),
+    );
+    const nonce = nonceOf(response);
+    if (nonce !== null) return nonce;
+    throw new AcmeProblem({ status: response.status, detail: 'the CA gives no nonce' });
+  }
+
+  async function post(
+    url: string,
+    payload: object | null,
+    kid: string | null,
+    signal?: AbortSignal,
+  ): Promise<AxiosResponse> {
+    const bound =
+      kid === null && eab !== null
+        ? {
+            ...payload,
+            externalAccountBinding: signer.createSignedHmacBody(eab.hmacKey, url, signer.getJwk(), {
+              kid: eab.kid,
+            }),
+          }
+        : payload;
+    // Each answer brings the nonce of a next request (section 6.5): half the requests are saved.
+    let nonce = nonces.take() ?? (await askForNonce(signal));
+    for (let attempt = 1; ; attempt++) {
+      const body = signer.createSignedBody(url, bound, { nonce, kid });
+      const response = await request('POST', url, body, signal);
+      const next = nonceOf(response);
+      if (response.status >= 400 && response.data?.type === badNonce && attempt < nonceAttempts) {
+        // What was kept is at least as old as the one refused, or was made by a CA that has forgotten its nonces.
+        nonces.clear();
+        nonce = next ?? (await askForNonce(signal));
+        continue;
+      }
+      if (next !== null) nonces.put(next);
+      return accepted(response);
     }
-  };
-  // Each answer brings the nonce of the next request (RFC 8555, section 6.5): half the requests are saved.
-  const askForNonce = signing.getNonce.bind(signing);
-  signing.getNonce = async () => nonces.pop() ?? askForNonce();
+  }
 
   return {
-    async resourceUrl(resource) {
-      try {
-        return await signing.getResourceUrl(resource);
-      } catch (cause) {
-        if (cause instanceof AcmeProblem) throw cause;
-        throw new AcmeProblem({ status: null, detail: `${directory} is no ACME directory`, cause });
-      }
-    },
-    async post(url, payload, kid) {
-      const response = await signing.signedRequest(url, payload, {
-        kid,
-        includeExternalAccountBinding: kid === null,
-      });
-      if (response.status >= 400) throw problemOf(response);
-      return response;
-    },
+    directory,
+    resourceUrl,
+    get,
+    post,
     keyAuthorization: async (token) =>
       // http-01 takes the key authorization as it is (RFC 8555, section 8.3).
       client.getChallengeKeyAuthorization({ type: 'http-01', token, url: '', status: 'pending' }),
     close: () => agent.destroy(),
   };
+}
+
+function nonceOf({ headers }: AxiosResponse): string | null {
+  const nonce = headers['replay-nonce'];
+  return typeof nonce === 'string' ? nonce : null;
 }
 
 interface ProblemDocument {
@@ -124,9 +168,11 @@ interface ProblemDocument {
   subproblems?: { type?: string; detail?: string; identifier?: { value?: string } }[];
 }
 
-function problemOf({ status, data, headers }: AxiosResponse): AcmeProblem {
+function accepted(response: AxiosResponse): AxiosResponse {
+  const { status, data, headers } = response;
+  if (status < 400) return response;
   const document: ProblemDocument = typeof data === 'object' && data !== null ? data : {};
-  return new AcmeProblem({
+  throw new AcmeProblem({
     status,
     type: document.type ?? null,
     detail: document.detail ?? `the CA answered with status ${status} and no reason`,

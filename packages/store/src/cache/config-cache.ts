@@ -36,8 +36,8 @@ export interface StagedSnapshot {
   position: Position;
   /** Distinct hosts in the snapshot. */
   hosts: number;
-  /** Hosts served now whose route, or whose certificate, is not in the snapshot. */
-  removed: number;
+  /** What is held now and not in the snapshot: hosts that no route names any more, and certificates. */
+  removed: { hosts: number; certificates: number };
   /** Replaces everything held, in one transaction. */
   accept(): void;
   discard(): void;

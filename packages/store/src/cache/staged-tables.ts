@@ -21,16 +21,13 @@ export function replaceByStaged(sql: Sql): void {
   }
 }
 
-/**
- * Hosts that are served now and would no longer be: their routes are gone, or their certificates. Whichever are more, since a
- * history begun anew gets its routes back before their certificates.
- */
-export function countRemoved(sql: Sql): number {
+/** What is served now and would no longer be: hosts whose routes are gone, and certificates. */
+export function countRemoved(sql: Sql): { hosts: number; certificates: number } {
   const hosts = sql(
     'SELECT count(*) AS n FROM hosts WHERE hash NOT IN (SELECT hash FROM staged_hosts)',
   ).get();
   const certificates = sql(`SELECT count(*) AS n FROM records WHERE kind = 'certificate' AND NOT EXISTS (
     SELECT 1 FROM staged_records AS staged WHERE staged.kind = 'certificate' AND staged.id = records.id
   )`).get();
-  return Math.max(Number(hosts?.n), Number(certificates?.n));
+  return { hosts: Number(hosts?.n), certificates: Number(certificates?.n) };
 }

@@ -1,0 +1,102 @@
+import { Issuer, IssuerLimits, IssuerName, PageQuery, Problem, PutIssuer, pageOf } from '@lockstep/contract';
+import { z } from 'zod';
+import type { Ledger } from '../issuance/ledger.ts';
+import { limitsOf } from '../issuance/lets-encrypt-limits.ts';
+import type { IssuerService } from '../issuers/issuer-service.ts';
+import type { ApiInstance } from './server.ts';
+
+const IssuerPage = pageOf(Issuer, 'IssuerPage');
+const params = z.object({ name: IssuerName });
+const problems = { '4xx': Problem, '5xx': Problem };
+const tags = ['issuers'];
+
+/** A body with a directory and no type is an ACME CA's. */
+const body = z.preprocess((input) => {
+  const untyped = typeof input === 'object' && input !== null && 'directory' in input && !('type' in input);
+  return untyped ? { type: 'acme', ...input } : input;
+}, PutIssuer);
+
+export interface IssuersApiOptions {
+  issuers: IssuerService;
+  ledger: Ledger;
+}
+
+export function issuersApi(app: ApiInstance, { issuers, ledger }: IssuersApiOptions): void {
+  app.get('/issuers', {
+    schema: {
+      operationId: 'listIssuers',
+      summary: 'List issuers by name: those put, that of the environment, and the internal CA',
+      tags,
+      querystring: PageQuery,
+      response: { 200: IssuerPage, ...problems },
+    },
+    async handler(request) {
+      const { limit, cursor } = request.query;
+      const all = (await issuers.views()).filter(({ name }) => cursor === undefined || name > cursor);
+      const shown = all.slice(0, limit);
+      return { items: shown, next: all.length > limit ? (shown.at(-1)?.name ?? null) : null };
+    },
+  });
+
+  app.get('/issuers/:name', {
+    schema: {
+      operationId: 'getIssuer',
+      summary: 'Get an issuer; of its secrets only which are stored',
+      tags,
+      params,
+      response: { 200: Issuer, ...problems },
+    },
+    handler: async (request) => issuers.view(request.params.name),
+  });
+
+  app.put('/issuers/:name', {
+    schema: {
+      operationId: 'putIssuer',
+      summary: 'Create or replace an issuer',
+      description:
+        'With a `directory` and no `type`, the type is `acme`. A secret that is left out stays as it was while what it belongs to is the same. 201 when it was created.',
+      tags,
+      params,
+      body,
+      response: { 200: Issuer, 201: Issuer, ...problems },
+    },
+    async handler(request, reply) {
+      const { name } = request.params;
+      const made = await issuers.put(name, request.body);
+      if (made) reply.header('location', `/v1/issuers/${name}`);
+      return reply.code(made ? 201 : 200).send(await issuers.view(name));
+    },
+  });
+
+  app.delete('/issuers/:name', {
+    schema: {
+      operationId: 'deleteIssuer',
+      summary: 'Delete an issuer that neither the settings nor a route name',
+      description:
+        '`internal` and the issuer of the environment are never gone: what was put over them is removed, and they are as they were.',
+      tags,
+      params,
+      response: { 204: z.null().describe('The issuer is gone, or as it was'), ...problems },
+    },
+    async handler(request, reply) {
+      await issuers.remove(request.params.name);
+      return reply.code(204).send(null);
+    },
+  });
+
+  app.get('/issuers/:name/limits', {
+    schema: {
+      operationId: 'getIssuerLimits',
+      summary: 'What is left of the CA’s limits, for each that something was spent of',
+      tags,
+      params,
+      querystring: PageQuery,
+      response: { 200: IssuerLimits, ...problems },
+    },
+    async handler(request) {
+      const { name, config } = await issuers.get(request.params.name);
+      const limits = limitsOf(config);
+      return { issuer: name, ...(await ledger.states(name, limits, request.query)) };
+    },
+  });
+}

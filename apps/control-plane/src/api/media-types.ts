@@ -1,0 +1,2 @@
+/** RFC 7396 */
+export const mergePatch = 'application/merge-patch+json';

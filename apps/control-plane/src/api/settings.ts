@@ -1,0 +1,45 @@
+import { PatchSettings, Problem, PutSettings, Settings } from '@lockstep/contract';
+import type { SettingsService } from '../settings/settings-service.ts';
+import { mergePatch } from './media-types.ts';
+import type { ApiInstance } from './server.ts';
+
+const response = { 200: Settings, '4xx': Problem, '5xx': Problem };
+const tags = ['settings'];
+
+export function settingsApi(app: ApiInstance, { settings }: { settings: SettingsService }): void {
+  app.get('/settings', {
+    schema: { operationId: 'getSettings', summary: 'Get the settings of the fleet', tags, response },
+    handler: async () => settings.view(),
+  });
+
+  app.put('/settings', {
+    schema: {
+      operationId: 'putSettings',
+      summary: 'Replace the settings of the fleet',
+      description:
+        'What is left out goes back to its default. The secret of `dnsProvider` is kept when it is left out and the provider’s account is the same.',
+      tags,
+      body: PutSettings,
+      response,
+    },
+    async handler(request) {
+      await settings.put(request.body);
+      return settings.view();
+    },
+  });
+
+  app.patch('/settings', {
+    schema: {
+      operationId: 'patchSettings',
+      summary: 'Change some settings of the fleet (RFC 7396)',
+      tags,
+      consumes: ['application/json', mergePatch],
+      body: PatchSettings,
+      response,
+    },
+    async handler(request) {
+      await settings.patch(request.body);
+      return settings.view();
+    },
+  });
+}

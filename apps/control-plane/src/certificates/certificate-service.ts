@@ -1,0 +1,216 @@
+import { randomUUID } from 'node:crypto';
+import {
+  AppError,
+  type BringCertificate,
+  broughtIssuer,
+  type CertificateRecord,
+  isAppError,
+  type OrderRecord,
+  type RevokeCertificate,
+  recordKey,
+  revocationReasons,
+  type StoredRecord,
+} from '@lockstep/contract';
+import { checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
+import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { commitSurely } from '../commit-surely.ts';
+import { invalidField } from '../invalid-field.ts';
+import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
+import { retryConflicts } from '../retry-conflicts.ts';
+import { stapleChanges } from '../stapling/staple-changes.ts';
+import { broughtId, isBrought } from './brought.ts';
+import { putCertificate } from './certificate-record.ts';
+
+/**
+ * Has the CA that issued a certificate revoke it, for a reason of RFC 5280, section 5.3.1. One that the CA has revoked before is no
+ * failure. Throws `issuer_failed`.
+ */
+export type RevokeAtCa = (record: StoredRecord<'certificate'>, reason: number) => Promise<void>;
+
+/** What an operator does to certificates. All of it throws `not_found` for an id that nothing has. */
+export interface CertificateService {
+  /** Puts a certificate from elsewhere into service for every name in it. `made`: false when the same leaf was there already. */
+  bring(body: BringCertificate): Promise<{ id: string; made: boolean }>;
+  /** Throws `in_use` while a route names the host of a managed one. */
+  remove(id: string): Promise<void>;
+  /** Has a managed certificate obtained anew at once, whatever failed before. Throws `wrong_state`. */
+  renew(id: string): Promise<void>;
+  /** Revokes a managed certificate and has another obtained at once. Throws `wrong_state`, `issuer_failed`. */
+  revoke(id: string, body: RevokeCertificate): Promise<void>;
+}
+
+export interface CertificateServiceOptions {
+  store: ConfigStore;
+  sealer: Sealer;
+  revokeAtCa: RevokeAtCa;
+  now?: () => number;
+}
+
+interface Managed {
+  certificate: StoredRecord<'certificate'> | null;
+  order: StoredRecord<'order'> | null;
+}
+
+export function createCertificateService({
+  store,
+  sealer,
+  revokeAtCa,
+  now = Date.now,
+}: CertificateServiceOptions): CertificateService {
+  async function find(id: string): Promise<Managed> {
+    const [certificate, order] = await Promise.all([store.get('certificate', id), store.get('order', id)]);
+    if (certificate === null && order === null) throw certificateNotFound(id);
+    return { certificate, order: order && { ...order, value: completeOrder(order.value) } };
+  }
+
+  /** A certificate that Lockstep obtains itself; `what` completes "cannot be …" for one that it does not. */
+  async function findManaged(id: string, what: string): Promise<Managed> {
+    const found = await find(id);
+    if (found.certificate !== null && isBrought(found.certificate)) {
+      throw wrongState(
+        id,
+        `certificate "${id}" was brought, so it cannot be ${what} here: do that at its issuer, then bring its successor with POST /v1/certificates`,
+      );
+    }
+    return found;
+  }
+
+  async function bring({ chain, key }: BringCertificate): Promise<{ id: string; made: boolean }> {
+    const brought = checked(chain, key);
+    const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
+    const id = broughtId(fingerprint256);
+    return await retryConflicts(async () => {
+      const before = await store.get('certificate', id);
+      if (before?.value.chain === brought.chain) return { id, made: false };
+      const value: CertificateRecord = {
+        host: brought.names[0] ?? id,
+        names: brought.names,
+        issuer: broughtIssuer,
+        chain: brought.chain,
+        sealedKey: sealer.seal(brought.keyPem, recordKey('certificate', id)),
+        serialNumber,
+        fingerprint256,
+        notBefore,
+        notAfter,
+        issuedAt: before?.value.issuedAt ?? at(now()),
+      };
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: [{ kind: 'certificate', id, revision: before?.revision ?? null }],
+        changes: [putCertificate(id, value), ...stapleChanges(id, brought.chain, now(), ocspUrlOf)],
+      });
+      return { id, made: before === null };
+    });
+  }
+
+  /** What is wrong with a certificate that comes in a request is wrong with the request. */
+  function checked(chain: string, keyPem: string) {
+    try {
+      return checkBrought({ chain, keyPem, now: now() });
+    } catch (error) {
+      if (!isAppError(error, 'bad_certificate')) throw error;
+      const pointer = error.errors[0]?.pointer ?? (/^the key\b/.test(error.message) ? '/key' : '/chain');
+      throw invalidField(pointer, error.message);
+    }
+  }
+
+  async function remove(id: string): Promise<void> {
+    await retryConflicts(async () => {
+      const { certificate, order } = await find(id);
+      const managed = certificate === null || !isBrought(certificate);
+      if (managed) await refuseNamed(id, order?.value.host ?? certificate?.value.host ?? id);
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: checksOf({ certificate, order }),
+        changes: removal(id, order),
+      });
+    });
+  }
+
+  async function refuseNamed(id: string, host: string): Promise<void> {
+    const [holder] = await store.findClaims(`${host} `, 1);
+    if (holder === undefined) return;
+    throw new AppError(
+      'in_use',
+      `route "${holder.id}" names "${host}", so certificate "${id}" would be obtained again; take the host out of its routes first`,
+      { facts: { certificate: id, route: holder.id } },
+    );
+  }
+
+  /** An order under way has left things at edges and in the DNS, which whoever drives it takes back before the record goes. */
+  function removal(id: string, order: StoredRecord<'order'> | null): Change[] {
+    if (order !== null && order.value.step !== 'idle') {
+      const unusedSince = order.value.unusedSince ?? at(now());
+      return [putOrder(id, { ...order.value, unusedSince, onDemand: false, dueAt: at(now()) })];
+    }
+    return (['certificate', 'order', 'attempts', 'staple'] as const).map((kind) => ({
+      op: 'delete',
+      kind,
+      id,
+    }));
+  }
+
+  async function renew(id: string): Promise<void> {
+    await retryConflicts(async () => {
+      const { certificate, order } = await findManaged(id, 'renewed');
+      if (order === null || order.value.unusedSince !== null)
+        throw wrongState(
+          id,
+          `no route names the host of certificate "${id}"; it goes when its grace time is over`,
+        );
+      const value = dueNow(order.value, certificate === null ? order.value.renewal : 'asked');
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: [{ kind: 'order', id, revision: order.revision }],
+        changes: [putOrder(id, value)],
+      });
+    });
+  }
+
+  async function revoke(id: string, { reason }: RevokeCertificate): Promise<void> {
+    const { certificate } = await findManaged(id, 'revoked');
+    if (certificate === null)
+      throw wrongState(id, `certificate "${id}" has not been issued yet: there is nothing to revoke`);
+    if (certificate.value.revokedAt != null) return;
+    await revokeAtCa(certificate, revocationReasons[reason]);
+    const { fingerprint256 } = certificate.value;
+    await retryConflicts(async () => {
+      const found = await find(id).catch(nullWhenNotFound);
+      // Renewed or removed meanwhile: what was revoked is served no more.
+      if (found?.certificate?.value.fingerprint256 !== fingerprint256) return;
+      const changes: Change[] = [putCertificate(id, { ...found.certificate.value, revokedAt: at(now()) })];
+      if (found.order !== null && found.order.value.unusedSince === null)
+        changes.push(putOrder(id, dueNow(found.order.value, 'revoked')));
+      await commitSurely(store, { id: randomUUID(), checks: checksOf(found), changes });
+    });
+  }
+
+  function dueNow(order: OrderRecord, renewal: OrderRecord['renewal']): OrderRecord {
+    return { ...forgetFailures(order, now()), waitingForDns: null, renewal };
+  }
+
+  return { bring, remove, renew, revoke };
+}
+
+export function certificateNotFound(id: string): AppError {
+  return new AppError('not_found', `there is no certificate "${id}"`, { facts: { certificate: id } });
+}
+
+function wrongState(id: string, detail: string): AppError {
+  return new AppError('wrong_state', detail, { facts: { certificate: id } });
+}
+
+function checksOf({ certificate, order }: Managed): Check[] {
+  return [certificate, order].flatMap((record) =>
+    record === null ? [] : [{ kind: record.kind, id: record.id, revision: record.revision }],
+  );
+}
+
+function nullWhenNotFound(error: unknown): null {
+  if (isAppError(error, 'not_found')) return null;
+  throw error;
+}
+
+function at(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,106 @@
+import type { Attempts, Certificate, OrderRecord, StoredRecord } from '@lockstep/contract';
+import type { ConfigStore, Page } from '@lockstep/store';
+import type { Fleet } from '../fleet/fleet.ts';
+import { completeOrder } from '../issuance/order-record.ts';
+import { deriveCertificateStatus, type FleetView } from '../routes/route-status.ts';
+import { isBrought } from './brought.ts';
+import { expiresSoonFrom } from './certificate-record.ts';
+import { certificateNotFound } from './certificate-service.ts';
+
+/** Certificates as the API shows them, those not issued yet too: what is stored, and what the fleet last said of it. */
+export interface CertificateView {
+  /** Throws `not_found`. */
+  get(id: string): Promise<Certificate>;
+  /** By id, managed and brought ones in one order. */
+  list(page: { limit: number; cursor?: string | undefined }): Promise<Page<Certificate>>;
+  /** The last attempts, the newest first. Throws `not_found`. */
+  attempts(id: string): Promise<Attempts>;
+}
+
+export interface CertificateViewOptions {
+  store: ConfigStore;
+  fleet: Fleet;
+  now?: () => number;
+}
+
+interface Records {
+  order: StoredRecord<'order'> | null;
+  certificate: StoredRecord<'certificate'> | null;
+}
+
+export function createCertificateView({
+  store,
+  fleet,
+  now = Date.now,
+}: CertificateViewOptions): CertificateView {
+  const fleetView = (): FleetView => ({ epoch: store.epoch ?? '', liveNodes: fleet.liveNodes(), now: now() });
+
+  async function find(id: string): Promise<Records> {
+    const [order, certificate] = await Promise.all([store.get('order', id), store.get('certificate', id)]);
+    if (order === null && certificate === null) throw certificateNotFound(id);
+    return { order, certificate };
+  }
+
+  return {
+    async get(id) {
+      return present(id, await find(id), fleetView());
+    },
+
+    async list({ limit, cursor }) {
+      // The first ids of both kinds together are among the first of each.
+      const page = { limit, cursor };
+      const [orders, certificates] = await Promise.all([
+        store.list('order', page),
+        store.list('certificate', page),
+      ]);
+      const byId = new Map<string, Records>();
+      for (const order of orders.items) byId.set(order.id, { order, certificate: null });
+      for (const certificate of certificates.items)
+        byId.set(certificate.id, { order: byId.get(certificate.id)?.order ?? null, certificate });
+      const ids = [...byId.keys()].sort();
+      const shown = ids.slice(0, limit);
+      const more = ids.length > limit || orders.next !== null || certificates.next !== null;
+      const view = fleetView();
+      return {
+        items: shown.map((id) => present(id, byId.get(id) ?? { order: null, certificate: null }, view)),
+        next: more ? (shown.at(-1) ?? null) : null,
+      };
+    },
+
+    async attempts(id) {
+      await find(id);
+      return { items: (await store.get('attempts', id))?.value.attempts ?? [] };
+    },
+  };
+}
+
+function present(id: string, { order: stored, certificate }: Records, view: FleetView): Certificate {
+  const order = stored && { ...stored, value: completeOrder(stored.value) };
+  const value = certificate?.value;
+  const host = order?.value.host ?? value?.host ?? id;
+  return {
+    ...deriveCertificateStatus({ host, order, certificate, brought: null }, view),
+    origin: certificate !== null && isBrought(certificate) ? 'brought' : 'managed',
+    names: value?.names ?? [host],
+    issuer: value?.issuer ?? order?.value.issuer ?? null,
+    serialNumber: value?.serialNumber ?? null,
+    fingerprint256: value?.fingerprint256 ?? null,
+    notBefore: value?.notBefore ?? null,
+    renewAt: value === undefined || order === null ? null : renewAtOf(order.value),
+    renewalWindow: order === null ? null : windowOf(order.value),
+    revokedAt: value?.revokedAt ?? null,
+    expiresSoon: value !== undefined && view.now > expiresSoonFrom(value),
+    revision: certificate?.revision ?? null,
+    chain: value?.chain ?? null,
+  };
+}
+
+/** Orders of an earlier version tell it by `dueAt` alone. */
+function renewAtOf({ renewAt, step, unusedSince, lastError, dueAt }: OrderRecord): string | null {
+  if (unusedSince !== null) return null;
+  return renewAt ?? (step === 'idle' && lastError === null ? dueAt : null);
+}
+
+function windowOf({ ari }: OrderRecord): Certificate['renewalWindow'] {
+  return ari?.window ?? null;
+}

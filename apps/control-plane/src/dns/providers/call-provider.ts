@@ -1,0 +1,90 @@
+import type { DnsProviderContext } from './dns-provider-client.ts';
+import { DnsProviderError } from './dns-provider-error.ts';
+
+export interface ProviderCall {
+  /** As it begins each sentence: `DNS provider webhook`. */
+  who: string;
+  method: 'GET' | 'POST' | 'DELETE';
+  url: string | URL;
+  headers: Record<string, string>;
+  body?: unknown;
+  context: DnsProviderContext;
+}
+
+export interface ProviderAnswer {
+  status: number;
+  text: string;
+  retryAfterMs: number | null;
+}
+
+const maxBodyBytes = 1024 * 1024;
+
+/**
+ * One HTTP question, answered within the time-out whatever the status. Redirects are not followed: they would take the
+ * credentials elsewhere.
+ */
+export async function callProvider(call: ProviderCall): Promise<ProviderAnswer> {
+  const { who, method, url, headers, body, context } = call;
+  const { origin } = new URL(url);
+  const deadline = AbortSignal.timeout(context.timeoutMs);
+  let request: Request;
+  try {
+    request = new Request(url, {
+      method,
+      headers: {
+        accept: 'application/json',
+        ...headers,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      redirect: 'manual',
+      signal: AbortSignal.any([deadline, context.signal]),
+    });
+  } catch {
+    // Without a cause: it would quote the header or the address, and so the secret.
+    throw new DnsProviderError(`${who} at ${origin}: the address or the secret is not usable in HTTP`);
+  }
+  try {
+    const response = await fetch(request);
+    const text = await readText(response, who);
+    return { status: response.status, text, retryAfterMs: readRetryAfter(response) };
+  } catch (cause) {
+    if (cause instanceof DnsProviderError) throw cause;
+    // The address may carry credentials; its origin does not.
+    throw new DnsProviderError(`${who} at ${origin}: ${reasonOf(cause, deadline, context)}`, { cause });
+  }
+}
+
+/** What an answer says, for an error: one line, shortened, without the secret, which some services send back. */
+export function quote(text: string, secret: string | undefined): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  const safe = secret === undefined ? line : line.replaceAll(secret, '***');
+  if (safe === '') return '';
+  return safe.length > 200 ? `: ${safe.slice(0, 200)}…` : `: ${safe}`;
+}
+
+async function readText(response: Response, who: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > maxBodyBytes) throw new DnsProviderError(`${who} answered with more than 1 MiB`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** RFC 9110, section 10.2.3. */
+function readRetryAfter(response: Response): number | null {
+  const value = response.headers.get('retry-after');
+  if (value === null) return null;
+  const waitMs = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
+  return Number.isFinite(waitMs) ? Math.max(0, waitMs) : null;
+}
+
+function reasonOf(error: unknown, deadline: AbortSignal, { signal, timeoutMs }: DnsProviderContext): string {
+  if (signal.aborted) return 'stopped';
+  if (deadline.aborted) return `no answer within ${timeoutMs} ms`;
+  const { cause } = error as { cause?: { code?: unknown; message?: unknown } };
+  return `cannot be reached (${cause?.code ?? cause?.message ?? 'unexpected failure'})`;
+}

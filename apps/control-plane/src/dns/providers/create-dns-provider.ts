@@ -1,0 +1,65 @@
+import type { DnsProvider } from '@lockstep/contract';
+import type { Logger } from 'pino';
+import { DnsFailure } from '../dns-failure.ts';
+import type { DnsLookup } from '../dns-lookup.ts';
+import { acmeDns } from './acme-dns.ts';
+import { cloudflare } from './cloudflare.ts';
+import type {
+  DnsProviderActions,
+  DnsProviderClient,
+  DnsProviderContext,
+  TxtRecord,
+} from './dns-provider-client.ts';
+import { DnsProviderError } from './dns-provider-error.ts';
+import { rfc2136 } from './rfc2136.ts';
+import { webhook } from './webhook.ts';
+
+export interface DnsProviderOptions {
+  lookup: DnsLookup;
+  log?: Logger;
+  timeoutMs?: number;
+}
+
+/** `config` comes with its secret opened; without it, using the provider rejects. */
+export function createDnsProvider(
+  config: DnsProvider,
+  { lookup, log, timeoutMs = 10_000 }: DnsProviderOptions,
+): DnsProviderClient {
+  const closing = new AbortController();
+  const actions = createActions(config, {
+    lookup,
+    timeoutMs,
+    signal: closing.signal,
+    ...(log && { log }),
+  });
+
+  async function perform(action: 'present' | 'remove', record: TxtRecord): Promise<void> {
+    try {
+      await actions[action](record);
+      log?.debug({ provider: config.type, action, host: record.host, name: record.name }, 'TXT record');
+    } catch (error) {
+      if (error instanceof DnsProviderError) throw error;
+      const reason = error instanceof DnsFailure ? error.message : 'unexpected failure';
+      throw new DnsProviderError(`DNS provider ${config.type}: ${reason}`, { cause: error });
+    }
+  }
+
+  return {
+    present: (record) => perform('present', record),
+    remove: (record) => perform('remove', record),
+    close: () => closing.abort(),
+  };
+}
+
+function createActions(config: DnsProvider, context: DnsProviderContext): DnsProviderActions {
+  switch (config.type) {
+    case 'webhook':
+      return webhook(config, context);
+    case 'acme-dns':
+      return acmeDns(config, context);
+    case 'cloudflare':
+      return cloudflare(config, context);
+    case 'rfc2136':
+      return rfc2136(config, context);
+  }
+}

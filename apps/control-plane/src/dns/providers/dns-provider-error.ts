@@ -1,0 +1,11 @@
+/** A DNS provider refused, failed or could not be reached. The message is a sentence for an operator, without secrets. */
+export class DnsProviderError extends Error {
+  /** How long the provider asks to be left alone; null where it says nothing. */
+  readonly retryAfterMs: number | null;
+
+  constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | null } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'DnsProviderError';
+    this.retryAfterMs = options.retryAfterMs ?? null;
+  }
+}

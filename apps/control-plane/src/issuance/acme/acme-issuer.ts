@@ -1,0 +1,218 @@
+import type { ChallengeType, KeyType, Limits, OrderRecord, RenewalWindow } from '@lockstep/contract';
+import { recordKey } from '@lockstep/contract';
+import {
+  type AcmeClient,
+  type AcmeOrder,
+  AcmeProblem,
+  ariCertId,
+  createCsr,
+  generateKeyPem,
+  type Sealer,
+} from '@lockstep/pki';
+import { type CaaFacts, type Issuer, IssuerFailure, type StepContext, type StepResult } from '../issuer.ts';
+import type { AcmeSession } from './acme-session.ts';
+import { type Authorizer, authorizationOf } from './authorizer.ts';
+import { challengeTypes } from './challenge-choice.ts';
+import { explainAuthorization, explainOrder, explainProblem, isType } from './explain-problem.ts';
+
+// Where the CA names no Retry-After. A CA takes a moment, rarely longer.
+const firstPollMs = 100;
+const pollMs = 1_000;
+/** An order that the CA has not finished by then is given up. */
+const orderPatienceMs = 3_600_000;
+
+export interface AcmeIssuerOptions {
+  name: string;
+  directory: string;
+  session: AcmeSession;
+  authorizer: Authorizer;
+  sealer: Sealer;
+  keyType: KeyType;
+  profile: string | null;
+  preferredChain: string | null;
+  challenges: readonly ChallengeType[] | null;
+  caaIdentities: string[] | null;
+  limits: Limits | null;
+  now: () => number;
+}
+
+/** An ACME CA (RFC 8555). Which step comes next is read from the CA's own state of the order. */
+export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
+  const { name, directory, session, authorizer, sealer, now } = options;
+
+  function typesFor(order: OrderRecord, route: ChallengeType | null): ChallengeType[] {
+    return challengeTypes({ order, route, issuer: options.challenges, canDns: authorizer.canDns() });
+  }
+
+  async function begin(id: string, order: OrderRecord, context: StepContext): Promise<StepResult> {
+    if (typesFor(order, context.challenge).length === 0) throw noChallenge(order.host, context.challenge);
+    const keyPem = await generateKeyPem(options.keyType);
+    const replaces = context.certificate?.value.issuer === name ? await replacedId(context) : null;
+    const created = await session.use(context.signal, (client) =>
+      newOrder(client, order.host, replaces, context.signal),
+    );
+    return {
+      outcome: 'next',
+      order: {
+        step: 'ordered',
+        orderUrl: created.url,
+        finalizeUrl: created.finalizeUrl,
+        sealedKey: sealer.seal(keyPem, recordKey('order', id)),
+      },
+    };
+  }
+
+  async function replacedId({ certificate, signal }: StepContext): Promise<string | null> {
+    const { renewalInfo } = await session.use(signal, (client) => client.directory(signal));
+    return certificate === null || renewalInfo === null ? null : ariCertId(certificate.value.chain);
+  }
+
+  async function newOrder(client: AcmeClient, host: string, replaces: string | null, signal: AbortSignal) {
+    const profile = options.profile === null ? {} : { profile: options.profile };
+    if (replaces === null) return client.newOrder({ host, ...profile }, signal);
+    try {
+      return await client.newOrder({ host, ...profile, replaces }, signal);
+    } catch (error) {
+      // RFC 9773, section 5: the certificate was replaced already, or the CA does not know it (any more).
+      if (!isType(error, 'alreadyReplaced') && !isType(error, 'malformed')) throw error;
+      return client.newOrder({ host, ...profile }, signal);
+    }
+  }
+
+  async function resume(
+    client: AcmeClient,
+    id: string,
+    order: OrderRecord,
+    context: StepContext,
+    orderUrl: string,
+  ): Promise<StepResult> {
+    const { signal } = context;
+    if (new URL(orderUrl).host !== new URL(directory).host)
+      throw new IssuerFailure('the order was made at another directory', { kind: 'lost' });
+    const current = await client.getOrder(orderUrl, signal);
+    switch (current.status) {
+      case 'pending':
+        return await authorizer.advance(
+          client,
+          id,
+          order,
+          current,
+          typesFor(order, context.challenge),
+          signal,
+        );
+      case 'ready': {
+        const csr = await createCsr({ keyPem: openKey(id, order), host: order.host });
+        const finalised = await client.finalize(order.finalizeUrl ?? current.finalizeUrl, csr, signal);
+        return {
+          outcome: 'next',
+          order: { step: 'finalising' },
+          waitMs: finalised.status === 'valid' ? 0 : finalised.retryAfterMs || firstPollMs,
+        };
+      }
+      case 'processing':
+        checkPatience(order);
+        return { outcome: 'next', order: { step: 'finalising' }, waitMs: current.retryAfterMs || pollMs };
+      case 'valid': {
+        if (current.certificateUrl === null)
+          throw new IssuerFailure('the CA calls the order valid but names no certificate', { kind: 'lost' });
+        const { preferredChain } = options;
+        return {
+          outcome: 'issued',
+          chain: await client.getCertificate(current.certificateUrl, { preferredChain }, signal),
+          keyPem: openKey(id, order),
+        };
+      }
+      default:
+        throw await explainInvalidOrder(client, current, signal);
+    }
+  }
+
+  function checkPatience({ beganAt }: OrderRecord): void {
+    if (beganAt === null || now() - Date.parse(beganAt) < orderPatienceMs) return;
+    throw new IssuerFailure('the CA has not finished the order within an hour', { kind: 'unavailable' });
+  }
+
+  function openKey(id: string, order: OrderRecord): string {
+    if (order.sealedKey === null)
+      throw new IssuerFailure('the order has no key; it is begun again', { kind: 'lost' });
+    return sealer.open(order.sealedKey, recordKey('order', id));
+  }
+
+  return {
+    name,
+    limits: options.limits,
+    asksCa: true,
+    refuses(host) {
+      const order = { host, failures: 0, workedBefore: null };
+      const usable = challengeTypes({
+        order,
+        route: null,
+        issuer: options.challenges,
+        canDns: authorizer.canDns(),
+      });
+      return usable.length === 0 && host.startsWith('*.') ? noChallenge(host, null).message : null;
+    },
+    caa: (host) =>
+      explained(async (): Promise<CaaFacts> => {
+        const signal = AbortSignal.timeout(10_000);
+        const identities =
+          options.caaIdentities ??
+          (await session.use(signal, (client) => client.directory(signal))).caaIdentities;
+        const { url } = await session.account(signal);
+        return { identities, method: host.startsWith('*.') ? 'dns-01' : null, accountUrl: url };
+      }),
+    advance: (id, order, context) =>
+      explained(() =>
+        order.orderUrl === null
+          ? begin(id, order, context)
+          : session.use(context.signal, (client) =>
+              resume(client, id, order, context, order.orderUrl as string),
+            ),
+      ),
+    cleanUp: (order) => authorizer.cleanUp(order),
+    renewalInfo: (chain, signal) =>
+      explained(async () => {
+        const info = await session.use(signal, (client) => client.getRenewalInfo(ariCertId(chain), signal));
+        if (info === null) return null;
+        const window: RenewalWindow = {
+          start: new Date(info.start).toISOString(),
+          end: new Date(info.end).toISOString(),
+          explanationUrl: info.explanationUrl,
+        };
+        return { window, retryAfterMs: info.retryAfterMs };
+      }),
+    revoke: (chain, reason) =>
+      explained(() => {
+        const signal = AbortSignal.timeout(30_000);
+        return session.use(signal, (client) => client.revokeCertificate({ chain, reason }, signal));
+      }),
+    accountUrl: async () => session.account(AbortSignal.timeout(10_000)).then(({ url }) => url),
+    close: () => session.close(),
+  };
+}
+
+async function explained<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof AcmeProblem ? explainProblem(error) : error;
+  }
+}
+
+async function explainInvalidOrder(
+  client: AcmeClient,
+  order: AcmeOrder,
+  signal: AbortSignal,
+): Promise<IssuerFailure> {
+  const authorization = await client.getAuthorization(authorizationOf(order), signal);
+  return authorization.status === 'invalid' ? explainAuthorization(authorization) : explainOrder(order);
+}
+
+function noChallenge(host: string, asked: ChallengeType | null): IssuerFailure {
+  const why = host.startsWith('*.')
+    ? 'an ACME CA certifies a wildcard by DNS-01 only, and no DNS provider is set up (issuer or settings: dnsProvider)'
+    : asked === 'dns-01'
+      ? 'the route asks for dns-01, and no DNS provider is set up (issuer or settings: dnsProvider)'
+      : 'none of the challenges that the issuer is set to can be used for this host';
+  return new IssuerFailure(why, { kind: 'refused' });
+}

@@ -1,0 +1,113 @@
+import { type AcmeClient, AcmeProblem, createAcmeClient, type Sealer } from '@lockstep/pki';
+import type { ConfigStore } from '@lockstep/store';
+import { type AcmeAccount, forgetAccount, openAccount } from './acme-account.ts';
+import { isType } from './explain-problem.ts';
+
+export interface AcmeSessionOptions {
+  store: ConfigStore;
+  sealer: Sealer;
+  /** The id of the account's record. */
+  accountId: string;
+  directory: string;
+  email: string | null;
+  rootsPem: string | null;
+  /** External account binding (RFC 8555, section 7.3.4); fetched when the account is made. */
+  eab: ((signal: AbortSignal) => Promise<{ kid: string; hmacKey: string }>) | null;
+  userAgent: string;
+}
+
+/** The way to one CA under the fleet's account there, opened at the first use. */
+export interface AcmeSession {
+  /** Runs `work` with the account's client; when the CA no longer knows the account, the next call makes another. */
+  use<T>(signal: AbortSignal, work: (client: AcmeClient) => Promise<T>): Promise<T>;
+  account(signal: AbortSignal): Promise<AcmeAccount>;
+  close(): void;
+}
+
+interface Opened {
+  client: AcmeClient;
+  account: AcmeAccount;
+}
+
+export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
+  const { store, sealer, accountId, directory, email, rootsPem, eab, userAgent } = options;
+  const clients = new Set<AcmeClient>();
+  const stopped = new AbortController();
+  let opening: Promise<Opened> | null = null;
+
+  function connect(
+    accountKeyPem: string,
+    binding: { kid: string; hmacKey: string } | null,
+    url: string | null,
+  ) {
+    const client = createAcmeClient({
+      directory,
+      accountKeyPem,
+      accountUrl: url,
+      rootsPem,
+      eab: binding,
+      userAgent,
+    });
+    clients.add(client);
+    return client;
+  }
+
+  async function open(): Promise<Opened> {
+    const { signal } = stopped;
+    const account = await openAccount({
+      store,
+      sealer,
+      id: accountId,
+      directory,
+      signal,
+      async register(keyPem) {
+        const client = connect(keyPem, eab === null ? null : await eab(signal), null);
+        try {
+          return (await client.createAccount({ email }, signal)).accountUrl;
+        } finally {
+          clients.delete(client);
+          client.close();
+        }
+      },
+    });
+    return { client: connect(account.keyPem, null, account.url), account };
+  }
+
+  function opened(): Promise<Opened> {
+    opening ??= open().catch((error: unknown) => {
+      opening = null;
+      throw error;
+    });
+    return opening;
+  }
+
+  /** Opening is shared by all who wait for it: one who gives up leaves it to the others. */
+  function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const onAbort = () => reject(signal.reason);
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    });
+  }
+
+  return {
+    async use(signal, work) {
+      const { client, account } = await orAbort(opened(), signal);
+      try {
+        return await work(client);
+      } catch (error) {
+        if (isType(error, 'accountDoesNotExist')) {
+          await forgetAccount(store, account);
+          opening = null;
+        }
+        throw error;
+      }
+    },
+    account: async (signal) => (await orAbort(opened(), signal)).account,
+    close() {
+      stopped.abort(new AcmeProblem({ status: null, detail: 'the issuer was closed' }));
+      for (const client of clients) client.close();
+    },
+  };
+}

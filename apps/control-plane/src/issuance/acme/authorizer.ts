@@ -1,0 +1,161 @@
+import {
+  type ChallengeRecord,
+  type ChallengeType,
+  type OrderRecord,
+  recordKey,
+  type TxtChallenge,
+} from '@lockstep/contract';
+import {
+  type AcmeAuthorization,
+  type AcmeChallenge,
+  type AcmeClient,
+  type AcmeOrder,
+  createAlpnCertificate,
+  dnsChallengeValue,
+  type Sealer,
+} from '@lockstep/pki';
+import { type ConfigStore, revisionOf } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { Fleet } from '../../fleet/fleet.ts';
+import { IssuerFailure, type StepResult } from '../issuer.ts';
+import { explainAuthorization } from './explain-problem.ts';
+import type { TxtPublisher } from './txt-publisher.ts';
+
+const firstPollMs = 100;
+const pollMs = 1_000;
+/** Before another look while no edge at all has the challenge. */
+const nobodyAnswersMs = 5_000;
+
+export interface AuthorizerOptions {
+  store: ConfigStore;
+  fleet: Fleet;
+  sealer: Sealer;
+  /** For dns-01; null where no provider is set up. Asked anew each time, since it may be changed. */
+  publisher(): TxtPublisher | null;
+  log: Logger;
+  now: () => number;
+}
+
+/** Proves a name to a CA: places the challenge, waits until whoever the CA may ask can answer it, and only then tells the CA. */
+export interface Authorizer {
+  canDns(): boolean;
+  advance(
+    client: AcmeClient,
+    id: string,
+    order: OrderRecord,
+    current: AcmeOrder,
+    types: ChallengeType[],
+    signal: AbortSignal,
+  ): Promise<StepResult>;
+  cleanUp(order: OrderRecord): Promise<void>;
+}
+
+export function createAuthorizer({
+  store,
+  fleet,
+  sealer,
+  publisher,
+  log,
+  now,
+}: AuthorizerOptions): Authorizer {
+  async function place(
+    client: AcmeClient,
+    { host }: OrderRecord,
+    { token, url }: AcmeChallenge,
+    type: ChallengeType,
+  ): Promise<StepResult> {
+    const createdAt = new Date(now()).toISOString();
+    const keyAuthorization = await client.keyAuthorization(token);
+    const placed: Partial<OrderRecord> = { step: 'placed', challengeUrl: url, challengeType: type };
+    if (type === 'dns-01') {
+      const name = await needPublisher().nameFor(host);
+      const txt: TxtChallenge = { name, value: dnsChallengeValue(keyAuthorization), since: createdAt };
+      return { outcome: 'next', order: { ...placed, challengeId: null, txt } };
+    }
+    const record: ChallengeRecord = { type, host, token, keyAuthorization, createdAt };
+    if (type === 'tls-alpn-01') {
+      const { certificate, keyPem } = await createAlpnCertificate({ host, keyAuthorization });
+      record.certificate = certificate;
+      record.sealedKey = sealer.seal(keyPem, recordKey('challenge', token));
+    }
+    return {
+      outcome: 'next',
+      order: { ...placed, challengeId: token, txt: null },
+      changes: [{ op: 'put', kind: 'challenge', id: token, value: record }],
+    };
+  }
+
+  function needPublisher(): TxtPublisher {
+    const found = publisher();
+    if (found !== null) return found;
+    throw new IssuerFailure('dns-01 needs a DNS provider, and none is set up any more', { kind: 'refused' });
+  }
+
+  /** How long until whoever the CA may ask can answer; null when all can. */
+  async function waitForAnswerers(
+    id: string,
+    order: OrderRecord,
+    signal: AbortSignal,
+  ): Promise<number | null> {
+    if (order.txt !== null) return needPublisher().publish(order.host, order.txt);
+    const placed = order.challengeId === null ? null : await store.get('challenge', order.challengeId);
+    if (placed === null) throw new IssuerFailure('the challenge is gone', { kind: 'lost' });
+    const revision = revisionOf({ ...(await store.head()), number: placed.revision });
+    const behind = await fleet.applied(revision, signal);
+    if (behind === null) return nobodyAnswersMs;
+    if (behind.length > 0)
+      log.warn({ certificate: id, nodes: behind }, 'told the CA to validate although these nodes are behind');
+    return null;
+  }
+
+  return {
+    canDns: () => publisher() !== null,
+
+    async advance(client, id, order, current, types, signal) {
+      const authorization = await client.getAuthorization(authorizationOf(current), signal);
+      if (authorization.status === 'valid')
+        return { outcome: 'next', order: {}, waitMs: current.retryAfterMs || firstPollMs };
+      if (authorization.status !== 'pending') throw explainAuthorization(authorization);
+
+      const told = authorization.challenges.find(({ status }) => status === 'processing');
+      if (told !== undefined || order.step === 'validating')
+        return {
+          outcome: 'next',
+          order: { step: 'validating' },
+          waitMs: authorization.retryAfterMs || pollMs,
+        };
+
+      const placed = authorization.challenges.find(({ url }) => url === order.challengeUrl);
+      if (order.step !== 'placed' || placed === undefined) {
+        const { challenge, type } = choose(authorization, types);
+        return place(client, order, challenge, type);
+      }
+      const waitMs = await waitForAnswerers(id, order, signal);
+      if (waitMs !== null) return { outcome: 'next', order: {}, waitMs };
+      await client.completeChallenge(placed.url, signal);
+      return { outcome: 'next', order: { step: 'validating' }, waitMs: firstPollMs };
+    },
+
+    async cleanUp(order) {
+      if (order.txt !== null) await publisher()?.withdraw(order.host, order.txt);
+    },
+  };
+}
+
+function choose(authorization: AcmeAuthorization, types: ChallengeType[]) {
+  for (const type of types) {
+    const challenge = authorization.challenges.find((offered) => offered.type === type);
+    if (challenge !== undefined) return { challenge, type };
+  }
+  const offered = authorization.challenges.map(({ type }) => type).join(', ') || 'none';
+  throw new IssuerFailure(
+    `the CA offers none of the challenges that this host may use (${types.join(', ') || 'none'}); it offers ${offered}`,
+    { kind: 'refused' },
+  );
+}
+
+export function authorizationOf(order: AcmeOrder): string {
+  const [url] = order.authorizations;
+  if (url === undefined) throw new IssuerFailure('the CA’s order has no authorization', { kind: 'lost' });
+  return url;
+}

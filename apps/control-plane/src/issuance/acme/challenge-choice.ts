@@ -1,0 +1,29 @@
+import type { ChallengeType, OrderRecord } from '@lockstep/contract';
+
+export interface ChallengeChoice {
+  order: Pick<OrderRecord, 'host' | 'failures' | 'workedBefore'>;
+  /** What the host's route asks for. */
+  route: ChallengeType | null;
+  /** What the issuer is set to. */
+  issuer: readonly ChallengeType[] | null;
+  /** There is a DNS provider. */
+  canDns: boolean;
+}
+
+/**
+ * The types of challenge that may prove a host, the one to use first at the front. What worked before comes first; after failures, each in
+ * turn. Only dns-01 proves a wildcard. dns-01 is for hosts whose DNS is ours to change, so it is never the default of another.
+ */
+export function challengeTypes({ order, route, issuer, canDns }: ChallengeChoice): ChallengeType[] {
+  const wildcard = order.host.startsWith('*.');
+  const wanted: readonly ChallengeType[] =
+    route !== null ? [route] : (issuer ?? (wildcard ? ['dns-01'] : ['http-01', 'tls-alpn-01']));
+  const usable = wanted.filter((type) => (type === 'dns-01' ? canDns : !wildcard));
+  const { workedBefore, failures } = order;
+  const first =
+    workedBefore !== null && usable.includes(workedBefore)
+      ? [workedBefore, ...usable.filter((type) => type !== workedBefore)]
+      : usable;
+  const turn = first.length === 0 ? 0 : failures % first.length;
+  return [...first.slice(turn), ...first.slice(0, turn)];
+}

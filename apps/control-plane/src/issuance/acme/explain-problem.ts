@@ -1,0 +1,91 @@
+import type { AcmeAuthorization, AcmeError, AcmeOrder } from '@lockstep/pki';
+import { AcmeProblem } from '@lockstep/pki';
+import { type FailureKind, IssuerFailure } from '../issuer.ts';
+
+const urn = 'urn:ietf:params:acme:error:';
+
+/** What an error type of RFC 8555, section 6.7 means for what to do next. */
+const kindOfType: Record<string, FailureKind> = {
+  caa: 'refused',
+  rejectedIdentifier: 'refused',
+  unsupportedIdentifier: 'refused',
+  externalAccountRequired: 'refused',
+  userActionRequired: 'refused',
+  unsupportedContact: 'refused',
+  invalidContact: 'refused',
+  invalidProfile: 'refused',
+  badCSR: 'refused',
+  badPublicKey: 'refused',
+  badSignatureAlgorithm: 'refused',
+  rateLimited: 'limit',
+  serverInternal: 'unavailable',
+  accountDoesNotExist: 'lost',
+  orderNotReady: 'lost',
+};
+
+const hints: Record<string, string> = {
+  externalAccountRequired: 'this CA needs an external account binding: set eab of the issuer',
+  userActionRequired: 'the CA wants its terms of service agreed to anew',
+  accountDoesNotExist: 'the CA does not know the account any more; another is made',
+};
+
+/** A refused request, in a sentence and with what it means for the order. */
+export function explainProblem(problem: AcmeProblem): IssuerFailure {
+  const { status } = problem;
+  const type = shortType(problem.type);
+  const said = status === null ? 'cannot be reached' : `answered ${status}`;
+  const hint = hints[type] === undefined ? '' : ` (${hints[type]})`;
+  return new IssuerFailure(`the CA ${said}: ${problem.detail}${hint}`, {
+    kind: kindOfProblem(status, type),
+    cause: problem,
+    problem: problem.document,
+    retryAfterMs: problem.retryAfterMs,
+  });
+}
+
+function kindOfProblem(status: number | null, type: string): FailureKind {
+  if (status === null) return 'unavailable';
+  const known = kindOfType[type];
+  if (known !== undefined) return known;
+  if (status === 429) return 'limit';
+  if (status >= 500) return 'unavailable';
+  if (status === 404) return 'lost';
+  return 'refused';
+}
+
+/** A failed authorization: the CA's own words about the challenge that failed. */
+export function explainAuthorization(authorization: AcmeAuthorization): IssuerFailure {
+  const error = authorization.challenges.find((challenge) => challenge.error !== null)?.error ?? null;
+  const type = shortType(error?.type ?? null);
+  if (authorization.status === 'expired' || authorization.status === 'deactivated') {
+    return new IssuerFailure(`the authorization at the CA is ${authorization.status}`, { kind: 'lost' });
+  }
+  return new IssuerFailure(
+    `the CA could not validate the name: ${error?.detail ?? `authorization ${authorization.status}`}`,
+    { kind: type === 'caa' ? 'refused' : 'unproven', problem: documentOf(error), counted: true },
+  );
+}
+
+/** An order that the CA calls invalid for another reason than a failed authorization. */
+export function explainOrder(order: AcmeOrder): IssuerFailure {
+  const type = shortType(order.error?.type ?? null);
+  return new IssuerFailure(
+    `the CA calls the order ${order.status}: ${order.error?.detail ?? 'it gives no reason'}`,
+    {
+      kind: kindOfType[type] ?? (order.error === null ? 'lost' : 'refused'),
+      problem: documentOf(order.error),
+    },
+  );
+}
+
+function documentOf(error: AcmeError | null) {
+  return error === null ? null : { status: null, type: error.type, detail: error.detail, subproblems: [] };
+}
+
+function shortType(type: string | null): string {
+  return type?.startsWith(urn) ? type.slice(urn.length) : (type ?? '');
+}
+
+export function isType(error: unknown, type: string): error is AcmeProblem {
+  return error instanceof AcmeProblem && shortType(error.type) === type;
+}

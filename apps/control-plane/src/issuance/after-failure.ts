@@ -1,0 +1,125 @@
+import type { OrderRecord, Setback } from '@lockstep/contract';
+import { backOffMs, stumbleMs } from './back-off.ts';
+import type { IssuerFailure } from './issuer.ts';
+import { resetOrder } from './order-record.ts';
+
+/** A CA that failed this often in a row within one order is left for the next one of the chain. */
+const patientStumbles = 5;
+/** A Retry-After beyond this is not taken at its word. */
+const longestWaitMs = 86_400_000;
+/** For so long an issuer's limits are waited for rather than gone round. */
+const shortLimitMs = 60_000;
+const leastWaitMs = 60_000;
+
+export interface FailedStep {
+  order: OrderRecord;
+  issuer: string;
+  failure: IssuerFailure;
+  /** The issuers that come after this one and may be tried now. */
+  rest: string[];
+  /** The whole chain. */
+  chain: string[];
+  /** When the certificate that is served now expires, in milliseconds since 1970; null without one. */
+  expiresAt: number | null;
+  now: number;
+  random?: () => number;
+}
+
+export interface Reaction {
+  order: OrderRecord;
+  /** The attempt with this issuer failed: it is told of. */
+  failed: boolean;
+  /** Its order is given up: what it had placed is withdrawn. */
+  ended: boolean;
+  /** What happens next, in a sentence. */
+  next: string;
+}
+
+/**
+ * What follows a step that failed. Where waiting will not help, the next issuer of the chain is tried at once; an order that the CA has
+ * begun is kept while it stumbles; and everything else is tried again at a date, for as long as the route exists.
+ */
+export function afterFailure(step: FailedStep): Reaction {
+  const { order, failure, now, random = Math.random } = step;
+  const retryAfterMs = Math.min(failure.retryAfterMs ?? 0, longestWaitMs);
+  const stumbles = order.stumbles + 1;
+  const passing = failure.kind === 'unavailable' || failure.kind === 'limit' || failure.kind === 'lost';
+  const canStumble = failure.kind === 'lost' || order.orderUrl !== null;
+  if (
+    passing &&
+    canStumble &&
+    (stumbles <= patientStumbles || (failure.kind === 'limit' && step.rest.length === 0))
+  ) {
+    const waitMs = Math.max(retryAfterMs, stumbleMs(Math.min(stumbles, 8), random));
+    const kept = failure.kind === 'lost' ? restart(order) : order;
+    return {
+      order: { ...kept, stumbles, dueAt: iso(now + (failure.kind === 'lost' ? 0 : waitMs)) },
+      failed: false,
+      ended: failure.kind === 'lost',
+      next:
+        failure.kind === 'lost' ? 'The order is begun again.' : `The order goes on at ${iso(now + waitMs)}.`,
+    };
+  }
+  return failure.kind === 'unproven' ? backOff(step, retryAfterMs) : moveOn(step, retryAfterMs);
+}
+
+/** On to the next issuer at once; after the last, back to the chain when the first of them may be tried again. */
+function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
+  const { order, issuer, failure, rest, chain, now, random = Math.random } = step;
+  const failures = (order.setbacks[issuer]?.failures ?? 0) + 1;
+  const waitMs = Math.max(
+    retryAfterMs,
+    failure.kind === 'limit' && retryAfterMs > 0 ? 0 : within(step, backOffMs(failures, random)),
+  );
+  const setbacks: Record<string, Setback> = {
+    ...order.setbacks,
+    [issuer]: { failures, until: iso(now + waitMs) },
+  };
+  const [next] = rest;
+  if (next !== undefined && !(failure.kind === 'limit' && waitMs <= shortLimitMs)) {
+    return {
+      order: resetOrder(order, { issuer: next, beganAt: order.beganAt, setbacks, dueAt: iso(now) }),
+      failed: true,
+      ended: true,
+      next: `The next issuer, "${next}", is tried at once.`,
+    };
+  }
+  const until = Math.min(...chain.map((name) => Date.parse(setbacks[name]?.until ?? iso(now + waitMs))));
+  const dueAt = iso(Math.max(until, now + Math.min(waitMs, leastWaitMs)));
+  const changes = { failures: order.failures + 1, setbacks, dueAt };
+  // An order that the CA has begun, and cannot go on with for now, is kept: there is no other issuer to turn to.
+  const kept = failure.kind === 'unavailable' && order.orderUrl !== null;
+  return {
+    order: kept ? { ...order, ...changes, stumbles: 0 } : resetOrder(order, changes),
+    failed: true,
+    ended: !kept,
+    next: `${kept ? 'The order goes on' : 'It is tried again'} at ${dueAt}.`,
+  };
+}
+
+function backOff(step: FailedStep, retryAfterMs: number): Reaction {
+  const { order, now, random = Math.random } = step;
+  const failures = order.failures + 1;
+  const dueAt = iso(now + Math.max(retryAfterMs, within(step, backOffMs(failures, random))));
+  return {
+    order: resetOrder(order, { failures, dueAt }),
+    failed: true,
+    ended: true,
+    next: `It is tried again at ${dueAt}: until then, see that the name leads to the edges.`,
+  };
+}
+
+/** A served certificate that is about to expire is not left alone for a day: at most an eighth of what is left to it. */
+function within({ expiresAt, now }: FailedStep, waitMs: number): number {
+  if (expiresAt === null || expiresAt <= now) return waitMs;
+  return Math.min(waitMs, Math.max(leastWaitMs, (expiresAt - now) / 8));
+}
+
+/** The same attempt with another order. */
+function restart(order: OrderRecord): OrderRecord {
+  return resetOrder(order, { issuer: order.issuer, beganAt: order.beganAt });
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

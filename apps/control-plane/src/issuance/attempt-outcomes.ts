@@ -1,0 +1,209 @@
+import {
+  type Attempt,
+  isAppError,
+  type LastError,
+  type OrderRecord,
+  recordKey,
+  type StoredRecord,
+} from '@lockstep/contract';
+import { checkChain, type Sealer } from '@lockstep/pki';
+import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { putCertificate } from '../certificates/certificate-record.ts';
+import { afterFailure } from './after-failure.ts';
+import { attemptChange } from './attempt-log.ts';
+import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
+import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
+import { resetOrder } from './order-record.ts';
+import type { Outcome } from './order-steps.ts';
+import { renewalDate } from './renewal.ts';
+
+export interface AttemptOutcomesOptions {
+  store: ConfigStore;
+  sealer: Sealer;
+  ledger: Ledger;
+  /** What goes into the commit of a certificate so that its OCSP response is fetched. */
+  stapleChanges(id: string, chain: string): Change[];
+  now: () => number;
+}
+
+export interface FailedAttempt {
+  record: StoredRecord<'order'>;
+  certificate: StoredRecord<'certificate'> | null;
+  /** Null: no issuer could be chosen. */
+  issuer: Issuer | null;
+  chain: string[];
+  rest: string[];
+  error: unknown;
+  /** Of what its order was exempt. */
+  exempt: Exemption;
+}
+
+export type Issued = Extract<StepResult, { outcome: 'issued' }>;
+/** `ended`: nothing of the order is left at the issuer. */
+export type FailedOutcome = Outcome & { ended: boolean };
+
+/** What is written at the end of an attempt, whichever. */
+export interface AttemptOutcomes {
+  /** The certificate in place of the old one, if it checks out. Throws `IssuerFailure` when it does not. */
+  issued(record: StoredRecord<'order'>, issuer: Issuer, issued: Issued): Promise<Outcome>;
+  /** The next issuer, or the next date. */
+  failed(attempt: FailedAttempt): Promise<FailedOutcome>;
+}
+
+export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptOutcomes {
+  const { store, sealer, ledger, now } = options;
+
+  function tell(
+    order: OrderRecord,
+    issuer: string,
+    rest: Omit<Attempt, 'number' | 'issuer' | 'step' | 'challenge' | 'at'>,
+  ): Attempt {
+    return {
+      number: order.attempts,
+      issuer,
+      step: order.step,
+      challenge: order.challengeType,
+      ...rest,
+      at: iso(now()),
+    };
+  }
+
+  function check(host: string, { chain, keyPem }: { chain: string; keyPem: string }) {
+    try {
+      return checkChain({ chain, keyPem, host, now: now() });
+    } catch (error) {
+      if (!isAppError(error, 'bad_certificate')) throw error;
+      throw new IssuerFailure(`the issuer’s certificate cannot be used: ${error.message}`, {
+        kind: 'refused',
+        cause: error,
+      });
+    }
+  }
+
+  async function issued(
+    { id, value: order }: StoredRecord<'order'>,
+    issuer: Issuer,
+    { chain, keyPem }: Issued,
+  ): Promise<Outcome> {
+    const { serialNumber, fingerprint256, notBefore, notAfter } = check(order.host, { chain, keyPem });
+    const renewAt = renewalDate(Date.parse(notBefore), Date.parse(notAfter));
+    const value = {
+      host: order.host,
+      issuer: issuer.name,
+      chain,
+      sealedKey: sealer.seal(keyPem, recordKey('certificate', id)),
+      serialNumber,
+      fingerprint256,
+      notBefore,
+      notAfter,
+      issuedAt: iso(now()),
+      revokedAt: null,
+    };
+    const entry = await ledger.succeed(issuer.name, issuer.limits, order.host);
+    const attempt = tell(order, issuer.name, {
+      outcome: 'issued',
+      detail: `The certificate is valid until ${notAfter}.`,
+      problem: null,
+      next: `It is renewed around ${iso(renewAt)}.`,
+    });
+    return {
+      order: resetOrder(order, {
+        failures: 0,
+        setbacks: {},
+        lastError: null,
+        renewal: null,
+        waitingForDns: null,
+        workedBefore: order.challengeType ?? order.workedBefore,
+        renewAt: iso(renewAt),
+        ari: issuer.asksCa ? { window: null, checkAt: iso(now()) } : null,
+        dueAt: iso(issuer.asksCa ? now() : renewAt),
+      }),
+      checks: entry.checks,
+      changes: [
+        putCertificate(id, value),
+        ...options.stapleChanges(id, chain),
+        ...withdrawChallenge(order),
+        await attemptChange(store, id, attempt),
+        ...entry.changes,
+      ],
+      waitMs: 0,
+    };
+  }
+
+  async function failed(attempt: FailedAttempt): Promise<FailedOutcome> {
+    const { record, certificate, issuer, chain, rest, error, exempt } = attempt;
+    const { id, value: order } = record;
+    const failure = toFailure(error);
+    const name = issuer?.name ?? order.issuer ?? chain[0] ?? 'none';
+    const reaction = afterFailure({
+      order,
+      issuer: name,
+      failure,
+      rest,
+      chain,
+      expiresAt: certificate === null ? null : Date.parse(certificate.value.notAfter),
+      now: now(),
+    });
+    const checks: Check[] = [];
+    const changes: Change[] = reaction.ended ? withdrawChallenge(order) : [];
+    const entries =
+      issuer === null ? [] : await ledgerEntries(issuer, order, failure, reaction.ended, exempt);
+    for (const entry of entries) {
+      checks.push(...entry.checks);
+      changes.push(...entry.changes);
+    }
+    let next = reaction.order;
+    if (reaction.failed) {
+      const detail = failure.message;
+      const lastError: LastError = {
+        detail,
+        issuer: name,
+        step: order.step,
+        type: failure.type,
+        at: iso(now()),
+      };
+      next = { ...next, lastError };
+      const told = tell(order, name, {
+        outcome: 'failed',
+        detail,
+        problem: failure.problem,
+        next: reaction.next,
+      });
+      changes.push(await attemptChange(store, id, told));
+    }
+    return { order: next, checks, changes, waitMs: 0, ended: reaction.ended };
+  }
+
+  /** What the failure means for the limits: a failed authorization counts, a certificate that did not come does not. */
+  async function ledgerEntries(
+    issuer: Issuer,
+    { host }: OrderRecord,
+    failure: IssuerFailure,
+    ended: boolean,
+    exempt: Exemption,
+  ): Promise<LedgerEntry[]> {
+    const { name, limits } = issuer;
+    const entries: LedgerEntry[] = [];
+    if (failure.counted) entries.push(await ledger.failAuthorization(name, limits, host, exempt));
+    else if (ended) entries.push(await ledger.giveBack(name, limits, host, exempt));
+    if (failure.kind === 'limit' && failure.retryAfterMs !== null)
+      entries.push(await ledger.pause(name, now() + failure.retryAfterMs));
+    return entries;
+  }
+
+  return { issued, failed };
+}
+
+export function withdrawChallenge({ challengeId }: OrderRecord): Change[] {
+  return challengeId === null ? [] : [{ op: 'delete', kind: 'challenge', id: challengeId }];
+}
+
+function toFailure(error: unknown): IssuerFailure {
+  if (error instanceof IssuerFailure) return error;
+  const detail = error instanceof Error ? error.message : String(error);
+  return new IssuerFailure(detail, { kind: 'refused', cause: error });
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,261 @@
+import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { AttemptOutcomes, FailedOutcome, Issued } from './attempt-outcomes.ts';
+import { dnsCheckMs } from './back-off.ts';
+import type { CaGate } from './ca-gate.ts';
+import { type HostPolicy, readHostPolicy } from './host-policy.ts';
+import { type Issuer, IssuerFailure } from './issuer.ts';
+import { chooseIssuer } from './issuer-choice.ts';
+import type { IssuerRegistry } from './issuer-registry.ts';
+import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from './ledger.ts';
+import { laneOf, resetOrder } from './order-record.ts';
+import type { Outcome, StepTools } from './order-steps.ts';
+import type { Preflight, PreflightResult } from './preflight.ts';
+
+/** A limit that ends within this is waited for, rather than gone round by the next issuer. */
+const shortLimitMs = 60_000;
+/** How long the certificate of a name that may no longer be asked for is kept. */
+const unwantedGraceMs = 3_600_000;
+
+export interface AttemptsOptions {
+  store: ConfigStore;
+  registry: IssuerRegistry;
+  preflight: Preflight;
+  ledger: Ledger;
+  outcomes: AttemptOutcomes;
+  gate: CaGate;
+  /** Whether a name that a handshake asked for may still have a certificate. */
+  stillAllowed(host: string): Promise<boolean>;
+  log: Logger;
+  now: () => number;
+}
+
+type Order = StoredRecord<'order'>;
+type Certificate = StoredRecord<'certificate'> | null;
+
+/** Takes an attempt from the look at the DNS to the certificate, or to the next date. */
+export interface Attempts {
+  begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome>;
+  resume(record: Order, tools: StepTools): Promise<Outcome>;
+  /** Takes back what an order left elsewhere. */
+  cleanUp(order: OrderRecord): Promise<void>;
+}
+
+interface Surroundings {
+  certificate: Certificate;
+  policy: HostPolicy;
+  chain: string[];
+  rest: string[];
+}
+
+export function createAttempts(options: AttemptsOptions): Attempts {
+  const { store, registry, preflight, ledger, outcomes, gate, log, now } = options;
+  const iso = (ms: number) => new Date(ms).toISOString();
+
+  async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
+    const order = record.value;
+    const policy = await readHostPolicy(store, order.host);
+    const chain = policy.issuers ?? registry.defaultChain();
+    if (order.onDemand && !policy.named && certificate !== null) {
+      const around = { certificate, policy, chain, rest: [] };
+      const outcome = await askAgain(record, tools, around);
+      if (outcome !== null) return outcome;
+    }
+    const looked = await preflight.check(order.host);
+    if (!looked.ok) return written(record, tools, waiting(order, looked));
+    // In a queue of its own until here: now it belongs to that of its attempt.
+    if (order.waitingForDns !== null)
+      return written(record, tools, { ...order, waitingForDns: null, dueAt: iso(now()) });
+
+    const allowed = looked.issuers;
+    const choice = await chooseIssuer({ order, chain, allowed, find: registry.find, now: now() });
+    if (choice.issuer === null) {
+      if (choice.until !== null)
+        return written(record, tools, resetOrder(order, { dueAt: iso(choice.until) }));
+      const error = new IssuerFailure(choice.detail, { kind: 'unproven' });
+      return fail(record, tools, { certificate, policy, issuer: null, chain, rest: [], error });
+    }
+    const { issuer, rest } = choice;
+    const started = await spend(record, issuer, exemptionOf(order, certificate, issuer), tools);
+    if (started === null) return again(record);
+    if ('until' in started) return limited(record, tools, issuer, rest, started);
+    return step(started, tools, issuer, { certificate, policy, chain, rest });
+  }
+
+  /** A name that only a handshake asked for is renewed while it may be asked for; null: it may. */
+  async function askAgain(record: Order, tools: StepTools, around: Surroundings): Promise<Outcome | null> {
+    try {
+      if (await options.stillAllowed(record.value.host)) return null;
+    } catch (error) {
+      if (!isAppError(error, 'upstream_unreachable')) throw error;
+      const failure = new IssuerFailure(error.message, { kind: 'unproven', cause: error });
+      return fail(record, tools, { ...around, issuer: null, error: failure });
+    }
+    const dueAt = iso(now() + unwantedGraceMs);
+    return written(record, tools, resetOrder(record.value, { unusedSince: iso(now()), dueAt }));
+  }
+
+  /** The order of an attempt that has begun, with what it spends written down before the CA is asked; null: read it anew. */
+  async function spend(
+    record: Order,
+    issuer: Issuer,
+    exempt: Exemption,
+    tools: StepTools,
+  ): Promise<Order | LedgerRefusal | null> {
+    const { value } = record;
+    const order: OrderRecord = {
+      ...value,
+      issuer: issuer.name,
+      attempts: value.beganAt === null ? value.attempts + 1 : value.attempts,
+      beganAt: value.beganAt ?? iso(now()),
+      dueAt: iso(now()),
+    };
+    const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt);
+    const entry = await find();
+    if (isRefusal(entry)) return entry;
+    // What the ledger does not have to remember is written with the first step.
+    if (entry.changes.length === 0) return { ...record, value: order };
+    return tools.spend(issuer.name, record, async () => {
+      const found = await find();
+      return isRefusal(found) ? found : { order, ...found, waitMs: 0 };
+    });
+  }
+
+  function limited(
+    record: Order,
+    tools: StepTools,
+    issuer: Issuer,
+    rest: string[],
+    { until, detail }: LedgerRefusal,
+  ): Promise<Outcome> {
+    const order = record.value;
+    const setbacks = {
+      ...order.setbacks,
+      [issuer.name]: { failures: order.setbacks[issuer.name]?.failures ?? 0, until: iso(until) },
+    };
+    const [next] = rest;
+    if (next !== undefined && until - now() > shortLimitMs) {
+      const beganAt = order.beganAt ?? iso(now());
+      return written(record, tools, { ...order, issuer: next, beganAt, setbacks, dueAt: iso(now()) });
+    }
+    const type = 'urn:ietf:params:acme:error:rateLimited';
+    const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
+    return written(record, tools, resetOrder(order, { lastError, setbacks, dueAt: iso(until) }));
+  }
+
+  async function resume(record: Order, tools: StepTools): Promise<Outcome> {
+    const { id, value: order } = record;
+    const issuer = order.issuer === null ? null : await registry.find(order.issuer);
+    const certificate = await store.get('certificate', id);
+    if (issuer === null) {
+      const dueAt = iso(now());
+      return written(record, tools, resetOrder(order, { dueAt })); // it was deleted meanwhile
+    }
+    const policy = await readHostPolicy(store, order.host);
+    const chain = policy.issuers ?? registry.defaultChain();
+    const rest = chain.includes(issuer.name) ? chain.slice(chain.indexOf(issuer.name) + 1) : [];
+    return step(record, tools, issuer, { certificate, policy, chain, rest });
+  }
+
+  /** One step at the issuer, and what came of it written down. */
+  async function step(
+    record: Order,
+    tools: StepTools,
+    issuer: Issuer,
+    around: Surroundings,
+  ): Promise<Outcome> {
+    const { id, value: order } = record;
+    const { certificate, policy } = around;
+    const take = async (): Promise<Outcome> => {
+      tools.lease.check();
+      const context = { signal: tools.lease.signal, challenge: policy.challenge, certificate };
+      const result = await issuer.advance(id, order, context);
+      if (result.outcome === 'issued') return finish(record, tools, issuer, result);
+      const outcome = {
+        order: { ...order, ...result.order, lastError: null, dueAt: iso(now()) },
+        changes: result.changes ?? [],
+        waitMs: result.waitMs ?? 0,
+      };
+      return (await tools.write(record, outcome)) === null ? again(record) : outcome;
+    };
+    try {
+      const opensOrder = issuer.asksCa && order.orderUrl === null;
+      return await (opensOrder ? gate.run(issuer.name, laneOf(order) === 'first', take) : take());
+    } catch (error) {
+      if (tools.lease.signal.aborted || isInterruption(error)) throw error;
+      return fail(record, tools, { ...around, issuer, error });
+    }
+  }
+
+  async function finish(record: Order, tools: StepTools, issuer: Issuer, issued: Issued): Promise<Outcome> {
+    let outcome = again(record);
+    const written = await tools.spend(issuer.name, record, async () => {
+      outcome = await outcomes.issued(record, issuer, issued);
+      return outcome;
+    });
+    if (written === null) return again(record);
+    log.info({ certificate: record.id, issuer: issuer.name }, 'certificate issued');
+    await issuer.cleanUp(record.value);
+    return outcome;
+  }
+
+  async function fail(
+    record: Order,
+    tools: StepTools,
+    attempt: Surroundings & { issuer: Issuer | null; error: unknown },
+  ): Promise<Outcome> {
+    const { issuer, certificate, error } = attempt;
+    const exempt = issuer === null ? false : exemptionOf(record.value, certificate, issuer);
+    let outcome: FailedOutcome = { ...again(record), ended: false };
+    const written = await tools.spend(issuer?.name ?? '', record, async () => {
+      outcome = await outcomes.failed({ ...attempt, record, exempt });
+      return outcome;
+    });
+    if (written === null) return again(record);
+    log.warn(
+      { certificate: record.id, issuer: issuer?.name, step: record.value.step, err: error },
+      'an attempt failed',
+    );
+    if (outcome.ended) await issuer?.cleanUp(record.value);
+    return outcome;
+  }
+
+  function waiting(order: OrderRecord, { detail, requirements }: PreflightResult): OrderRecord {
+    const known = order.waitingForDns;
+    const checks = (known?.checks ?? 0) + 1;
+    return resetOrder(order, {
+      waitingForDns: { since: known?.since ?? iso(now()), checks, detail, requirements },
+      dueAt: iso(now() + dnsCheckMs(checks)),
+    });
+  }
+
+  function exemptionOf(order: OrderRecord, certificate: Certificate, issuer: Issuer): Exemption {
+    if (certificate?.value.issuer !== issuer.name) return false;
+    const window = order.ari?.window ?? null;
+    return window !== null && Date.parse(window.start) <= now() ? true : 'renewal';
+  }
+
+  async function written(record: Order, { write }: StepTools, order: OrderRecord): Promise<Outcome> {
+    const outcome = { order, changes: [], waitMs: 0 };
+    await write(record, outcome);
+    return outcome;
+  }
+
+  return {
+    begin,
+    resume,
+    async cleanUp(order) {
+      if (order.issuer !== null) await (await registry.find(order.issuer))?.cleanUp(order);
+    },
+  };
+}
+
+/** Somebody changed the order meanwhile: it is read anew. */
+function again({ value }: Order): Outcome {
+  return { order: value, changes: [], waitMs: 0 };
+}
+
+function isInterruption(error: unknown): boolean {
+  return (['store_unavailable', 'store_lost', 'lease_lost'] as const).some((code) => isAppError(error, code));
+}

@@ -1,0 +1,70 @@
+import type { DnsProvider, PutIssuer } from '@lockstep/contract';
+import { fetchZeroSslEab, type Sealer } from '@lockstep/pki';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { Fleet } from '../fleet/fleet.ts';
+import { accountIdOf, directoryOf } from './acme/account-id.ts';
+import { createAcmeIssuer } from './acme/acme-issuer.ts';
+import { type AcmeSessionOptions, createAcmeSession } from './acme/acme-session.ts';
+import { createAuthorizer } from './acme/authorizer.ts';
+import type { TxtPublisher } from './acme/txt-publisher.ts';
+import { createInternalIssuer } from './internal-issuer.ts';
+import type { Issuer } from './issuer.ts';
+import { limitsOf } from './lets-encrypt-limits.ts';
+
+export interface BuildIssuerOptions {
+  store: ConfigStore;
+  sealer: Sealer;
+  fleet: Fleet;
+  /** The publisher of TXT records by the issuer's own provider, or by that of the settings; null without either. */
+  publisher(own: DnsProvider | undefined): TxtPublisher | null;
+  log: Logger;
+  userAgent: string;
+  now: () => number;
+}
+
+/** An issuer from its configuration, secrets and all. It reaches for its CA at its first use. */
+export function buildIssuer(name: string, config: PutIssuer, options: BuildIssuerOptions): Issuer {
+  const { store, sealer, fleet, log, now } = options;
+  const { keyType } = config;
+  if (config.type === 'internal') {
+    const lifetimeMs = config.lifetimeHours * 3_600_000;
+    return createInternalIssuer({ name, store, sealer, keyType, lifetimeMs, now });
+  }
+  const directory = directoryOf(config)?.directory ?? '';
+  const session = createAcmeSession({
+    store,
+    sealer,
+    accountId: accountIdOf(name, config) ?? name,
+    directory,
+    email: config.email ?? null,
+    rootsPem: config.type === 'acme' ? (config.roots ?? null) : null,
+    eab: eabOf(config),
+    userAgent: options.userAgent,
+  });
+  const publisher = () => options.publisher(config.dnsProvider);
+  return createAcmeIssuer({
+    name,
+    directory,
+    session,
+    authorizer: createAuthorizer({ store, fleet, sealer, publisher, log, now }),
+    sealer,
+    keyType,
+    profile: config.profile ?? null,
+    preferredChain: config.preferredChain ?? null,
+    challenges: config.challenges ?? null,
+    caaIdentities: config.caaIdentities ?? null,
+    limits: limitsOf(config),
+    now,
+  });
+}
+
+function eabOf(config: Exclude<PutIssuer, { type: 'internal' }>): AcmeSessionOptions['eab'] {
+  if (config.type === 'zerossl') {
+    const { apiKey, email } = config;
+    const by = { ...(apiKey && { apiKey }), ...(email && { email }) };
+    return (signal) => fetchZeroSslEab({ ...by, signal });
+  }
+  const { kid, hmacKey } = config.eab ?? {};
+  return kid === undefined || hmacKey === undefined ? null : async () => ({ kid, hmacKey });
+}

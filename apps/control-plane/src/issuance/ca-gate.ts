@@ -1,0 +1,63 @@
+import PQueue from 'p-queue';
+import { IssuerFailure } from './issuer.ts';
+
+const firstRestMs = 5_000;
+const longestRestMs = 60_000;
+
+/**
+ * Makes the orders of one control plane one at a time for each issuer: between a CA's answer to an order and the commit that remembers it a
+ * crash loses the order, and so at most this one. And a CA that does not answer is left alone for a moment, so that not every host waits for its time-out.
+ */
+export interface CaGate {
+  /** Runs `work` in its turn, first attempts before others. Throws `IssuerFailure` of kind unavailable at once while the CA rests. */
+  run<T>(issuer: string, urgent: boolean, work: () => Promise<T>): Promise<T>;
+}
+
+interface Gate {
+  queue: PQueue;
+  down: { until: number; restMs: number; failure: IssuerFailure } | null;
+}
+
+export function createCaGate({ now }: { now: () => number }): CaGate {
+  const gates = new Map<string, Gate>();
+
+  function gateOf(issuer: string): Gate {
+    const known = gates.get(issuer) ?? { queue: new PQueue({ concurrency: 1 }), down: null };
+    gates.set(issuer, known);
+    return known;
+  }
+
+  function refuseWhileDown({ down }: Gate): void {
+    if (down === null || down.until <= now()) return;
+    const { message, problem } = down.failure;
+    throw new IssuerFailure(message, {
+      kind: 'unavailable',
+      problem,
+      retryAfterMs: down.until - now(),
+    });
+  }
+
+  return {
+    async run(issuer, urgent, work) {
+      const gate = gateOf(issuer);
+      refuseWhileDown(gate);
+      return gate.queue.add(
+        async () => {
+          refuseWhileDown(gate);
+          try {
+            const result = await work();
+            gate.down = null;
+            return result;
+          } catch (failure) {
+            if (failure instanceof IssuerFailure && failure.kind === 'unavailable') {
+              const restMs = Math.min(longestRestMs, gate.down === null ? firstRestMs : gate.down.restMs * 2);
+              gate.down = { until: now() + restMs, restMs, failure };
+            }
+            throw failure;
+          }
+        },
+        { priority: urgent ? 1 : 0 },
+      );
+    },
+  };
+}

@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { AppError } from '@lockstep/contract';
+import { ocspUrlOf, type Sealer } from '@lockstep/pki';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { RevokeAtCa } from '../certificates/certificate-service.ts';
+import type { ChangeHub } from '../change-hub.ts';
+import { commitSurely } from '../commit-surely.ts';
+import { createLookups } from '../dns/lookups.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { KnownIssuers } from '../issuers/known-issuers.ts';
+import type { SettingsSource } from '../settings/settings-source.ts';
+import { stapleChanges } from '../stapling/staple-changes.ts';
+import { createAttemptOutcomes } from './attempt-outcomes.ts';
+import { createAttempts } from './attempts.ts';
+import { buildIssuer } from './build-issuer.ts';
+import { createCaGate } from './ca-gate.ts';
+import { type Coordinator, createCoordinator } from './coordinator.ts';
+import { IssuerFailure } from './issuer.ts';
+import { createIssuerRegistry, type IssuerRegistry } from './issuer-registry.ts';
+import type { Ledger } from './ledger.ts';
+import { completeOrder, forgetFailures, putOrder } from './order-record.ts';
+import { createOrderRunner, type OrderRunner } from './order-runner.ts';
+import { createOrderSteps } from './order-steps.ts';
+import { createPreflight, type Preflight } from './preflight.ts';
+import { createRenewals } from './renewals.ts';
+import { createLedger } from './token-ledger.ts';
+import { createTxtPublishers } from './txt-publishers.ts';
+
+const sweepIntervalMs = 60_000;
+
+export interface IssuanceOptions {
+  store: ConfigStore;
+  sealer: Sealer;
+  hub: ChangeHub;
+  fleet: Fleet;
+  settings: SettingsSource;
+  known: KnownIssuers;
+  /** Whether a name that a handshake asked for may still have a certificate. */
+  stillAllowed(host: string): Promise<boolean>;
+  userAgent: string;
+  log: Logger;
+  now?: () => number;
+}
+
+/** All that obtains certificates, wired up. */
+export interface Issuance {
+  registry: IssuerRegistry;
+  preflight: Preflight;
+  ledger: Ledger;
+  runner: OrderRunner;
+  revokeAtCa: RevokeAtCa;
+  /** The CA has revoked a certificate by itself: another is obtained at once. */
+  replaceRevoked(id: string): Promise<void>;
+  /** Begins to take up due orders. */
+  start(): Coordinator;
+  /** Hands leases over and stops. */
+  close(): Promise<void>;
+}
+
+export function createIssuance(options: IssuanceOptions): Issuance {
+  const {
+    store,
+    sealer,
+    hub,
+    fleet,
+    settings,
+    known,
+    stillAllowed,
+    userAgent,
+    log,
+    now = Date.now,
+  } = options;
+  const lookups = createLookups(settings);
+  const publishers = createTxtPublishers({ settings, lookups, log, now });
+  const registry = createIssuerRegistry({
+    sealer,
+    settings,
+    known,
+    build: (name, config) =>
+      buildIssuer(name, config, { store, sealer, fleet, publisher: publishers.find, log, userAgent, now }),
+  });
+  const preflight = createPreflight({ store, settings, registry, lookups });
+  const ledger = createLedger({ store, now });
+  const outcomes = createAttemptOutcomes({
+    store,
+    sealer,
+    ledger,
+    stapleChanges: (id, chain) => stapleChanges(id, chain, now(), ocspUrlOf),
+    now,
+  });
+  const gate = createCaGate({ now });
+  const attempts = createAttempts({
+    store,
+    registry,
+    preflight,
+    ledger,
+    outcomes,
+    gate,
+    stillAllowed,
+    log,
+    now,
+  });
+  const renewals = createRenewals({ registry, log, now });
+  const steps = createOrderSteps({ store, attempts, renewals });
+  const runner = createOrderRunner({ store, ledger, steps, now });
+  const stop = new AbortController();
+  let coordinator: Coordinator | null = null;
+  const sweeper = setInterval(() => {
+    ledger.sweep(stop.signal).catch((error: unknown) => {
+      if (!stop.signal.aborted) log.info({ err: error }, 'could not sweep the ledger; trying again');
+    });
+  }, sweepIntervalMs);
+
+  return {
+    registry,
+    preflight,
+    ledger,
+    runner,
+    async revokeAtCa({ value }, reason) {
+      const issuer = await registry.find(value.issuer);
+      if (issuer === null)
+        throw new AppError(
+          'issuer_failed',
+          `there is no issuer "${value.issuer}" any more; put it back to revoke`,
+        );
+      try {
+        await issuer.revoke(value.chain, reason);
+      } catch (error) {
+        if (!(error instanceof IssuerFailure)) throw error;
+        throw new AppError('issuer_failed', `issuer "${value.issuer}": ${error.message}`, { cause: error });
+      }
+    },
+    async replaceRevoked(id) {
+      const order = await store.get('order', id);
+      if (order === null || order.value.renewal === 'revoked' || order.value.unusedSince !== null) return;
+      const value = { ...forgetFailures(completeOrder(order.value), now()), renewal: 'revoked' as const };
+      log.warn({ certificate: id }, 'the CA revoked a certificate; another is obtained');
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: [{ kind: 'order', id, revision: order.revision }],
+        changes: [putOrder(id, value)],
+      });
+    },
+    start() {
+      coordinator ??= createCoordinator({ store, hub, fleet, runner, log, now });
+      return coordinator;
+    },
+    async close() {
+      stop.abort(new AppError('shutting_down', 'the control plane stops'));
+      clearInterval(sweeper);
+      await coordinator?.close();
+      registry.close();
+      publishers.close();
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import type { OrderRecord } from '@lockstep/contract';
+import type { Issuer } from './issuer.ts';
+
+export interface IssuerChoiceOptions {
+  order: OrderRecord;
+  /** The chain of the host, by name. */
+  chain: string[];
+  /** Those that CAA allows. */
+  allowed: string[];
+  find(name: string): Promise<Issuer | null>;
+  now: number;
+}
+
+export type IssuerChoice =
+  /** `rest`: what may be tried after it. */
+  | { issuer: Issuer; rest: string[] }
+  /** None may be tried before `until` (milliseconds since 1970); null when there is none at all. */
+  | { issuer: null; until: number | null; detail: string };
+
+/** The first issuer of the chain that exists, may certify the host, and did not just fail it. An attempt that moved on goes on from there. */
+export async function chooseIssuer(options: IssuerChoiceOptions): Promise<IssuerChoice> {
+  const { order, chain, allowed, find, now } = options;
+  const from = order.issuer === null ? 0 : Math.max(0, chain.indexOf(order.issuer));
+  const usable: Issuer[] = [];
+  const faults: string[] = [];
+  let until: number | null = null;
+  for (const name of chain.slice(from)) {
+    const issuer = await find(name);
+    if (issuer === null) faults.push(`there is no issuer "${name}"`);
+    else if (!allowed.includes(name)) faults.push(`CAA records forbid "${name}"`);
+    else {
+      const refusal = issuer.refuses(order.host);
+      const back = Date.parse(order.setbacks[name]?.until ?? '');
+      if (refusal !== null) faults.push(refusal);
+      else if (back > now) until = Math.min(until ?? back, back);
+      else usable.push(issuer);
+    }
+  }
+  const [issuer, ...rest] = usable;
+  if (issuer !== undefined) return { issuer, rest: rest.map(({ name }) => name) };
+  return { issuer: null, until, detail: faults.join('; ') || 'every issuer of the chain failed' };
+}

@@ -1,0 +1,50 @@
+import type { PutIssuer } from '@lockstep/contract';
+import type { Sealer } from '@lockstep/pki';
+import { type KnownIssuers, openIssuer } from '../issuers/known-issuers.ts';
+import type { SettingsSource } from '../settings/settings-source.ts';
+import type { Issuer } from './issuer.ts';
+
+/** The issuers there are, ready for use. */
+export interface IssuerRegistry {
+  /** The issuer as it is set now; null when there is none of this name. */
+  find(name: string): Promise<Issuer | null>;
+  /** The chain of routes that name none. */
+  defaultChain(): string[];
+  close(): void;
+}
+
+export interface IssuerRegistryOptions {
+  sealer: Sealer;
+  settings: SettingsSource;
+  known: KnownIssuers;
+  build(name: string, config: PutIssuer): Issuer;
+}
+
+export function createIssuerRegistry({
+  sealer,
+  settings,
+  known,
+  build,
+}: IssuerRegistryOptions): IssuerRegistry {
+  const built = new Map<string, { revision: number | null; issuer: Issuer }>();
+
+  return {
+    async find(name) {
+      // Read each time: an issuer that was changed at another control plane is never used as it was.
+      const [found] = await known.getMany([name]);
+      const revision = found?.record?.revision ?? null;
+      const before = built.get(name);
+      if (before !== undefined && before.revision === revision) return before.issuer;
+      before?.issuer.close();
+      built.delete(name);
+      if (found == null) return null;
+      const issuer = build(name, openIssuer(found, sealer));
+      built.set(name, { revision, issuer });
+      return issuer;
+    },
+    defaultChain: () => settings.current().issuers ?? known.defaultChain,
+    close() {
+      for (const { issuer } of built.values()) issuer.close();
+    },
+  };
+}

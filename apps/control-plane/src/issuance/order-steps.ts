@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import type { OrderRecord, StoredRecord } from '@lockstep/contract';
+import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { commitSurely } from '../commit-surely.ts';
+import type { Attempts } from './attempts.ts';
+import type { LedgerRefusal } from './ledger.ts';
+import type { KeptLease } from './order-lease.ts';
+import type { Renewals } from './renewals.ts';
+
+/** What to write after a step, and how long until the next. */
+export interface Outcome {
+  order: OrderRecord;
+  changes: Change[];
+  checks?: Check[];
+  waitMs: number;
+}
+
+export interface StepTools {
+  lease: KeptLease;
+  /** Writes the outcome under the lease; null when somebody changed the order (or what else it checks) meanwhile. */
+  write(record: StoredRecord<'order'>, outcome: Outcome): Promise<StoredRecord<'order'> | null>;
+  /** The same for an outcome that takes from the ledger's buckets or gives back: built anew when another took from one meanwhile. */
+  spend(
+    issuer: string,
+    record: StoredRecord<'order'>,
+    build: () => Promise<Outcome | LedgerRefusal>,
+  ): Promise<StoredRecord<'order'> | LedgerRefusal | null>;
+}
+
+/** One step of an order at a time. */
+export interface OrderSteps {
+  /** Takes the step that is due, and writes what came of it. Null when nothing is left to do now. */
+  next(record: StoredRecord<'order'>, tools: StepTools): Promise<Outcome | null>;
+}
+
+export interface OrderStepsOptions {
+  store: ConfigStore;
+  attempts: Attempts;
+  renewals: Renewals;
+}
+
+export function createOrderSteps({ store, attempts, renewals }: OrderStepsOptions): OrderSteps {
+  /** The end of the grace time: nothing needs the certificate, unless a route came to name its host again. */
+  async function drop(record: StoredRecord<'order'>, { lease, write }: StepTools): Promise<Outcome | null> {
+    const { id, revision, value } = record;
+    const holders = await store.findClaims(`${value.host} `, 1);
+    if (holders.length > 0) {
+      const outcome = { order: { ...value, unusedSince: null }, changes: [], waitMs: 0 };
+      await write(record, outcome);
+      return outcome;
+    }
+    await attempts.cleanUp(value);
+    const challenge: Change[] =
+      value.challengeId === null ? [] : [{ op: 'delete', kind: 'challenge', id: value.challengeId }];
+    await commitSurely(store, {
+      id: randomUUID(),
+      lease: lease.current(),
+      checks: [{ kind: 'order', id, revision }],
+      changes: [
+        ...(['certificate', 'order', 'attempts', 'staple'] as const).map(
+          (kind) => ({ op: 'delete', kind, id }) as const,
+        ),
+        ...challenge,
+      ],
+    });
+    return null;
+  }
+
+  return {
+    async next(record, tools) {
+      const { value: order, id } = record;
+      if (order.unusedSince !== null) return drop(record, tools);
+      if (order.step !== 'idle') return attempts.resume(record, tools);
+      const certificate = await store.get('certificate', id);
+      return (
+        (await renewals.next(record, certificate, tools)) ??
+        (await attempts.begin(record, certificate, tools))
+      );
+    },
+  };
+}

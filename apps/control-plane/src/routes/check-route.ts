@@ -1,0 +1,40 @@
+import type { PutRoute } from '@lockstep/contract';
+import type { Check } from '@lockstep/store';
+import { invalidField } from '../invalid-field.ts';
+import { checkIssuers } from '../issuers/check-issuers.ts';
+import type { KnownIssuers } from '../issuers/known-issuers.ts';
+import type { SettingsSource } from '../settings/settings-source.ts';
+import { refusePublicSuffix } from './public-suffix.ts';
+
+/** Throws `invalid_request` for a route that could never be served; else tells what its commit has to check. */
+export type CheckRoute = (route: Omit<PutRoute, 'id'>) => Promise<Check[]>;
+
+export interface CheckRouteOptions {
+  known: KnownIssuers;
+  settings: SettingsSource;
+}
+
+export function createCheckRoute({ known, settings }: CheckRouteOptions): CheckRoute {
+  return async ({ hosts, issuers, challenge }) => {
+    for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
+    const checks = issuers === undefined ? [] : (await checkIssuers(known, issuers)).checks;
+    if (challenge !== undefined && challenge !== 'dns-01') await refuseForWildcard(hosts, challenge, issuers);
+    return checks;
+  };
+
+  /** ACME validates a wildcard by DNS-01 alone; only where every issuer of the chain is an ACME CA, that settles it. */
+  async function refuseForWildcard(
+    hosts: string[],
+    challenge: string,
+    issuers: string[] | undefined,
+  ): Promise<void> {
+    const wildcard = hosts.find((host) => host.startsWith('*.'));
+    if (wildcard === undefined) return;
+    const chain = await known.getMany(issuers ?? settings.current().issuers ?? known.defaultChain);
+    if (!chain.every((issuer) => issuer !== null && issuer.config.type !== 'internal')) return;
+    throw invalidField(
+      '/challenge',
+      `"${wildcard}" is a wildcard, which an ACME CA validates by dns-01 only, not by ${challenge}; leave challenge out, or name wildcards in a route of their own`,
+    );
+  }
+}

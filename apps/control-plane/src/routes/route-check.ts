@@ -1,0 +1,57 @@
+import { randomUUID } from 'node:crypto';
+import type { RouteCheck } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import { commitSurely } from '../commit-surely.ts';
+import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
+import type { Preflight } from '../issuance/preflight.ts';
+import { retryConflicts } from '../retry-conflicts.ts';
+import { routeNotFound } from './route-service.ts';
+
+/** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
+export interface RouteChecker {
+  /** Throws `not_found`. */
+  check(id: string): Promise<RouteCheck>;
+}
+
+export interface RouteCheckerOptions {
+  store: ConfigStore;
+  preflight: Preflight;
+  now?: () => number;
+}
+
+export function createRouteChecker({ store, preflight, now = Date.now }: RouteCheckerOptions): RouteChecker {
+  /** Ends the wait of those orders that wait for the DNS, or for another try after a failure. */
+  async function wakeOrders(hosts: string[]): Promise<void> {
+    await retryConflicts(async () => {
+      const waiting = (await store.getMany('order', hosts)).flatMap((order) => {
+        if (order === null) return [];
+        const value = completeOrder(order.value);
+        const held = value.lastError !== null || value.waitingForDns !== null;
+        return held && value.unusedSince === null ? [{ ...order, value }] : [];
+      });
+      if (waiting.length === 0) return;
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: waiting.map(({ id, revision }) => ({ kind: 'order', id, revision })),
+        changes: waiting.map(({ id, value }) =>
+          putOrder(id, { ...forgetFailures(value, now()), waitingForDns: null }),
+        ),
+      });
+    });
+  }
+
+  return {
+    async check(id) {
+      const route = await store.get('route', id);
+      if (route === null) throw routeNotFound(id);
+      const hosts = await Promise.all(
+        route.value.hosts.map(async (host) => {
+          const { ok, detail, requirements } = await preflight.check(host);
+          return { host, ok, detail, dnsRequirements: requirements };
+        }),
+      );
+      await wakeOrders(hosts.flatMap(({ host, ok }) => (ok ? [host] : [])));
+      return { route: id, ok: hosts.every(({ ok }) => ok), hosts };
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import { isIP, SocketAddress } from 'node:net';
+import { isAppError, normaliseHost, type PutSettings } from '@lockstep/contract';
+import { invalidField } from '../invalid-field.ts';
+
+/** The settings as they are stored: names in lower case, nothing twice. Throws `invalid_request`. */
+export function normaliseSettings(body: PutSettings): PutSettings {
+  const { issuers, edgeAddresses, onDemand } = body;
+  if (onDemand !== null) checkAsk(onDemand.ask);
+  return {
+    ...body,
+    ...(issuers === undefined ? {} : { issuers: [...new Set(issuers)] }),
+    edgeAddresses: [...new Set(edgeAddresses.map(normaliseAddress))],
+  };
+}
+
+function normaliseAddress(input: string, index: number): string {
+  const pointer = `/edgeAddresses/${index}`;
+  const family = isIP(input);
+  if (family === 4) return input;
+  if (family === 6) return new SocketAddress({ address: input, family: 'ipv6' }).address;
+  try {
+    const name = normaliseHost(input);
+    if (!name.startsWith('*.')) return name;
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+  }
+  throw invalidField(
+    pointer,
+    `"${input}" is neither an IP address nor a host name, such as 203.0.113.7, 2001:db8::7 or edge.example.net`,
+  );
+}
+
+function checkAsk(ask: string): void {
+  const url = new URL(ask);
+  const fault = (detail: string) => invalidField('/onDemand/ask', detail);
+  if (url.username !== '' || url.password !== '')
+    throw fault('carries a user or password; protect it by its network');
+  if (url.hash !== '') throw fault('has a fragment, which is never sent');
+  if (url.searchParams.has('domain'))
+    throw fault('has `domain` in its query already, which each question sets');
+}

@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import {
+  type PatchSettings,
+  PutSettings,
+  recordKey,
+  type Settings,
+  type SettingsRecord,
+  type StoredRecord,
+  settingsId,
+} from '@lockstep/contract';
+import type { Sealer } from '@lockstep/pki';
+import type { ConfigStore } from '@lockstep/store';
+import { commitSurely } from '../commit-surely.ts';
+import { toInvalidRequest } from '../invalid-field.ts';
+import { checkDnsProvider } from '../issuers/check-dns-provider.ts';
+import { checkIssuers } from '../issuers/check-issuers.ts';
+import type { KnownIssuers } from '../issuers/known-issuers.ts';
+import { keepProviderSecret, openSecrets, sealSecrets, splitProvider } from '../issuers/secret-fields.ts';
+import { retryConflicts } from '../retry-conflicts.ts';
+import { mergePatch } from './merge-patch.ts';
+import { normaliseSettings } from './normalise-settings.ts';
+
+export const settingsKey = recordKey('settings', settingsId);
+
+/** The settings of the fleet, as the API shows and changes them. */
+export interface SettingsService {
+  view(): Promise<Settings>;
+  /** Replaces them: what is left out goes back to its default, but for the provider's secret. Throws `invalid_request`. */
+  put(body: PutSettings): Promise<void>;
+  /** Merges a patch into them (RFC 7396). Throws `invalid_request`. */
+  patch(patch: PatchSettings): Promise<void>;
+}
+
+export interface SettingsServiceOptions {
+  store: ConfigStore;
+  sealer: Sealer;
+  known: KnownIssuers;
+  now?: () => number;
+}
+
+export function createSettingsService({
+  store,
+  sealer,
+  known,
+  now = Date.now,
+}: SettingsServiceOptions): SettingsService {
+  async function write(edit: (current: PutSettings | null) => PutSettings): Promise<void> {
+    await retryConflicts(async () => {
+      const record = await store.get('settings', settingsId);
+      const wanted = normaliseSettings(edit(record?.value.config ?? null));
+      const { checks } = await checkIssuers(known, wanted.issuers ?? []);
+      const value = sealed(wanted, record);
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: [{ kind: 'settings', id: settingsId, revision: record?.revision ?? null }, ...checks],
+        changes: [{ op: 'put', kind: 'settings', id: settingsId, value }],
+      });
+    });
+  }
+
+  function sealed(wanted: PutSettings, before: StoredRecord<'settings'> | null): SettingsRecord {
+    const updatedAt = new Date(now()).toISOString();
+    const { dnsProvider, ...config } = wanted;
+    if (dnsProvider === undefined) return { config, sealedSecrets: null, updatedAt };
+    const next = splitProvider(dnsProvider);
+    const secret = keepProviderSecret(next, before === null ? null : providerOf(before));
+    checkDnsProvider(next.config, secret, '/dnsProvider');
+    return {
+      config: { ...config, dnsProvider: next.config },
+      sealedSecrets: sealSecrets(sealer, { dnsProvider: secret }, settingsKey),
+      updatedAt,
+    };
+  }
+
+  function providerOf({ value }: StoredRecord<'settings'>) {
+    const { dnsProvider } = value.config;
+    if (dnsProvider === undefined) return null;
+    const secrets = openSecrets(sealer, value.sealedSecrets, settingsKey);
+    return { config: dnsProvider, secret: secrets.dnsProvider };
+  }
+
+  return {
+    async view() {
+      const record = await store.get('settings', settingsId);
+      const config = { ...defaultSettings(), ...record?.value.config };
+      return {
+        issuers: config.issuers ?? known.defaultChain,
+        edgeAddresses: config.edgeAddresses,
+        resolvers: config.resolvers,
+        authoritativeServers: config.authoritativeServers,
+        dnsProvider: config.dnsProvider ?? null,
+        onDemand: config.onDemand,
+        revision: record?.revision ?? null,
+      };
+    },
+    put: (body) => write(() => body),
+    patch: (patch) =>
+      write((current) => {
+        const merged = PutSettings.safeParse(mergePatch(current ?? {}, patch));
+        if (!merged.success) throw toInvalidRequest(merged.error);
+        return merged.data;
+      }),
+  };
+}
+
+/** What holds before anything was put. */
+export function defaultSettings(): PutSettings {
+  return PutSettings.parse({});
+}

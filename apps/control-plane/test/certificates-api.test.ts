@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto';
+import { AppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
+import t from 'tap';
+import { putOrder } from '../src/issuance/order-record.ts';
+import { makeCertificate } from './brought-certificate.ts';
+import { startControlPlane } from './start-control-plane.ts';
+
+const host = 'shop.example.com';
+const path = `/v1/certificates/${host}`;
+const shop = { hosts: [host], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
+const wait = { prefer: 'wait=20' };
+type ControlPlane = Awaited<ReturnType<typeof startControlPlane>>;
+
+/** A route whose certificate has been issued; from then on no edge is there, so orders stay as the API leaves them. */
+async function startIssued(
+  test: Parameters<typeof startControlPlane>[0],
+  dataDir: string,
+  parts: Parameters<typeof startControlPlane>[3] = {},
+): Promise<ControlPlane> {
+  const controlPlane = await startControlPlane(test, dataDir, {}, parts);
+  const { call, report, store } = controlPlane;
+  const stop = controlPlane.acknowledge('edge-1');
+  await call('PUT', '/v1/routes/shop', { body: shop, headers: wait });
+  stop();
+  await report('edge-1');
+  const presence = (await store.listNodes())[0];
+  if (presence !== undefined) await store.removeNode('edge-1', presence.report.instance);
+  return controlPlane;
+}
+
+async function setOrder({ store }: ControlPlane, changes: Partial<OrderRecord>): Promise<void> {
+  const order = await store.get('order', host);
+  if (order === null) throw new Error('there is no order');
+  await store.commit({ id: randomUUID(), changes: [putOrder(host, { ...order.value, ...changes })] });
+}
+
+t.test('lists managed and brought ones, issued or not, in one order and whole pages', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  const brought = (await call('POST', '/v1/certificates', { body: await makeCertificate(host) })).body.id;
+  for (const name of ['a', 'b', 'z']) {
+    await call('POST', '/v1/routes', { body: { ...shop, hosts: [`${name}.example.com`] } });
+  }
+  const all = ['a.example.com', 'b.example.com', brought, 'z.example.com'];
+  for (const limit of [1, 2, 3, 4, 5]) {
+    const ids: string[] = [];
+    let pages = 0;
+    for (let cursor: string | null = ''; cursor !== null; pages += 1) {
+      const { body } = await call('GET', `/v1/certificates?limit=${limit}&cursor=${cursor}`);
+      ids.push(...body.items.map(({ id }: { id: string }) => id));
+      cursor = body.next;
+    }
+    t.strictSame(ids, all, `limit ${limit}`);
+    t.equal(pages, Math.ceil(4 / limit), `no empty page with limit ${limit}`);
+  }
+});
+
+t.test('tells when a certificate is renewed, and by whose word', async (t) => {
+  const controlPlane = await startIssued(t, t.testdir());
+  const renewAt = new Date(Date.now() + 86_400_000).toISOString();
+  const ari = { start: renewAt, end: renewAt, explanationUrl: 'https://ca.example.net/why' };
+  await setOrder(controlPlane, { renewAt, ari: { ...ari, checkAt: renewAt } });
+  const { body } = await controlPlane.call('GET', path);
+  t.match(body, { origin: 'managed', names: [host], renewAt, expiresSoon: false, revokedAt: null });
+  t.strictSame(body.renewalWindow, ari);
+});
+
+t.test('renewing makes the order due at once, whatever failed before', async (t) => {
+  const controlPlane = await startIssued(t, t.testdir());
+  const until = new Date(Date.now() + 86_400_000).toISOString();
+  const lastError = { detail: 'no', issuer: 'internal', step: 'idle', type: null, at: until };
+  const setbacks = { internal: { failures: 3, until } };
+  const waitingForDns = { since: until, checks: 3, detail: 'no', requirements: [] };
+  await setOrder(controlPlane, { failures: 3, lastError, setbacks, waitingForDns, dueAt: until });
+  const { status, body } = await controlPlane.call('POST', `${path}/renew`);
+  t.equal(status, 202);
+  t.match(body, { id: host, lastError: null, nextAttemptAt: null });
+  const order = await controlPlane.store.get('order', host);
+  t.match(order?.value, {
+    renewal: 'asked',
+    failures: 0,
+    setbacks: {},
+    waitingForDns: null,
+    lastError: null,
+  });
+  t.strictSame(
+    (await controlPlane.store.listDue('order', Date.now(), 10)).map(({ id }) => id),
+    [host],
+    'first in the queue',
+  );
+  t.equal((await controlPlane.call('POST', '/v1/certificates/nobody.example.com/renew')).status, 404);
+});
+
+t.test('renewing does not bring back what no route needs', async (t) => {
+  const { call, store } = await startIssued(t, t.testdir());
+  await call('DELETE', '/v1/routes/shop');
+  const before = await store.get('order', host);
+  t.match(await call('POST', `${path}/renew`), {
+    status: 409,
+    body: { code: 'wrong_state', detail: /no route names/ },
+  });
+  t.strictSame(await store.get('order', host), before);
+});
+
+t.test('revoking tells the CA first, then marks the certificate and obtains another', async (t) => {
+  const asked: [StoredRecord<'certificate'>, number][] = [];
+  let refused = true;
+  // The CA's side has tests of its own against a real one.
+  const revokeAtCa = async (record: StoredRecord<'certificate'>, reason: number) => {
+    if (refused) throw new AppError('issuer_failed', 'the CA refused');
+    asked.push([record, reason]);
+  };
+  const { call, store } = await startIssued(t, t.testdir(), { revokeAtCa });
+  const revoke = () => call('POST', `${path}/revoke`, { body: { reason: 'keyCompromise' } });
+  const before = await store.get('certificate', host);
+  t.match(await revoke(), { status: 502, body: { code: 'issuer_failed', detail: 'the CA refused' } });
+  t.strictSame(await store.get('certificate', host), before, 'a refusal changes nothing');
+  refused = false;
+  t.match(await revoke(), { status: 202, body: { id: host, revokedAt: String } });
+  t.strictSame(asked, [[before, 1]]);
+  t.match((await store.get('order', host))?.value, { renewal: 'revoked' });
+  t.strictSame(
+    (await store.listDue('order', Date.now(), 10)).map(({ id }) => id),
+    [host],
+  );
+  const { revision } = (await call('GET', path)).body;
+  t.equal((await revoke()).status, 202, 'once more is no failure');
+  t.equal(asked.length, 1);
+  t.equal((await call('GET', path)).body.revision, revision);
+});
+
+t.test('revoking needs a certificate and a reason that CAs know', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  await call('PUT', '/v1/routes/shop', { body: shop });
+  t.match(await call('POST', `${path}/revoke`), { status: 409, body: { detail: /not been issued/ } });
+  t.match(await call('POST', `${path}/revoke`, { body: { reason: 'boredom' } }), {
+    status: 400,
+    body: { errors: [{ pointer: '/reason', detail: /keyCompromise/ }] },
+  });
+});
+
+t.test('a managed certificate is deleted only when no route names its host', async (t) => {
+  const { call, store } = await startIssued(t, t.testdir());
+  t.match(await call('DELETE', path), {
+    status: 409,
+    body: { code: 'in_use', route: 'shop', certificate: host, detail: /route "shop"/ },
+  });
+  await call('DELETE', '/v1/routes/shop');
+  t.equal((await call('DELETE', path)).status, 204);
+  t.equal((await call('GET', path)).status, 404);
+  t.strictSame([await store.get('order', host), await store.get('certificate', host)], [null, null]);
+});
+
+t.test('deleting one whose order is under way leaves the clearing up to whoever drives it', async (t) => {
+  const controlPlane = await startIssued(t, t.testdir());
+  const { call, store } = controlPlane;
+  await call('DELETE', '/v1/routes/shop');
+  await setOrder(controlPlane, { step: 'placed', onDemand: true });
+  t.equal((await call('DELETE', path)).status, 204);
+  const order = await store.get('order', host);
+  t.match(order?.value, { step: 'placed', onDemand: false, unusedSince: String });
+  t.ok(Date.parse(order?.value.dueAt ?? '') <= Date.now());
+});
+
+t.test('shows the last attempts', async (t) => {
+  const { call, store } = await startIssued(t, t.testdir());
+  t.strictSame((await call('GET', `${path}/attempts`)).body, { items: [] });
+  const attempt = {
+    number: 1,
+    issuer: 'internal',
+    step: 'idle',
+    challenge: null,
+    outcome: 'failed' as const,
+    detail: 'the CA refused',
+    problem: { status: 403, type: 'urn:ietf:params:acme:error:caa', detail: 'no', subproblems: [] },
+    next: 'tried again',
+    at: '2026-01-01T00:00:00.000Z',
+  };
+  const value = { attempts: [attempt] };
+  await store.commit({ id: 'x', changes: [{ op: 'put', kind: 'attempts', id: host, value }] });
+  t.strictSame((await call('GET', `${path}/attempts`)).body, { items: [attempt] });
+  t.equal((await call('GET', '/v1/certificates/nobody.example.com/attempts')).status, 404);
+});

@@ -1,0 +1,183 @@
+import type { Limits } from '@lockstep/contract';
+import { createAuthority } from '@lockstep/pki';
+import t from 'tap';
+import type { Ledger } from '../src/issuance/ledger.ts';
+import { createKnownIssuers, openIssuer } from '../src/issuers/known-issuers.ts';
+import { startControlPlane } from './start-control-plane.ts';
+
+const directory = 'https://acme.example.net/dir';
+const hmacKey = 'c2VjcmV0LWhtYWMta2V5';
+const acme = { directory, email: 'ops@example.net', caFile: null };
+const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
+
+t.test('lists what was put, the environment’s and the internal CA, by name and in pages', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir(), { acme });
+  await call('PUT', '/v1/issuers/zero', { body: { type: 'zerossl', email: 'ops@example.net' } });
+  const { body } = await call('GET', '/v1/issuers?limit=2');
+  t.match(body, {
+    items: [
+      {
+        name: 'acme',
+        type: 'acme',
+        source: 'environment',
+        directory,
+        email: 'ops@example.net',
+        revision: null,
+      },
+      { name: 'internal', type: 'internal', source: 'built-in', lifetimeHours: 2160, directory: null },
+    ],
+    next: 'internal',
+  });
+  t.match((await call('GET', '/v1/issuers?limit=2&cursor=internal')).body, {
+    items: [{ name: 'zero', source: 'api', directory: /acme\.zerossl\.com/, revision: Number }],
+    next: null,
+  });
+  t.match(await call('GET', '/v1/issuers/nowhere'), {
+    status: 404,
+    body: { code: 'not_found', issuer: 'nowhere' },
+  });
+});
+
+t.test('PUT makes an issuer (201) and replaces it (200); a directory alone means ACME', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  const made = await call('PUT', '/v1/issuers/le', { body: { directory } });
+  t.equal(made.status, 201);
+  t.equal(made.headers.get('location'), '/v1/issuers/le');
+  t.match(made.body, { name: 'le', type: 'acme', keyType: 'ecdsa-p256', secrets: [], accountUrl: null });
+  const { certificate: roots } = await createAuthority();
+  const replaced = await call('PUT', '/v1/issuers/le', {
+    body: { directory, roots, profile: 'shortlived', challenges: ['dns-01', 'dns-01', 'http-01'] },
+  });
+  t.match(replaced, {
+    status: 200,
+    body: { roots, profile: 'shortlived', challenges: ['dns-01', 'http-01'] },
+  });
+  t.strictSame((await call('GET', '/v1/issuers/le')).body, replaced.body);
+});
+
+t.test('secrets are sealed, shown by name only, and kept while they belong to the same', async (t) => {
+  const { call, store, sealer } = await startControlPlane(t, t.testdir());
+  const known = createKnownIssuers({ store, acme: null, rootsPem: null });
+  const opened = async () => {
+    const [issuer] = await known.getMany(['gts']);
+    return issuer == null ? null : openIssuer(issuer, sealer);
+  };
+  const dnsProvider = { type: 'cloudflare', token: 'a-token-of-cloudflare' };
+  const put = (body: object) => call('PUT', '/v1/issuers/gts', { body: { directory, ...body } });
+  const made = await put({ eab: { kid: 'k1', hmacKey }, dnsProvider });
+  t.match(made, { status: 201, body: { eab: { kid: 'k1' }, secrets: ['eab.hmacKey', 'dnsProvider.token'] } });
+  t.notMatch(made.text + JSON.stringify(await store.get('issuer', 'gts')), /c2Vjcm|a-token-of/);
+  t.match(await opened(), { eab: { kid: 'k1', hmacKey }, dnsProvider });
+
+  t.equal((await put({ eab: { kid: 'k1' }, dnsProvider: { type: 'cloudflare' } })).status, 200);
+  t.match(await opened(), { eab: { kid: 'k1', hmacKey }, dnsProvider }, 'left out, and kept');
+  t.match((await put({ eab: { kid: 'k2' } })).body.errors, [{ pointer: '/eab/hmacKey' }], 'another kid');
+  const elsewhere = { ...dnsProvider, token: undefined, url: 'https://cloudflare.example.net' };
+  t.match((await put({ dnsProvider: elsewhere })).body.errors, [{ pointer: '/dnsProvider/token' }]);
+  t.match(
+    (await put({})).body,
+    { eab: null, dnsProvider: null, secrets: [] },
+    'gone with what they belong to',
+  );
+});
+
+t.test('a ZeroSSL issuer keeps its API key, and an issuer of another type gets none of it', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  const put = (body: object) => call('PUT', '/v1/issuers/zero', { body });
+  const apiKey = 'a-key-of-zerossl';
+  t.match(await put({ type: 'zerossl', apiKey }), { status: 201, body: { secrets: ['apiKey'] } });
+  const kept = await put({ type: 'zerossl', keyType: 'rsa-2048' });
+  t.match(kept, { status: 200, body: { secrets: ['apiKey'], keyType: 'rsa-2048' } });
+  t.notMatch(kept.text, /a-key-of-zerossl/);
+  t.match((await put({ directory })).body, { type: 'acme', secrets: [] });
+  t.match((await put({ type: 'zerossl' })).body.errors, [{ pointer: '/apiKey' }]);
+});
+
+t.test('an issuer that could never issue is refused with the field', async (t) => {
+  const { call, store } = await startControlPlane(t, t.testdir());
+  const cases: [string, unknown, string, RegExp][] = [
+    ['zero', { type: 'zerossl' }, '/apiKey', /API key.*email/],
+    ['gts', { directory, eab: { kid: 'k1' } }, '/eab/hmacKey', /is needed/],
+    ['gts', { directory: 'http://acme.example.net' }, '/directory', /https/],
+    [
+      'ca',
+      { directory, roots: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' },
+      '/roots',
+      /certificate 1 cannot be read/,
+    ],
+    ['ca', { directory, roots: '-----BEGIN CERTIFICATE-----' }, '/roots', /no whole PEM/],
+    ['ca', { type: 'acme' }, '/directory', /directory/],
+    ['ca', {}, '/type', /'acme'/],
+    ['internal', { directory }, '/type', /internal CA/],
+    ['brought', { directory }, 'name', /choose another name/],
+    ['Big', { directory }, '/name', /small letters/],
+    ['ca', { directory, dnsProvider: { type: 'cloudflare' } }, '/dnsProvider/token', /is needed/],
+    ['ca', { directory, surprise: 1 }, '/surprise', /no such field/],
+  ];
+  for (const [name, body, pointer, detail] of cases) {
+    t.match(
+      await call('PUT', `/v1/issuers/${name}`, { body }),
+      { status: 400, body: { code: 'invalid_request', errors: [{ pointer, detail }] } },
+      `${name} ${JSON.stringify(body)}`,
+    );
+  }
+  t.equal(await store.count('issuer'), 0);
+});
+
+t.test('an issuer that something names is not deleted, and the answer says what', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  await call('PUT', '/v1/issuers/le', { body: { directory } });
+  await call('PUT', '/v1/routes/shop', { body: { ...shop, issuers: ['internal', 'le'] } });
+  const remove = () => call('DELETE', '/v1/issuers/le');
+  t.match(await remove(), {
+    status: 409,
+    body: { code: 'in_use', issuer: 'le', route: 'shop', detail: /route "shop"/ },
+  });
+  await call('PATCH', '/v1/routes/shop', { body: { issuers: null } });
+  await call('PATCH', '/v1/settings', { body: { issuers: ['le'] } });
+  t.match(await remove(), { status: 409, body: { code: 'in_use', detail: /settings/ } });
+  await call('PATCH', '/v1/settings', { body: { issuers: null } });
+  t.equal((await remove()).status, 204);
+  t.equal((await remove()).status, 404);
+});
+
+t.test('what is there by itself is reset, never deleted', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir(), { acme });
+  const short = await call('PUT', '/v1/issuers/internal', { body: { type: 'internal', lifetimeHours: 24 } });
+  t.match(short, { status: 200, body: { source: 'api', lifetimeHours: 24 } });
+  for (const _again of [1, 2]) t.equal((await call('DELETE', '/v1/issuers/internal')).status, 204);
+  t.match((await call('GET', '/v1/issuers/internal')).body, { source: 'built-in', lifetimeHours: 2160 });
+
+  t.match(await call('DELETE', '/v1/issuers/acme'), {
+    status: 409,
+    body: { code: 'in_use', detail: /LOCKSTEP_ACME_DIRECTORY/ },
+  });
+  await call('PUT', '/v1/issuers/acme', { body: { directory: 'https://other.example.net/dir' } });
+  t.match((await call('GET', '/v1/issuers/acme')).body, { source: 'api', directory: /other/ });
+  t.equal((await call('DELETE', '/v1/issuers/acme')).status, 204);
+  t.match((await call('GET', '/v1/issuers/acme')).body, { source: 'environment', directory });
+});
+
+t.test('shows what is left of an issuer’s limits', async (t) => {
+  const asked: unknown[] = [];
+  const item = { limit: 'newOrders', key: null, count: 300, refillSeconds: 36, left: 299, nextAt: null };
+  const nothing = async () => ({ checks: [], changes: [] });
+  // The ledger has tests of its own: what matters here is what it is asked.
+  const ledger: Ledger = {
+    spendOrder: nothing,
+    failAuthorization: nothing,
+    succeed: nothing,
+    pause: nothing,
+    async states(issuer: string, limits: Limits | null, page) {
+      asked.push([issuer, limits, page]);
+      return { retryAt: null, items: [item], next: 'more' };
+    },
+  };
+  const { call } = await startControlPlane(t, t.testdir(), {}, { ledger });
+  const limits = { newOrders: { count: 300, refillSeconds: 36 } };
+  await call('PUT', '/v1/issuers/le', { body: { directory, limits } });
+  const { body } = await call('GET', '/v1/issuers/le/limits?limit=1&cursor=x');
+  t.strictSame(body, { issuer: 'le', retryAt: null, items: [item], next: 'more' });
+  t.strictSame(asked, [['le', limits, { limit: 1, cursor: 'x' }]]);
+  t.equal((await call('GET', '/v1/issuers/nowhere/limits')).status, 404);
+});

@@ -1,0 +1,48 @@
+import t from 'tap';
+import { createRouteService } from '../src/routes/route-service.ts';
+import { openMeetingStore } from './meeting-store.ts';
+
+const host = 'shop.example.com';
+const body = (id: string) => ({
+  id,
+  hosts: [host],
+  paths: [`/${id}`],
+  upstreams: [{ url: 'http://127.0.0.1:3000' }],
+});
+
+async function start(test: Pick<typeof t, 'teardown'>) {
+  const { store, meet } = await openMeetingStore(test);
+  const service = createRouteService({ store, check: async () => [] });
+  const order = async () => (await store.get('order', host))?.value;
+  return { service, meet, order };
+}
+
+t.test('of two routes of a host deleted at once, one lets its certificate go', async (t) => {
+  const { service, meet, order } = await start(t);
+  await service.create(body('a'));
+  await service.create(body('b'));
+  meet();
+  await Promise.all([service.remove('a'), service.remove('b')]);
+  t.type((await order())?.unusedSince, 'string');
+});
+
+t.test('of a route made and the last other one deleted at once, the certificate stays', async (t) => {
+  for (const both of [
+    (service: ReturnType<typeof createRouteService>) => [service.remove('a'), service.create(body('b'))],
+    (service: ReturnType<typeof createRouteService>) => [service.create(body('b')), service.remove('a')],
+  ]) {
+    const { service, meet, order } = await start(t);
+    await service.create(body('a'));
+    meet();
+    await Promise.all(both(service));
+    t.equal((await order())?.unusedSince, null);
+  }
+});
+
+t.test('one of two routes deleted leaves the certificate to the other', async (t) => {
+  const { service, order } = await start(t);
+  await service.create(body('a'));
+  await service.create(body('b'));
+  await service.remove('a');
+  t.equal((await order())?.unusedSince, null);
+});

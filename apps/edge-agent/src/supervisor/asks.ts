@@ -1,0 +1,146 @@
+import type { Hint, OnDemand } from '@lockstep/contract';
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import type { Feed } from '../feed/feed.ts';
+import { createRateLimit } from './rate-limit.ts';
+
+/** Hints may be lost, and the control plane that had one may die: asked again this often while somebody waits. */
+const askAgainMs = 1_000;
+const maxRefusals = 100_000;
+const longestRefusalMs = 86_400_000;
+
+/** What became of an ask; `refused_before`: remembered, nobody was asked. `unanswered`: nobody waits any more. */
+export const askOutcomes = ['allowed', 'refused', 'refused_before', 'limited', 'unanswered'] as const;
+export type AskOutcome = (typeof askOutcomes)[number];
+
+/** A worker with handshakes that wait. */
+export interface Asker {
+  /** The host is refused: to one client, or to all. */
+  refuse(host: string, client: string | null): void;
+}
+
+export interface AsksOptions {
+  node: string;
+  feed: Pick<Feed, 'sendHint' | 'watchHints'>;
+  onDemand(): OnDemand | null;
+  log: Logger;
+  onOutcome(outcome: AskOutcome): void;
+  now?: () => number;
+}
+
+/**
+ * Asks the control planes about unknown hosts that handshakes wait for, each once however many wait, and at most as many as the
+ * settings allow for each client and in all. An allowed host is waited for: its certificate comes with the configuration.
+ */
+export interface Asks {
+  ask(asker: Asker, host: string, client: string): void;
+  /** No handshake of this worker waits for the host any more. */
+  enough(asker: Asker, host: string): void;
+  /** The worker is gone. */
+  gone(asker: Asker): void;
+  close(): void;
+}
+
+interface Ask {
+  askers: Set<Asker>;
+  timer: NodeJS.Timeout;
+  answered: boolean;
+}
+
+export function createAsks(options: AsksOptions): Asks {
+  const { node, feed, log, onOutcome, now = Date.now } = options;
+  const asks = new Map<string, Ask>();
+  const refusedUntil = new LRUCache<string, number>({ max: maxRefusals });
+  const perClient = createRateLimit({ now });
+  const total = createRateLimit({ now });
+  let failing = false;
+
+  function send(host: string): void {
+    feed.sendHint({ hint: 'ask', host, node }).then(
+      () => {
+        failing = false;
+      },
+      (error) => {
+        if (!failing) log.warn({ err: error }, 'unknown hosts cannot be asked about');
+        failing = true;
+      },
+    );
+  }
+
+  function end(host: string, { timer }: Ask): void {
+    clearInterval(timer);
+    asks.delete(host);
+  }
+
+  function leave(asker: Asker, host: string, ask: Ask): void {
+    if (!ask.askers.delete(asker) || ask.askers.size > 0) return;
+    end(host, ask);
+    if (!ask.answered) onOutcome('unanswered');
+  }
+
+  function wasRefused(host: string): boolean {
+    const until = refusedUntil.get(host);
+    if (until === undefined) return false;
+    if (until > now()) return true;
+    refusedUntil.delete(host);
+    return false;
+  }
+
+  function withinLimits(client: string, { perClientPerMinute, totalPerMinute }: OnDemand): boolean {
+    if (!total.has('', totalPerMinute) || !perClient.has(client, perClientPerMinute)) return false;
+    total.take('', totalPerMinute);
+    perClient.take(client, perClientPerMinute);
+    return true;
+  }
+
+  function onHint(hint: Hint): void {
+    if (hint.hint !== 'verdict') return;
+    const { host, allowed, until } = hint;
+    if (allowed) refusedUntil.delete(host);
+    else refusedUntil.set(host, Math.min(until, now() + longestRefusalMs));
+    const ask = asks.get(host);
+    if (ask === undefined) return;
+    if (!ask.answered) onOutcome(allowed ? 'allowed' : 'refused');
+    ask.answered = true;
+    if (allowed) return;
+    end(host, ask);
+    for (const asker of ask.askers) asker.refuse(host, null);
+  }
+
+  const unwatch = feed.watchHints(onHint);
+
+  return {
+    ask(asker, host, client) {
+      const under = asks.get(host);
+      if (under !== undefined) {
+        under.askers.add(asker);
+        return;
+      }
+      const onDemand = options.onDemand();
+      if (onDemand === null) {
+        asker.refuse(host, null);
+      } else if (wasRefused(host)) {
+        onOutcome('refused_before');
+        asker.refuse(host, null);
+      } else if (!withinLimits(client, onDemand)) {
+        onOutcome('limited');
+        asker.refuse(host, client);
+      } else {
+        const timer = setInterval(() => send(host), askAgainMs);
+        asks.set(host, { askers: new Set([asker]), timer, answered: false });
+        send(host);
+      }
+    },
+    enough(asker, host) {
+      const ask = asks.get(host);
+      if (ask !== undefined) leave(asker, host, ask);
+    },
+    gone(asker) {
+      for (const [host, ask] of asks) leave(asker, host, ask);
+    },
+    close() {
+      unwatch();
+      for (const [host, ask] of asks) end(host, ask);
+    },
+  };
+}

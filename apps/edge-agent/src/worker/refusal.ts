@@ -1,0 +1,12 @@
+import { isAppError, type Refusal, type StoredRecord } from '@lockstep/contract';
+
+/** Why a record is not put to use, in a sentence for an operator. Errors of OpenSSL name no key material. */
+export function refusalOf({ kind, id, revision }: StoredRecord, error: unknown): Refusal {
+  const { reason, message } = error as Error & { reason?: string };
+  return {
+    kind,
+    id,
+    revision,
+    reason: isAppError(error) ? message : `the certificate cannot be used: ${reason ?? message}`,
+  };
+}

@@ -1,0 +1,63 @@
+import { EventEmitter, once } from 'node:events';
+import type { Hint } from '@lockstep/contract';
+import { createSqliteStore } from '@lockstep/store';
+import { waitFor } from '@lockstep/testkit';
+import { pino } from 'pino';
+import t from 'tap';
+import { createParentFeed } from '../src/feed/parent-feed.ts';
+import { serveFeed } from '../src/feed/serve-feed.ts';
+import { createStoreFeed } from '../src/feed/store-feed.ts';
+
+/** Both ends of an IPC channel within one process. */
+function createChannel() {
+  const parent = new EventEmitter();
+  const child = new EventEmitter();
+  const end = (from: EventEmitter, to: EventEmitter) =>
+    Object.assign(from, {
+      connected: true,
+      send: (message: object) => setImmediate(() => to.emit('message', message)) !== undefined,
+    });
+  return { parent: end(parent, child), child: end(child, parent) };
+}
+
+t.test('hints pass between a child process and the store, both ways, while they are watched', async (t) => {
+  const store = createSqliteStore({ path: ':memory:' });
+  await store.open({ create: true, expectedEpoch: null });
+  t.teardown(() => store.close());
+  const { parent, child } = createChannel();
+  const stop = serveFeed(parent, createStoreFeed(store), pino({ level: 'silent' }));
+  const feed = createParentFeed(child);
+
+  const ask: Hint = { hint: 'ask', host: 'a.example.com', node: 'edge-1' };
+  const verdict: Hint = { hint: 'verdict', host: 'a.example.com', allowed: false, until: 5 };
+  const atStore: Hint[] = [];
+  store.watchHints((hint) => atStore.push(hint));
+  await feed.sendHint(ask);
+  await waitFor(() => atStore.length === 1, { what: 'the ask at the store' });
+  t.same(atStore, [ask]);
+
+  const heard: Hint[] = [];
+  const unwatch = feed.watchHints((hint) => heard.push(hint));
+  await once(parent, 'message');
+  await store.sendHint(verdict);
+  await waitFor(() => heard.length === 1, { what: 'the verdict at the child' });
+  t.same(heard, [verdict]);
+
+  unwatch();
+  await once(parent, 'message');
+  let sent = 0;
+  child.on('message', () => {
+    sent += 1;
+  });
+  await store.sendHint(verdict);
+  await new Promise(setImmediate);
+  t.equal(sent, 0, 'nothing crosses the channel for nobody');
+
+  feed.watchHints(() => {});
+  await once(parent, 'message');
+  stop();
+  await store.sendHint(verdict);
+  await new Promise(setImmediate);
+  t.equal(sent, 0);
+  await feed.close();
+});

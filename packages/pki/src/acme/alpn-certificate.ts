@@ -1,0 +1,45 @@
+// @peculiar/x509 looks for its classes through this, and has to find it loaded.
+import 'reflect-metadata';
+import { createHash, webcrypto } from 'node:crypto';
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
+import { Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
+import { generateKeyPem } from '../key-pair.ts';
+import { createSerialNumber } from '../serial-number.ts';
+import { importKeyPair } from '../web-crypto-key.ts';
+
+const acmeIdentifier = '1.3.6.1.5.5.7.1.31';
+const backdateMs = 3_600_000;
+/** No order lasts longer. */
+const lifetimeMs = 30 * 86_400_000;
+
+export interface AlpnCertificateOptions {
+  host: string;
+  keyAuthorization: string;
+  /** Milliseconds since 1970. */
+  now?: number;
+}
+
+/** The self-signed certificate that answers tls-alpn-01 (RFC 8737, section 3), with a key of its own as PKCS#8 PEM. */
+export async function createAlpnCertificate({
+  host,
+  keyAuthorization,
+  now = Date.now(),
+}: AlpnCertificateOptions): Promise<{ certificate: string; keyPem: string }> {
+  const keyPem = await generateKeyPem();
+  const digest = createHash('sha256').update(keyAuthorization).digest();
+  const certificate = await X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: createSerialNumber(),
+      name: [{ CN: ['ACME challenge'] }],
+      notBefore: new Date(now - backdateMs),
+      notAfter: new Date(now + lifetimeMs),
+      ...(await importKeyPair(keyPem)),
+      extensions: [
+        new SubjectAlternativeNameExtension([{ type: 'dns', value: host }]),
+        new Extension(acmeIdentifier, true, AsnConvert.serialize(new OctetString(digest))),
+      ],
+    },
+    webcrypto as Crypto,
+  );
+  return { certificate: `${certificate.toString('pem')}\n`, keyPem };
+}

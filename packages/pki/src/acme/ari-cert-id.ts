@@ -1,0 +1,19 @@
+// @peculiar/x509 looks for its classes through this, and has to find it loaded.
+import 'reflect-metadata';
+import { AppError } from '@lockstep/contract';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import { AuthorityKeyIdentifier, Certificate, id_ce_authorityKeyIdentifier } from '@peculiar/asn1-x509';
+import { readCertificates } from '../certificate-check.ts';
+
+/** How renewal information and `replaces` call a certificate (RFC 9773, section 4.1). Of a chain, the leaf is meant. */
+export function ariCertId(chainPem: string): string {
+  const { tbsCertificate } = AsnConvert.parse(readCertificates(chainPem)[0]!.raw, Certificate);
+  const extension = tbsCertificate.extensions?.find(({ extnID }) => extnID === id_ce_authorityKeyIdentifier);
+  const keyId =
+    extension && AsnConvert.parse(extension.extnValue.buffer, AuthorityKeyIdentifier).keyIdentifier?.buffer;
+  if (keyId === undefined)
+    throw new AppError('bad_certificate', 'the certificate does not say which key signed it');
+  // The content of its DER INTEGER, with the 00 that keeps it positive.
+  const serial = tbsCertificate.serialNumber;
+  return [keyId, serial].map((bytes) => Buffer.from(bytes).toString('base64url')).join('.');
+}

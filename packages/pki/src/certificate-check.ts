@@ -1,0 +1,108 @@
+// @peculiar/x509 looks for its classes through this, and has to find it loaded.
+import 'reflect-metadata';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { AppError } from '@lockstep/contract';
+import { SubjectAlternativeNameExtension, X509Certificate as X509 } from '@peculiar/x509';
+
+const pemCertificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+const pemPrivateKey = /-----BEGIN ([A-Z0-9]+ )?PRIVATE KEY-----[\s\S]+?-----END \1PRIVATE KEY-----/;
+const serverAuth = '1.3.6.1.5.5.7.3.1';
+const anyExtendedKeyUsage = '2.5.29.37.0';
+
+export interface CertificateFacts {
+  serialNumber: string;
+  fingerprint256: string;
+  /** ISO 8601. */
+  notBefore: string;
+  notAfter: string;
+  issuerName: string;
+  subjectAltNames: string[];
+}
+
+/** The certificates of a PEM chain, in their order. */
+export function splitChain(pem: string): string[] {
+  return pem.match(pemCertificate) ?? [];
+}
+
+export function readCertificates(pem: string): X509Certificate[] {
+  const certificates = splitChain(pem).map((certificate) => {
+    try {
+      return new X509Certificate(certificate);
+    } catch (cause) {
+      throw badCertificate('a certificate of the chain cannot be read', cause);
+    }
+  });
+  if (certificates.length === 0) throw badCertificate('the chain holds no certificate');
+  return certificates;
+}
+
+/** PKCS#8, PKCS#1 (RSA) or SEC 1 (EC), as PEM. What cannot be read is told without a cause: that may quote the key. */
+export function readKey(pem: string): KeyObject {
+  const [block] = pemPrivateKey.exec(pem) ?? [];
+  if (block === undefined) throw badCertificate('the key cannot be read: there is no PEM private key');
+  if (/BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED/.test(block))
+    throw badCertificate('the key is encrypted; give it without a passphrase');
+  try {
+    return createPrivateKey(block);
+  } catch {
+    throw badCertificate('the key cannot be read');
+  }
+}
+
+/** The DNS names of the SAN, in lower case. A common name alone does not count (RFC 9525, section 2). */
+export function dnsNamesOf(certificate: X509Certificate): string[] {
+  const san = new X509(certificate.raw).getExtension(SubjectAlternativeNameExtension);
+  return (san?.names.items ?? [])
+    .filter(({ type }) => type === 'dns')
+    .map(({ value }) => value.toLowerCase());
+}
+
+export function factsOf(leaf: X509Certificate): CertificateFacts {
+  return {
+    serialNumber: leaf.serialNumber.toLowerCase(),
+    fingerprint256: leaf.fingerprint256,
+    notBefore: leaf.validFromDate.toISOString(),
+    notAfter: leaf.validToDate.toISOString(),
+    issuerName: leaf.issuer,
+    subjectAltNames: dnsNamesOf(leaf),
+  };
+}
+
+/** Whether `issuer` signed `certificate`, and says that it did. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+/**
+ * Checks that a chain, leaf first, can be served with a key: the key is the leaf's, the leaf is a server's and no CA's, each
+ * certificate is valid now and signed by the next, which may sign. Whether a client trusts the last is the client's to say.
+ */
+export function checkServable(certificates: readonly X509Certificate[], key: KeyObject, now: number): void {
+  const [leaf] = certificates;
+  if (leaf === undefined) throw badCertificate('the chain holds no certificate');
+  if (!leaf.checkPrivateKey(key)) throw badCertificate('the key does not belong to the certificate');
+  if (leaf.ca) throw badCertificate('the certificate is a CA’s, which clients refuse as a server’s');
+  // For an X509Certificate, Node calls the extended key usage `keyUsage`.
+  const usages = leaf.keyUsage as string[] | undefined;
+  if (usages !== undefined && !usages.includes(serverAuth) && !usages.includes(anyExtendedKeyUsage))
+    throw badCertificate('the certificate is not for servers: its extended key usage leaves serverAuth out');
+  for (const [index, certificate] of certificates.entries()) {
+    checkDates(certificate, now);
+    const issuer = certificates[index + 1];
+    if (issuer === undefined) continue;
+    if (!isIssuedBy(certificate, issuer))
+      throw badCertificate(`certificate ${index + 1} of the chain is not signed by the one after it`);
+    if (!issuer.ca) throw badCertificate(`certificate ${index + 2} of the chain is not a CA’s`);
+  }
+}
+
+export function badCertificate(detail: string, cause?: unknown): AppError {
+  return new AppError('bad_certificate', detail, { cause });
+}
+
+function checkDates({ validFromDate, validToDate }: X509Certificate, now: number): void {
+  if (validFromDate.getTime() > now)
+    throw badCertificate(`a certificate of the chain is not valid before ${validFromDate.toISOString()}`);
+  if (validToDate.getTime() <= now)
+    throw badCertificate(`a certificate of the chain expired at ${validToDate.toISOString()}`);
+}
