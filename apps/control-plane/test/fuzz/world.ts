@@ -48,14 +48,16 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
   await store.open({ create: true, expectedEpoch: null });
   const sealer = createSealer(secretKey);
   const broken: string[] = [];
+  const replicas: Replica[] = [];
   const observed = observe(store, clock.now, (fault) => broken.push(fault));
   const cas = new Map<string, FakeCa>();
   for (const name of caNames)
     cas.set(name, await createFakeCa({ name, store, random, isBad, now: clock.now }));
-  const routes = createRouteService({ store: observed, check: async () => [], now: clock.now } as never);
+  const routes = createRouteService({ store: observed, check: async () => [], now: clock.now });
 
   function createControlPlane(name: string): ControlPlane {
     const replica: Replica = { name, dead: false, pausedUntil: 0 };
+    replicas.push(replica);
     const mine = withPoints(observed, pointsOfStore, replica, scheduler);
     const fleet = {
       async applied() {
@@ -103,7 +105,8 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       defaultChain: () => caNames,
       close: () => {},
     };
-    const ledger = createLedger({ store: mine, now: clock.now });
+    const wait = () => scheduler.point(replica, 'wait');
+    const ledger = createLedger({ store: mine, now: clock.now, wait });
     const outcomes = createAttemptOutcomes({
       store: mine,
       sealer,
@@ -124,7 +127,6 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
     });
     const renewals = createRenewals({ registry, log, now: clock.now });
     const steps = createOrderSteps({ store: mine, attempts, renewals });
-    const wait = () => scheduler.point(replica, 'wait');
     return Object.assign(replica, {
       runner: createOrderRunner({ store: mine, ledger, steps, now: clock.now, wait }),
     });
@@ -135,21 +137,27 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
     return (await Promise.all(lanes.map((lane) => store.listDue('order', clock.now(), 1_000, lane)))).flat();
   }
 
-  for (const host of hosts) {
-    await routes.replace(host, { hosts: [host], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] });
-  }
+  const name = (host: string) =>
+    routes.replace(host, { hosts: [host], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] });
+  for (const host of hosts) await name(host);
   return {
     random,
     clock,
     scheduler,
     store,
     routes,
+    /** Makes the route of a host. */
+    name,
     cas,
     broken,
     controlPlanes: ['a', 'b', 'c'].map(createControlPlane),
     createControlPlane,
     dueOrders,
-    close: () => store.close(),
+    async close() {
+      for (const replica of replicas) replica.dead = true;
+      await scheduler.close();
+      await store.close();
+    },
   };
 }
 
