@@ -16,7 +16,7 @@ import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
 import { resetOrder } from './order-record.ts';
 import type { Outcome } from './order-steps.ts';
 import { pauseKey } from './pause-key.ts';
-import { renewalDate } from './renewal.ts';
+import { ariRetryMs, renewalDate } from './renewal.ts';
 
 export interface AttemptOutcomesOptions {
   store: ConfigStore;
@@ -88,6 +88,8 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
   ): Promise<Outcome> {
     const { serialNumber, fingerprint256, notBefore, notAfter } = check(order.host, { chain, keyPem });
     const renewAt = renewalDate(Date.parse(notBefore), Date.parse(notAfter));
+    // What a CA suggests for a new certificate is asked at once; after a renewal later, lest one that always says "now" is obeyed without end.
+    const askAt = issuer.asksCa ? now() + (order.renewal === null ? 0 : ariRetryMs) : null;
     const value = {
       host: order.host,
       issuer: issuer.name,
@@ -116,8 +118,8 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
         waitingForDns: null,
         workedBefore: order.challengeType ?? order.workedBefore,
         renewAt: iso(renewAt),
-        ari: issuer.asksCa ? { window: null, checkAt: iso(now()) } : null,
-        dueAt: iso(issuer.asksCa ? now() : renewAt),
+        ari: askAt === null ? null : { window: null, checkAt: iso(askAt) },
+        dueAt: iso(Math.min(renewAt, askAt ?? renewAt)),
       }),
       checks: entry.checks,
       changes: [

@@ -1,0 +1,128 @@
+import { ariCertId } from '@lockstep/pki';
+import t from 'tap';
+import { putCertificate } from '../src/certificates/certificate-record.ts';
+import { putOrder, resetOrder } from '../src/issuance/order-record.ts';
+import { startIssuance } from './start-issuance.ts';
+
+const host = 'shop.example.com';
+const hourMs = 3_600_000;
+
+/** The bodies of the orders that the CA was sent. */
+function watchOrders({ front }: Awaited<ReturnType<typeof startIssuance>>) {
+  const orders: { replaces?: string }[] = [];
+  front.faults.decide(({ kind, payload }) => {
+    if (kind === 'newOrder') orders.push(payload as { replaces?: string });
+    return null;
+  });
+  return orders;
+}
+
+t.test('keeps what the CA suggests, and renews at a moment inside the window', async (t) => {
+  const world = await startIssuance(t);
+  await world.name(host);
+  await world.runDue();
+  const { ari, renewAt } = await world.order(host);
+  t.match(ari, { window: { start: String, end: String }, checkAt: String });
+  const at = Date.parse(renewAt ?? '');
+  t.ok(at >= Date.parse(ari?.window?.start ?? '') && at <= Date.parse(ari?.window?.end ?? ''));
+  t.ok(Date.parse(ari?.checkAt ?? '') > world.now(), 'the CA is asked again, after its Retry-After');
+});
+
+t.test('a window in the past renews now, and says what is replaced', async (t) => {
+  const world = await startIssuance(t);
+  await world.name(host);
+  await world.runDue();
+  const first = await world.certificate(host);
+  await world.pebble.setRenewalInfo(first.chain, {
+    suggestedWindow: {
+      start: new Date(Date.now() - 2 * hourMs).toISOString(),
+      end: new Date(Date.now() - hourMs).toISOString(),
+    },
+    explanationURL: 'https://ca.example/incident',
+  });
+  const orders = watchOrders(world);
+  world.advanceTo(Date.parse((await world.order(host)).ari?.checkAt ?? ''));
+  await world.runDue();
+  const second = await world.certificate(host);
+  t.not(second.serialNumber, first.serialNumber);
+  t.strictSame(
+    orders.map(({ replaces }) => replaces),
+    [ariCertId(first.chain)],
+  );
+});
+
+t.test('an order that the CA calls already replaced is made again without', async (t) => {
+  const world = await startIssuance(t);
+  await world.name(host);
+  await world.runDue();
+  const renew = async (id: string) => {
+    const dueAt = new Date(world.now()).toISOString();
+    const order = resetOrder(await world.order(host), { renewal: 'asked', dueAt });
+    await world.store.commit({ id, changes: [putOrder(host, order)] });
+    await world.runDue();
+  };
+  const first = await world.certificate(host);
+  await renew('once');
+  // As after a backup was restored: what the store holds has been replaced already, and the CA knows.
+  await world.store.commit({ id: 'back', changes: [putCertificate(host, first)] });
+  const orders = watchOrders(world);
+  await renew('again');
+  t.strictSame(
+    orders.map(({ replaces }) => replaces),
+    [ariCertId(first.chain), undefined],
+  );
+  t.match(await world.order(host), { step: 'idle', lastError: null, renewal: null });
+  t.not((await world.certificate(host)).serialNumber, first.serialNumber);
+});
+
+t.test(
+  'a certificate of six days is renewed in time when the CA is away for an hour at the worst moment',
+  async (t) => {
+    const world = await startIssuance(t, { type: 'acme', profile: 'shortlived' });
+    await world.name(host);
+    await world.runDue();
+    const first = await world.certificate(host);
+    const lifetimeMs = Date.parse(first.notAfter) - Date.parse(first.notBefore);
+    t.ok(lifetimeMs < 7 * 24 * hourMs, 'it is a short one');
+
+    const until = Date.parse(first.notAfter);
+    const renewAt = async () => Date.parse((await world.order(host)).renewAt ?? '');
+    while (world.now() < (await renewAt())) {
+      if (!(await world.advanceToNext(await renewAt()))) world.advanceTo(await renewAt());
+      if (world.now() < (await renewAt())) await world.runDue();
+    }
+    // The moment it wants to renew, the CA is gone.
+    const outage = [
+      'directory',
+      'newNonce',
+      'newAccount',
+      'newOrder',
+      'order',
+      'authz',
+      'challenge',
+      'finalize',
+      'cert',
+      'renewalInfo',
+    ] as const;
+    for (const kind of outage) world.front.faults.add(kind, { fault: 'drop', when: 'before' });
+    const back = world.now() + hourMs;
+    await world.runDue();
+    while (await world.advanceToNext(back)) await world.runDue();
+    t.equal(
+      (await world.certificate(host)).serialNumber,
+      first.serialNumber,
+      'the old one is served meanwhile',
+    );
+    t.ok((await world.order(host)).lastError, 'and the failure is told');
+    world.advanceTo(back);
+    world.front.faults.clear();
+
+    // Pebble dates by its own clock, for which the new one is a first: what comes after it is not this test's.
+    const renewed = async () => (await world.certificate(host)).serialNumber !== first.serialNumber;
+    while (!(await renewed()) && (await world.advanceToNext(until))) await world.runDue(renewed);
+    t.ok(await renewed(), 'renewed before it expired');
+    t.comment(
+      `renewed ${((world.now() - back) / hourMs).toFixed(1)} h after the CA was back, ${((until - world.now()) / hourMs).toFixed(1)} h before the old one expired`,
+    );
+  },
+);

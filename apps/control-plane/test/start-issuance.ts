@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type OrderRecord, orderLanes, type PutIssuer } from '@lockstep/contract';
+import { createSealer, generateSecretKey } from '@lockstep/pki';
+import { type ConfigStore, createSqliteStore } from '@lockstep/store';
+import { type FaultyFront, type Pebble, startFaultyFront, startPebble } from '@lockstep/testkit';
+import { pino } from 'pino';
+import type t from 'tap';
+import { createChangeHub } from '../src/change-hub.ts';
+import { createFleet } from '../src/fleet/fleet.ts';
+import { createIssuance } from '../src/issuance/issuance.ts';
+import { createIssuerService } from '../src/issuers/issuer-service.ts';
+import { createKnownIssuers } from '../src/issuers/known-issuers.ts';
+import { createRouteService } from '../src/routes/route-service.ts';
+import { createSettingsService } from '../src/settings/settings-service.ts';
+import { createSettingsSource } from '../src/settings/settings-source.ts';
+
+const log = pino({ level: 'silent' });
+
+/**
+ * All that obtains certificates, against a real Pebble behind a front that fails when told, on a clock that the test moves: nothing is
+ * taken up by itself. The edges' part is played by a server that answers HTTP-01 from the store.
+ */
+export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Partial<PutIssuer> = {}) {
+  let offsetMs = 0;
+  const now = () => Date.now() + offsetMs;
+  const store = createSqliteStore({ path: ':memory:', now });
+  test.teardown(() => store.close());
+  await store.open({ create: true, expectedEpoch: null });
+  const pebble = await startPebble({ httpPort: await startAnswerer(test, store) });
+  test.teardown(() => pebble.close());
+  const front = await startFaultyFront({ pebble });
+  test.teardown(() => front.close());
+
+  const sealer = createSealer(generateSecretKey());
+  const hub = await createChangeHub({ store, log });
+  test.teardown(() => hub.close());
+  const fleet = await createFleet({ store, log });
+  test.teardown(() => fleet.close());
+  const settings = await createSettingsSource({ store, sealer, hub, log });
+  test.teardown(() => settings.close());
+  const known = createKnownIssuers({ store, acme: null, rootsPem: null });
+  const issuers = createIssuerService({ store, sealer, known, findAccountUrl: async () => null });
+  const ca = {
+    type: 'acme',
+    directory: front.directory,
+    roots: front.rootPem,
+    keyType: 'ecdsa-p256',
+    ...config,
+  };
+  await issuers.put('ca', ca as PutIssuer);
+  const service = createSettingsService({ store, sealer, known });
+  await service.patch({ issuers: ['ca'] });
+  const issuance = createIssuance({
+    store,
+    sealer,
+    hub,
+    fleet,
+    settings,
+    known,
+    stillAllowed: async () => true,
+    userAgent: 'test',
+    log,
+    now,
+  });
+  test.teardown(() => issuance.close());
+  const routes = createRouteService({ store, check: async () => [], now });
+
+  async function reportNode(): Promise<void> {
+    const { epoch } = await store.head();
+    await store.reportNode({
+      node: 'edge-1',
+      instance: 'instance',
+      home: 'home',
+      version: '0.0.0',
+      startedAt: new Date().toISOString(),
+      applied: { epoch, number: Number.MAX_SAFE_INTEGER },
+      refusals: [],
+      held: null,
+      hosts: 0,
+      workers: { ready: 1, of: 1 },
+      addresses: { https: '127.0.0.1:8443', http: '127.0.0.1:8080', admin: '127.0.0.1:9100' },
+    });
+    await fleet.refresh();
+  }
+
+  /** Takes up whatever is due now, until nothing is or `enough` says so. */
+  async function runDue(enough: () => Promise<boolean> = async () => false): Promise<void> {
+    for (let round = 0; round < 200; round += 1) {
+      if (await enough()) return;
+      const due = (
+        await Promise.all(Object.values(orderLanes).map((lane) => store.listDue('order', now(), 100, lane)))
+      ).flat();
+      if (due.length === 0) return;
+      await reportNode();
+      for (const { id } of due) await issuance.runner.run(id, new AbortController().signal);
+    }
+    throw new Error('there is always something due');
+  }
+
+  const next = async () => {
+    const dates = await Promise.all(Object.values(orderLanes).map((lane) => store.nextDue('order', lane)));
+    return Math.min(...dates.map((date) => date ?? Number.POSITIVE_INFINITY));
+  };
+
+  return {
+    store,
+    pebble: pebble as Pebble,
+    front: front as FaultyFront,
+    issuance,
+    now,
+    runDue,
+    /** Moves the clock to the next date in the store, if it comes before `until`; false when it does not. */
+    async advanceToNext(until: number): Promise<boolean> {
+      const at = await next();
+      if (at > until) return false;
+      offsetMs += Math.max(0, at - now());
+      return true;
+    },
+    advanceTo(at: number) {
+      offsetMs += at - now();
+    },
+    name: (host: string) =>
+      routes.replace(host, { hosts: [host], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] }),
+    async order(host: string): Promise<OrderRecord> {
+      const found = await store.get('order', host);
+      if (found === null) throw new Error(`no order of ${host}`);
+      return found.value;
+    },
+    async certificate(host: string) {
+      const found = await store.get('certificate', host);
+      if (found === null) throw new Error(`no certificate of ${host}`);
+      return found.value;
+    },
+  };
+}
+
+async function startAnswerer(test: Pick<typeof t, 'teardown'>, store: ConfigStore): Promise<number> {
+  const server = createServer((request, response) => {
+    const token = request.url?.split('/').at(-1) ?? '';
+    store.get('challenge', token).then(
+      (found) => response.writeHead(found === null ? 404 : 200).end(found?.value.keyAuthorization),
+      () => response.writeHead(500).end(),
+    );
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  test.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return (server.address() as AddressInfo).port;
+}
