@@ -45,6 +45,8 @@ export const OrderRecord = z.object({
   attempts: z.int().nonnegative(),
   /** Attempts in a row that failed. */
   failures: z.int().nonnegative(),
+  /** Of these, those in a row in which the CA could not validate the name. */
+  unproven: z.int().nonnegative(),
   setbacks: z.record(z.string(), Setback),
   lastError: LastError.nullable(),
   createdAt: z.string(),
@@ -80,6 +82,7 @@ export function idleOrder(host: string, createdAt: string, dueAt: string | null)
     ...nothingUnderWay,
     attempts: 0,
     failures: 0,
+    unproven: 0,
     setbacks: {},
     lastError: null,
     createdAt,

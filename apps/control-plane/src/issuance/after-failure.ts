@@ -100,9 +100,10 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
 function backOff(step: FailedStep, retryAfterMs: number): Reaction {
   const { order, now, random = Math.random } = step;
   const failures = order.failures + 1;
-  const dueAt = iso(now + Math.max(retryAfterMs, within(step, backOffMs(failures, random))));
+  const unproven = order.unproven + 1;
+  const dueAt = iso(now + Math.max(retryAfterMs, within(step, backOffMs(unproven, random))));
   return {
-    order: resetOrder(order, { failures, dueAt }),
+    order: resetOrder(order, { failures, unproven, dueAt }),
     failed: true,
     ended: true,
     next: `It is tried again at ${dueAt}: until then, see that the name leads to the edges.`,

@@ -112,6 +112,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     return {
       order: resetOrder(order, {
         failures: 0,
+        unproven: 0,
         setbacks: {},
         lastError: null,
         renewal: null,

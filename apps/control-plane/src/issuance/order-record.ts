@@ -17,6 +17,7 @@ export function forgetFailures(order: OrderRecord, now: number): OrderRecord {
   return {
     ...order,
     failures: 0,
+    unproven: 0,
     setbacks: {},
     lastError: null,
     waitingForDns: null,

@@ -143,7 +143,7 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     limits: options.limits,
     asksCa: true,
     refuses(host) {
-      const order = { host, failures: 0, workedBefore: null };
+      const order = { host, unproven: 0, workedBefore: null };
       const usable = challengeTypes({
         order,
         route: null,

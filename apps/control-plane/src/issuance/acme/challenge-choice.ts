@@ -1,7 +1,7 @@
 import type { ChallengeType, OrderRecord } from '@lockstep/contract';
 
 export interface ChallengeChoice {
-  order: Pick<OrderRecord, 'host' | 'failures' | 'workedBefore'>;
+  order: Pick<OrderRecord, 'host' | 'unproven' | 'workedBefore'>;
   /** What the host's route asks for. */
   route: ChallengeType | null;
   /** What the issuer is set to. */
@@ -11,7 +11,7 @@ export interface ChallengeChoice {
 }
 
 /**
- * The types of challenge that may prove a host, the one to use first at the front. What worked before comes first; after failures, each in
+ * The types of challenge that may prove a host, the one to use first at the front. What worked before comes first; after it failed to prove the name, each in
  * turn. Only dns-01 proves a wildcard. dns-01 is for hosts whose DNS is ours to change, so it is never the default of another.
  */
 export function challengeTypes({ order, route, issuer, canDns }: ChallengeChoice): ChallengeType[] {
@@ -19,11 +19,11 @@ export function challengeTypes({ order, route, issuer, canDns }: ChallengeChoice
   const wanted: readonly ChallengeType[] =
     route !== null ? [route] : (issuer ?? (wildcard ? ['dns-01'] : ['http-01', 'tls-alpn-01']));
   const usable = wanted.filter((type) => (type === 'dns-01' ? canDns : !wildcard));
-  const { workedBefore, failures } = order;
+  const { workedBefore, unproven } = order;
   const first =
     workedBefore !== null && usable.includes(workedBefore)
       ? [workedBefore, ...usable.filter((type) => type !== workedBefore)]
       : usable;
-  const turn = first.length === 0 ? 0 : failures % first.length;
+  const turn = first.length === 0 ? 0 : unproven % first.length;
   return [...first.slice(turn), ...first.slice(0, turn)];
 }
