@@ -81,6 +81,18 @@ t.test('secrets are sealed, shown by name only, and kept while they belong to th
   );
 });
 
+t.test('a ZeroSSL issuer keeps its API key, and an issuer of another type gets none of it', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  const put = (body: object) => call('PUT', '/v1/issuers/zero', { body });
+  const apiKey = 'a-key-of-zerossl';
+  t.match(await put({ type: 'zerossl', apiKey }), { status: 201, body: { secrets: ['apiKey'] } });
+  const kept = await put({ type: 'zerossl', keyType: 'rsa-2048' });
+  t.match(kept, { status: 200, body: { secrets: ['apiKey'], keyType: 'rsa-2048' } });
+  t.notMatch(kept.text, /a-key-of-zerossl/);
+  t.match((await put({ directory })).body, { type: 'acme', secrets: [] });
+  t.match((await put({ type: 'zerossl' })).body.errors, [{ pointer: '/apiKey' }]);
+});
+
 t.test('an issuer that could never issue is refused with the field', async (t) => {
   const { call, store } = await startControlPlane(t, t.testdir());
   const cases: [string, unknown, string, RegExp][] = [

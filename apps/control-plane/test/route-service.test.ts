@@ -1,6 +1,6 @@
-import { createSqliteStore } from '@lockstep/store';
 import t from 'tap';
 import { createRouteService } from '../src/routes/route-service.ts';
+import { openMeetingStore } from './meeting-store.ts';
 
 const host = 'shop.example.com';
 const body = (id: string) => ({
@@ -10,37 +10,15 @@ const body = (id: string) => ({
   upstreams: [{ url: 'http://127.0.0.1:3000' }],
 });
 
-/** A store whose next two commits wait for each other: both have read by then what was there before either. */
-async function startWithMeeting(test: Pick<typeof t, 'teardown'>) {
-  const store = createSqliteStore({ path: ':memory:' });
-  test.teardown(() => store.close());
-  await store.open({ create: true, expectedEpoch: null });
-  let waiting: (() => void)[] | null = null;
-  const meeting: typeof store = {
-    ...store,
-    async commit(commit) {
-      const held = waiting;
-      if (held !== null) {
-        await new Promise<void>((resolve) => {
-          held.push(resolve);
-          if (held.length < 2) return;
-          waiting = null;
-          for (const go of held) go();
-        });
-      }
-      return store.commit(commit);
-    },
-  };
-  const service = createRouteService({ store: meeting, check: async () => [] });
-  const meet = () => {
-    waiting = [];
-  };
+async function start(test: Pick<typeof t, 'teardown'>) {
+  const { store, meet } = await openMeetingStore(test);
+  const service = createRouteService({ store, check: async () => [] });
   const order = async () => (await store.get('order', host))?.value;
   return { service, meet, order };
 }
 
 t.test('of two routes of a host deleted at once, one lets its certificate go', async (t) => {
-  const { service, meet, order } = await startWithMeeting(t);
+  const { service, meet, order } = await start(t);
   await service.create(body('a'));
   await service.create(body('b'));
   meet();
@@ -53,7 +31,7 @@ t.test('of a route made and the last other one deleted at once, the certificate 
     (service: ReturnType<typeof createRouteService>) => [service.remove('a'), service.create(body('b'))],
     (service: ReturnType<typeof createRouteService>) => [service.create(body('b')), service.remove('a')],
   ]) {
-    const { service, meet, order } = await startWithMeeting(t);
+    const { service, meet, order } = await start(t);
     await service.create(body('a'));
     meet();
     await Promise.all(both(service));
@@ -62,7 +40,7 @@ t.test('of a route made and the last other one deleted at once, the certificate 
 });
 
 t.test('one of two routes deleted leaves the certificate to the other', async (t) => {
-  const { service, order } = await startWithMeeting(t);
+  const { service, order } = await start(t);
   await service.create(body('a'));
   await service.create(body('b'));
   await service.remove('a');

@@ -48,7 +48,7 @@ export function checkBrought({ chain, keyPem, now }: CheckBroughtOptions): Broug
   return { ...brought, names, facts: factsOf(leaf) };
 }
 
-/** The key's certificate, its issuer and so on. Roots go, as do a second certificate for the same CA and duplicates; more is refused. */
+/** The key's certificate, its issuer and so on. Roots, duplicates and second certificates of a CA (cross-signing) go; more is refused. */
 function putInOrder(given: readonly X509Certificate[], key: KeyObject): X509Certificate[] {
   const unique = [...new Map(given.map((certificate) => [certificate.fingerprint256, certificate])).values()];
   const leaf = unique.find((certificate) => certificate.checkPrivateKey(key));
@@ -65,19 +65,13 @@ function putInOrder(given: readonly X509Certificate[], key: KeyObject): X509Cert
     chain.push(issuer);
   }
   const stranger = others.find(
-    (other) =>
-      !chain.some((member) => member === other || isSameCa(member, other) || isIssuedBy(member, other)),
+    (other) => !unique.some((given) => given !== other && isIssuedBy(given, other)),
   );
   if (stranger !== undefined) {
     const subject = stranger.subject.replaceAll('\n', ', ');
     throw badCertificate(`the chain is broken: no certificate in it is signed by "${subject}"`);
   }
   return chain;
-}
-
-/** A CA may have several certificates for its one key (cross-signing). */
-function isSameCa(one: X509Certificate, other: X509Certificate): boolean {
-  return one.subject === other.subject && one.publicKey.equals(other.publicKey);
 }
 
 function hostsOf(leaf: X509Certificate): string[] {

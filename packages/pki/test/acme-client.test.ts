@@ -259,3 +259,39 @@ t.test('what a CA answers is told by status, type and Retry-After', async (t) =>
   t.match(await asked(refused, refused, { status: 200, body: order }), { status: 'processing' });
   t.match(await asked(...Array(6).fill(refused)), { name: 'AcmeProblem', status: 400, type: /badNonce/ });
 });
+
+t.test('a refused nonce takes the older ones with it', async (t) => {
+  let given = 0;
+  let refuse = false;
+  const used: string[] = [];
+  const ca = await startUpstream(async (request, response) => {
+    response.setHeader('replay-nonce', `nonce-${++given}`);
+    if (request.url === '/dir') return response.end(JSON.stringify({ newNonce: `${ca.url}/nonce` }));
+    if (request.method === 'HEAD') return response.end();
+    const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    used.push(JSON.parse(Buffer.from(body.protected, 'base64url').toString()).nonce);
+    if (!refuse) return response.end(JSON.stringify({ status: 'pending', finalize: 'x' }));
+    refuse = false;
+    const problem = { type: 'urn:ietf:params:acme:error:badNonce' };
+    return response.writeHead(400).end(JSON.stringify(problem));
+  });
+  t.teardown(() => ca.close());
+  const directory = `${ca.url}/dir`;
+  const accountKeyPem = await generateKeyPem();
+  const client = createAcmeClient({ directory, accountKeyPem, accountUrl: `${ca.url}/account`, userAgent });
+  t.teardown(() => client.close());
+  const asking = (calls: number) =>
+    Promise.all(Array.from({ length: calls }, () => client.getOrder(`${ca.url}/order`)));
+  await asking(4);
+  refuse = true;
+  const before = given;
+  await asking(1);
+  t.equal(used.length, 6, 'one was refused');
+  await asking(4);
+  const later = used.slice(5).map((nonce) => Number(nonce.replace('nonce-', '')));
+  t.ok(
+    later.every((number) => number > before),
+    'no nonce from before the refusal is used again',
+  );
+  t.equal(new Set(used).size, used.length, 'each is used once');
+});

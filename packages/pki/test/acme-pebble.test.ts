@@ -12,6 +12,7 @@ import {
   createAlpnCertificate,
   dnsChallengeValue,
   generateKeyPem,
+  ocspUrlOf,
   splitChain,
 } from '../src/index.ts';
 import { answerTo, createClient, finalise, validate } from './acme-session.ts';
@@ -77,6 +78,7 @@ t.test('the directory tells identities, profiles, terms and where renewal inform
 
 t.test('an order by DNS-01 ends in a chain, a wildcard’s too', async (t) => {
   t.ok(checkChain({ chain, keyPem, host, now: Date.now() }));
+  t.equal(ocspUrlOf(chain), 'http://127.0.0.1:1/ocsp', 'which says where its OCSP responder is');
   const order = await client.newOrder({ host: '*.wild.example.com' });
   const { keyAuthorization } = await answerTo(client, order, 'dns-01');
   await pebble.dns.setTxt('_acme-challenge.wild.example.com', dnsChallengeValue(keyAuthorization));

@@ -1,5 +1,5 @@
 import { bindCommand } from './dns-server.ts';
-import { opensslCommand } from './ocsp-responder.ts';
+import { opensslCommand } from './openssl.ts';
 import { fetchPebble } from './pebble.ts';
 import { redisCommand } from './redis-server.ts';
 

@@ -1,15 +1,12 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { promisify } from 'node:util';
-import { cacheFolder, fetchDebianPackages } from './debian-package.ts';
+import { runOpenssl } from './openssl.ts';
 
-const run = promisify(execFile);
 /** Its first bit is set, so that DER puts a 00 before it. */
 const leafSerial = '8765432109ABCDEF';
 
@@ -44,9 +41,8 @@ export async function startOcspResponder({
   nextUpdateMinutes = 60,
   signer = 'issuer',
 }: OcspResponderOptions = {}): Promise<OcspResponder> {
-  const { command, env } = await opensslCommand();
   const dir = await mkdtemp(join(tmpdir(), 'lockstep-ocsp-'));
-  const openssl = (...args: string[]) => run('/usr/bin/env', [...env, command, ...args], { cwd: dir });
+  const openssl = (...args: string[]) => runOpenssl(dir, ...args);
   let mood: 'answers' | 'fails' | 'hangs' = 'answers';
   let requests = 0;
 
@@ -82,7 +78,7 @@ export async function startOcspResponder({
     if (status === 'good') fields.unshift('V');
     else {
       fields.unshift('R');
-      fields[2] = '261101000000Z,keyCompromise';
+      fields[2] = '200101000000Z,keyCompromise';
     }
     const lines = status === 'unknown' ? '' : `${fields.join('\t')}\n`;
     // In one go: a responder may be reading it.
@@ -167,18 +163,4 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = ${signer === 'unfit' ? 'serverAuth' : 'OCSPSigning'}
 authorityKeyIdentifier = keyid
 `;
-}
-
-/** The installed openssl, or else Debian's, fetched once, with the variables it needs. */
-export async function opensslCommand(): Promise<{ command: string; env: string[] }> {
-  const installed = await run('openssl', ['version']).then(
-    () => true,
-    () => false,
-  );
-  if (installed) return { command: 'openssl', env: [] };
-  const tree = cacheFolder('openssl');
-  await fetchDebianPackages({ packages: ['openssl', 'libssl3'], into: tree });
-  const libraries = join(tree, 'usr/lib');
-  const triplet = (await readdir(libraries)).find((name) => name.endsWith('-linux-gnu'))!;
-  return { command: join(tree, 'usr/bin/openssl'), env: [`LD_LIBRARY_PATH=${join(libraries, triplet)}`] };
 }

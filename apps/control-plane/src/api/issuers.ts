@@ -1,6 +1,7 @@
 import { Issuer, IssuerLimits, IssuerName, PageQuery, Problem, PutIssuer, pageOf } from '@lockstep/contract';
 import { z } from 'zod';
 import type { Ledger } from '../issuance/ledger.ts';
+import { limitsOf } from '../issuance/lets-encrypt-limits.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { ApiInstance } from './server.ts';
 
@@ -94,7 +95,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger }: IssuersApiOpti
     },
     async handler(request) {
       const { name, config } = await issuers.get(request.params.name);
-      const limits = config.type === 'internal' ? null : (config.limits ?? null);
+      const limits = limitsOf(config);
       return { issuer: name, ...(await ledger.states(name, limits, request.query)) };
     },
   });

@@ -30,7 +30,7 @@ const statusOf = {
   shutting_down: 503,
   wrong_secret_key: 500,
   bad_certificate: 500,
-  issuer_failed: 500,
+  issuer_failed: 502,
   bad_configuration: 500,
   no_route: 404,
   upstream_unreachable: 502,

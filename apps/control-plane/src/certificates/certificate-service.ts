@@ -109,7 +109,7 @@ export function createCertificateService({
       return checkBrought({ chain, keyPem, now: now() });
     } catch (error) {
       if (!isAppError(error, 'bad_certificate')) throw error;
-      const pointer = error.errors[0]?.pointer ?? (/\bkey\b/.test(error.message) ? '/key' : '/chain');
+      const pointer = error.errors[0]?.pointer ?? (/^the key\b/.test(error.message) ? '/key' : '/chain');
       throw invalidField(pointer, error.message);
     }
   }

@@ -10,7 +10,7 @@ import { createAuthorizer } from './acme/authorizer.ts';
 import type { TxtPublisher } from './acme/txt-publisher.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
 import type { Issuer } from './issuer.ts';
-import { defaultLimits } from './lets-encrypt-limits.ts';
+import { limitsOf } from './lets-encrypt-limits.ts';
 
 export interface BuildIssuerOptions {
   store: ConfigStore;
@@ -54,7 +54,7 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     preferredChain: config.preferredChain ?? null,
     challenges: config.challenges ?? null,
     caaIdentities: config.caaIdentities ?? null,
-    limits: config.limits ?? defaultLimits(directory),
+    limits: limitsOf(config),
     now,
   });
 }

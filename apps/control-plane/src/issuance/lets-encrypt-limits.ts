@@ -1,4 +1,5 @@
-import type { Limits } from '@lockstep/contract';
+import type { Limits, PutIssuer } from '@lockstep/contract';
+import { directoryOf } from './acme/account-id.ts';
 
 const hour = 3_600;
 const day = 24 * hour;
@@ -37,4 +38,10 @@ export function defaultLimits(directory: string): Limits | null {
     default:
       return null;
   }
+}
+
+/** The limits that are kept for an issuer: those configured, else what is known of its directory. */
+export function limitsOf(config: PutIssuer): Limits | null {
+  if (config.type === 'internal') return null;
+  return config.limits ?? defaultLimits(directoryOf(config)?.directory ?? '');
 }
