@@ -5,7 +5,7 @@ import { createWorld, type World } from './fuzz/world.ts';
 
 // A run that fails comes again with FUZZ_SEED=<seed>; FUZZ_SEEDS=<count> tries more of them.
 const given = process.env.FUZZ_SEED;
-const count = Number(process.env.FUZZ_SEEDS ?? 12);
+const count = Number(process.env.FUZZ_SEEDS ?? 8);
 const seeds = given === undefined ? Array.from({ length: count }, (_, index) => index + 1) : [Number(given)];
 
 const hosts = ['good-1', 'good-2', 'good-3', 'good-4', 'bad-1', 'bad-2'].map((name) => `${name}.example.com`);

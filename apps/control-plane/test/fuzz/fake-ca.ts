@@ -166,7 +166,7 @@ export async function createFakeCa(options: {
       const others = orders.flatMap((order) =>
         order.chain === null || order.chain === chain ? [] : order.chain,
       );
-      return others.length > 0 && random.chance(0.03) ? random.pick(others) : chain; // somebody else's, now and then
+      return others.length > 0 && random.chance(0.2) ? random.pick(others) : chain; // somebody else's, now and then
     },
     revokeCertificate: async () => {},
     getRenewalInfo: async () => null,

@@ -36,8 +36,8 @@ export interface Scheduler {
   readonly active: number;
   /** Stands still here until it is decided on. Rejects with the fault decided on, or `Crash`. */
   point(replica: Replica, label: string): Promise<void>;
-  /** Runs `work`, which waits in a queue rather than at a point, until that calls the function it is given. */
-  queued<T>(work: (begun: () => void) => Promise<T>): Promise<T>;
+  /** For `work` that waits in a queue rather than at a point: `inTurn` runs what it waits to do, as part of this task. */
+  queued<T>(work: (inTurn: <R>(turn: () => R) => R) => Promise<T>): Promise<T>;
   start(work: () => Promise<unknown>): void;
   /** Lets one await go on; false when there is none to choose. */
   step(fault: (point: { label: string; replica: Replica }) => Error | null): Promise<boolean>;
@@ -101,8 +101,9 @@ export function createScheduler(random: SeededRandom): Scheduler {
     queued(work) {
       const task = taskOf();
       task.queued = true;
-      return work(() => {
+      return work((turn) => {
         task.queued = false;
+        return current.run(task, turn); // the queue runs it from within the task before
       }).finally(() => {
         task.queued = false;
       });

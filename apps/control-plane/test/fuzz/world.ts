@@ -194,13 +194,7 @@ function withPoints<T extends object>(
 
 function observedGate(gate: CaGate, scheduler: Scheduler): CaGate {
   return {
-    run: (issuer, urgent, work) =>
-      scheduler.queued((begun) =>
-        gate.run(issuer, urgent, () => {
-          begun();
-          return work();
-        }),
-      ),
+    run: (issuer, urgent, work) => scheduler.queued((inTurn) => gate.run(issuer, urgent, () => inTurn(work))),
   };
 }
 
