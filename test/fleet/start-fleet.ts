@@ -186,14 +186,16 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
 }
 
 async function answers(url: string, process: LockstepProcess, what: string): Promise<void> {
-  const exited = process.exited.then((code) => {
-    throw new Error(`${what} ended with ${code} before it was ready:\n${process.output()}`);
+  let ended = false;
+  void process.exited.then(() => {
+    ended = true;
   });
-  const ready = waitFor(async () => (await fetch(url)).status === 200, {
+  await waitFor(async () => ended || (await fetch(url)).status === 200, {
     what: `${what} to be ready`,
     timeoutMs: 30_000,
-  });
-  await Promise.race([ready, exited]).catch((error) => {
+  }).catch((error) => {
     throw new Error(`${error.message}\n${process.output()}`);
   });
+  if (ended)
+    throw new Error(`${what} ended with ${await process.exited} before it was ready:\n${process.output()}`);
 }
