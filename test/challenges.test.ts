@@ -149,6 +149,22 @@ t.test('each challenge type issues through two edges, connections dealt to them 
     t.equal(webhook.calls[1]?.value, webhook.calls[0]?.value);
   });
 
+  await t.test('a webhook that refuses is told of, and once it takes part a check goes on', async (t) => {
+    const provider = { type: 'webhook' as const, url: webhook.url, secret: 'of another' };
+    await putIssuer('by-refusing', { challenges: ['dns-01'], dnsProvider: provider });
+    const { status, body } = await post('refused.example.test', 'by-refusing');
+    t.match({ status, state: body.status.state }, { status: 202, state: 'failed' });
+    t.match(body.status.reason, /webhook.*401/);
+    t.notMatch(JSON.stringify(body), 'of another');
+    await putIssuer('by-refusing', {
+      challenges: ['dns-01'],
+      dnsProvider: { ...provider, secret: 'of the hook' },
+    });
+    t.match(await fleet.call('POST', '/v1/routes/refused.example.test/check'), { body: { ok: true } });
+    await live('refused.example.test');
+    await noTxtLeft('_acme-challenge.refused.example.test');
+  });
+
   await t.test('a wildcard without a DNS provider fails at once, and says what is needed', async (t) => {
     const orders = pebble.orderCount();
     const { status, body } = await post('*.none.example.test', 'ca');
@@ -166,12 +182,13 @@ t.test('each challenge type issues through two edges, connections dealt to them 
     t.match(await fleet.call('POST', `/v1/routes/${idOf('*.none.example.test')}/check`), {
       body: { ok: true },
     });
-    await waitFor(
-      async () =>
-        (await fleet.call('GET', `/v1/routes/${idOf('*.none.example.test')}`)).body.status.state === 'live',
-      { what: 'the wildcard to be live' },
-    );
+    await live('*.none.example.test');
   });
+
+  async function live(host: string): Promise<void> {
+    const state = async () => (await fleet.call('GET', `/v1/routes/${idOf(host)}`)).body.status.state;
+    await waitFor(async () => (await state()) === 'live', { what: `${host} to be live` });
+  }
 
   async function noTxtLeft(name: string): Promise<void> {
     const resolver = new Resolver();

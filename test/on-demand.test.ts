@@ -8,10 +8,10 @@ const handshakes = 50;
 const unrecognizedName = 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME';
 
 t.test(
-  'on demand: one question and one order for each new name, however many edges are asked for it',
+  'on demand: one question and one order for each new name, over two edges and two control planes',
   async (t) => {
     const { fleet, pebble, ask, upstream, https } = await start(t);
-    const { controlPlane, edges } = fleet;
+    const { controlPlanes, edges } = fleet;
     const roots = await pebble.issuingRoots();
     const [good, bad] = ['good.example.com', 'bad.example.com'];
 
@@ -47,13 +47,13 @@ t.test(
     );
 
     await t.test('its certificate outlives the processes', async (t) => {
-      await controlPlane.process.stop();
+      await Promise.all(controlPlanes.map(({ process }) => process.stop()));
       for (const edge of edges) {
         await edge.process.stop();
         await edge.start();
         t.equal((await fleet.get(edge, good, roots)).status, 200, `${edge.node} starts from its disk`);
       }
-      await controlPlane.start();
+      await Promise.all(controlPlanes.map((one) => one.start()));
       for (const edge of edges) t.equal((await fleet.get(edge, good, roots)).status, 200, edge.node);
       t.strictSame(ask.hosts, [good, bad]);
       t.equal(pebble.orderCount(), 1);
@@ -81,7 +81,7 @@ async function start(t: Test) {
   const pebble: Pebble = await startPebble({ httpPort: http.port });
   t.teardown(() => pebble.close());
   const acme = { LOCKSTEP_ACME_DIRECTORY: pebble.directory, LOCKSTEP_ACME_CA_FILE: pebble.rootFile };
-  const fleet = await startFleet(t, { dir: t.testdir(), acme, httpPorts, httpsPorts });
+  const fleet = await startFleet(t, { dir: t.testdir(), acme, controlPlanes: 2, httpPorts, httpsPorts });
   return { fleet, pebble, ask, upstream: upstream.url, https };
 }
 
