@@ -16,8 +16,9 @@ export interface FleetOptions {
   workers?: number;
   /** LOCKSTEP_ACME_… of the control plane. */
   acme?: Record<string, string>;
-  /** Ports of the edges' HTTP listeners, where a test needs to know them before they start. */
+  /** Ports of the edges' listeners, where a test needs to know them before they start. */
   httpPorts?: number[];
+  httpsPorts?: number[];
 }
 
 export interface EdgeUnderTest {
@@ -41,7 +42,8 @@ export interface ControlPlaneUnderTest {
 
 /** Control planes and edges as processes of their own over a real Redis, as they run in production. */
 export async function startFleet(test: Pick<typeof t, 'teardown'>, options: FleetOptions) {
-  const { dir, edges: count = 2, workers = 1, acme = {}, httpPorts = [] } = options;
+  const { dir, edges: count = 2, workers = 1, acme = {} } = options;
+  const { httpPorts = [], httpsPorts = [] } = options;
   const redis = await startRedis();
   test.teardown(() => redis.close());
   const adminToken = randomUUID();
@@ -70,7 +72,9 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
 
   async function createEdge(index: number): Promise<EdgeUnderTest> {
     const node = `edge-${index + 1}`;
-    const [https, http, admin] = [await freePort(), httpPorts[index] ?? (await freePort()), await freePort()];
+    const https = httpsPorts[index] ?? (await freePort());
+    const http = httpPorts[index] ?? (await freePort());
+    const admin = await freePort();
     const edge: EdgeUnderTest = {
       node,
       https,
@@ -182,14 +186,16 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
 }
 
 async function answers(url: string, process: LockstepProcess, what: string): Promise<void> {
-  const exited = process.exited.then((code) => {
-    throw new Error(`${what} ended with ${code} before it was ready:\n${process.output()}`);
+  let ended = false;
+  void process.exited.then(() => {
+    ended = true;
   });
-  const ready = waitFor(async () => (await fetch(url)).status === 200, {
+  await waitFor(async () => ended || (await fetch(url)).status === 200, {
     what: `${what} to be ready`,
     timeoutMs: 30_000,
-  });
-  await Promise.race([ready, exited]).catch((error) => {
+  }).catch((error) => {
     throw new Error(`${error.message}\n${process.output()}`);
   });
+  if (ended)
+    throw new Error(`${what} ended with ${await process.exited} before it was ready:\n${process.output()}`);
 }

@@ -182,25 +182,28 @@ t.test('no more new names than the limit are asked about, by all control planes 
 });
 
 t.test(
-  'what is there already is allowed without a question, and an order that waits goes on waiting',
+  'what is there already is not asked about; a handshake waits only for an order whose turn comes in time',
   async (t) => {
     const store = await openStore(t);
     const ask = await startAsk(t);
     const { counts } = start(t, store, { ask: ask.url });
-    const later = new Date(Date.now() + 3_600_000).toISOString();
+    const later = new Date(Date.now() + 60_000).toISOString();
+    const soon = new Date(Date.now() + 5_000).toISOString();
     const waiting = { ...idleOrder('waits.example.com', later, later), failures: 3 };
     const route = { hosts: [], paths: ['/'], upstreams: [], createdAt: later, updatedAt: later };
     await store.commit({
       id: randomUUID(),
       changes: [
         putOrder('waits.example.com', waiting),
+        putOrder('soon.example.com', idleOrder('soon.example.com', soon, soon)),
         { op: 'put', kind: 'route', id: 'shop', value: route, claims: ['*.example.org /'] },
       ],
     });
-    t.equal((await askFor(store, 'waits.example.com')).allowed, true);
+    t.match(await askFor(store, 'waits.example.com'), { allowed: false, until: Date.parse(later) });
+    t.equal((await askFor(store, 'soon.example.com')).allowed, true);
     t.strictSame((await store.get('order', 'waits.example.com'))?.value, waiting);
     t.equal((await askFor(store, 'shop.example.org')).allowed, true);
-    t.equal(counts.known, 2);
+    t.match(counts, { known: 2, waiting: 1 });
     t.equal(ask.asked.length, 0);
   },
 );
@@ -269,7 +272,7 @@ t.test('a renewal is asked about anew, and an unclear answer is neither yes nor 
   const authorizations: unknown[] = [];
   t.equal(await allows('yes.example.com'), true);
   t.equal(await allows('no.example.com'), false);
-  await t.rejects(allows('down.example.com'), { code: 'upstream_unreachable' });
+  await t.rejects(allows('down.example.com'), { code: 'upstream_unreachable', message: /it answered 500/ });
   ask.answer = ({ headers }, response) => {
     authorizations.push(headers.authorization);
     response.end();

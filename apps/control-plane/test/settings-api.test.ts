@@ -29,14 +29,18 @@ t.test('PUT replaces all of them: what is left out goes back to its default', as
       issuers: ['internal'],
       edgeAddresses: ['203.0.113.7', '2001:DB8:0::7', 'Edge.Example.NET.', '203.0.113.7'],
       resolvers: ['192.0.2.53'],
-      onDemand: { ask: 'http://127.0.0.1:3000/ask' },
+      onDemand: { ask: 'http://127.0.0.1:3000/ask', upstreams: [{ url: 'http://127.0.0.1:3000/' }] },
     },
   });
   t.equal(put.status, 200);
   t.match(put.body, {
     edgeAddresses: ['203.0.113.7', '2001:db8::7', 'edge.example.net'],
     resolvers: ['192.0.2.53'],
-    onDemand: { ask: 'http://127.0.0.1:3000/ask', holdMs: 10_000, upstreams: [] },
+    onDemand: {
+      ask: 'http://127.0.0.1:3000/ask',
+      holdMs: 10_000,
+      upstreams: [{ url: 'http://127.0.0.1:3000' }],
+    },
     revision: Number,
   });
   t.strictSame((await call('GET', path)).body, put.body);

@@ -33,6 +33,11 @@ export const OnDemand = z
   .meta({ id: 'OnDemand' });
 export type OnDemand = z.infer<typeof OnDemand>;
 
+/** As it is shown. What is normalised on its way in, as the addresses of upstreams are, is plain text on its way out. */
+export const StoredOnDemand = OnDemand.extend({ upstreams: z.array(z.object({ url: z.string() })) }).meta({
+  id: 'StoredOnDemand',
+});
+
 /** The body of `PUT /v1/settings`: what is left out goes back to its default. */
 export const PutSettings = z
   .strictObject({
@@ -85,7 +90,7 @@ export const Settings = z
     resolvers: z.array(z.string()),
     authoritativeServers: z.array(z.string()),
     dnsProvider: StoredDnsProvider.nullable(),
-    onDemand: OnDemand.nullable(),
+    onDemand: StoredOnDemand.nullable(),
     revision: z.int().nullable(),
   })
   .meta({ id: 'Settings' });

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { AttemptOutcomes, FailedOutcome, Issued } from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
 import type { CaGate } from './ca-gate.ts';
+import type { Consent } from './consent.ts';
 import { type HostPolicy, readHostPolicy } from './host-policy.ts';
 import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
@@ -15,8 +16,6 @@ import type { Preflight, PreflightResult } from './preflight.ts';
 
 /** A limit that ends within this is waited for, rather than gone round by the next issuer. */
 const shortLimitMs = 60_000;
-/** How long the certificate of a name that may no longer be asked for is kept. */
-const unwantedGraceMs = 3_600_000;
 
 export interface AttemptsOptions {
   store: ConfigStore;
@@ -25,8 +24,7 @@ export interface AttemptsOptions {
   ledger: Ledger;
   outcomes: AttemptOutcomes;
   gate: CaGate;
-  /** Whether a name that a handshake asked for may still have a certificate. */
-  stillAllowed(host: string): Promise<boolean>;
+  consent: Consent;
   log: Logger;
   now: () => number;
 }
@@ -50,18 +48,15 @@ interface Surroundings {
 }
 
 export function createAttempts(options: AttemptsOptions): Attempts {
-  const { store, registry, preflight, ledger, outcomes, gate, log, now } = options;
+  const { store, registry, preflight, ledger, outcomes, gate, consent, log, now } = options;
   const iso = (ms: number) => new Date(ms).toISOString();
 
   async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
     const order = record.value;
     const policy = await readHostPolicy(store, order.host);
+    const withheld = await consent(record, certificate, policy.named);
+    if (withheld !== null) return written(record, tools, withheld);
     const chain = policy.issuers ?? registry.defaultChain();
-    if (order.onDemand && !policy.named && certificate !== null) {
-      const around = { certificate, policy, chain, rest: [] };
-      const outcome = await askAgain(record, tools, around);
-      if (outcome !== null) return outcome;
-    }
     const looked = await preflight.check(order.host);
     if (!looked.ok) return written(record, tools, waiting(order, looked));
     // In a queue of its own until here: now it belongs to that of its attempt.
@@ -81,19 +76,6 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     if (started === null) return again(record);
     if ('until' in started) return limited(record, tools, issuer, rest, started);
     return step(started, tools, issuer, { certificate, policy, chain, rest });
-  }
-
-  /** A name that only a handshake asked for is renewed while it may be asked for; null: it may. */
-  async function askAgain(record: Order, tools: StepTools, around: Surroundings): Promise<Outcome | null> {
-    try {
-      if (await options.stillAllowed(record.value.host)) return null;
-    } catch (error) {
-      if (!isAppError(error, 'upstream_unreachable')) throw error;
-      const failure = new IssuerFailure(error.message, { kind: 'unproven', cause: error });
-      return fail(record, tools, { ...around, issuer: null, error: failure });
-    }
-    const dueAt = iso(now() + unwantedGraceMs);
-    return written(record, tools, resetOrder(record.value, { unusedSince: iso(now()), dueAt }));
   }
 
   /** The order of an attempt that has begun, with what it spends written down before the CA is asked; null: read it anew. */

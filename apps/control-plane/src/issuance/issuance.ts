@@ -15,6 +15,7 @@ import { createAttemptOutcomes } from './attempt-outcomes.ts';
 import { createAttempts } from './attempts.ts';
 import { buildIssuer } from './build-issuer.ts';
 import { createCaGate } from './ca-gate.ts';
+import { createConsent } from './consent.ts';
 import { type Coordinator, createCoordinator } from './coordinator.ts';
 import { IssuerFailure } from './issuer.ts';
 import { createIssuerRegistry, type IssuerRegistry } from './issuer-registry.ts';
@@ -36,7 +37,7 @@ export interface IssuanceOptions {
   fleet: Fleet;
   settings: SettingsSource;
   known: KnownIssuers;
-  /** Whether a name that a handshake asked for may still have a certificate. */
+  /** Whether a name that a handshake asked for may still have a certificate. Throws `upstream_unreachable` without a clear answer. */
   stillAllowed(host: string): Promise<boolean>;
   userAgent: string;
   log: Logger;
@@ -97,7 +98,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     ledger,
     outcomes,
     gate,
-    stillAllowed,
+    consent: createConsent({ stillAllowed, now }),
     log,
     now,
   });

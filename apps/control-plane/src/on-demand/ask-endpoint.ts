@@ -1,7 +1,7 @@
 const timeoutMs = 5_000;
 
 /** `unclear`: the endpoint did not answer, or told of trouble of its own; that says nothing about the host. */
-export type Answer = 'yes' | 'no' | 'unclear';
+export type Answer = { answer: 'yes' | 'no' } | { answer: 'unclear'; why: string };
 
 export interface AskOptions {
   ask: string;
@@ -21,11 +21,21 @@ export async function askEndpoint({ ask, host, fetch, signal }: AskOptions): Pro
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
     response.body?.cancel().catch(() => {}); // only the status counts
-    if (response.ok) return 'yes';
-    return response.status >= 500 || response.status === 429 ? 'unclear' : 'no';
-  } catch {
-    return 'unclear';
+    if (response.ok) return { answer: 'yes' };
+    const { status } = response;
+    return status >= 500 || status === 429
+      ? { answer: 'unclear', why: `it answered ${status}` }
+      : { answer: 'no' };
+  } catch (error) {
+    return { answer: 'unclear', why: explain(error as Error) };
   }
+}
+
+/** The reason is in the cause: of itself, fetch says no more than that it failed. */
+function explain({ name, message, cause }: Error): string {
+  if (name === 'TimeoutError') return `no answer within ${timeoutMs / 1_000} s`;
+  const { code, message: reason } = (cause ?? {}) as NodeJS.ErrnoException;
+  return reason || code || message;
 }
 
 /** With the host behind whatever query there is, left as it is; and credentials where fetch takes them. */

@@ -43,10 +43,11 @@ export interface OnDemand {
 
 /**
  * - known: a route, a certificate or an order is there already. invalid: no name that anybody could certify.
+ * - waiting: its order failed, or waits for the DNS, for longer than a handshake is held.
  * - allowed, refused, unclear: what the endpoint said. remembered: it said no a while ago.
  * - limited: too many new names in this minute. dropped: too many questions at once.
  */
-type Outcome = 'known' | 'invalid' | 'allowed' | 'refused' | 'unclear' | 'remembered' | 'limited' | 'dropped';
+type Outcome = keyof ReturnType<typeof noneCounted>;
 
 export interface OnDemandOptions {
   store: ConfigStore;
@@ -68,16 +69,8 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
   const refusals = new LRUCache<string, number>({ max: rememberedRefusals });
   /** The endpoint that refused them: another one may say otherwise. */
   let refusedBy: string | null = null;
-  const counts: Record<Outcome, number> = {
-    known: 0,
-    invalid: 0,
-    allowed: 0,
-    refused: 0,
-    unclear: 0,
-    remembered: 0,
-    limited: 0,
-    dropped: 0,
-  };
+  const counts = noneCounted();
+  let unclear = false;
 
   function hear(hint: Hint): void {
     const { onDemand } = settings.current();
@@ -114,7 +107,11 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
   }
 
   async function decide(host: string, onDemand: OnDemandSettings): Promise<void> {
-    if (await isKnown(host)) return conclude(host, 'known', now() + allowedMs);
+    const dueAt = await knownUntil(host);
+    if (dueAt !== null) {
+      if (dueAt <= now() + onDemand.holdMs) return conclude(host, 'known', now() + allowedMs);
+      return conclude(host, 'waiting', Math.min(dueAt, refusedUntil(onDemand)));
+    }
     const lease = await store.acquireLease(`on-demand/${host}`, leaseMs);
     if (lease === null) return; // another control plane asks
     const nextAt = await total.take(onDemand.totalPerMinute);
@@ -122,17 +119,23 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
       await store.releaseLease(lease);
       return conclude(host, 'limited', nextAt);
     }
-    const answer = await ask(host, onDemand);
+    const said = await ask(host, onDemand);
     if (stop.signal.aborted) return;
-    if (answer === 'no') return conclude(host, 'refused', refusedUntil(onDemand));
-    if (answer === 'unclear') return conclude(host, 'unclear', now() + unclearMs);
+    if (said.answer === 'unclear') return conclude(host, 'unclear', now() + unclearMs);
+    if (said.answer === 'no') {
+      log.info({ host }, 'a name is refused on demand');
+      return conclude(host, 'refused', refusedUntil(onDemand));
+    }
     await placeOrder(host);
     log.info({ host }, 'a name is allowed on demand');
     conclude(host, 'allowed', now() + allowedMs);
   }
 
-  /** An order whose grace time runs out does not count: nothing would come of it. */
-  async function isKnown(host: string): Promise<boolean> {
+  /**
+   * When something comes of a name that is known already, in milliseconds since 1970: at once where there is a certificate or a route.
+   * Null for a new name; an order whose grace time runs out does not count, as nothing would come of it.
+   */
+  async function knownUntil(host: string): Promise<number | null> {
     const wildcard = wildcardOf(host);
     const [order, certificate, ...claims] = await Promise.all([
       store.get('order', host),
@@ -140,12 +143,19 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
       store.findClaims(`${host} `, 1),
       wildcard === null ? [] : store.findClaims(`${wildcard} `, 1),
     ]);
-    if (certificate !== null || claims.flat().length > 0) return true;
-    return order !== null && order.value.unusedSince == null;
+    if (certificate !== null || claims.flat().length > 0) return 0;
+    if (order === null || order.value.unusedSince != null) return null;
+    return order.value.dueAt === null ? 0 : Date.parse(order.value.dueAt);
   }
 
-  function ask(host: string, { ask }: OnDemandSettings): Promise<Answer> {
-    return inTurn(() => askEndpoint({ ask, host, fetch, signal: stop.signal }));
+  async function ask(host: string, { ask }: OnDemandSettings): Promise<Answer> {
+    const said = await inTurn(() => askEndpoint({ ask, host, fetch, signal: stop.signal }));
+    // Once for a row of them: an endpoint that is down would fill the log.
+    if (said.answer === 'unclear' && !unclear && !stop.signal.aborted)
+      log.warn({ host }, `the ask endpoint gives no clear answer, new names are refused: ${said.why}`);
+    if (said.answer !== 'unclear' && unclear) log.info('the ask endpoint answers again');
+    unclear = said.answer === 'unclear';
+    return said;
   }
 
   async function placeOrder(host: string): Promise<void> {
@@ -190,15 +200,30 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
     async allows(host) {
       const { onDemand } = settings.current();
       if (onDemand === null) return false;
-      const answer = await ask(host, onDemand);
-      if (answer !== 'unclear') return answer === 'yes';
-      throw new AppError('upstream_unreachable', `the ask endpoint gave no clear answer about ${host}`);
+      const said = await ask(host, onDemand);
+      if (said.answer !== 'unclear') return said.answer === 'yes';
+      const detail = `the ask endpoint gave no clear answer about ${host}: ${said.why}`;
+      throw new AppError('upstream_unreachable', detail);
     },
     async close() {
       unwatch();
       stop.abort(new Error('the control plane stops'));
       await Promise.allSettled(deciding.values());
     },
+  };
+}
+
+function noneCounted() {
+  return {
+    known: 0,
+    waiting: 0,
+    invalid: 0,
+    allowed: 0,
+    refused: 0,
+    unclear: 0,
+    remembered: 0,
+    limited: 0,
+    dropped: 0,
   };
 }
 

@@ -121,7 +121,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       ledger,
       outcomes,
       gate: observedGate(createCaGate({ now: clock.now }), scheduler),
-      stillAllowed: async () => true,
+      consent: async () => null,
       log,
       now: clock.now,
     });

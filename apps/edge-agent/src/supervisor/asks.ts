@@ -8,6 +8,8 @@ import { createRateLimit } from './rate-limit.ts';
 const askAgainMs = 1_000;
 const maxRefusals = 100_000;
 const longestRefusalMs = 86_400_000;
+/** A limit that is reached is told of this often, or a scan would fill the log. */
+const tellLimitMs = 60_000;
 
 /** What became of an ask; `refused_before`: remembered, nobody was asked. `unanswered`: nobody waits any more. */
 export const askOutcomes = ['allowed', 'refused', 'refused_before', 'limited', 'unanswered'] as const;
@@ -54,6 +56,7 @@ export function createAsks(options: AsksOptions): Asks {
   const perClient = createRateLimit({ now });
   const total = createRateLimit({ now });
   let failing = false;
+  let toldOfLimit = Number.NEGATIVE_INFINITY;
 
   function send(host: string): void {
     feed.sendHint({ hint: 'ask', host, node }).then(
@@ -87,10 +90,19 @@ export function createAsks(options: AsksOptions): Asks {
   }
 
   function withinLimits(client: string, { perClientPerMinute, totalPerMinute }: OnDemand): boolean {
-    if (!total.has('', totalPerMinute) || !perClient.has(client, perClientPerMinute)) return false;
+    if (!total.has('', totalPerMinute)) return tellOfLimit({ totalPerMinute });
+    if (!perClient.has(client, perClientPerMinute)) return tellOfLimit({ perClientPerMinute, client });
     total.take('', totalPerMinute);
     perClient.take(client, perClientPerMinute);
     return true;
+  }
+
+  function tellOfLimit(limit: Record<string, string | number>): false {
+    if (now() - toldOfLimit >= tellLimitMs) {
+      toldOfLimit = now();
+      log.warn(limit, 'unknown hosts are refused without a question: a limit of onDemand is reached');
+    }
+    return false;
   }
 
   function onHint(hint: Hint): void {
