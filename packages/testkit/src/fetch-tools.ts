@@ -1,9 +1,5 @@
-<<<<<<< HEAD
 import { bindCommand } from './dns-server.ts';
-import { opensslCommand } from './ocsp-responder.ts';
-=======
 import { opensslCommand } from './openssl.ts';
->>>>>>> work-pki
 import { fetchPebble } from './pebble.ts';
 import { redisCommand } from './redis-server.ts';
 
