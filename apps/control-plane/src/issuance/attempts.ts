@@ -181,7 +181,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     };
     try {
       const opensOrder = issuer.asksCa && order.orderUrl === null;
-      return await (opensOrder ? gate.run(issuer.name, laneOf(order) === 'first', take) : take());
+      return await (opensOrder ? gate.run(issuer, laneOf(order) === 'first', take) : take());
     } catch (error) {
       if (tools.lease.signal.aborted || isInterruption(error)) throw error;
       return fail(record, tools, { ...around, issuer, error });

@@ -1,5 +1,5 @@
 import PQueue from 'p-queue';
-import { IssuerFailure } from './issuer.ts';
+import { type Issuer, IssuerFailure } from './issuer.ts';
 
 const firstRestMs = 5_000;
 const longestRestMs = 60_000;
@@ -10,12 +10,13 @@ const longestRestMs = 60_000;
  */
 export interface CaGate {
   /** Runs `work` in its turn, first attempts before others. Throws `IssuerFailure` of kind unavailable at once while the CA rests. */
-  run<T>(issuer: string, urgent: boolean, work: () => Promise<T>): Promise<T>;
+  run<T>(issuer: Issuer, urgent: boolean, work: () => Promise<T>): Promise<T>;
 }
 
 interface Gate {
   queue: PQueue;
-  down: { until: number; restMs: number; failure: IssuerFailure } | null;
+  /** Of `issuer` as it was set then: one that was changed since is not known to be down. */
+  down: { issuer: Issuer; until: number; restMs: number; failure: IssuerFailure } | null;
 }
 
 export function createCaGate({ now }: { now: () => number }): CaGate {
@@ -27,8 +28,8 @@ export function createCaGate({ now }: { now: () => number }): CaGate {
     return known;
   }
 
-  function refuseWhileDown({ down }: Gate): void {
-    if (down === null || down.until <= now()) return;
+  function refuseWhileDown({ down }: Gate, issuer: Issuer): void {
+    if (down === null || down.issuer !== issuer || down.until <= now()) return;
     const { message, problem } = down.failure;
     throw new IssuerFailure(message, {
       kind: 'unavailable',
@@ -39,19 +40,20 @@ export function createCaGate({ now }: { now: () => number }): CaGate {
 
   return {
     async run(issuer, urgent, work) {
-      const gate = gateOf(issuer);
-      refuseWhileDown(gate);
+      const gate = gateOf(issuer.name);
+      refuseWhileDown(gate, issuer);
       return gate.queue.add(
         async () => {
-          refuseWhileDown(gate);
+          refuseWhileDown(gate, issuer);
           try {
             const result = await work();
             gate.down = null;
             return result;
           } catch (failure) {
             if (failure instanceof IssuerFailure && failure.kind === 'unavailable') {
-              const restMs = Math.min(longestRestMs, gate.down === null ? firstRestMs : gate.down.restMs * 2);
-              gate.down = { until: now() + restMs, restMs, failure };
+              const again = gate.down?.issuer === issuer;
+              const restMs = again ? Math.min(longestRestMs, gate.down!.restMs * 2) : firstRestMs;
+              gate.down = { issuer, until: now() + restMs, restMs, failure };
             }
             throw failure;
           }
