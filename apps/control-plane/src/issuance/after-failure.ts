@@ -81,7 +81,7 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
       order: resetOrder(order, { issuer: next, beganAt: order.beganAt, setbacks, dueAt: iso(now) }),
       failed: true,
       ended: true,
-      next: `The next issuer, "${next}", is tried at once.`,
+      next: triedNext(next),
     };
   }
   const until = Math.min(...chain.map((name) => Date.parse(setbacks[name]?.until ?? iso(now + waitMs))));
@@ -113,6 +113,10 @@ function backOff(step: FailedStep, retryAfterMs: number): Reaction {
 function within({ expiresAt, now }: FailedStep, waitMs: number): number {
   if (expiresAt === null || expiresAt <= now) return waitMs;
   return Math.min(waitMs, Math.max(leastWaitMs, (expiresAt - now) / 8));
+}
+
+export function triedNext(issuer: string): string {
+  return `The next issuer, "${issuer}", is tried at once.`;
 }
 
 /** The same attempt with another order. */

@@ -104,13 +104,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     tools: StepTools,
   ): Promise<Order | LedgerRefusal | null> {
     const { value } = record;
-    const order: OrderRecord = {
-      ...value,
-      issuer: issuer.name,
-      attempts: value.beganAt === null ? value.attempts + 1 : value.attempts,
-      beganAt: value.beganAt ?? iso(now()),
-      dueAt: iso(now()),
-    };
+    const order = begun(value, issuer.name);
     const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt);
     const entry = await find();
     if (isRefusal(entry)) return entry;
@@ -122,7 +116,18 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     });
   }
 
-  function limited(
+  /** The order in an attempt at an issuer; those that are tried in one go are one attempt. */
+  function begun(order: OrderRecord, issuer: string): OrderRecord {
+    return {
+      ...order,
+      issuer,
+      attempts: order.beganAt === null ? order.attempts + 1 : order.attempts,
+      beganAt: order.beganAt ?? iso(now()),
+      dueAt: iso(now()),
+    };
+  }
+
+  async function limited(
     record: Order,
     tools: StepTools,
     issuer: Issuer,
@@ -136,8 +141,13 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     };
     const [next] = rest;
     if (next !== undefined && until - now() > shortLimitMs) {
-      const beganAt = order.beganAt ?? iso(now());
-      return written(record, tools, { ...order, issuer: next, beganAt, setbacks, dueAt: iso(now()) });
+      const outcome = await outcomes.passedOver(
+        record.id,
+        { ...begun(order, next), setbacks },
+        issuer,
+        detail,
+      );
+      return (await tools.write(record, outcome)) === null ? again(record) : outcome;
     }
     const type = 'urn:ietf:params:acme:error:rateLimited';
     const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
