@@ -121,7 +121,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     return {
       ...order,
       issuer,
-      attempts: order.beganAt === null ? order.attempts + 1 : order.attempts,
+      attempts: countedAttempts(order),
       beganAt: order.beganAt ?? iso(now()),
       dueAt: iso(now()),
     };
@@ -211,11 +211,14 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   }
 
   async function fail(
-    record: Order,
+    failed: Order,
     tools: StepTools,
     attempt: Surroundings & { issuer: Issuer | null; error: unknown },
   ): Promise<Outcome> {
     const { issuer, certificate, error } = attempt;
+    // Where no issuer could be chosen, this is all there is to the attempt.
+    const attempts = issuer === null ? countedAttempts(failed.value) : failed.value.attempts;
+    const record = { ...failed, value: { ...failed.value, attempts } };
     const exempt = issuer === null ? false : exemptionOf(record.value, certificate, issuer);
     let outcome: FailedOutcome = { ...again(record), ended: false };
     const written = await tools.spend(issuer?.name ?? '', record, async () => {
@@ -259,6 +262,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       if (order.issuer !== null) await (await registry.find(order.issuer))?.cleanUp(order);
     },
   };
+}
+
+function countedAttempts({ beganAt, attempts }: OrderRecord): number {
+  return beganAt === null ? attempts + 1 : attempts;
 }
 
 /** Somebody changed the order meanwhile: it is read anew. */
