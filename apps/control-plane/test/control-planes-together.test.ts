@@ -2,6 +2,7 @@ import { createSealer, generateSecretKey } from '@lockstep/pki';
 import { type ConfigStore, createRedisStore } from '@lockstep/store';
 import { startPebble, startRedis, waitFor } from '@lockstep/testkit';
 import t from 'tap';
+import { createAcmeSession } from '../src/issuance/acme/acme-session.ts';
 import { answerChallenges } from './answer-challenges.ts';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -46,7 +47,7 @@ for (let round = 1; round <= rounds; round += 1) {
       },
       { what: 'every route to be live', timeoutMs: 20_000 },
     );
-    t.equal(pebble.accountCount(), round);
+    t.equal(pebble.accountCount(), round, 'one account a round');
     t.equal(pebble.orderCount(), round * hosts.length);
     const urls = await Promise.all(
       [one, two].map(async ({ call }) => (await call('GET', '/v1/issuers/pebble')).body.accountUrl),
@@ -55,3 +56,30 @@ for (let round = 1; round <= rounds; round += 1) {
     t.equal(urls[0], urls[1]);
   });
 }
+
+t.test('those that need the account in the same moment make one, under one key', async (t) => {
+  const before = pebble.accountCount();
+  for (let round = 1; round <= rounds; round += 1) {
+    const sealer = createSealer(generateSecretKey());
+    const stores = [1, 2].map(() => createRedisStore({ url: redis.url, prefix: `account-${round}` }));
+    for (const store of stores) await store.open({ create: true, expectedEpoch: null });
+    const sessions = stores.map((store) =>
+      createAcmeSession({
+        store,
+        sealer,
+        accountId: 'pebble',
+        directory: pebble.directory,
+        email: null,
+        rootsPem: pebble.rootPem,
+        eab: null,
+        userAgent: 'lockstep-test',
+      }),
+    );
+    const signal = AbortSignal.timeout(10_000);
+    const accounts = await Promise.all([...sessions, ...sessions].map((session) => session.account(signal)));
+    t.equal(new Set(accounts.map(({ url, keyPem }) => url + keyPem)).size, 1);
+    for (const session of sessions) session.close();
+    await Promise.all(stores.map((store) => store.close()));
+  }
+  t.equal(pebble.accountCount() - before, rounds);
+});
