@@ -1,10 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import { type Child, startChild } from './child.ts';
 import { cacheFolder, fetchDebianPackages } from './debian-package.ts';
 import { freePort } from './free-port.ts';
+import { createLocalhostCertificate } from './localhost-certificate.ts';
 import { foreignDns, type PebbleDns, startPebbleDns } from './pebble-dns.ts';
 import { createManagement, send } from './pebble-management.ts';
 import { waitFor } from './wait-for.ts';
@@ -171,19 +171,15 @@ const usualProfiles = {
   shortlived: { description: '160 hours', validityPeriod: 160 * 3_600 },
 };
 
-/** A certificate for localhost from a CA made for it. Gives back the CA's. */
+/** What Pebble's listener shows, in files as it takes it. Gives back the CA's certificate. */
 async function writeListenerCertificate(dir: string): Promise<string> {
-  const now = Date.now();
-  const authority = await createAuthority({ now });
-  const keyPem = await generateKeyPem();
-  const lifetimeMs = 86_400_000;
-  const chain = await issueCertificate({ authority, host: 'localhost', keyPem, lifetimeMs, now });
+  const { chain, keyPem, rootPem } = await createLocalhostCertificate();
   await Promise.all([
     writeFile(join(dir, 'listener.pem'), chain),
     writeFile(join(dir, 'listener.key'), keyPem),
-    writeFile(join(dir, 'root.pem'), authority.certificate),
+    writeFile(join(dir, 'root.pem'), rootPem),
   ]);
-  return authority.certificate;
+  return rootPem;
 }
 
 async function ready(child: Child, what: string, check: () => boolean | Promise<boolean>): Promise<void> {

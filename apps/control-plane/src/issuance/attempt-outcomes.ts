@@ -15,6 +15,7 @@ import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
 import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
 import { resetOrder } from './order-record.ts';
 import type { Outcome } from './order-steps.ts';
+import { pauseKey } from './pause-key.ts';
 import { renewalDate } from './renewal.ts';
 
 export interface AttemptOutcomesOptions {
@@ -200,7 +201,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     if (failure.counted) entries.push(await ledger.failAuthorization(name, limits, host, exempt));
     else if (ended) entries.push(await ledger.giveBack(name, limits, host, exempt));
     if (failure.kind === 'limit' && failure.retryAfterMs !== null)
-      entries.push(await ledger.pause(name, now() + failure.retryAfterMs));
+      entries.push(await ledger.pause(name, now() + failure.retryAfterMs, pauseKey(failure.message, host)));
     return entries;
   }
 

@@ -24,9 +24,17 @@ export interface OrderRunnerOptions {
   ledger: Pick<Ledger, 'spend'>;
   steps: OrderSteps;
   now?: () => number;
+  /** Spends a short wait; rejects when the signal aborts. */
+  wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-export function createOrderRunner({ store, ledger, steps, now = Date.now }: OrderRunnerOptions): OrderRunner {
+export function createOrderRunner({
+  store,
+  ledger,
+  steps,
+  now = Date.now,
+  wait = (ms, signal) => delay(ms, undefined, { signal }),
+}: OrderRunnerOptions): OrderRunner {
   async function run(id: string, signal: AbortSignal): Promise<boolean> {
     const granted = await store.acquireLease(recordKey('order', id), orderLeaseMs);
     if (granted === null) return false;
@@ -49,7 +57,7 @@ export function createOrderRunner({ store, ledger, steps, now = Date.now }: Orde
       const outcome = await steps.next(record, tools);
       if (outcome === null) return;
       if (outcome.waitMs > shortWaitMs || laneOf(outcome.order) !== laneOf(record.value)) return;
-      if (outcome.waitMs > 0) await delay(outcome.waitMs, undefined, { signal: lease.signal });
+      if (outcome.waitMs > 0) await wait(outcome.waitMs, lease.signal);
       record = await dueOrder(id);
     }
   }

@@ -17,7 +17,7 @@ export type Spend = (
  * Commits that take tokens from shared buckets. Each is tried at once; those whose bucket was hot go on one after another, so
  * that at most one commit of each control plane competes for it and none is beaten for long.
  */
-export function createSpend(store: ConfigStore): Spend {
+export function createSpend(store: ConfigStore, wait: (ms: number) => Promise<void> = delay): Spend {
   const queues = new Map<string, Promise<unknown>>();
 
   async function attempt(build: () => Promise<Commit | LedgerRefusal>) {
@@ -32,7 +32,7 @@ export function createSpend(store: ConfigStore): Spend {
         return await attempt(build);
       } catch (error) {
         if (!isBucketConflict(error) || attempts === mostAttempts) throw error;
-        await delay(Math.random() * Math.min(longestWaitMs, 2 ** attempts));
+        await wait(Math.random() * Math.min(longestWaitMs, 2 ** attempts));
       }
     }
   }

@@ -37,7 +37,14 @@ interface Bound {
   id: string;
 }
 
-export function createLedger({ store, now = Date.now }: { store: ConfigStore; now?: () => number }): Ledger {
+export interface LedgerOptions {
+  store: ConfigStore;
+  now?: () => number;
+  /** Spends the pause before another try at a hot bucket. */
+  wait?: (ms: number) => Promise<void>;
+}
+
+export function createLedger({ store, now = Date.now, wait }: LedgerOptions): Ledger {
   const turns = createTurns();
 
   async function read(ids: string[]): Promise<Map<string, StoredRecord<'bucket'> | null>> {
@@ -132,7 +139,7 @@ export function createLedger({ store, now = Date.now }: { store: ConfigStore; no
       };
     },
 
-    spend: createSpend(store),
+    spend: createSpend(store, wait),
 
     sweep: (signal) => sweepBuckets(store, now(), signal),
   };
