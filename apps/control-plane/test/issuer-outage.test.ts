@@ -22,7 +22,9 @@ async function startPlaced(
   test.teardown(() => pebble.close());
   const { directory, rootPem, faults, close } = await startFaultyFront({ pebble });
   test.teardown(close);
-  await call('PUT', '/v1/issuers/pebble', { body: { directory, roots: rootPem } });
+  const putIssuer = (rest: object = {}) =>
+    call('PUT', '/v1/issuers/pebble', { body: { directory, roots: rootPem, ...rest } });
+  await putIssuer();
   await controlPlane.report('edge-1');
   await call('PUT', '/v1/routes/shop', { body: { ...shop, issuers } });
   const order = async () => (await store.get('order', host))?.value;
@@ -38,6 +40,7 @@ async function startPlaced(
     pebble,
     faults,
     order,
+    putIssuer,
     orderUrl: placed.orderUrl,
     goOn: () => controlPlane.acknowledge('edge-1'),
     route: async () => (await call('GET', '/v1/routes/shop')).body.status,
@@ -125,4 +128,26 @@ t.test('a CA that has lost the account gets another at once, in the same attempt
   });
   t.equal(pebble.accountCount(), 2);
   t.not(await issuerUrl(), before);
+});
+
+t.test('an issuer that is put anew while it is asked loses no order', async (t) => {
+  const { call, pebble, faults, goOn, putIssuer } = await startPlaced(t, t.testdir(), ['pebble']);
+  goOn();
+  t.match((await call('PATCH', '/v1/routes/shop', { body: {}, headers: wait })).body.status, {
+    state: 'live',
+  });
+  faults.add('newOrder', { fault: 'delay', ms: 1_500 }, 1);
+  const put = (name: string) => {
+    const body = { ...shop, hosts: [`${name}.example.com`], issuers: ['pebble'] };
+    return call('PUT', `/v1/routes/${name}`, { body, headers: wait });
+  };
+  const slow = put('slow');
+  await waitFor(() => pebble.orderCount() === 2, { what: 'the CA to have made an order' });
+  await putIssuer({ keyType: 'rsa-2048' });
+  const quick = await put('quick');
+  t.match([quick.body.status, (await slow).body.status], [{ state: 'live' }, { state: 'live' }]);
+  t.equal(pebble.orderCount(), 3, 'one for each host');
+  t.match((await call('GET', '/v1/certificates/slow.example.com/attempts')).body, {
+    items: [{ number: 1, outcome: 'issued' }],
+  });
 });

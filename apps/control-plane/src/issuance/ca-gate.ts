@@ -15,21 +15,21 @@ export interface CaGate {
 
 interface Gate {
   queue: PQueue;
-  /** Of `issuer` as it was set then: one that was changed since is not known to be down. */
-  down: { issuer: Issuer; until: number; restMs: number; failure: IssuerFailure } | null;
+  down: { until: number; restMs: number; failure: IssuerFailure } | null;
 }
 
 export function createCaGate({ now }: { now: () => number }): CaGate {
-  const gates = new Map<string, Gate>();
+  // By the issuer as it is set: one that was changed neither waits for the old one nor is known to be down.
+  const gates = new WeakMap<Issuer, Gate>();
 
-  function gateOf(issuer: string): Gate {
+  function gateOf(issuer: Issuer): Gate {
     const known = gates.get(issuer) ?? { queue: new PQueue({ concurrency: 1 }), down: null };
     gates.set(issuer, known);
     return known;
   }
 
-  function refuseWhileDown({ down }: Gate, issuer: Issuer): void {
-    if (down === null || down.issuer !== issuer || down.until <= now()) return;
+  function refuseWhileDown({ down }: Gate): void {
+    if (down === null || down.until <= now()) return;
     const { message, problem } = down.failure;
     throw new IssuerFailure(message, {
       kind: 'unavailable',
@@ -40,20 +40,19 @@ export function createCaGate({ now }: { now: () => number }): CaGate {
 
   return {
     async run(issuer, urgent, work) {
-      const gate = gateOf(issuer.name);
-      refuseWhileDown(gate, issuer);
+      const gate = gateOf(issuer);
+      refuseWhileDown(gate);
       return gate.queue.add(
         async () => {
-          refuseWhileDown(gate, issuer);
+          refuseWhileDown(gate);
           try {
             const result = await work();
             gate.down = null;
             return result;
           } catch (failure) {
             if (failure instanceof IssuerFailure && failure.kind === 'unavailable') {
-              const again = gate.down?.issuer === issuer;
-              const restMs = again ? Math.min(longestRestMs, gate.down!.restMs * 2) : firstRestMs;
-              gate.down = { issuer, until: now() + restMs, restMs, failure };
+              const restMs = Math.min(longestRestMs, gate.down === null ? firstRestMs : gate.down.restMs * 2);
+              gate.down = { until: now() + restMs, restMs, failure };
             }
             throw failure;
           }
