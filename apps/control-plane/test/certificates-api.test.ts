@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { AppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
+import type { OrderRecord } from '@lockstep/contract';
+import { freePort, startPebble, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { putOrder } from '../src/issuance/order-record.ts';
+import { answerChallenges } from './answer-challenges.ts';
 import { makeCertificate } from './brought-certificate.ts';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -15,9 +17,13 @@ type ControlPlane = Awaited<ReturnType<typeof startControlPlane>>;
 async function startIssued(
   test: Parameters<typeof startControlPlane>[0],
   dataDir: string,
-  parts: Parameters<typeof startControlPlane>[3] = {},
 ): Promise<ControlPlane> {
-  const controlPlane = await startControlPlane(test, dataDir, {}, parts);
+  const controlPlane = await startControlPlane(test, dataDir);
+  await issue(controlPlane);
+  return controlPlane;
+}
+
+async function issue(controlPlane: ControlPlane): Promise<void> {
   const { call, report, store } = controlPlane;
   const stop = controlPlane.acknowledge('edge-1');
   await call('PUT', '/v1/routes/shop', { body: shop, headers: wait });
@@ -25,7 +31,6 @@ async function startIssued(
   await report('edge-1');
   const presence = (await store.listNodes())[0];
   if (presence !== undefined) await store.removeNode('edge-1', presence.report.instance);
-  return controlPlane;
 }
 
 async function setOrder({ store }: ControlPlane, changes: Partial<OrderRecord>): Promise<void> {
@@ -57,11 +62,11 @@ t.test('lists managed and brought ones, issued or not, in one order and whole pa
 t.test('tells when a certificate is renewed, and by whose word', async (t) => {
   const controlPlane = await startIssued(t, t.testdir());
   const renewAt = new Date(Date.now() + 86_400_000).toISOString();
-  const ari = { start: renewAt, end: renewAt, explanationUrl: 'https://ca.example.net/why' };
-  await setOrder(controlPlane, { renewAt, ari: { ...ari, checkAt: renewAt } });
+  const window = { start: renewAt, end: renewAt, explanationUrl: 'https://ca.example.net/why' };
+  await setOrder(controlPlane, { renewAt, ari: { window, checkAt: renewAt } });
   const { body } = await controlPlane.call('GET', path);
   t.match(body, { origin: 'managed', names: [host], renewAt, expiresSoon: false, revokedAt: null });
-  t.strictSame(body.renewalWindow, ari);
+  t.strictSame(body.renewalWindow, window);
 });
 
 t.test('renewing makes the order due at once, whatever failed before', async (t) => {
@@ -102,21 +107,31 @@ t.test('renewing does not bring back what no route needs', async (t) => {
 });
 
 t.test('revoking tells the CA first, then marks the certificate and obtains another', async (t) => {
-  const asked: [StoredRecord<'certificate'>, number][] = [];
-  let refused = true;
-  // The CA's side has tests of its own against a real one.
-  const revokeAtCa = async (record: StoredRecord<'certificate'>, reason: number) => {
-    if (refused) throw new AppError('issuer_failed', 'the CA refused');
-    asked.push([record, reason]);
-  };
-  const { call, store } = await startIssued(t, t.testdir(), { revokeAtCa });
+  const controlPlane = await startControlPlane(t, t.testdir());
+  const { call, store } = controlPlane;
+  const pebble = await startPebble({ httpPort: await answerChallenges(t, () => store) });
+  t.teardown(() => pebble.close());
+  const putIssuer = (directory: string) =>
+    call('PUT', '/v1/issuers/pebble', { body: { directory, roots: pebble.rootPem } });
+  await putIssuer(pebble.directory);
+  await call('PUT', '/v1/settings', { body: { issuers: ['pebble'] } });
+  await issue(controlPlane);
   const revoke = () => call('POST', `${path}/revoke`, { body: { reason: 'keyCompromise' } });
   const before = await store.get('certificate', host);
-  t.match(await revoke(), { status: 502, body: { code: 'issuer_failed', detail: 'the CA refused' } });
+  const serial = before?.value.serialNumber ?? '';
+  t.equal(before?.value.issuer, 'pebble');
+
+  await putIssuer(`https://127.0.0.1:${await freePort()}/dir`);
+  t.match(await revoke(), {
+    status: 502,
+    body: { code: 'issuer_failed', detail: /issuer "pebble": the CA cannot be reached/ },
+  });
   t.strictSame(await store.get('certificate', host), before, 'a refusal changes nothing');
-  refused = false;
+  t.match(await pebble.revocationStatus(serial), { status: 'Valid' });
+
+  await putIssuer(pebble.directory);
   t.match(await revoke(), { status: 202, body: { id: host, revokedAt: String } });
-  t.strictSame(asked, [[before, 1]]);
+  t.strictSame(await pebble.revocationStatus(serial), { status: 'Revoked', reason: 1 });
   t.match((await store.get('order', host))?.value, { renewal: 'revoked' });
   t.strictSame(
     (await store.listDue('order', Date.now(), 10)).map(({ id }) => id),
@@ -124,8 +139,18 @@ t.test('revoking tells the CA first, then marks the certificate and obtains anot
   );
   const { revision } = (await call('GET', path)).body;
   t.equal((await revoke()).status, 202, 'once more is no failure');
-  t.equal(asked.length, 1);
   t.equal((await call('GET', path)).body.revision, revision);
+
+  controlPlane.acknowledge('edge-1');
+  const next = await waitFor(
+    async () => {
+      const { body } = await call('GET', path);
+      return body.serialNumber !== serial && body;
+    },
+    { what: 'another certificate' },
+  );
+  t.match(next, { state: 'live', revokedAt: null });
+  t.equal(pebble.accountCount(), 1, 'the issuer that went and came back kept its account');
 });
 
 t.test('revoking needs a certificate and a reason that CAs know', async (t) => {
@@ -163,7 +188,9 @@ t.test('deleting one whose order is under way leaves the clearing up to whoever 
 
 t.test('shows the last attempts', async (t) => {
   const { call, store } = await startIssued(t, t.testdir());
-  t.strictSame((await call('GET', `${path}/attempts`)).body, { items: [] });
+  t.match((await call('GET', `${path}/attempts`)).body, {
+    items: [{ number: 1, issuer: 'internal', outcome: 'issued', problem: null, next: /renewed around/ }],
+  });
   const attempt = {
     number: 1,
     issuer: 'internal',

@@ -42,6 +42,9 @@ t.test('says that a wildcard needs DNS-01 instead of asking an ACME CA for it', 
   acknowledge('edge-1');
   const { body } = await call('POST', '/v1/routes', { body: route('*.example.com'), headers: wait });
   t.match(body.status, { state: 'failed', reason: /DNS-01/ });
+  t.match((await call('GET', '/v1/certificates/*.example.com/attempts')).body, {
+    items: [{ number: 1, outcome: 'failed', detail: /no DNS provider is set up/, next: /tried again at 2/ }],
+  });
 });
 
 t.test('the internal CA certifies every host of a route, wildcards and IDNs too', async (t) => {

@@ -1,7 +1,8 @@
-import type { Limits } from '@lockstep/contract';
+import { randomUUID } from 'node:crypto';
 import { createAuthority } from '@lockstep/pki';
 import t from 'tap';
-import type { Ledger } from '../src/issuance/ledger.ts';
+import { isRefusal } from '../src/issuance/ledger.ts';
+import { createLedger } from '../src/issuance/token-ledger.ts';
 import { createKnownIssuers, openIssuer } from '../src/issuers/known-issuers.ts';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -158,26 +159,35 @@ t.test('what is there by itself is reset, never deleted', async (t) => {
   t.match((await call('GET', '/v1/issuers/acme')).body, { source: 'environment', directory });
 });
 
-t.test('shows what is left of an issuer’s limits', async (t) => {
-  const asked: unknown[] = [];
-  const item = { limit: 'newOrders', key: null, count: 300, refillSeconds: 36, left: 299, nextAt: null };
-  const nothing = async () => ({ checks: [], changes: [] });
-  // The ledger has tests of its own: what matters here is what it is asked.
-  const ledger: Ledger = {
-    spendOrder: nothing,
-    failAuthorization: nothing,
-    succeed: nothing,
-    pause: nothing,
-    async states(issuer: string, limits: Limits | null, page) {
-      asked.push([issuer, limits, page]);
-      return { retryAt: null, items: [item], next: 'more' };
-    },
-  };
-  const { call } = await startControlPlane(t, t.testdir(), {}, { ledger });
-  const limits = { newOrders: { count: 300, refillSeconds: 36 } };
+t.test('shows what is left of an issuer’s limits, in pages, and until when its CA wants peace', async (t) => {
+  const { call, store } = await startControlPlane(t, t.testdir());
+  const newOrders = { count: 300, refillSeconds: 36 };
+  const certificatesPerDomain = { count: 50, refillSeconds: 12_096 };
+  const limits = { newOrders, certificatesPerDomain };
   await call('PUT', '/v1/issuers/le', { body: { directory, limits } });
-  const { body } = await call('GET', '/v1/issuers/le/limits?limit=1&cursor=x');
-  t.strictSame(body, { issuer: 'le', retryAt: null, items: [item], next: 'more' });
-  t.strictSame(asked, [['le', limits, { limit: 1, cursor: 'x' }]]);
+  const ledger = createLedger({ store });
+  for (const host of ['a.example.com', 'b.example.com']) {
+    await ledger.spend('le', async () => {
+      const entry = await ledger.spendOrder('le', limits, host, false);
+      return isRefusal(entry) ? entry : { id: randomUUID(), ...entry };
+    });
+  }
+  const get = async (query: string) => (await call('GET', `/v1/issuers/le/limits${query}`)).body;
+  const first = await get('?limit=1');
+  t.match(first, {
+    issuer: 'le',
+    retryAt: null,
+    items: [{ limit: 'certificatesPerDomain', key: 'example.com', ...certificatesPerDomain, left: 48 }],
+    next: String,
+  });
+  t.match(await get(`?limit=1&cursor=${encodeURIComponent(first.next)}`), {
+    items: [{ limit: 'newOrders', key: null, ...newOrders, left: 298, nextAt: String }],
+    next: null,
+  });
+  const until = Date.now() + 60_000;
+  await ledger.spend('le', async () => ({ id: randomUUID(), ...(await ledger.pause('le', until)) }));
+  const paused = await get('');
+  t.equal(paused.retryAt, new Date(until).toISOString());
+  t.equal(paused.items.length, 2, 'a pause is none of the limits');
   t.equal((await call('GET', '/v1/issuers/nowhere/limits')).status, 404);
 });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { OrderRecord } from '@lockstep/contract';
-import { waitFor } from '@lockstep/testkit';
+import { startDnsServer, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { putOrder } from '../src/issuance/order-record.ts';
 import { startControlPlane } from './start-control-plane.ts';
@@ -99,37 +99,43 @@ t.test('a route whose host waits for the DNS says so, and what to create; a wait
 });
 
 t.test('a check looks now, and has the hosts that are well tried at once', async (t) => {
-  const bad = 'bad.example.com';
-  const preflight = {
-    // What the DNS says has tests of its own; here it is what the API makes of it.
-    check: async (name: string) =>
-      name === bad
-        ? { ok: false, detail: 'leads elsewhere', requirements: [{ ...requirement, host: bad }], issuers: [] }
-        : { ok: true, detail: 'leads to 203.0.113.7', requirements: [], issuers: ['internal'] },
-  };
-  const controlPlane = await startControlPlane(t, t.testdir(), {}, { preflight });
+  const [bad, fine] = ['bad.example.com', 'fine.example.com'];
+  const here = ['shop A 203.0.113.7', 'fine A 203.0.113.7'];
+  const dns = await startDnsServer({
+    zones: [{ name: 'example.com', records: [...here, 'bad A 192.0.2.1'] }],
+  });
+  t.teardown(() => dns.close());
+  const controlPlane = await startControlPlane(t, t.testdir());
   const { call, store } = controlPlane;
-  const fine = 'fine.example.com';
   await call('PUT', '/v1/routes/shop', { body: { hosts: [host, bad, fine], upstreams } });
+  const settings = { edgeAddresses: ['203.0.113.7'], resolvers: [dns.address] };
+  t.equal((await call('PUT', '/v1/settings', { body: settings })).status, 200);
+  const check = () => call('POST', '/v1/routes/shop/check');
+  await waitFor(async () => !(await check()).body.ok, { what: 'the settings to be in force' });
   await setOrder(controlPlane, host, { waitingForDns, dueAt: later });
   await setOrder(controlPlane, bad, { waitingForDns, dueAt: later });
   await setOrder(controlPlane, fine, { lastError: failed, failures: 4, dueAt: later });
-  const { status, body } = await call('POST', '/v1/routes/shop/check');
+  const { status, body } = await check();
   t.equal(status, 200);
-  t.strictSame(body, {
+  t.match(body, {
     route: 'shop',
     ok: false,
     hosts: [
-      { host, ok: true, detail: 'leads to 203.0.113.7', dnsRequirements: [] },
-      { host: bad, ok: false, detail: 'leads elsewhere', dnsRequirements: [{ ...requirement, host: bad }] },
-      { host: fine, ok: true, detail: 'leads to 203.0.113.7', dnsRequirements: [] },
+      { host, ok: true, detail: `${host} leads to 203.0.113.7`, dnsRequirements: [] },
+      {
+        host: bad,
+        ok: false,
+        detail: /^bad\.example\.com leads to 192\.0\.2\.1, which is elsewhere/,
+        dnsRequirements: [{ ...requirement, host: bad, name: bad }],
+      },
+      { host: fine, ok: true, detail: `${fine} leads to 203.0.113.7`, dnsRequirements: [] },
     ],
   });
   const due = await store.listDue('order', Date.now(), 10);
   t.strictSame(due.map(({ id }) => id).sort(), [fine, host]);
   t.match((await store.get('order', fine))?.value, { failures: 0, lastError: null });
   const { number } = await store.head();
-  await call('POST', '/v1/routes/shop/check');
+  await check();
   t.equal((await store.head()).number, number, 'once more changes nothing');
   t.equal((await call('POST', '/v1/routes/nowhere/check')).status, 404);
 });

@@ -1,22 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type { NodeReport } from '@lockstep/contract';
-import { createSealer, generateSecretKey } from '@lockstep/pki';
-import { createSqliteStore } from '@lockstep/store';
+import { createSealer, generateSecretKey, type Sealer } from '@lockstep/pki';
+import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { pino } from 'pino';
 import type t from 'tap';
-import { type ControlPlaneConfig, type ControlPlaneOptions, createControlPlane } from '../src/index.ts';
+import { type ControlPlaneConfig, createControlPlane } from '../src/index.ts';
 
 export const adminToken = 'a-token-for-these-tests';
 
-/** A control plane over the embedded store, with a node that the test speaks for: what it says is all the fleet there is. */
+export interface Shared {
+  store: ConfigStore;
+  sealer: Sealer;
+}
+
+/**
+ * A control plane over the embedded store, or over one that the test shares among several, with a node that the test speaks for:
+ * what it says is all the fleet there is.
+ */
 export async function startControlPlane(
   test: Pick<typeof t, 'teardown'>,
   dataDir: string,
   config: Partial<ControlPlaneConfig> = {},
-  parts: Partial<ControlPlaneOptions> = {},
+  shared: Partial<Shared> = {},
 ) {
-  const store = createSqliteStore({ path: ':memory:' });
-  const sealer = createSealer(generateSecretKey());
+  const store = shared.store ?? createSqliteStore({ path: ':memory:' });
+  const sealer = shared.sealer ?? createSealer(generateSecretKey());
   const controlPlane = await createControlPlane({
     config: {
       listen: { host: '127.0.0.1', port: 0 },
@@ -30,7 +38,6 @@ export async function startControlPlane(
     store,
     sealer,
     log: pino({ level: 'silent' }),
-    ...parts,
   });
   test.teardown(async () => {
     await controlPlane.close();

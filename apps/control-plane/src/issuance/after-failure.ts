@@ -42,46 +42,51 @@ export interface Reaction {
 export function afterFailure(step: FailedStep): Reaction {
   const { order, failure, now, random = Math.random } = step;
   const retryAfterMs = Math.min(failure.retryAfterMs ?? 0, longestWaitMs);
+  if (failure.kind === 'unproven') return backOff(step, retryAfterMs);
   const stumbles = order.stumbles + 1;
-  const passing = failure.kind === 'unavailable' || failure.kind === 'limit' || failure.kind === 'lost';
-  const canStumble = failure.kind === 'lost' || order.orderUrl !== null;
-  if (
-    passing &&
-    canStumble &&
-    (stumbles <= patientStumbles || (failure.kind === 'limit' && step.rest.length === 0))
-  ) {
-    const waitMs = Math.max(retryAfterMs, stumbleMs(Math.min(stumbles, 8), random));
-    const kept = failure.kind === 'lost' ? restart(order) : order;
+  const patient = stumbles <= patientStumbles;
+  if (failure.kind === 'lost' && patient) {
     return {
-      order: { ...kept, stumbles, dueAt: iso(now + (failure.kind === 'lost' ? 0 : waitMs)) },
+      order: { ...restart(order), stumbles, dueAt: iso(now) },
       failed: false,
-      ended: failure.kind === 'lost',
-      next:
-        failure.kind === 'lost' ? 'The order is begun again.' : `The order goes on at ${iso(now + waitMs)}.`,
+      ended: true,
+      next: 'The order is begun again.',
     };
   }
-  return failure.kind === 'unproven' ? backOff(step, retryAfterMs) : moveOn(step, retryAfterMs);
+  const passing = failure.kind === 'unavailable' || failure.kind === 'limit';
+  if (passing && order.orderUrl !== null) {
+    const waitMs = Math.max(retryAfterMs, stumbleMs(Math.min(stumbles, 8), random));
+    const alone = step.rest.length === 0;
+    if ((patient && (alone || waitMs <= shortLimitMs)) || (failure.kind === 'limit' && alone)) {
+      return {
+        order: { ...order, stumbles, dueAt: iso(now + waitMs) },
+        // What is over in a moment is not worth a word.
+        failed: waitMs > shortLimitMs,
+        ended: false,
+        next: `The order goes on at ${iso(now + waitMs)}.`,
+      };
+    }
+  }
+  return moveOn(step, retryAfterMs);
 }
 
 /** On to the next issuer at once; after the last, back to the chain when the first of them may be tried again. */
 function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
   const { order, issuer, failure, rest, chain, now, random = Math.random } = step;
   const failures = (order.setbacks[issuer]?.failures ?? 0) + 1;
-  const waitMs = Math.max(
-    retryAfterMs,
-    failure.kind === 'limit' && retryAfterMs > 0 ? 0 : within(step, backOffMs(failures, random)),
-  );
+  const dated = failure.kind === 'limit' && retryAfterMs > 0;
+  const waitMs = dated ? retryAfterMs : Math.max(retryAfterMs, within(step, backOffMs(failures, random)));
   const setbacks: Record<string, Setback> = {
     ...order.setbacks,
     [issuer]: { failures, until: iso(now + waitMs) },
   };
   const [next] = rest;
-  if (next !== undefined && !(failure.kind === 'limit' && waitMs <= shortLimitMs)) {
+  if (next !== undefined && !(dated && waitMs <= shortLimitMs)) {
     return {
       order: resetOrder(order, { issuer: next, beganAt: order.beganAt, setbacks, dueAt: iso(now) }),
       failed: true,
       ended: true,
-      next: `The next issuer, "${next}", is tried at once.`,
+      next: triedNext(next),
     };
   }
   const until = Math.min(...chain.map((name) => Date.parse(setbacks[name]?.until ?? iso(now + waitMs))));
@@ -98,7 +103,7 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
 }
 
 function backOff(step: FailedStep, retryAfterMs: number): Reaction {
-  const { order, now, random = Math.random } = step;
+  const { order, failure, now, random = Math.random } = step;
   const failures = order.failures + 1;
   const unproven = order.unproven + 1;
   const dueAt = iso(now + Math.max(retryAfterMs, within(step, backOffMs(unproven, random))));
@@ -106,14 +111,25 @@ function backOff(step: FailedStep, retryAfterMs: number): Reaction {
     order: resetOrder(order, { failures, unproven, dueAt }),
     failed: true,
     ended: true,
-    next: `It is tried again at ${dueAt}: until then, see that the name leads to the edges.`,
+    next: `It is tried again at ${dueAt}${failure.counted ? `: until then, ${repair(order)}` : ''}.`,
   };
+}
+
+/** What the owner of a name that a CA could not validate has to look at. */
+function repair({ host, challengeType }: OrderRecord): string {
+  if (challengeType !== 'dns-01') return 'see that the name leads to the edges';
+  const name = `_acme-challenge.${host.replace(/^\*\./, '')}`;
+  return `see that ${name} can be looked up from outside, and leads to where the DNS provider makes the record`;
 }
 
 /** A served certificate that is about to expire is not left alone for a day: at most an eighth of what is left to it. */
 function within({ expiresAt, now }: FailedStep, waitMs: number): number {
   if (expiresAt === null || expiresAt <= now) return waitMs;
   return Math.min(waitMs, Math.max(leastWaitMs, (expiresAt - now) / 8));
+}
+
+export function triedNext(issuer: string): string {
+  return `The next issuer, "${issuer}", is tried at once.`;
 }
 
 /** The same attempt with another order. */

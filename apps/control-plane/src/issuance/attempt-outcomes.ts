@@ -9,7 +9,7 @@ import {
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
-import { afterFailure } from './after-failure.ts';
+import { afterFailure, triedNext } from './after-failure.ts';
 import { attemptChange } from './attempt-log.ts';
 import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
 import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
@@ -49,6 +49,8 @@ export interface AttemptOutcomes {
   issued(record: StoredRecord<'order'>, issuer: Issuer, issued: Issued): Promise<Outcome>;
   /** The next issuer, or the next date. */
   failed(attempt: FailedAttempt): Promise<FailedOutcome>;
+  /** On to the next issuer without asking this one, which may not be asked before long. `order` is what is written. */
+  passedOver(id: string, order: OrderRecord, issuer: Issuer, detail: string): Promise<Outcome>;
 }
 
 export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptOutcomes {
@@ -178,6 +180,17 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     return { order: next, checks, changes, waitMs: 0, ended: reaction.ended };
   }
 
+  async function passedOver(
+    id: string,
+    order: OrderRecord,
+    issuer: Issuer,
+    detail: string,
+  ): Promise<Outcome> {
+    const next = triedNext(order.issuer ?? '');
+    const attempt = tell(order, issuer.name, { outcome: 'failed', detail, problem: null, next });
+    return { order, changes: [await attemptChange(store, id, attempt)], waitMs: 0 };
+  }
+
   /** What the failure means for the limits: a failed authorization counts, a certificate that did not come does not. */
   async function ledgerEntries(
     issuer: Issuer,
@@ -195,7 +208,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     return entries;
   }
 
-  return { issued, failed };
+  return { issued, failed, passedOver };
 }
 
 export function withdrawChallenge({ challengeId }: OrderRecord): Change[] {

@@ -86,13 +86,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     tools: StepTools,
   ): Promise<Order | LedgerRefusal | null> {
     const { value } = record;
-    const order: OrderRecord = {
-      ...value,
-      issuer: issuer.name,
-      attempts: value.beganAt === null ? value.attempts + 1 : value.attempts,
-      beganAt: value.beganAt ?? iso(now()),
-      dueAt: iso(now()),
-    };
+    const order = begun(value, issuer.name);
     const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt);
     const entry = await find();
     if (isRefusal(entry)) return entry;
@@ -104,7 +98,18 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     });
   }
 
-  function limited(
+  /** The order in an attempt at an issuer; those that are tried in one go are one attempt. */
+  function begun(order: OrderRecord, issuer: string): OrderRecord {
+    return {
+      ...order,
+      issuer,
+      attempts: countedAttempts(order),
+      beganAt: order.beganAt ?? iso(now()),
+      dueAt: iso(now()),
+    };
+  }
+
+  async function limited(
     record: Order,
     tools: StepTools,
     issuer: Issuer,
@@ -118,8 +123,13 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     };
     const [next] = rest;
     if (next !== undefined && until - now() > shortLimitMs) {
-      const beganAt = order.beganAt ?? iso(now());
-      return written(record, tools, { ...order, issuer: next, beganAt, setbacks, dueAt: iso(now()) });
+      const outcome = await outcomes.passedOver(
+        record.id,
+        { ...begun(order, next), setbacks },
+        issuer,
+        detail,
+      );
+      return (await tools.write(record, outcome)) === null ? again(record) : outcome;
     }
     const type = 'urn:ietf:params:acme:error:rateLimited';
     const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
@@ -163,7 +173,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     };
     try {
       const opensOrder = issuer.asksCa && order.orderUrl === null;
-      return await (opensOrder ? gate.run(issuer.name, laneOf(order) === 'first', take) : take());
+      return await (opensOrder ? gate.run(issuer, laneOf(order) === 'first', take) : take());
     } catch (error) {
       if (tools.lease.signal.aborted || isInterruption(error)) throw error;
       return fail(record, tools, { ...around, issuer, error });
@@ -183,11 +193,14 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   }
 
   async function fail(
-    record: Order,
+    failed: Order,
     tools: StepTools,
     attempt: Surroundings & { issuer: Issuer | null; error: unknown },
   ): Promise<Outcome> {
     const { issuer, certificate, error } = attempt;
+    // Where no issuer could be chosen, this is all there is to the attempt.
+    const attempts = issuer === null ? countedAttempts(failed.value) : failed.value.attempts;
+    const record = { ...failed, value: { ...failed.value, attempts } };
     const exempt = issuer === null ? false : exemptionOf(record.value, certificate, issuer);
     let outcome: FailedOutcome = { ...again(record), ended: false };
     const written = await tools.spend(issuer?.name ?? '', record, async () => {
@@ -231,6 +244,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       if (order.issuer !== null) await (await registry.find(order.issuer))?.cleanUp(order);
     },
   };
+}
+
+function countedAttempts({ beganAt, attempts }: OrderRecord): number {
+  return beganAt === null ? attempts + 1 : attempts;
 }
 
 /** Somebody changed the order meanwhile: it is read anew. */

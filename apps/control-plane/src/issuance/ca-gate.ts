@@ -1,5 +1,5 @@
 import PQueue from 'p-queue';
-import { IssuerFailure } from './issuer.ts';
+import { type Issuer, IssuerFailure } from './issuer.ts';
 
 const firstRestMs = 5_000;
 const longestRestMs = 60_000;
@@ -10,7 +10,7 @@ const longestRestMs = 60_000;
  */
 export interface CaGate {
   /** Runs `work` in its turn, first attempts before others. Throws `IssuerFailure` of kind unavailable at once while the CA rests. */
-  run<T>(issuer: string, urgent: boolean, work: () => Promise<T>): Promise<T>;
+  run<T>(issuer: Issuer, urgent: boolean, work: () => Promise<T>): Promise<T>;
 }
 
 interface Gate {
@@ -19,9 +19,10 @@ interface Gate {
 }
 
 export function createCaGate({ now }: { now: () => number }): CaGate {
-  const gates = new Map<string, Gate>();
+  // By the issuer as it is set: one that was changed neither waits for the old one nor is known to be down.
+  const gates = new WeakMap<Issuer, Gate>();
 
-  function gateOf(issuer: string): Gate {
+  function gateOf(issuer: Issuer): Gate {
     const known = gates.get(issuer) ?? { queue: new PQueue({ concurrency: 1 }), down: null };
     gates.set(issuer, known);
     return known;

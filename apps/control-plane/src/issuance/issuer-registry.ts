@@ -4,6 +4,9 @@ import { type KnownIssuers, openIssuer } from '../issuers/known-issuers.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import type { Issuer } from './issuer.ts';
 
+/** Longer than a CA has for an answer. */
+const retirementMs = 60_000;
+
 /** The issuers there are, ready for use. */
 export interface IssuerRegistry {
   /** The issuer as it is set now; null when there is none of this name. */
@@ -27,6 +30,16 @@ export function createIssuerRegistry({
   build,
 }: IssuerRegistryOptions): IssuerRegistry {
   const built = new Map<string, { revision: number | null; issuer: Issuer }>();
+  const retired = new Map<Issuer, NodeJS.Timeout>();
+
+  /** It may be asking its CA for an order, whose answer must not be lost: it is closed once that is over. */
+  function retire(issuer: Issuer): void {
+    const end = () => {
+      retired.delete(issuer);
+      issuer.close();
+    };
+    retired.set(issuer, setTimeout(end, retirementMs).unref());
+  }
 
   return {
     async find(name) {
@@ -35,7 +48,7 @@ export function createIssuerRegistry({
       const revision = found?.record?.revision ?? null;
       const before = built.get(name);
       if (before !== undefined && before.revision === revision) return before.issuer;
-      before?.issuer.close();
+      if (before !== undefined) retire(before.issuer);
       built.delete(name);
       if (found == null) return null;
       const issuer = build(name, openIssuer(found, sealer));
@@ -45,6 +58,10 @@ export function createIssuerRegistry({
     defaultChain: () => settings.current().issuers ?? known.defaultChain,
     close() {
       for (const { issuer } of built.values()) issuer.close();
+      for (const [issuer, timer] of retired) {
+        clearTimeout(timer);
+        issuer.close();
+      }
     },
   };
 }

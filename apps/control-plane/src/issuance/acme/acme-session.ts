@@ -1,7 +1,7 @@
 import { type AcmeClient, AcmeProblem, createAcmeClient, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import { type AcmeAccount, forgetAccount, openAccount } from './acme-account.ts';
-import { isType } from './explain-problem.ts';
+import { explainBinding, isType } from './explain-problem.ts';
 
 export interface AcmeSessionOptions {
   store: ConfigStore;
@@ -61,9 +61,13 @@ export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
       directory,
       signal,
       async register(keyPem) {
-        const client = connect(keyPem, eab === null ? null : await eab(signal), null);
+        const binding = eab === null ? null : await eab(signal);
+        const client = connect(keyPem, binding, null);
         try {
           return (await client.createAccount({ email }, signal)).accountUrl;
+        } catch (error) {
+          if (binding === null || !(error instanceof AcmeProblem)) throw error;
+          throw explainBinding(error, binding.kid);
         } finally {
           clients.delete(client);
           client.close();

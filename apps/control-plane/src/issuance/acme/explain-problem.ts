@@ -25,6 +25,7 @@ const kindOfType: Record<string, FailureKind> = {
 
 const hints: Record<string, string> = {
   externalAccountRequired: 'this CA needs an external account binding: set eab of the issuer',
+  invalidProfile: 'set profile of the issuer to one that the CA’s directory lists, or leave it out',
   userActionRequired: 'the CA wants its terms of service agreed to anew',
   accountDoesNotExist: 'the CA does not know the account any more; another is made',
 };
@@ -41,6 +42,21 @@ export function explainProblem(problem: AcmeProblem): IssuerFailure {
     problem: problem.document,
     retryAfterMs: problem.retryAfterMs,
   });
+}
+
+/** What CAs call a binding that they do not accept. The words beside it are seldom of help: "error in cryptographic primitive". */
+const bindingTypes = ['unauthorized', 'malformed', 'externalAccountRequired', ''];
+
+/** Why no account could be made that is bound to an external one (RFC 8555, section 7.3.4). */
+export function explainBinding(problem: AcmeProblem, kid: string): IssuerFailure {
+  const { status, detail } = problem;
+  const refused = status !== null && status >= 400 && status < 500 && status !== 429;
+  if (!refused || !bindingTypes.includes(shortType(problem.type))) return explainProblem(problem);
+  const check = 'see that eab.kid and eab.hmacKey of the issuer belong together and are still good at the CA';
+  return new IssuerFailure(
+    `the CA does not accept the external account binding with kid "${kid}": ${detail} (${check})`,
+    { kind: 'refused', cause: problem, problem: problem.document },
+  );
 }
 
 function kindOfProblem(status: number | null, type: string): FailureKind {
