@@ -1,7 +1,7 @@
 import { AppError, isAppError } from '@lockstep/contract';
 import type { ConfigStore, Lease } from '@lockstep/store';
 
-export const orderLeaseMs = 15_000;
+export const orderLeaseMs = 10_000;
 
 /** A lease kept up while work goes on under it. */
 export interface KeptLease {

@@ -54,6 +54,9 @@ export interface AcmeTransport {
   close(): void;
 }
 
+/** A connection is not used again after so long: a CA may be about to close it, and a request that meets that is lost. */
+const idleMs = 4_000;
+
 /**
  * One issuer's way to its CA, with roots and time-outs of its own. acme-client keeps one axios for the whole process, with
  * settings and retries that sleep in the caller; so only its signing is used.
@@ -65,6 +68,7 @@ export function createAcmeTransport(options: AcmeTransportOptions): AcmeTranspor
   const nonces = createNoncePool();
   const agent = new Agent({
     keepAlive: true,
+    timeout: idleMs,
     ...(rootsPem === null ? {} : { ca: [...getCACertificates(), rootsPem] }),
   });
   const http = createHttp({

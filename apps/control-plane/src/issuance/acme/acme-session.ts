@@ -24,6 +24,9 @@ export interface AcmeSession {
   close(): void;
 }
 
+/** How long a failure to open the account stands. */
+const refusedForMs = 2_000;
+
 interface Opened {
   client: AcmeClient;
   account: AcmeAccount;
@@ -78,10 +81,16 @@ export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
   }
 
   function opened(): Promise<Opened> {
-    opening ??= open().catch((error: unknown) => {
-      opening = null;
-      throw error;
-    });
+    if (opening === null) {
+      const mine = open();
+      opening = mine;
+      // Whoever comes in the next moment hears the same, instead of asking a CA that refuses the account once for every host.
+      mine.catch(() => {
+        setTimeout(() => {
+          if (opening === mine) opening = null;
+        }, refusedForMs).unref();
+      });
+    }
     return opening;
   }
 

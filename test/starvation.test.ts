@@ -1,0 +1,41 @@
+import { freePort, startDealer, startDnsServer, startPebble, startUpstream } from '@lockstep/testkit';
+import t from 'tap';
+import { seedFailingHosts } from './fleet/seed-failing-hosts.ts';
+import { startFleet } from './fleet/start-fleet.ts';
+
+const failingCount = 1_500;
+/** Of those that are due before it, so many may be tried while a good host becomes live: far fewer than all. */
+const bound = 150;
+
+t.test('1,500 hosts that are due to fail again do not stand before a new one', async (t) => {
+  const upstream = await startUpstream();
+  t.teardown(() => upstream.close());
+  const httpPorts = [await freePort(), await freePort()];
+  const dealer = await startDealer({ ports: httpPorts });
+  t.teardown(() => dealer.close());
+  // Nobody listens on 127.0.0.2: whoever is sent there to validate finds nothing.
+  const dns = await startDnsServer({
+    zones: [
+      { name: 'good.test', records: ['* A 127.0.0.1'] },
+      { name: 'bad.test', records: ['* A 127.0.0.2'] },
+    ],
+  });
+  t.teardown(() => dns.close());
+  const pebble = await startPebble({ httpPort: dealer.port, dnsServer: dns.address });
+  t.teardown(() => pebble.close());
+  const acme = { LOCKSTEP_ACME_DIRECTORY: pebble.directory, LOCKSTEP_ACME_CA_FILE: pebble.rootFile };
+  const fleet = await startFleet(t, { dir: t.testdir(), acme, httpPorts });
+  const { LOCKSTEP_STORE: url, LOCKSTEP_STORE_PREFIX: prefix } = fleet.env;
+  const failing = Array.from({ length: failingCount }, (_, index) => `host-${index}.bad.test`);
+  await seedFailingHosts({ url, prefix }, failing, upstream.url);
+
+  for (const name of ['one', 'two', 'three']) {
+    const before = pebble.orderCount();
+    const { body } = await fleet.post(`${name}.good.test`, upstream.url);
+    t.match(body.status, { state: 'live', nodes: { live: 2, of: 2 } });
+    const meanwhile = pebble.orderCount() - before - 1;
+    t.ok(meanwhile < bound, `${meanwhile} others were tried while ${name} became live`);
+  }
+  const { body } = await fleet.call('GET', '/v1/routes/bad-host-0.bad.test');
+  t.match(body.status.certificates, [{ lastError: { detail: String }, nextAttemptAt: String }]);
+});
