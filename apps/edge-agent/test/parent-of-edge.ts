@@ -23,3 +23,5 @@ const edge = spawnEdge({
 });
 await edge.ready;
 process.send!(edge.pid);
+// Stays as long as the test does, whatever becomes of the edge.
+process.on('message', () => {});
