@@ -1,11 +1,17 @@
-import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
+import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { AttemptOutcomes, FailedOutcome, Issued } from './attempt-outcomes.ts';
+import {
+  type AttemptOutcomes,
+  type FailedOutcome,
+  type Issued,
+  withdrawChallenge,
+} from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
 import type { CaGate } from './ca-gate.ts';
 import type { Consent } from './consent.ts';
 import { type HostPolicy, readHostPolicy } from './host-policy.ts';
+import { isInterruption } from './interruption.ts';
 import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
@@ -66,15 +72,18 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const allowed = looked.issuers;
     const choice = await chooseIssuer({ order, chain, allowed, find: registry.find, now: now() });
     if (choice.issuer === null) {
-      if (choice.until !== null)
-        return written(record, tools, resetOrder(order, { dueAt: iso(choice.until) }));
+      if (choice.until !== null) {
+        // An attempt that moved on and found no other issuer has failed: it is told of already.
+        const failures = order.failures + (order.beganAt === null ? 0 : 1);
+        return written(record, tools, resetOrder(order, { failures, dueAt: iso(choice.until) }));
+      }
       const error = new IssuerFailure(choice.detail, { kind: 'unproven' });
       return fail(record, tools, { certificate, policy, issuer: null, chain, rest: [], error });
     }
     const { issuer, rest } = choice;
     const started = await spend(record, issuer, exemptionOf(order, certificate, issuer), tools);
     if (started === null) return again(record);
-    if ('until' in started) return limited(record, tools, issuer, rest, started);
+    if ('until' in started) return limited(record, tools, issuer, { chain, rest }, started);
     return step(started, tools, issuer, { certificate, policy, chain, rest });
   }
 
@@ -113,7 +122,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     record: Order,
     tools: StepTools,
     issuer: Issuer,
-    rest: string[],
+    { chain, rest }: Pick<Surroundings, 'chain' | 'rest'>,
     { until, detail }: LedgerRefusal,
   ): Promise<Outcome> {
     const order = record.value;
@@ -133,7 +142,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     }
     const type = 'urn:ietf:params:acme:error:rateLimited';
     const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
-    return written(record, tools, resetOrder(order, { lastError, setbacks, dueAt: iso(until) }));
+    // Others of the chain were passed over for a while: whichever is back first has its turn.
+    const backAt = chain.map((name) => Date.parse(setbacks[name]?.until ?? '')).filter((at) => at > now());
+    const dueAt = iso(Math.min(until, ...backAt));
+    return written(record, tools, resetOrder(order, { lastError, setbacks, dueAt }));
   }
 
   async function resume(record: Order, tools: StepTools): Promise<Outcome> {
@@ -141,8 +153,14 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const issuer = order.issuer === null ? null : await registry.find(order.issuer);
     const certificate = await store.get('certificate', id);
     if (issuer === null) {
-      const dueAt = iso(now());
-      return written(record, tools, resetOrder(order, { dueAt })); // it was deleted meanwhile
+      // It was deleted meanwhile. A TXT record stays: the provider that made it may have gone with the issuer.
+      const outcome = {
+        order: resetOrder(order, { dueAt: iso(now()) }),
+        changes: withdrawChallenge(order),
+        waitMs: 0,
+      };
+      await tools.write(record, outcome);
+      return outcome;
     }
     const policy = await readHostPolicy(store, order.host);
     const chain = policy.issuers ?? registry.defaultChain();
@@ -161,6 +179,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const { certificate, policy } = around;
     const take = async (): Promise<Outcome> => {
       tools.lease.check();
+      tools.lease.signal.throwIfAborted(); // it may have waited its turn for long
       const context = { signal: tools.lease.signal, challenge: policy.challenge, certificate };
       const result = await issuer.advance(id, order, context);
       if (result.outcome === 'issued') return finish(record, tools, issuer, result);
@@ -253,8 +272,4 @@ function countedAttempts({ beganAt, attempts }: OrderRecord): number {
 /** Somebody changed the order meanwhile: it is read anew. */
 function again({ value }: Order): Outcome {
   return { order: value, changes: [], waitMs: 0 };
-}
-
-function isInterruption(error: unknown): boolean {
-  return (['store_unavailable', 'store_lost', 'lease_lost'] as const).some((code) => isAppError(error, code));
 }

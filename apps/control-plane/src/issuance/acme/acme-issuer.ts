@@ -1,5 +1,5 @@
 import type { ChallengeType, KeyType, Limits, OrderRecord, RenewalWindow } from '@lockstep/contract';
-import { recordKey } from '@lockstep/contract';
+import { isAppError, recordKey } from '@lockstep/contract';
 import {
   type AcmeClient,
   type AcmeOrder,
@@ -14,12 +14,9 @@ import type { AcmeSession } from './acme-session.ts';
 import { type Authorizer, authorizationOf } from './authorizer.ts';
 import { challengeTypes } from './challenge-choice.ts';
 import { explainAuthorization, explainOrder, explainProblem, isType } from './explain-problem.ts';
+import { firstPollMs, pollWaitMs } from './poll-wait.ts';
 
-// Where the CA names no Retry-After. A CA takes a moment, rarely longer.
-const firstPollMs = 100;
-const pollMs = 1_000;
-/** An order that the CA has not finished by then is given up. */
-const orderPatienceMs = 3_600_000;
+const renewalInfoTimeoutMs = 10_000;
 
 export interface AcmeIssuerOptions {
   name: string;
@@ -64,7 +61,12 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
 
   async function replacedId({ certificate, signal }: StepContext): Promise<string | null> {
     const { renewalInfo } = await session.use(signal, (client) => client.directory(signal));
-    return certificate === null || renewalInfo === null ? null : ariCertId(certificate.value.chain);
+    if (certificate === null || renewalInfo === null) return null;
+    try {
+      return ariCertId(certificate.value.chain);
+    } catch {
+      return null; // it does not say which key signed it: it can be renewed all the same
+    }
   }
 
   async function newOrder(client: AcmeClient, host: string, replaces: string | null, signal: AbortSignal) {
@@ -73,8 +75,8 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     try {
       return await client.newOrder({ host, ...profile, replaces }, signal);
     } catch (error) {
-      // RFC 9773, section 5: the certificate was replaced already, or the CA does not know it (any more).
-      if (!isType(error, 'alreadyReplaced') && !isType(error, 'malformed')) throw error;
+      // RFC 9773, section 5: the certificate was replaced already; or the CA does not know it, or not as this account's (any more).
+      if (!refusesReplacing(error)) throw error;
       return client.newOrder({ host, ...profile }, signal);
     }
   }
@@ -106,12 +108,16 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
         return {
           outcome: 'next',
           order: { step: 'finalising' },
-          waitMs: finalised.status === 'valid' ? 0 : finalised.retryAfterMs || firstPollMs,
+          waitMs:
+            finalised.status === 'valid' ? 0 : pollWaitMs(order, finalised.retryAfterMs, now(), firstPollMs),
         };
       }
       case 'processing':
-        checkPatience(order);
-        return { outcome: 'next', order: { step: 'finalising' }, waitMs: current.retryAfterMs || pollMs };
+        return {
+          outcome: 'next',
+          order: { step: 'finalising' },
+          waitMs: pollWaitMs(order, current.retryAfterMs, now()),
+        };
       case 'valid': {
         if (current.certificateUrl === null)
           throw new IssuerFailure('the CA calls the order valid but names no certificate', { kind: 'lost' });
@@ -125,11 +131,6 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
       default:
         throw await explainInvalidOrder(client, current, signal);
     }
-  }
-
-  function checkPatience({ beganAt }: OrderRecord): void {
-    if (beganAt === null || now() - Date.parse(beganAt) < orderPatienceMs) return;
-    throw new IssuerFailure('the CA has not finished the order within an hour', { kind: 'unavailable' });
   }
 
   function openKey(id: string, order: OrderRecord): string {
@@ -170,8 +171,9 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
             ),
       ),
     cleanUp: (order) => authorizer.cleanUp(order),
-    renewalInfo: (chain, signal) =>
+    renewalInfo: (chain, outer) =>
       explained(async () => {
+        const signal = AbortSignal.any([outer, AbortSignal.timeout(renewalInfoTimeoutMs)]);
         const info = await session.use(signal, (client) => client.getRenewalInfo(ariCertId(chain), signal));
         if (info === null) return null;
         const window: RenewalWindow = {
@@ -195,8 +197,20 @@ async function explained<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof AcmeProblem ? explainProblem(error) : error;
+    if (error instanceof AcmeProblem) throw explainProblem(error);
+    if ((error as Error).name === 'TimeoutError')
+      throw new IssuerFailure('the CA does not answer in time', { kind: 'unavailable', cause: error });
+    // Of the store's errors nothing is the CA's fault; these are (ZeroSSL gives no binding, a certificate it made cannot be read).
+    if (isAppError(error, 'issuer_failed') || isAppError(error, 'bad_certificate'))
+      throw new IssuerFailure(error.message, { kind: 'refused', cause: error });
+    throw error;
   }
+}
+
+/** The CA refused an order that names what it replaces, and may take it without. */
+function refusesReplacing(error: unknown): boolean {
+  if (!(error instanceof AcmeProblem) || error.status === null || error.status >= 500) return false;
+  return error.status !== 429 && !isType(error, 'rateLimited') && !isType(error, 'accountDoesNotExist');
 }
 
 async function explainInvalidOrder(

@@ -1,5 +1,6 @@
 import { type AcmeClient, AcmeProblem, createAcmeClient, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
+import { IssuerFailure } from '../issuer.ts';
 import { type AcmeAccount, forgetAccount, openAccount } from './acme-account.ts';
 import { explainBinding, isType } from './explain-problem.ts';
 
@@ -24,8 +25,9 @@ export interface AcmeSession {
   close(): void;
 }
 
-/** How long a failure to open the account stands. */
+/** How long a failure to open the account stands, unless the CA says for how long. */
 const refusedForMs = 2_000;
+const longestRefusedForMs = 3_600_000;
 
 interface Opened {
   client: AcmeClient;
@@ -85,10 +87,13 @@ export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
       const mine = open();
       opening = mine;
       // Whoever comes in the next moment hears the same, instead of asking a CA that refuses the account once for every host.
-      mine.catch(() => {
+      mine.catch((error: unknown) => {
+        const askedMs =
+          error instanceof AcmeProblem || error instanceof IssuerFailure ? error.retryAfterMs : 0;
+        const waitMs = Math.min(longestRefusedForMs, Math.max(refusedForMs, askedMs ?? 0));
         setTimeout(() => {
           if (opening === mine) opening = null;
-        }, refusedForMs).unref();
+        }, waitMs).unref();
       });
     }
     return opening;
