@@ -46,8 +46,12 @@ export interface Handshakes {
     issuer: Buffer,
     callback: (error: Error | null, response: Buffer | null) => void,
   ): void;
-  /** Whether the connection was for a challenge: nothing else is served on it (RFC 8737, section 3). */
-  wasChallenge(socket: TLSSocket): boolean;
+  /**
+   * Whether requests are served on a connection. Not after a challenge (RFC 8737, section 3), nor on a session that was resumed, and
+   * so passed by the choice of a certificate, when there is none for its host: removed meanwhile, or never more than a challenge's.
+   * OpenSSL tells no name for a session of TLS 1.2 that was resumed; it ends by itself, after five minutes.
+   */
+  servesRequests(socket: TLSSocket): boolean;
 }
 
 export function createHandshakes(options: HandshakesOptions): Handshakes {
@@ -136,6 +140,10 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
     onOcspRequest(der, _issuer, callback) {
       callback(null, staples.find(der));
     },
-    wasChallenge: (socket) => challenged.has(socket),
+    servesRequests(socket) {
+      if (challenged.has(socket)) return false;
+      const { servername } = socket as TLSSocket & { servername?: string | false | null };
+      return !servername || !socket.isSessionReused() || certificates.find(servername.toLowerCase()) !== null;
+    },
   };
 }
