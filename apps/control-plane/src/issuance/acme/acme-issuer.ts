@@ -20,6 +20,7 @@ const firstPollMs = 100;
 const pollMs = 1_000;
 /** An order that the CA has not finished by then is given up. */
 const orderPatienceMs = 3_600_000;
+const refusesReplaces = ['alreadyReplaced', 'malformed', 'unauthorized'];
 
 export interface AcmeIssuerOptions {
   name: string;
@@ -73,8 +74,8 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     try {
       return await client.newOrder({ host, ...profile, replaces }, signal);
     } catch (error) {
-      // RFC 9773, section 5: the certificate was replaced already, or the CA does not know it (any more).
-      if (!isType(error, 'alreadyReplaced') && !isType(error, 'malformed')) throw error;
+      // RFC 9773, section 5: the certificate was replaced already, the CA does not know it (any more), or another account ordered it.
+      if (!refusesReplaces.some((type) => isType(error, type))) throw error;
       return client.newOrder({ host, ...profile }, signal);
     }
   }
