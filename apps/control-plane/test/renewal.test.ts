@@ -78,38 +78,41 @@ t.test('an order that the CA calls already replaced is made again without', asyn
   t.not((await world.certificate(host)).serialNumber, first.serialNumber);
 });
 
-t.test('an account that did not order the certificate renews it without saying what it replaces', async (t) => {
-  const world = await startIssuance(t);
-  await world.name(host);
-  await world.runDue();
-  const first = await world.certificate(host);
-  const [account, issuer] = [
-    (await world.store.list('account', { limit: 2 })).items[0],
-    await world.store.get('issuer', 'ca'),
-  ];
-  if (account === undefined || issuer === null) throw new Error('there is no account, or no issuer');
-  // As with a new EAB kid: the same CA, another account.
-  const order = resetOrder(await world.order(host), {
-    renewal: 'asked',
-    dueAt: new Date(world.now()).toISOString(),
-  });
-  await world.store.commit({
-    id: 'other-account',
-    changes: [
-      { op: 'delete', kind: 'account', id: account.id },
-      { op: 'put', kind: 'issuer', id: 'ca', value: issuer.value },
-      putOrder(host, order),
-    ],
-  });
-  const orders = watchOrders(world);
-  await world.runDue();
-  t.strictSame(
-    orders.map(({ replaces }) => replaces),
-    [ariCertId(first.chain), undefined],
-  );
-  t.match(await world.order(host), { step: 'idle', lastError: null, renewal: null });
-  t.not((await world.certificate(host)).serialNumber, first.serialNumber);
-});
+t.test(
+  'an account that did not order the certificate renews it without saying what it replaces',
+  async (t) => {
+    const world = await startIssuance(t);
+    await world.name(host);
+    await world.runDue();
+    const first = await world.certificate(host);
+    const [account, issuer] = [
+      (await world.store.list('account', { limit: 2 })).items[0],
+      await world.store.get('issuer', 'ca'),
+    ];
+    if (account === undefined || issuer === null) throw new Error('there is no account, or no issuer');
+    // As with a new EAB kid: the same CA, another account.
+    const order = resetOrder(await world.order(host), {
+      renewal: 'asked',
+      dueAt: new Date(world.now()).toISOString(),
+    });
+    await world.store.commit({
+      id: 'other-account',
+      changes: [
+        { op: 'delete', kind: 'account', id: account.id },
+        { op: 'put', kind: 'issuer', id: 'ca', value: issuer.value },
+        putOrder(host, order),
+      ],
+    });
+    const orders = watchOrders(world);
+    await world.runDue();
+    t.strictSame(
+      orders.map(({ replaces }) => replaces),
+      [ariCertId(first.chain), undefined],
+    );
+    t.match(await world.order(host), { step: 'idle', lastError: null, renewal: null });
+    t.not((await world.certificate(host)).serialNumber, first.serialNumber);
+  },
+);
 
 t.test(
   'a certificate of six days is renewed in time when the CA is away for an hour at the worst moment',

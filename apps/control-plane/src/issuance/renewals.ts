@@ -52,7 +52,7 @@ export function createRenewals({ registry, log, now }: RenewalsOptions): Renewal
     } catch (error) {
       if (!(error instanceof IssuerFailure)) throw error;
       log.info({ certificate: id, err: error }, 'the CA gave no renewal information; it is asked again');
-      const checkAt = now() + Math.max(ariRetryMs, error.retryAfterMs ?? 0);
+      const checkAt = now() + Math.max(ariRetryMs, ariCheckDelay(error.retryAfterMs ?? ariRetryMs));
       return { ...order, ari: { window, checkAt: iso(checkAt) }, dueAt: iso(Math.min(plannedAt, checkAt)) };
     }
   }

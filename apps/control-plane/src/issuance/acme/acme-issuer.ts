@@ -14,12 +14,10 @@ import type { AcmeSession } from './acme-session.ts';
 import { type Authorizer, authorizationOf } from './authorizer.ts';
 import { challengeTypes } from './challenge-choice.ts';
 import { explainAuthorization, explainOrder, explainProblem, isType } from './explain-problem.ts';
+import { pollWait } from './poll-wait.ts';
 
-// Where the CA names no Retry-After. A CA takes a moment, rarely longer.
+/** Where the CA names no Retry-After, it is asked again in a moment at first. */
 const firstPollMs = 100;
-const pollMs = 1_000;
-/** An order that the CA has not finished by then is given up. */
-const orderPatienceMs = 3_600_000;
 const refusesReplaces = ['alreadyReplaced', 'malformed', 'unauthorized'];
 
 export interface AcmeIssuerOptions {
@@ -107,12 +105,16 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
         return {
           outcome: 'next',
           order: { step: 'finalising' },
-          waitMs: finalised.status === 'valid' ? 0 : finalised.retryAfterMs || firstPollMs,
+          waitMs:
+            finalised.status === 'valid' ? 0 : pollWait(order, finalised.retryAfterMs || firstPollMs, now()),
         };
       }
       case 'processing':
-        checkPatience(order);
-        return { outcome: 'next', order: { step: 'finalising' }, waitMs: current.retryAfterMs || pollMs };
+        return {
+          outcome: 'next',
+          order: { step: 'finalising' },
+          waitMs: pollWait(order, current.retryAfterMs, now()),
+        };
       case 'valid': {
         if (current.certificateUrl === null)
           throw new IssuerFailure('the CA calls the order valid but names no certificate', { kind: 'lost' });
@@ -126,11 +128,6 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
       default:
         throw await explainInvalidOrder(client, current, signal);
     }
-  }
-
-  function checkPatience({ beganAt }: OrderRecord): void {
-    if (beganAt === null || now() - Date.parse(beganAt) < orderPatienceMs) return;
-    throw new IssuerFailure('the CA has not finished the order within an hour', { kind: 'unavailable' });
   }
 
   function openKey(id: string, order: OrderRecord): string {

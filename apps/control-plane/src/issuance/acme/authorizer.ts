@@ -19,10 +19,10 @@ import type { Logger } from 'pino';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { IssuerFailure, type StepResult } from '../issuer.ts';
 import { explainAuthorization } from './explain-problem.ts';
+import { pollWait } from './poll-wait.ts';
 import type { TxtPublisher } from './txt-publisher.ts';
 
 const firstPollMs = 100;
-const pollMs = 1_000;
 /** Before another look while no edge at all has the challenge. */
 const nobodyAnswersMs = 5_000;
 
@@ -114,7 +114,11 @@ export function createAuthorizer({
     async advance(client, id, order, current, types, signal) {
       const authorization = await client.getAuthorization(authorizationOf(current), signal);
       if (authorization.status === 'valid')
-        return { outcome: 'next', order: {}, waitMs: current.retryAfterMs || firstPollMs };
+        return {
+          outcome: 'next',
+          order: {},
+          waitMs: pollWait(order, current.retryAfterMs || firstPollMs, now()),
+        };
       if (authorization.status !== 'pending') throw explainAuthorization(authorization);
 
       const told = authorization.challenges.find(({ status }) => status === 'processing');
@@ -122,7 +126,7 @@ export function createAuthorizer({
         return {
           outcome: 'next',
           order: { step: 'validating' },
-          waitMs: authorization.retryAfterMs || pollMs,
+          waitMs: pollWait(order, authorization.retryAfterMs, now()),
         };
 
       const placed = authorization.challenges.find(({ url }) => url === order.challengeUrl);
