@@ -1,7 +1,8 @@
 import { ariCertId } from '@lockstep/pki';
+import { refused } from '@lockstep/testkit';
 import t from 'tap';
 import { putCertificate } from '../src/certificates/certificate-record.ts';
-import { putOrder, resetOrder } from '../src/issuance/order-record.ts';
+import { laneOf, putOrder, resetOrder } from '../src/issuance/order-record.ts';
 import { startIssuance } from './start-issuance.ts';
 
 const host = 'shop.example.com';
@@ -113,6 +114,26 @@ t.test(
     t.not((await world.certificate(host)).serialNumber, first.serialNumber);
   },
 );
+
+t.test('a renewal that fails leaves the queue of retries once the certificate expires soon', async (t) => {
+  const world = await startIssuance(t, { type: 'acme', profile: 'shortlived' });
+  await world.name(host);
+  await world.runDue();
+  const { notBefore, notAfter } = await world.certificate(host);
+  world.front.faults.add('newOrder', refused('rejectedIdentifier'));
+  world.front.faults.add('renewalInfo', { fault: 'drop', when: 'before' });
+  const lanes: string[] = [];
+  while (await world.advanceToNext(Date.parse(notAfter) + 86_400_000)) {
+    await world.runDue();
+    const order = await world.order(host);
+    if (order.failures === 0) continue;
+    const left = Date.parse(notAfter) - Date.parse(order.dueAt ?? '');
+    const soon = left < (Date.parse(notAfter) - Date.parse(notBefore)) / 6;
+    const lane = `${left <= 0 ? 'expired' : soon ? 'soon' : 'later'}: ${laneOf(order)}`;
+    if (lanes.at(-1) !== lane) lanes.push(lane);
+  }
+  t.strictSame(lanes, ['later: retry', 'soon: renewal', 'expired: retry']);
+});
 
 t.test(
   'a certificate of six days is renewed in time when the CA is away for an hour at the worst moment',

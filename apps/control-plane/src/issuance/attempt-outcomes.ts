@@ -16,7 +16,7 @@ import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
 import { resetOrder } from './order-record.ts';
 import type { Outcome } from './order-steps.ts';
 import { pauseKey } from './pause-key.ts';
-import { ariRetryMs, renewalDate } from './renewal.ts';
+import { ariRetryMs, pressingReason, renewalDate } from './renewal.ts';
 
 export interface AttemptOutcomesOptions {
   store: ConfigStore;
@@ -159,6 +159,11 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       changes.push(...entry.changes);
     }
     let next = reaction.order;
+    if (next.renewal !== null && certificate !== null)
+      next = {
+        ...next,
+        renewal: pressingReason(next.renewal, certificate.value, Date.parse(next.dueAt ?? iso(now()))),
+      };
     if (reaction.failed) {
       const detail = failure.message;
       const lastError: LastError = {
