@@ -220,7 +220,8 @@ export function withdrawChallenge({ challengeId }: OrderRecord): Change[] {
   return challengeId === null ? [] : [{ op: 'delete', kind: 'challenge', id: challengeId }];
 }
 
-function toFailure(error: unknown): IssuerFailure {
+/** What is no issuer's own failure is taken as its refusal. */
+export function toFailure(error: unknown): IssuerFailure {
   if (error instanceof IssuerFailure) return error;
   const detail = error instanceof Error ? error.message : String(error);
   return new IssuerFailure(detail, { kind: 'refused', cause: error });
