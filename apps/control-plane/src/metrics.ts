@@ -1,7 +1,9 @@
+import { type OrderLane, orderLanes } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
 import type { Fleet } from './fleet/fleet.ts';
+import type { CaCounts } from './issuance/ca-counts.ts';
 import type { Coordinator } from './issuance/coordinator.ts';
 import type { OnDemand } from './on-demand/on-demand.ts';
 import type { Stapler } from './stapling/stapler.ts';
@@ -15,13 +17,14 @@ export interface MetricsOptions {
   store: ConfigStore;
   fleet: Fleet;
   coordinator: Coordinator;
+  counts: Pick<CaCounts, 'attempts' | 'requests'>;
   expiry: ExpiryWatch;
   onDemand: Pick<OnDemand, 'counts'>;
   stapler: Pick<Stapler, 'counts'>;
 }
 
 export function createMetrics(options: MetricsOptions): Metrics {
-  const { store, fleet, coordinator, expiry } = options;
+  const { store, fleet, coordinator, counts, expiry } = options;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -76,6 +79,43 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
     collect() {
       for (const [queue, orders] of Object.entries(coordinator.running())) this.set({ queue }, orders);
+    },
+  });
+  const queues = (name: string, help: string, until: () => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['queue'],
+      registers,
+      async collect() {
+        for (const [queue, lane] of Object.entries(orderLanes) as [OrderLane, number][])
+          this.set({ queue }, await store.countDue('order', until(), lane));
+      },
+    });
+  queues(
+    'lockstep_orders',
+    'Orders with a date, past or to come, by queue: in `retry` those that failed, in `dns` those that wait for the DNS',
+    () => Number.MAX_SAFE_INTEGER,
+  );
+  queues('lockstep_orders_due', 'Orders whose date has come, by queue, those under way too', Date.now);
+  new Counter({
+    name: 'lockstep_attempts_total',
+    help: 'Attempts at issuers of this control plane, by issuer and by what came of it',
+    labelNames: ['issuer', 'outcome'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { times, ...labels } of counts.attempts()) this.inc(labels, times);
+    },
+  });
+  new Counter({
+    name: 'lockstep_ca_requests_total',
+    help: 'Requests of this control plane to CAs, by issuer and by status of the answer',
+    labelNames: ['issuer', 'status'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { times, ...labels } of counts.requests()) this.inc(labels, times);
     },
   });
   new Gauge({

@@ -110,6 +110,20 @@ t.test('with another issuer in the chain, nobody waits for hours', async (t) => 
   ]);
 });
 
+t.test('a CA that works on an order for hours is left for the next issuer', async (t) => {
+  const { call, faults, goOn, attempts } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
+  // ZeroSSL says so of orders that it has not finished yet.
+  faults.add('order', { fault: 'processing', retryAfter: 86_400 });
+  faults.add('finalize', { fault: 'processing', retryAfter: 86_400 });
+  goOn();
+  await waitFor(async () => (await attempts()).length === 2, { what: 'both attempts' });
+  t.match((await call('GET', `/v1/certificates/${host}`)).body, { issuer: 'internal' });
+  t.match(await attempts(), [
+    { number: 1, issuer: 'internal', outcome: 'issued' },
+    { number: 1, issuer: 'pebble', outcome: 'failed', detail: /wants to be asked again in 1440 minutes/ },
+  ]);
+});
+
 t.test('a CA that has lost the account gets another at once, in the same attempt', async (t) => {
   const { call, pebble, faults, goOn } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
   goOn();

@@ -1,7 +1,8 @@
 import { ariCertId } from '@lockstep/pki';
+import { refused } from '@lockstep/testkit';
 import t from 'tap';
 import { putCertificate } from '../src/certificates/certificate-record.ts';
-import { putOrder, resetOrder } from '../src/issuance/order-record.ts';
+import { laneOf, putOrder, resetOrder } from '../src/issuance/order-record.ts';
 import { startIssuance } from './start-issuance.ts';
 
 const host = 'shop.example.com';
@@ -76,6 +77,62 @@ t.test('an order that the CA calls already replaced is made again without', asyn
   );
   t.match(await world.order(host), { step: 'idle', lastError: null, renewal: null });
   t.not((await world.certificate(host)).serialNumber, first.serialNumber);
+});
+
+t.test(
+  'an account that did not order the certificate renews it without saying what it replaces',
+  async (t) => {
+    const world = await startIssuance(t);
+    await world.name(host);
+    await world.runDue();
+    const first = await world.certificate(host);
+    const [account, issuer] = [
+      (await world.store.list('account', { limit: 2 })).items[0],
+      await world.store.get('issuer', 'ca'),
+    ];
+    if (account === undefined || issuer === null) throw new Error('there is no account, or no issuer');
+    // As with a new EAB kid: the same CA, another account.
+    const order = resetOrder(await world.order(host), {
+      renewal: 'asked',
+      dueAt: new Date(world.now()).toISOString(),
+    });
+    await world.store.commit({
+      id: 'other-account',
+      changes: [
+        { op: 'delete', kind: 'account', id: account.id },
+        { op: 'put', kind: 'issuer', id: 'ca', value: issuer.value },
+        putOrder(host, order),
+      ],
+    });
+    const orders = watchOrders(world);
+    await world.runDue();
+    t.strictSame(
+      orders.map(({ replaces }) => replaces),
+      [ariCertId(first.chain), undefined],
+    );
+    t.match(await world.order(host), { step: 'idle', lastError: null, renewal: null });
+    t.not((await world.certificate(host)).serialNumber, first.serialNumber);
+  },
+);
+
+t.test('a renewal that fails leaves the queue of retries once the certificate expires soon', async (t) => {
+  const world = await startIssuance(t, { type: 'acme', profile: 'shortlived' });
+  await world.name(host);
+  await world.runDue();
+  const { notBefore, notAfter } = await world.certificate(host);
+  world.front.faults.add('newOrder', refused('rejectedIdentifier'));
+  world.front.faults.add('renewalInfo', { fault: 'drop', when: 'before' });
+  const lanes: string[] = [];
+  while (await world.advanceToNext(Date.parse(notAfter) + 86_400_000)) {
+    await world.runDue();
+    const order = await world.order(host);
+    if (order.failures === 0) continue;
+    const left = Date.parse(notAfter) - Date.parse(order.dueAt ?? '');
+    const soon = left < (Date.parse(notAfter) - Date.parse(notBefore)) / 6;
+    const lane = `${left <= 0 ? 'expired' : soon ? 'soon' : 'later'}: ${laneOf(order)}`;
+    if (lanes.at(-1) !== lane) lanes.push(lane);
+  }
+  t.strictSame(lanes, ['later: retry', 'soon: renewal', 'expired: retry']);
 });
 
 t.test(

@@ -168,27 +168,40 @@ t.test('the state of a route is that of its host furthest from live', async (t) 
   t.match(statuses, { state: 'failed', reason: 'the CA refused', nodes: { live: 0 } });
 });
 
-t.test('waits for the DNS only while there is no valid certificate, and then says for what', async (t) => {
-  const requirement = { host, type: 'A' as const, name: host, value: '203.0.113.7', found: [] };
-  const waiting = {
-    dueAt: '2026-01-01T00:01:00Z',
-    lastError: failure,
-    waitingForDns: {
-      since: '2026-01-01T00:00:00Z',
-      checks: 1,
-      detail: 'leads nowhere',
-      requirements: [requirement],
-    },
-  };
-  t.match(deriveRouteStatus(route, [records(waiting, null)], fleet(node('a', 9))), {
-    state: 'waiting_for_dns',
-    reason: 'leads nowhere',
-    dnsRequirements: [requirement],
-    certificates: [{ nextAttemptAt: '2026-01-01T00:01:00Z' }],
-  });
-  const renewing = deriveRouteStatus(route, [records(waiting, { revision: 7 })], fleet(node('a', 9)));
-  t.match(renewing, { state: 'live', dnsRequirements: [] });
-});
+t.test(
+  'waits for the DNS only while there is no valid certificate; a renewal that does is told of beside it',
+  async (t) => {
+    const requirement = { host, type: 'A' as const, name: host, value: '203.0.113.7', found: [] };
+    const waiting = {
+      dueAt: '2026-01-01T00:01:00Z',
+      lastError: failure,
+      waitingForDns: {
+        since: '2026-01-01T00:00:00Z',
+        checks: 1,
+        detail: 'leads nowhere',
+        requirements: [requirement],
+      },
+    };
+    t.match(deriveRouteStatus(route, [records(waiting, null)], fleet(node('a', 9))), {
+      state: 'waiting_for_dns',
+      reason: 'leads nowhere',
+      dnsRequirements: [requirement],
+      certificates: [{ nextAttemptAt: '2026-01-01T00:01:00Z' }],
+    });
+    const renewing = deriveRouteStatus(route, [records(waiting, { revision: 7 })], fleet(node('a', 9)));
+    t.match(renewing, {
+      state: 'live',
+      dnsRequirements: [],
+      certificates: [
+        {
+          state: 'live',
+          lastError: { detail: 'leads nowhere', issuer: null, at: '2026-01-01T00:00:00Z' },
+          nextAttemptAt: '2026-01-01T00:01:00Z',
+        },
+      ],
+    });
+  },
+);
 
 t.test('a brought certificate makes a host live, and hides what the managed one waits for', async (t) => {
   const { certificate } = records({}, { revision: 8 });

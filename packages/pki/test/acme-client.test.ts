@@ -230,6 +230,10 @@ t.test('what a CA answers is told by status, type and Retry-After', async (t) =>
   const date = new Date(Date.now() + 3_600_000).toUTCString();
   const later = await asked({ status: 503, headers: { 'retry-after': date }, body: '' });
   t.ok(later.retryAfterMs > 3_500_000 && later.retryAfterMs <= 3_600_000, 'a date counts from now');
+  for (const absurd of ['99999999999999999999', 'Fri, 31 Dec 9999 23:59:59 GMT']) {
+    const bounded = await asked({ status: 503, headers: { 'retry-after': absurd }, body: '' });
+    t.equal(bounded.retryAfterMs, 7 * 86_400_000, 'no date that nobody lives to see');
+  }
   const subproblems = [{ type, detail: 'why', identifier: { type: 'dns', value: 'a.example.com' } }];
   t.same((await asked({ status: 403, body: { type, detail: '', subproblems } })).subproblems, [
     { type, detail: 'why', identifier: 'a.example.com' },

@@ -109,6 +109,8 @@ export interface ConfigStore {
   count(kind: Kind): Promise<number>;
   /** Records of the lane (0 when left out) whose `dueAt` is at or before `until`, the earliest first. */
   listDue<K extends Kind>(kind: K, until: number, limit: number, lane?: number): Promise<StoredRecord<K>[]>;
+  /** How many records of the lane (0 when left out) have a `dueAt` at or before `until`. */
+  countDue(kind: Kind, until: number, lane?: number): Promise<number>;
   /** The earliest `dueAt` of the kind in the lane (0 when left out), or null. */
   nextDue(kind: Kind, lane?: number): Promise<number | null>;
   /** Who holds the claims that begin with `prefix`, by claim in byte order. */

@@ -16,7 +16,7 @@ import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
 import { resetOrder } from './order-record.ts';
 import type { Outcome } from './order-steps.ts';
 import { pauseKey } from './pause-key.ts';
-import { ariRetryMs, firstRenewalDate } from './renewal.ts';
+import { ariRetryMs, firstRenewalDate, pressingReason } from './renewal.ts';
 
 export interface AttemptOutcomesOptions {
   store: ConfigStore;
@@ -159,6 +159,11 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       changes.push(...entry.changes);
     }
     let next = reaction.order;
+    if (next.renewal !== null && certificate !== null)
+      next = {
+        ...next,
+        renewal: pressingReason(next.renewal, certificate.value, Date.parse(next.dueAt ?? iso(now()))),
+      };
     if (reaction.failed) {
       const detail = failure.message;
       const lastError: LastError = {
@@ -215,7 +220,8 @@ export function withdrawChallenge({ challengeId }: OrderRecord): Change[] {
   return challengeId === null ? [] : [{ op: 'delete', kind: 'challenge', id: challengeId }];
 }
 
-function toFailure(error: unknown): IssuerFailure {
+/** What is no issuer's own failure is taken as its refusal. */
+export function toFailure(error: unknown): IssuerFailure {
   if (error instanceof IssuerFailure) return error;
   const detail = error instanceof Error ? error.message : String(error);
   return new IssuerFailure(detail, { kind: 'refused', cause: error });

@@ -5,9 +5,11 @@ import {
   type AttemptOutcomes,
   type FailedOutcome,
   type Issued,
+  toFailure,
   withdrawChallenge,
 } from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
+import type { CaCounts } from './ca-counts.ts';
 import type { CaGate } from './ca-gate.ts';
 import type { Consent } from './consent.ts';
 import { type HostPolicy, readHostPolicy } from './host-policy.ts';
@@ -31,6 +33,7 @@ export interface AttemptsOptions {
   outcomes: AttemptOutcomes;
   gate: CaGate;
   consent: Consent;
+  counts: Pick<CaCounts, 'attempt'>;
   log: Logger;
   now: () => number;
 }
@@ -54,7 +57,7 @@ interface Surroundings {
 }
 
 export function createAttempts(options: AttemptsOptions): Attempts {
-  const { store, registry, preflight, ledger, outcomes, gate, consent, log, now } = options;
+  const { store, registry, preflight, ledger, outcomes, gate, consent, counts, log, now } = options;
   const iso = (ms: number) => new Date(ms).toISOString();
 
   async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
@@ -126,6 +129,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     { until, detail }: LedgerRefusal,
   ): Promise<Outcome> {
     const order = record.value;
+    counts.attempt(issuer.name, 'held_back');
     const setbacks = {
       ...order.setbacks,
       [issuer.name]: { failures: order.setbacks[issuer.name]?.failures ?? 0, until: iso(until) },
@@ -206,6 +210,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return outcome;
     });
     if (written === null) return again(record);
+    counts.attempt(issuer.name, 'issued');
     log.info({ certificate: record.id, issuer: issuer.name }, 'certificate issued');
     await issuer.cleanUp(record.value);
     return outcome;
@@ -227,6 +232,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return outcome;
     });
     if (written === null) return again(record);
+    if (issuer !== null) counts.attempt(issuer.name, toFailure(error).kind);
     log.warn(
       { certificate: record.id, issuer: issuer?.name, step: record.value.step, err: error },
       'an attempt failed',

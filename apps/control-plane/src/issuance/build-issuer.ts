@@ -8,6 +8,7 @@ import { createAcmeIssuer } from './acme/acme-issuer.ts';
 import { type AcmeSessionOptions, createAcmeSession } from './acme/acme-session.ts';
 import { createAuthorizer } from './acme/authorizer.ts';
 import type { TxtPublisher } from './acme/txt-publisher.ts';
+import type { CaCounts } from './ca-counts.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
 import type { Issuer } from './issuer.ts';
 import { limitsOf } from './lets-encrypt-limits.ts';
@@ -18,6 +19,7 @@ export interface BuildIssuerOptions {
   fleet: Fleet;
   /** The publisher of TXT records by the issuer's own provider, or by that of the settings; null without either. */
   publisher(own: DnsProvider | undefined): TxtPublisher | null;
+  counts: Pick<CaCounts, 'request'>;
   log: Logger;
   userAgent: string;
   now: () => number;
@@ -41,6 +43,7 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     rootsPem: config.type === 'acme' ? (config.roots ?? null) : null,
     eab: eabOf(config),
     userAgent: options.userAgent,
+    onAnswer: (status) => options.counts.request(name, status),
   });
   const publisher = () => options.publisher(config.dnsProvider);
   return createAcmeIssuer({

@@ -14,6 +14,7 @@ import { stapleChanges } from '../stapling/staple-changes.ts';
 import { createAttemptOutcomes } from './attempt-outcomes.ts';
 import { createAttempts } from './attempts.ts';
 import { buildIssuer } from './build-issuer.ts';
+import { type CaCounts, createCaCounts } from './ca-counts.ts';
 import { createCaGate } from './ca-gate.ts';
 import { createConsent } from './consent.ts';
 import { type Coordinator, createCoordinator } from './coordinator.ts';
@@ -49,6 +50,7 @@ export interface Issuance {
   registry: IssuerRegistry;
   preflight: Preflight;
   ledger: Ledger;
+  counts: CaCounts;
   runner: OrderRunner;
   revokeAtCa: RevokeAtCa;
   /** The CA has revoked a certificate by itself: another is obtained at once. */
@@ -72,6 +74,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     log,
     now = Date.now,
   } = options;
+  const counts = createCaCounts();
   const lookups = createLookups(settings);
   const publishers = createTxtPublishers({ settings, lookups, log, now });
   const registry = createIssuerRegistry({
@@ -79,7 +82,16 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     settings,
     known,
     build: (name, config) =>
-      buildIssuer(name, config, { store, sealer, fleet, publisher: publishers.find, log, userAgent, now }),
+      buildIssuer(name, config, {
+        store,
+        sealer,
+        fleet,
+        publisher: publishers.find,
+        counts,
+        log,
+        userAgent,
+        now,
+      }),
   });
   const preflight = createPreflight({ store, settings, registry, lookups });
   const ledger = createLedger({ store, now });
@@ -99,6 +111,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     outcomes,
     gate,
     consent: createConsent({ stillAllowed, now }),
+    counts,
     log,
     now,
   });
@@ -117,6 +130,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     registry,
     preflight,
     ledger,
+    counts,
     runner,
     async revokeAtCa({ value }, reason) {
       const issuer = await registry.find(value.issuer);

@@ -32,13 +32,14 @@ export function completeOrder(order: OrderRecord): OrderRecord {
 
 /**
  * The queue an order waits in. A first attempt, and a renewal that cannot wait, come before all else and stay there to their end;
- * so no number of hosts that fail delays one that does not.
+ * so no number of hosts that fail delays one that does not. Where clients are about to be without a certificate, a renewal that failed
+ * does not wait among those that have none to lose.
  */
 export function laneOf(order: OrderRecord): OrderLane {
   if (order.waitingForDns !== null && order.step === 'idle') return 'dns';
-  if (order.failures > 0) return 'retry';
-  if (order.renewal === 'revoked' || order.renewal === 'expiring' || order.renewal === 'asked')
-    return 'first';
+  const pressing = order.renewal === 'revoked' || order.renewal === 'expiring';
+  if (order.failures > 0) return pressing ? 'renewal' : 'retry';
+  if (pressing || order.renewal === 'asked') return 'first';
   if (order.renewal === 'due') return 'renewal';
   return order.renewAt === null && order.unusedSince === null ? 'first' : 'upkeep';
 }

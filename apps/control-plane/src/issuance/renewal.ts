@@ -43,6 +43,16 @@ export function ariCheckDelay(retryAfterMs: number | null): number {
   return Math.min(dayMs, Math.max(60_000, retryAfterMs ?? 6 * hourMs));
 }
 
+/** Why a renewal that failed is tried again at `at`: it presses once the certificate expires soon, and no more when it is too late. */
+export function pressingReason(
+  reason: RenewalReason,
+  certificate: { notBefore: string; notAfter: string },
+  at: number,
+): RenewalReason {
+  if (Date.parse(certificate.notAfter) <= at) return 'due';
+  return reason !== 'revoked' && expiresSoonFrom(certificate) <= at ? 'expiring' : reason;
+}
+
 export type Plan =
   | { do: 'obtain' }
   /** Its turn to be renewed has come: it goes to the queue for that. */

@@ -5,6 +5,7 @@ import {
   hasReached,
   type LastError,
   type NodePresence,
+  type OrderRecord,
   type RouteStatus,
   type State,
   type StoredRecord,
@@ -81,9 +82,16 @@ export function deriveCertificateStatus(
     host,
     state,
     notAfter: served?.value.notAfter ?? null,
-    lastError: unmanaged && state === 'failed' ? expired(served) : (value?.lastError ?? null),
+    lastError:
+      unmanaged && state === 'failed' ? expired(served) : value === undefined ? null : errorOf(value, state),
     nextAttemptAt: waits && value.unusedSince === null ? value.dueAt : null,
   };
+}
+
+/** What keeps a renewal back is told too, where the state does not tell it: that of a route that is served is `live`. */
+function errorOf({ lastError, waitingForDns, step }: OrderRecord, state: State): LastError | null {
+  if (waitingForDns == null || state === 'waiting_for_dns') return lastError;
+  return { detail: waitingForDns.detail, issuer: null, step, type: null, at: waitingForDns.since };
 }
 
 /** Nobody renews a brought certificate but its owner. */

@@ -10,6 +10,7 @@ import type { AcmeSession } from '../../src/issuance/acme/acme-session.ts';
 import { createAuthorizer } from '../../src/issuance/acme/authorizer.ts';
 import { createAttemptOutcomes } from '../../src/issuance/attempt-outcomes.ts';
 import { createAttempts } from '../../src/issuance/attempts.ts';
+import { createCaCounts } from '../../src/issuance/ca-counts.ts';
 import { type CaGate, createCaGate } from '../../src/issuance/ca-gate.ts';
 import { createOrderRunner, type OrderRunner } from '../../src/issuance/order-runner.ts';
 import { createOrderSteps } from '../../src/issuance/order-steps.ts';
@@ -122,6 +123,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       outcomes,
       gate: observedGate(createCaGate({ now: clock.now }), scheduler),
       consent: async () => null,
+      counts: createCaCounts(),
       log,
       now: clock.now,
     });

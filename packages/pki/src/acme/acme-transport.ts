@@ -20,6 +20,8 @@ export interface AcmeTransportOptions {
   userAgent: string;
   timeoutMs: number;
   eab: { kid: string; hmacKey: string } | null;
+  /** Told of each request: the status of its answer, or null without one. */
+  onAnswer?: ((status: number | null) => void) | undefined;
 }
 
 /** acme-client's signing (RFC 7515), which it keeps to itself. */
@@ -78,14 +80,25 @@ export function createAcmeTransport(options: AcmeTransportOptions): AcmeTranspor
   });
   let known: { document: DirectoryDocument; at: number } | null = null;
 
-  function request(
+  async function request(
     method: 'GET' | 'HEAD' | 'POST',
     url: string,
     data?: object,
     signal?: AbortSignal,
   ): Promise<AxiosResponse> {
     const unanswered = (why: string) => new AcmeProblem({ status: null, detail: `${method} ${url}: ${why}` });
-    return exchange(http, { url, method, data }, { timeoutMs, signal, unanswered });
+    let status: number | null = null;
+    try {
+      const response = await exchange<unknown>(
+        http,
+        { url, method, data },
+        { timeoutMs, signal, unanswered },
+      );
+      status = response.status;
+      return response;
+    } finally {
+      options.onAnswer?.(status);
+    }
   }
 
   async function get(url: string, signal?: AbortSignal): Promise<AxiosResponse> {

@@ -4,7 +4,10 @@ import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-type Reads = Pick<ConfigStore, 'get' | 'getMany' | 'list' | 'count' | 'listDue' | 'nextDue' | 'findClaims'>;
+type Reads = Pick<
+  ConfigStore,
+  'get' | 'getMany' | 'list' | 'count' | 'listDue' | 'countDue' | 'nextDue' | 'findClaims'
+>;
 
 export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys): Reads {
   return {
@@ -42,6 +45,10 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys): Rea
         redis.zrangebyscore(keys.due(kind), dueScore(0, lane), dueScore(until, lane), 'LIMIT', 0, limit),
       );
       return (await read<K>(found)).filter((record) => record !== null);
+    },
+
+    async countDue(kind, until, lane = 0) {
+      return run((redis) => redis.zcount(keys.due(kind), dueScore(0, lane), dueScore(until, lane)));
     },
 
     async nextDue(kind, lane = 0) {

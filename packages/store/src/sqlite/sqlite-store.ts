@@ -113,6 +113,19 @@ export function createSqliteStore({
       );
     },
 
+    async countDue(kind, until, lane = 0) {
+      return attempt(() =>
+        Number(
+          sql(`SELECT count(*) AS n FROM records
+            WHERE kind = ? AND due_at IS NOT NULL AND due_at BETWEEN ? AND ?`).get(
+            kind,
+            dueScore(0, lane),
+            dueScore(until, lane),
+          )?.n,
+        ),
+      );
+    },
+
     async nextDue(kind, lane = 0) {
       return attempt(() => {
         const row = sql(`SELECT min(due_at) AS due FROM records

@@ -77,6 +77,10 @@ export async function reads(t: Test, backend: Backend): Promise<void> {
     t.same(await due(0), ['a']);
     t.same(await due(1), []);
     t.same(await due(2), ['c', 'b']);
+    t.equal(await store.countDue('order', 9_000, 2), 2);
+    t.equal(await store.countDue('order', 999, 2), 1);
+    t.equal(await store.countDue('order', 9_000), 1);
+    t.equal(await store.countDue('certificate', 9_000, 2), 0);
     t.equal(await store.nextDue('order'), 2_000);
     t.equal(await store.nextDue('order', 1), null);
     t.equal(await store.nextDue('order', 2), 0);

@@ -14,7 +14,7 @@ import type { AcmeSession } from './acme-session.ts';
 import { type Authorizer, authorizationOf } from './authorizer.ts';
 import { challengeTypes } from './challenge-choice.ts';
 import { explainAuthorization, explainOrder, explainProblem, isType } from './explain-problem.ts';
-import { firstPollMs, pollWaitMs } from './poll-wait.ts';
+import { firstPollMs, pollWait } from './poll-wait.ts';
 
 const renewalInfoTimeoutMs = 10_000;
 
@@ -109,14 +109,14 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
           outcome: 'next',
           order: { step: 'finalising' },
           waitMs:
-            finalised.status === 'valid' ? 0 : pollWaitMs(order, finalised.retryAfterMs, now(), firstPollMs),
+            finalised.status === 'valid' ? 0 : pollWait(order, finalised.retryAfterMs, now(), firstPollMs),
         };
       }
       case 'processing':
         return {
           outcome: 'next',
           order: { step: 'finalising' },
-          waitMs: pollWaitMs(order, current.retryAfterMs, now()),
+          waitMs: pollWait(order, current.retryAfterMs, now()),
         };
       case 'valid': {
         if (current.certificateUrl === null)

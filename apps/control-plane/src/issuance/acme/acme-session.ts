@@ -15,6 +15,8 @@ export interface AcmeSessionOptions {
   /** External account binding (RFC 8555, section 7.3.4); fetched when the account is made. */
   eab: ((signal: AbortSignal) => Promise<{ kid: string; hmacKey: string }>) | null;
   userAgent: string;
+  /** Told of each request to the CA: the status of its answer, or null without one. */
+  onAnswer?: ((status: number | null) => void) | undefined;
 }
 
 /** The way to one CA under the fleet's account there, opened at the first use. */
@@ -35,7 +37,7 @@ interface Opened {
 }
 
 export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
-  const { store, sealer, accountId, directory, email, rootsPem, eab, userAgent } = options;
+  const { store, sealer, accountId, directory, email, rootsPem, eab, userAgent, onAnswer } = options;
   const clients = new Set<AcmeClient>();
   const stopped = new AbortController();
   let opening: Promise<Opened> | null = null;
@@ -52,6 +54,7 @@ export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
       rootsPem,
       eab: binding,
       userAgent,
+      onAnswer,
     });
     clients.add(client);
     return client;

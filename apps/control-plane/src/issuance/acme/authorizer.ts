@@ -19,7 +19,7 @@ import type { Logger } from 'pino';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { IssuerFailure, type StepResult } from '../issuer.ts';
 import { explainAuthorization } from './explain-problem.ts';
-import { firstPollMs, pollWaitMs } from './poll-wait.ts';
+import { firstPollMs, pollWait } from './poll-wait.ts';
 import type { TxtPublisher } from './txt-publisher.ts';
 
 /** Before another look while no edge at all has the challenge. */
@@ -120,7 +120,7 @@ export function createAuthorizer({
         return {
           outcome: 'next',
           order: {},
-          waitMs: pollWaitMs(order, current.retryAfterMs, now(), firstPollMs),
+          waitMs: pollWait(order, current.retryAfterMs, now(), firstPollMs),
         };
       if (authorization.status !== 'pending') throw explainAuthorization(authorization);
 
@@ -129,7 +129,7 @@ export function createAuthorizer({
         return {
           outcome: 'next',
           order: { step: 'validating' },
-          waitMs: pollWaitMs(order, authorization.retryAfterMs, now()),
+          waitMs: pollWait(order, authorization.retryAfterMs, now()),
         };
 
       const placed = authorization.challenges.find(({ url }) => url === order.challengeUrl);
