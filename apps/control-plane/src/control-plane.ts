@@ -16,6 +16,7 @@ import { accountIdOf } from './issuance/acme/account-id.ts';
 import { findAccountUrl } from './issuance/acme/acme-account.ts';
 import { findOrMakeAuthority } from './issuance/authority.ts';
 import { createIssuance } from './issuance/issuance.ts';
+import { createRetryFailed } from './issuance/retry-failed.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
 import { createKnownIssuers } from './issuers/known-issuers.ts';
 import { createMetrics } from './metrics.ts';
@@ -117,6 +118,7 @@ export async function createControlPlane({
         findAccountUrl: ({ name, config }) => findAccountUrl(store, accountIdOf(name, config)),
       }),
       ledger,
+      retryFailed: createRetryFailed({ store }),
       settings: createSettingsService({ store, sealer, known }),
       ready: createReadiness({ store, fleet, expectedEdges: config.expectedEdges }),
       metrics: createMetrics({

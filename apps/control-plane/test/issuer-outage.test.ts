@@ -91,6 +91,23 @@ t.test('a CA that wants hours under an order is told of, and the order is kept f
   t.equal(pebble.orderCount(), 1);
 });
 
+t.test('a CA that is away for hours, by its own word, is asked for no other host meanwhile', async (t) => {
+  const { call, pebble, faults, goOn, attempts } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
+  faults.add('order', unavailable(7_200));
+  goOn();
+  await waitFor(async () => (await attempts()).length === 2, { what: 'both attempts' });
+  faults.clear();
+  const other = { ...shop, hosts: ['other.example.com'], issuers: ['pebble', 'internal'] };
+  const { body } = await call('PUT', '/v1/routes/other', { body: other, headers: wait });
+  t.match(body.status, { state: 'live' });
+  t.match((await call('GET', '/v1/certificates/other.example.com/attempts')).body.items, [
+    { number: 1, issuer: 'internal', outcome: 'issued' },
+    { number: 1, issuer: 'pebble', outcome: 'failed', detail: /asked to be left alone until 2/ },
+  ]);
+  t.equal(pebble.orderCount(), 1);
+  t.ok(Date.parse((await call('GET', '/v1/issuers/pebble/limits')).body.retryAt) > Date.now() + 7_000_000);
+});
+
 t.test('with another issuer in the chain, nobody waits for hours', async (t) => {
   const { call, faults, goOn, attempts } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
   faults.add('order', unavailable(7_200));

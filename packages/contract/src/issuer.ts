@@ -156,6 +156,15 @@ export const IssuerLimits = z
   .meta({ id: 'IssuerLimits' });
 export type IssuerLimits = z.infer<typeof IssuerLimits>;
 
+/** The answer of `POST /v1/issuers/{name}/retry`. */
+export const IssuerRetry = z
+  .object({
+    issuer: z.string(),
+    certificates: z.int().describe('How many are tried again, within the next minutes'),
+  })
+  .meta({ id: 'IssuerRetry' });
+export type IssuerRetry = z.infer<typeof IssuerRetry>;
+
 /** A token bucket of an issuer's ledger: `<issuer>/<limit>/<key>`. */
 export interface BucketRecord {
   tokens: number;

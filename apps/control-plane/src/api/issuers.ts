@@ -1,7 +1,17 @@
-import { Issuer, IssuerLimits, IssuerName, PageQuery, Problem, PutIssuer, pageOf } from '@lockstep/contract';
+import {
+  Issuer,
+  IssuerLimits,
+  IssuerName,
+  IssuerRetry,
+  PageQuery,
+  Problem,
+  PutIssuer,
+  pageOf,
+} from '@lockstep/contract';
 import { z } from 'zod';
 import type { Ledger } from '../issuance/ledger.ts';
 import { limitsOf } from '../issuance/lets-encrypt-limits.ts';
+import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { ApiInstance } from './server.ts';
 
@@ -19,9 +29,10 @@ const body = z.preprocess((input) => {
 export interface IssuersApiOptions {
   issuers: IssuerService;
   ledger: Ledger;
+  retryFailed: RetryFailed;
 }
 
-export function issuersApi(app: ApiInstance, { issuers, ledger }: IssuersApiOptions): void {
+export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: IssuersApiOptions): void {
   app.get('/issuers', {
     schema: {
       operationId: 'listIssuers',
@@ -81,6 +92,22 @@ export function issuersApi(app: ApiInstance, { issuers, ledger }: IssuersApiOpti
     async handler(request, reply) {
       await issuers.remove(request.params.name);
       return reply.code(204).send(null);
+    },
+  });
+
+  app.post('/issuers/:name/retry', {
+    schema: {
+      operationId: 'retryIssuer',
+      summary: 'Try again soon every certificate that the issuer failed for a reason of its own',
+      description:
+        'For when what failed has been repaired. Limits and the CA’s Retry-After hold on; hosts that a CA could not validate keep their back-off.',
+      tags,
+      params,
+      response: { 202: IssuerRetry, ...problems },
+    },
+    async handler(request, reply) {
+      const { name } = await issuers.get(request.params.name);
+      return reply.code(202).send({ issuer: name, certificates: await retryFailed(name) });
     },
   });
 

@@ -16,6 +16,7 @@ import type { CertificateService } from '../certificates/certificate-service.ts'
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Ledger } from '../issuance/ledger.ts';
+import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { Metrics } from '../metrics.ts';
 import { describeApi } from '../openapi/describe-api.ts';
@@ -53,6 +54,7 @@ export interface ServerOptions {
   certificateView: CertificateView;
   issuers: IssuerService;
   ledger: Ledger;
+  retryFailed: RetryFailed;
   settings: SettingsService;
   ready: Ready;
   metrics: Metrics;

@@ -8,7 +8,7 @@ const patientStumbles = 5;
 /** A Retry-After beyond this is not taken at its word. */
 const longestWaitMs = 86_400_000;
 /** For so long an issuer's limits are waited for rather than gone round. */
-const shortLimitMs = 60_000;
+export const shortLimitMs = 60_000;
 const leastWaitMs = 60_000;
 
 export interface FailedStep {

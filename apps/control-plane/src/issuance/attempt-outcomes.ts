@@ -9,7 +9,7 @@ import {
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
-import { afterFailure, triedNext } from './after-failure.ts';
+import { afterFailure, shortLimitMs, triedNext } from './after-failure.ts';
 import { attemptChange } from './attempt-log.ts';
 import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
 import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
@@ -208,8 +208,13 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     const entries: LedgerEntry[] = [];
     if (failure.counted) entries.push(await ledger.failAuthorization(name, limits, host, exempt));
     else if (ended) entries.push(await ledger.giveBack(name, limits, host, exempt));
-    if (failure.kind === 'limit' && failure.retryAfterMs !== null)
-      entries.push(await ledger.pause(name, now() + failure.retryAfterMs, pauseKey(failure.message, host)));
+    if (failure.retryAfterMs === null) return entries;
+    const until = now() + failure.retryAfterMs;
+    if (failure.kind === 'limit')
+      entries.push(await ledger.pause(name, until, pauseKey(failure.message, host)));
+    // RFC 9110, section 15.6.4: the whole service is away so long. For a moment of it no other host has to wait: it goes to the next issuer.
+    else if (failure.problem?.status === 503 && failure.retryAfterMs > shortLimitMs)
+      entries.push(await ledger.pause(name, until));
     return entries;
   }
 

@@ -1,6 +1,7 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { shortLimitMs } from './after-failure.ts';
 import {
   type AttemptOutcomes,
   type FailedOutcome,
@@ -21,9 +22,6 @@ import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from './le
 import { laneOf, resetOrder } from './order-record.ts';
 import type { Outcome, StepTools } from './order-steps.ts';
 import type { Preflight, PreflightResult } from './preflight.ts';
-
-/** A limit that ends within this is waited for, rather than gone round by the next issuer. */
-const shortLimitMs = 60_000;
 
 export interface AttemptsOptions {
   store: ConfigStore;
