@@ -14,7 +14,7 @@ import { type ControlPlaneConfig, readRoots } from './config.ts';
 import { createFleet } from './fleet/fleet.ts';
 import { accountIdOf } from './issuance/acme/account-id.ts';
 import { findAccountUrl } from './issuance/acme/acme-account.ts';
-import { findOrMakeAuthority } from './issuance/authority.ts';
+import { findAuthority, findOrMakeAuthority } from './issuance/authority.ts';
 import { createIssuance } from './issuance/issuance.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
@@ -130,7 +130,7 @@ export async function createControlPlane({
         onDemand,
         stapler,
       }),
-      rootCertificate,
+      findRoot: async () => (await findAuthority(store))?.certificate ?? null,
       stopping: stopping.signal,
       log,
     });

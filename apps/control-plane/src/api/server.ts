@@ -58,7 +58,8 @@ export interface ServerOptions {
   settings: SettingsService;
   ready: Ready;
   metrics: Metrics;
-  rootCertificate: string | null;
+  /** PEM of the internal CA's root; null before its first use. */
+  findRoot(): Promise<string | null>;
   stopping: AbortSignal;
   log: Logger | null;
 }
@@ -121,7 +122,7 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
       issuersApi(api, options);
       settingsApi(api, options);
       nodesApi(api, options);
-      authorityApi(api, options.rootCertificate);
+      authorityApi(api, options.findRoot);
     },
     { prefix: '/v1' },
   );

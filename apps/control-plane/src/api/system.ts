@@ -52,7 +52,7 @@ export function systemApi(app: ApiInstance, { ready, metrics }: SystemApiOptions
 }
 
 /** The root certificate of the internal CA, for those who have to trust it. Public, but under /v1 and so behind the token. */
-export function authorityApi(app: ApiInstance, rootCertificate: string | null): void {
+export function authorityApi(app: ApiInstance, findRoot: () => Promise<string | null>): void {
   app.get('/ca/root.crt', {
     schema: {
       operationId: 'getRootCertificate',
@@ -61,8 +61,12 @@ export function authorityApi(app: ApiInstance, rootCertificate: string | null): 
       response: { 200: { content: { 'application/x-pem-file': { schema: z.string() } } }, '4xx': Problem },
     },
     async handler(_request, reply) {
+      const rootCertificate = await findRoot();
       if (rootCertificate === null)
-        throw new AppError('not_found', 'certificates come from an ACME CA; there is no internal one');
+        throw new AppError(
+          'not_found',
+          'no certificate has come from the internal CA yet: it is made at its first use',
+        );
       return reply.type('application/x-pem-file').serializer(String).send(rootCertificate);
     },
   });

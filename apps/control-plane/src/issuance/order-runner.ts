@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Commit, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import { orAbort } from '../or-abort.ts';
 import { backOffMs } from './back-off.ts';
 import { isInterruption } from './interruption.ts';
 import { isRefusal, type Ledger } from './ledger.ts';
@@ -42,7 +43,8 @@ export function createOrderRunner({
     if (granted === null) return false;
     const lease = keepLease(store, granted, signal);
     try {
-      await advance(id, lease);
+      // What cannot be interrupted (a question to a DNS that does not answer) ends by itself: its write is refused without the lease.
+      await orAbort(advance(id, lease), lease.signal);
       return true;
     } catch (error) {
       if (lease.signal.aborted || isAppError(error, 'lease_lost')) return true;

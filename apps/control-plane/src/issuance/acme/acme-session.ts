@@ -1,5 +1,6 @@
 import { type AcmeClient, AcmeProblem, createAcmeClient, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
+import { orAbort } from '../../or-abort.ts';
 import { IssuerFailure } from '../issuer.ts';
 import { type AcmeAccount, forgetAccount, openAccount } from './acme-account.ts';
 import { explainBinding, isType } from './explain-problem.ts';
@@ -102,17 +103,8 @@ export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
     return opening;
   }
 
-  /** Opening is shared by all who wait for it: one who gives up leaves it to the others. */
-  function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const onAbort = () => reject(signal.reason);
-      if (signal.aborted) return onAbort();
-      signal.addEventListener('abort', onAbort, { once: true });
-      promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-    });
-  }
-
   return {
+    // Opening is shared by all who wait for it: one who gives up leaves it to the others.
     async use(signal, work) {
       const { client, account } = await orAbort(opened(), signal);
       try {
