@@ -123,7 +123,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       [issuer.name]: { failures: order.setbacks[issuer.name]?.failures ?? 0, until: iso(until) },
     };
     const [next] = rest;
-    if (next !== undefined && until - now() > shortLimitMs) {
+    const short = until - now() <= shortLimitMs;
+    if (next !== undefined && !short) {
       const outcome = await outcomes.passedOver(
         record.id,
         { ...begun(order, next), setbacks },
@@ -132,9 +133,13 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       );
       return (await tools.write(record, outcome)) === null ? again(record) : outcome;
     }
+    const change = { setbacks, dueAt: iso(until) };
+    // Nothing has failed, and a caller who waits for the route may see it live yet.
+    if (short && order.setbacks[issuer.name] === undefined)
+      return written(record, tools, resetOrder(order, change));
     const type = 'urn:ietf:params:acme:error:rateLimited';
     const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
-    return written(record, tools, resetOrder(order, { lastError, setbacks, dueAt: iso(until) }));
+    return written(record, tools, resetOrder(order, { ...change, lastError }));
   }
 
   async function resume(record: Order, tools: StepTools): Promise<Outcome> {
