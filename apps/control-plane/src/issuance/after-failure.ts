@@ -1,4 +1,5 @@
 import type { OrderRecord, Setback } from '@lockstep/contract';
+import { iso } from '../iso.ts';
 import { backOffMs, stumbleMs } from './back-off.ts';
 import type { IssuerFailure } from './issuer.ts';
 import { resetOrder } from './order-record.ts';
@@ -137,8 +138,4 @@ export function triedNext(issuer: string): string {
 /** The same attempt with another order. */
 function restart(order: OrderRecord): OrderRecord {
   return resetOrder(order, { issuer: order.issuer, beganAt: order.beganAt });
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

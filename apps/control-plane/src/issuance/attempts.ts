@@ -1,6 +1,7 @@
 import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { iso } from '../iso.ts';
 import { shortLimitMs } from './after-failure.ts';
 import { type AttemptOutcomes, type FailedOutcome, type Issued, toFailure } from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
@@ -49,7 +50,6 @@ interface Surroundings {
 
 export function createAttempts(options: AttemptsOptions): Attempts {
   const { store, registry, preflight, ledger, outcomes, gate, consent, counts, log, now } = options;
-  const iso = (ms: number) => new Date(ms).toISOString();
 
   async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
     const order = record.value;

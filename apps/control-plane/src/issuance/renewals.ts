@@ -1,5 +1,6 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import { iso } from '../iso.ts';
 import { IssuerFailure } from './issuer.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
 import type { Outcome, StepTools } from './order-steps.ts';
@@ -73,8 +74,4 @@ export function createRenewals({ registry, log, now }: RenewalsOptions): Renewal
       return outcome;
     },
   };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

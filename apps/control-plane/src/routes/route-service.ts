@@ -108,7 +108,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
       return { ...forgetFailures(value, await renewAtOf(host, value)), unusedSince: null };
     }
     const held = value.lastError !== null || value.waitingForDns !== null;
-    return held ? { ...forgetFailures(value, now()), waitingForDns: null } : null;
+    return held ? forgetFailures(value, now()) : null;
   }
 
   /** When the certificate of a host that is named again has to be renewed: at once, where there is none. */
