@@ -60,7 +60,9 @@ t.test('after the last, the chain has its turn again when the first of it may be
 t.test('a CA that asks for peace gets it: a short while is waited for, a long one gone round', async (t) => {
   const limit = (retryAfterMs: number, rest: string[], order = idle) =>
     fail(order, 'limit', { rest, options: { retryAfterMs } });
-  t.match(limit(20_000, ['two']).order, { issuer: null, dueAt: later(20_000) });
+  t.match(limit(20_000, ['two']), { failed: false, order: { issuer: null, dueAt: later(20_000) } });
+  const again = { ...idle, setbacks: { one: { failures: 1, until: later(0) } } };
+  t.match(limit(20_000, ['two'], again), { failed: true }, 'a second one is told of');
   t.match(limit(2 * hour, ['two']).order, { issuer: 'two', dueAt: later(0) });
   t.match(limit(2 * hour, []).order, { issuer: null, dueAt: later(2 * hour) });
   t.match(limit(30 * day, []).order, { dueAt: later(day) }, 'but no more than a day');

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { OrderRecord } from '@lockstep/contract';
+import { idleOrder, type OrderRecord } from '@lockstep/contract';
 import { freePort, startPebble, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { putOrder } from '../src/issuance/order-record.ts';
@@ -57,6 +57,31 @@ t.test('lists managed and brought ones, issued or not, in one order and whole pa
     t.strictSame(ids, all, `limit ${limit}`);
     t.equal(pages, Math.ceil(4 / limit), `no empty page with limit ${limit}`);
   }
+});
+
+t.test('lists those that fail by themselves, live ones too, in pages', async (t) => {
+  const controlPlane = await startIssued(t, t.testdir());
+  const { call, store } = controlPlane;
+  const at = new Date(Date.now() + 86_400_000).toISOString();
+  const lastError = { detail: 'no', issuer: 'internal', step: 'idle', type: null, at };
+  const waitingForDns = { since: at, checks: 3, detail: 'no', requirements: [] };
+  await setOrder(controlPlane, { failures: 1, renewal: 'due', lastError, dueAt: at });
+  for (let index = 100; index < 700; index += 1) {
+    const well = idleOrder(`h${index}.example.com`, at, at);
+    const order = index === 150 ? { ...well, lastError } : index === 699 ? { ...well, waitingForDns } : well;
+    await store.commit({ id: `${index}`, changes: [putOrder(well.host, order)] });
+  }
+  for (const limit of [1, 2, 3, 100]) {
+    const ids: string[] = [];
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const { body } = await call('GET', `/v1/certificates?failing=true&limit=${limit}&cursor=${cursor}`);
+      t.ok(body.items.length <= limit);
+      ids.push(...body.items.map(({ id }: { id: string }) => id));
+      cursor = body.next;
+    }
+    t.strictSame(ids, ['h150.example.com', 'h699.example.com', host], `limit ${limit}`);
+  }
+  t.equal((await call('GET', '/v1/certificates?failing=perhaps')).status, 400);
 });
 
 t.test('tells when a certificate is renewed, and by whose word', async (t) => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { NodeReport } from '@lockstep/contract';
 import { createSealer, generateSecretKey, type Sealer } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type t from 'tap';
 import { type ControlPlaneConfig, createControlPlane } from '../src/index.ts';
 
@@ -11,6 +11,7 @@ export const adminToken = 'a-token-for-these-tests';
 export interface Shared {
   store: ConfigStore;
   sealer: Sealer;
+  log: Logger;
 }
 
 /**
@@ -37,7 +38,7 @@ export async function startControlPlane(
     },
     store,
     sealer,
-    log: pino({ level: 'silent' }),
+    log: shared.log ?? pino({ level: 'silent' }),
   });
   test.teardown(async () => {
     await controlPlane.close();

@@ -123,6 +123,7 @@ export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Pa
     },
     name: (host: string) =>
       routes.replace(host, { hosts: [host], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] }),
+    unname: (host: string) => routes.remove(host),
     async order(host: string): Promise<OrderRecord> {
       const found = await store.get('order', host);
       if (found === null) throw new Error(`no order of ${host}`);

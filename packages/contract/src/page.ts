@@ -7,6 +7,15 @@ export const PageQuery = z.strictObject({
 
 export const RoutesQuery = PageQuery.extend({ host: z.string().max(300).optional() });
 
+export const CertificatesQuery = PageQuery.extend({
+  failing: z
+    .literal('true')
+    .optional()
+    .describe(
+      'Only those that have a `lastError` or wait for the DNS, live ones too; a page may be short of them',
+    ),
+});
+
 /** The shape of every list answer: `next` is the cursor of the next page, or null on the last. */
 export function pageOf<T extends z.ZodType>(item: T, id: string) {
   return z.object({ items: z.array(item), next: z.string().nullable() }).meta({ id });

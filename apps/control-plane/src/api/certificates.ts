@@ -2,7 +2,7 @@ import {
   Attempts,
   BringCertificate,
   Certificate,
-  PageQuery,
+  CertificatesQuery,
   Problem,
   pageOf,
   RevokeCertificate,
@@ -33,10 +33,13 @@ export function certificatesApi(
       operationId: 'listCertificates',
       summary: 'List certificates by id, managed and brought ones, and those not issued yet',
       tags,
-      querystring: PageQuery,
+      querystring: CertificatesQuery,
       response: { 200: CertificatePage, ...problems },
     },
-    handler: async (request) => certificateView.list(request.query),
+    async handler(request) {
+      const { failing, ...page } = request.query;
+      return failing === undefined ? certificateView.list(page) : certificateView.listFailing(page);
+    },
   });
 
   app.post('/certificates', {

@@ -15,6 +15,7 @@ import { checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { invalidField } from '../invalid-field.ts';
+import { iso } from '../iso.ts';
 import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
@@ -92,7 +93,7 @@ export function createCertificateService({
         fingerprint256,
         notBefore,
         notAfter,
-        issuedAt: before?.value.issuedAt ?? at(now()),
+        issuedAt: before?.value.issuedAt ?? iso(now()),
       };
       await commitSurely(store, {
         id: randomUUID(),
@@ -140,8 +141,8 @@ export function createCertificateService({
   /** An order under way has left things at edges and in the DNS, which whoever drives it takes back before the record goes. */
   function removal(id: string, order: StoredRecord<'order'> | null): Change[] {
     if (order !== null && order.value.step !== 'idle') {
-      const unusedSince = order.value.unusedSince ?? at(now());
-      return [putOrder(id, { ...order.value, unusedSince, onDemand: false, dueAt: at(now()) })];
+      const unusedSince = order.value.unusedSince ?? iso(now());
+      return [putOrder(id, { ...order.value, unusedSince, onDemand: false, dueAt: iso(now()) })];
     }
     return (['certificate', 'order', 'attempts', 'staple'] as const).map((kind) => ({
       op: 'delete',
@@ -178,7 +179,7 @@ export function createCertificateService({
       const found = await find(id).catch(nullWhenNotFound);
       // Renewed or removed meanwhile: what was revoked is served no more.
       if (found?.certificate?.value.fingerprint256 !== fingerprint256) return;
-      const changes: Change[] = [putCertificate(id, { ...found.certificate.value, revokedAt: at(now()) })];
+      const changes: Change[] = [putCertificate(id, { ...found.certificate.value, revokedAt: iso(now()) })];
       if (found.order !== null && found.order.value.unusedSince === null)
         changes.push(putOrder(id, dueNow(found.order.value, 'revoked')));
       await commitSurely(store, { id: randomUUID(), checks: checksOf(found), changes });
@@ -186,7 +187,7 @@ export function createCertificateService({
   }
 
   function dueNow(order: OrderRecord, renewal: OrderRecord['renewal']): OrderRecord {
-    return { ...forgetFailures(order, now()), waitingForDns: null, renewal };
+    return { ...forgetFailures(order, now()), renewal };
   }
 
   return { bring, remove, renew, revoke };
@@ -209,8 +210,4 @@ function checksOf({ certificate, order }: Managed): Check[] {
 function nullWhenNotFound(error: unknown): null {
   if (isAppError(error, 'not_found')) return null;
   throw error;
-}
-
-function at(ms: number): string {
-  return new Date(ms).toISOString();
 }

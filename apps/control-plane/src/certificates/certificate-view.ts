@@ -13,6 +13,11 @@ export interface CertificateView {
   get(id: string): Promise<Certificate>;
   /** By id, managed and brought ones in one order. */
   list(page: { limit: number; cursor?: string | undefined }): Promise<Page<Certificate>>;
+  /**
+   * Of these those with an error, or that wait for the DNS, whatever is served meanwhile. A page looks through some thousand
+   * certificates at the most, so it may have fewer than `limit`, or none, and a next one all the same.
+   */
+  listFailing(page: { limit: number; cursor?: string | undefined }): Promise<Page<Certificate>>;
   /** The last attempts, the newest first. Throws `not_found`. */
   attempts(id: string): Promise<Attempts>;
 }
@@ -22,6 +27,10 @@ export interface CertificateViewOptions {
   fleet: Fleet;
   now?: () => number;
 }
+
+const pageSize = 500;
+/** A page of failing ones looks through no more, so that it is answered while somebody waits. */
+const mostLooked = 5_000;
 
 interface Records {
   order: StoredRecord<'order'> | null;
@@ -41,30 +50,52 @@ export function createCertificateView({
     return { order, certificate };
   }
 
+  async function list({
+    limit,
+    cursor,
+  }: {
+    limit: number;
+    cursor?: string | undefined;
+  }): Promise<Page<Certificate>> {
+    // The first ids of both kinds together are among the first of each.
+    const page = { limit, cursor };
+    const [orders, certificates] = await Promise.all([
+      store.list('order', page),
+      store.list('certificate', page),
+    ]);
+    const byId = new Map<string, Records>();
+    for (const order of orders.items) byId.set(order.id, { order, certificate: null });
+    for (const certificate of certificates.items)
+      byId.set(certificate.id, { order: byId.get(certificate.id)?.order ?? null, certificate });
+    const ids = [...byId.keys()].sort();
+    const shown = ids.slice(0, limit);
+    const more = ids.length > limit || orders.next !== null || certificates.next !== null;
+    const view = fleetView();
+    return {
+      items: shown.map((id) => present(id, byId.get(id) ?? { order: null, certificate: null }, view)),
+      next: more ? (shown.at(-1) ?? null) : null,
+    };
+  }
+
   return {
     async get(id) {
       return present(id, await find(id), fleetView());
     },
 
-    async list({ limit, cursor }) {
-      // The first ids of both kinds together are among the first of each.
-      const page = { limit, cursor };
-      const [orders, certificates] = await Promise.all([
-        store.list('order', page),
-        store.list('certificate', page),
-      ]);
-      const byId = new Map<string, Records>();
-      for (const order of orders.items) byId.set(order.id, { order, certificate: null });
-      for (const certificate of certificates.items)
-        byId.set(certificate.id, { order: byId.get(certificate.id)?.order ?? null, certificate });
-      const ids = [...byId.keys()].sort();
-      const shown = ids.slice(0, limit);
-      const more = ids.length > limit || orders.next !== null || certificates.next !== null;
-      const view = fleetView();
-      return {
-        items: shown.map((id) => present(id, byId.get(id) ?? { order: null, certificate: null }, view)),
-        next: more ? (shown.at(-1) ?? null) : null,
-      };
+    list,
+
+    async listFailing({ limit, cursor }) {
+      const found: Certificate[] = [];
+      let next: string | null = cursor ?? '';
+      for (let looked = 0; looked < mostLooked && next !== null; looked += pageSize) {
+        const page: Page<Certificate> = await list({ limit: pageSize, cursor: next });
+        found.push(...page.items.filter(isFailing));
+        const last = found[limit - 1];
+        if (last !== undefined && (found.length > limit || page.next !== null))
+          return { items: found.slice(0, limit), next: last.id };
+        next = page.next;
+      }
+      return { items: found, next };
     },
 
     async attempts(id) {
@@ -72,6 +103,10 @@ export function createCertificateView({
       return { items: (await store.get('attempts', id))?.value.attempts ?? [] };
     },
   };
+}
+
+function isFailing({ lastError, state }: Certificate): boolean {
+  return lastError !== null || state === 'waiting_for_dns';
 }
 
 function present(id: string, { order: stored, certificate }: Records, view: FleetView): Certificate {

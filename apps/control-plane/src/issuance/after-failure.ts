@@ -1,4 +1,5 @@
 import type { OrderRecord, Setback } from '@lockstep/contract';
+import { iso } from '../iso.ts';
 import { backOffMs, stumbleMs } from './back-off.ts';
 import type { IssuerFailure } from './issuer.ts';
 import { resetOrder } from './order-record.ts';
@@ -81,7 +82,8 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
     [issuer]: { failures, until: iso(now + waitMs) },
   };
   const [next] = rest;
-  if (next !== undefined && !(dated && waitMs <= shortLimitMs)) {
+  const brief = dated && waitMs <= shortLimitMs;
+  if (next !== undefined && !brief) {
     return {
       order: resetOrder(order, { issuer: next, beganAt: order.beganAt, setbacks, dueAt: iso(now) }),
       failed: true,
@@ -96,7 +98,8 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
   const kept = failure.kind === 'unavailable' && order.orderUrl !== null;
   return {
     order: kept ? { ...order, ...changes, stumbles: 0 } : resetOrder(order, changes),
-    failed: true,
+    // A CA that asks for a moment has not failed the host, unless it goes on like that.
+    failed: !brief || failures > 1,
     ended: !kept,
     next: `${kept ? 'The order goes on' : 'It is tried again'} at ${dueAt}.`,
   };
@@ -135,8 +138,4 @@ export function triedNext(issuer: string): string {
 /** The same attempt with another order. */
 function restart(order: OrderRecord): OrderRecord {
   return resetOrder(order, { issuer: order.issuer, beganAt: order.beganAt });
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -9,6 +9,7 @@ import {
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
+import { iso } from '../iso.ts';
 import { afterFailure, shortLimitMs, triedNext } from './after-failure.ts';
 import { attemptChange } from './attempt-log.ts';
 import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
@@ -230,8 +231,4 @@ export function toFailure(error: unknown): IssuerFailure {
   if (error instanceof IssuerFailure) return error;
   const detail = error instanceof Error ? error.message : String(error);
   return new IssuerFailure(detail, { kind: 'refused', cause: error });
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

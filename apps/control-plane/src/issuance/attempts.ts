@@ -1,6 +1,7 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { iso } from '../iso.ts';
 import { shortLimitMs } from './after-failure.ts';
 import {
   type AttemptOutcomes,
@@ -56,7 +57,6 @@ interface Surroundings {
 
 export function createAttempts(options: AttemptsOptions): Attempts {
   const { store, registry, preflight, ledger, outcomes, gate, consent, counts, log, now } = options;
-  const iso = (ms: number) => new Date(ms).toISOString();
 
   async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
     const order = record.value;
@@ -133,7 +133,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       [issuer.name]: { failures: order.setbacks[issuer.name]?.failures ?? 0, until: iso(until) },
     };
     const [next] = rest;
-    if (next !== undefined && until - now() > shortLimitMs) {
+    const short = until - now() <= shortLimitMs;
+    if (next !== undefined && !short) {
       const outcome = await outcomes.passedOver(
         record.id,
         { ...begun(order, next), setbacks },
@@ -142,12 +143,15 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       );
       return (await tools.write(record, outcome)) === null ? again(record) : outcome;
     }
-    const type = 'urn:ietf:params:acme:error:rateLimited';
-    const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
     // Others of the chain were passed over for a while: whichever is back first has its turn.
     const backAt = chain.map((name) => Date.parse(setbacks[name]?.until ?? '')).filter((at) => at > now());
-    const dueAt = iso(Math.min(until, ...backAt));
-    return written(record, tools, resetOrder(order, { lastError, setbacks, dueAt }));
+    const change = { setbacks, dueAt: iso(Math.min(until, ...backAt)) };
+    // Nothing has failed, and a caller who waits for the route may see it live yet.
+    if (short && order.setbacks[issuer.name] === undefined)
+      return written(record, tools, resetOrder(order, change));
+    const type = 'urn:ietf:params:acme:error:rateLimited';
+    const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
+    return written(record, tools, resetOrder(order, { ...change, lastError }));
   }
 
   async function resume(record: Order, tools: StepTools): Promise<Outcome> {

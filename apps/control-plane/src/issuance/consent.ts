@@ -1,4 +1,5 @@
 import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
+import { iso } from '../iso.ts';
 import { resetOrder } from './order-record.ts';
 
 /** How long the certificate of a name that may no longer be asked for is kept. */
@@ -24,8 +25,6 @@ export type Consent = (
 ) => Promise<OrderRecord | null>;
 
 export function createConsent({ stillAllowed, now, random = Math.random }: ConsentOptions): Consent {
-  const iso = (ms: number) => new Date(ms).toISOString();
-
   return async ({ value: order }, certificate, named) => {
     if (!order.onDemand || named || order.beganAt !== null) return null;
     const first = certificate === null && order.attempts === 0 && (order.waitingForDns?.checks ?? 0) === 0;

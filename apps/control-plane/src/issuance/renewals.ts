@@ -1,5 +1,6 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import { iso } from '../iso.ts';
 import { createAriRest } from './ari-rest.ts';
 import { IssuerFailure } from './issuer.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
@@ -85,8 +86,4 @@ export function createRenewals({ registry, log, now, random = Math.random }: Ren
       return outcome;
     },
   };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

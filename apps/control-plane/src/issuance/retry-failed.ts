@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import { iso } from '../iso.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
 import { completeOrder, putOrder } from './order-record.ts';
 
@@ -66,5 +67,5 @@ function wokenOrder(order: OrderRecord, issuer: string): OrderRecord | null {
 }
 
 function earlier(dueAt: string | null, at: number): string {
-  return new Date(dueAt === null ? at : Math.min(at, Date.parse(dueAt))).toISOString();
+  return iso(dueAt === null ? at : Math.min(at, Date.parse(dueAt)));
 }

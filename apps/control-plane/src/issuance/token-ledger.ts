@@ -1,5 +1,6 @@
 import type { BucketRecord, Limit, LimitName, LimitState, Limits, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
+import { iso } from '../iso.ts';
 import type { Exemption, Ledger, LedgerEntry, LedgerRefusal } from './ledger.ts';
 import { identifierOf, registeredDomain } from './registered-domain.ts';
 import { createSpend } from './spend.ts';
@@ -200,8 +201,4 @@ function stateOf({ id, value }: StoredRecord<'bucket'>, limits: Limits | null, n
 
 function bucketId(issuer: string, name: string, key: string): string {
   return `${issuer}/${name}/${key}`;
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -33,9 +33,7 @@ export function createRouteChecker({ store, preflight, now = Date.now }: RouteCh
       await commitSurely(store, {
         id: randomUUID(),
         checks: waiting.map(({ id, revision }) => ({ kind: 'order', id, revision })),
-        changes: waiting.map(({ id, value }) =>
-          putOrder(id, { ...forgetFailures(value, now()), waitingForDns: null }),
-        ),
+        changes: waiting.map(({ id, value }) => putOrder(id, forgetFailures(value, now()))),
       });
     });
   }

@@ -107,7 +107,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
       return { ...forgetFailures(value, now()), unusedSince: null };
     }
     const held = value.lastError !== null || value.waitingForDns !== null;
-    return held ? { ...forgetFailures(value, now()), waitingForDns: null } : null;
+    return held ? forgetFailures(value, now()) : null;
   }
 
   async function orderOfDropped(
