@@ -56,7 +56,6 @@ export interface ServerOptions {
   settings: SettingsService;
   ready: Ready;
   metrics: Metrics;
-  rootCertificate: string | null;
   stopping: AbortSignal;
   log: Logger | null;
 }
@@ -119,7 +118,7 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
       issuersApi(api, options);
       settingsApi(api, options);
       nodesApi(api, options);
-      authorityApi(api, options.rootCertificate);
+      authorityApi(api, options);
     },
     { prefix: '/v1' },
   );
