@@ -50,7 +50,8 @@ t.test('a route once posted is served by every edge, through every way to stop a
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
-    await put('issuers/other', { type: 'internal' });
+    const nowhere = `https://127.0.0.1:${first + 20}/dir`;
+    await put('issuers/other', { directory: nowhere });
     t.equal((await put('settings', { issuers: ['other', 'internal'] })).status, 200);
 
     const startedAt = performance.now();

@@ -15,7 +15,7 @@ import type { Logger } from 'pino';
 import { readSecrets } from '../config.ts';
 import { checkPorts } from './check-ports.ts';
 import { openDataFolder } from './data-folder.ts';
-import { createDemoUpstream, demoHost, getFromEdge, putDemoRoute } from './demo.ts';
+import { createDemoUpstream, demoHost, getFromEdge, getRoot, putDemoRoute } from './demo.ts';
 import { createEdgeProcesses } from './edge-processes.ts';
 import type { AddressPlan } from './plan-addresses.ts';
 import { describeAddresses, describeFirstRoute, type ScreenFacts } from './screen.ts';
@@ -155,8 +155,9 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   }) {
     print(`Demo: a route for ${demoHost} to a small upstream at ${upstreamUrl} …`);
     print(`  the route is ${await putDemoRoute({ apiUrl, token, upstreamUrl, signal })}`);
+    const ca = await getRoot({ apiUrl, token, signal });
     for (const { node, https } of plan.edges) {
-      const answer = await getFromEdge(https, { ca: root, signal }).then(
+      const answer = await getFromEdge(https, { ca, signal }).then(
         ({ status, body }) => `${status} ${body.trim()}`,
         (error: Error) => `failed: ${error.message}`,
       );
