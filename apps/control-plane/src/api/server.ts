@@ -58,8 +58,6 @@ export interface ServerOptions {
   settings: SettingsService;
   ready: Ready;
   metrics: Metrics;
-  /** PEM of the internal CA's root; null before its first use. */
-  findRoot(): Promise<string | null>;
   stopping: AbortSignal;
   log: Logger | null;
 }
@@ -122,7 +120,7 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
       issuersApi(api, options);
       settingsApi(api, options);
       nodesApi(api, options);
-      authorityApi(api, options.findRoot);
+      authorityApi(api, options);
     },
     { prefix: '/v1' },
   );
