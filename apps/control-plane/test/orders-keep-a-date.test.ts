@@ -1,4 +1,4 @@
-import { idleOrder, type PutIssuer } from '@lockstep/contract';
+import { idleOrder, type OrderRecord, type PutIssuer } from '@lockstep/contract';
 import { ariCertId } from '@lockstep/pki';
 import t from 'tap';
 import { putOrder, resetOrder } from '../src/issuance/order-record.ts';
@@ -153,4 +153,70 @@ t.test('a fault of the program in a step leaves a date that grows, not a loop', 
   world.advanceTo(Date.parse(dueAt ?? ''));
   await t.rejects(run());
   t.ok(Date.parse((await world.order(host)).dueAt ?? '') > world.now() + 5 * minuteMs);
+});
+
+t.test('an order under way is kept while the next issuer of the chain would not take it', async (t) => {
+  const world = await startIssuance(t);
+  await world.putIssuer('later');
+  await world.setChain(['ca', 'later']);
+  const end = world.front.faults.add('order', { fault: 'answer', status: 503 });
+  await world.name(host);
+  await world.runDue(async () => (await world.order(host)).orderUrl !== null);
+  const { orderUrl, ...order } = await world.order(host);
+  t.type(orderUrl, 'string');
+  const until = new Date(world.now() + 24 * hourMs).toISOString();
+  const setbacks = { later: { failures: 4, until } };
+  await world.store.commit({ id: 'set-back', changes: [putOrder(host, { ...order, orderUrl, setbacks })] });
+  while ((await world.order(host)).failures === 0) {
+    await world.runDue();
+    t.equal((await world.order(host)).orderUrl, orderUrl);
+    await world.advanceToNext(Number.POSITIVE_INFINITY);
+  }
+  end();
+  while ((await world.store.get('certificate', host)) === null) {
+    await world.advanceToNext(Number.POSITIVE_INFINITY);
+    await world.runDue();
+  }
+  t.equal(world.pebble.orderCount(), 1);
+});
+
+t.test('what an earlier version wrote is taken up: its orders have no queue, and fewer fields', async (t) => {
+  const world = await startIssuance(t);
+  await world.name(host);
+  await world.runDue();
+  const first = await world.certificate(host);
+  const at = new Date(world.now() - minuteMs).toISOString();
+  const old = {
+    ...{ host, step: 'idle', issuer: null, orderUrl: null, finalizeUrl: null, challengeUrl: null },
+    ...{ challengeId: null, sealedKey: null, failures: 0, lastError: null, createdAt: at, dueAt: at },
+    unusedSince: null,
+  } as unknown as OrderRecord;
+  const put = { op: 'put', kind: 'order', id: host, value: old, dueAt: Date.parse(at) } as const;
+  await world.store.commit({ id: 'upgraded', changes: [put] });
+  await world.runDue();
+  const { renewAt, dueAt } = await world.order(host);
+  t.equal((await world.certificate(host)).serialNumber, first.serialNumber, 'not due yet');
+  t.ok(Date.parse(dueAt ?? '') > world.now() && renewAt !== null, `waits for ${dueAt}`);
+  world.advanceTo(Date.parse(renewAt ?? ''));
+  await world.runDue();
+  t.not((await world.certificate(host)).serialNumber, first.serialNumber);
+  await world.store.commit({ id: 'upgraded-2', changes: [put] });
+  await world.issuance.replaceRevoked(host);
+  t.equal((await world.order(host)).renewal, 'revoked');
+});
+
+t.test('a CA that does not answer is asked once a minute what CAA records call it', async (t) => {
+  const world = await startIssuance(t);
+  await world.name(host);
+  await world.runDue();
+  await world.putIssuer('ca', { preferredChain: 'another' }); // its account is known, its directory not yet
+  const end = world.front.faults.add('directory', { fault: 'answer', status: 503 });
+  const caa = async () => (await world.issuance.registry.find('ca'))?.caa(host);
+  const before = world.front.counts.directory;
+  await t.rejects(caa());
+  await t.rejects(caa());
+  t.equal(world.front.counts.directory - before, 1);
+  end();
+  world.advanceTo(world.now() + 2 * minuteMs);
+  t.match(await caa(), { accountUrl: /^https:/ });
 });
