@@ -170,8 +170,23 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     }
     const policy = await readHostPolicy(store, order.host);
     const chain = policy.issuers ?? registry.defaultChain();
-    const rest = chain.includes(issuer.name) ? chain.slice(chain.indexOf(issuer.name) + 1) : [];
+    const rest = await restOf(order, chain, issuer.name);
     return step(record, tools, issuer, { certificate, policy, chain, rest });
+  }
+
+  /** The issuers that an order under way may be left for. It is not left for one that would not take it now. */
+  async function restOf(
+    { host, setbacks }: OrderRecord,
+    chain: string[],
+    current: string,
+  ): Promise<string[]> {
+    const rest: string[] = [];
+    for (const name of chain.includes(current) ? chain.slice(chain.indexOf(current) + 1) : []) {
+      if (Date.parse(setbacks[name]?.until ?? '') > now()) continue;
+      const issuer = await registry.find(name);
+      if (issuer !== null && issuer.refuses(host) === null) rest.push(name);
+    }
+    return rest;
   }
 
   /** One step at the issuer, and what came of it written down. */

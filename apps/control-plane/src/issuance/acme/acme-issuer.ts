@@ -17,6 +17,9 @@ import { explainAuthorization, explainOrder, explainProblem, isType } from './ex
 import { firstPollMs, pollWait } from './poll-wait.ts';
 
 const renewalInfoTimeoutMs = 10_000;
+const caaTimeoutMs = 10_000;
+/** What a CA is called is not asked again so soon after it did not answer: every host of a chain would wait for its time-out. */
+const caaRestMs = 60_000;
 
 export interface AcmeIssuerOptions {
   name: string;
@@ -36,6 +39,7 @@ export interface AcmeIssuerOptions {
 /** An ACME CA (RFC 8555). Which step comes next is read from the CA's own state of the order. */
 export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
   const { name, directory, session, authorizer, sealer, now } = options;
+  let caaRest: { until: number; failure: IssuerFailure } | null = null;
 
   function typesFor(order: OrderRecord, route: ChallengeType | null): ChallengeType[] {
     return challengeTypes({ order, route, issuer: options.challenges, canDns: authorizer.canDns() });
@@ -153,15 +157,22 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
       });
       return usable.length === 0 && host.startsWith('*.') ? noChallenge(host, null).message : null;
     },
-    caa: (host) =>
-      explained(async (): Promise<CaaFacts> => {
-        const signal = AbortSignal.timeout(10_000);
+    async caa(host) {
+      if (caaRest !== null && caaRest.until > now()) throw caaRest.failure;
+      caaRest = null;
+      return explained(async (): Promise<CaaFacts> => {
+        const signal = AbortSignal.timeout(caaTimeoutMs);
         const identities =
           options.caaIdentities ??
           (await session.use(signal, (client) => client.directory(signal))).caaIdentities;
         const { url } = await session.account(signal);
         return { identities, method: host.startsWith('*.') ? 'dns-01' : null, accountUrl: url };
-      }),
+      }).catch((failure: unknown) => {
+        if (failure instanceof IssuerFailure && failure.kind === 'unavailable')
+          caaRest = { until: now() + caaRestMs, failure };
+        throw failure;
+      });
+    },
     advance: (id, order, context) =>
       explained(() =>
         order.orderUrl === null
