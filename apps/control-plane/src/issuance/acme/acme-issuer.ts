@@ -128,7 +128,7 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
         const { preferredChain } = options;
         return {
           outcome: 'issued',
-          chain: await client.getCertificate(current.certificateUrl, { preferredChain }, signal),
+          chain: await download(client, current.certificateUrl, preferredChain, signal),
           keyPem: openKey(id, order),
         };
       }
@@ -202,6 +202,25 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     accountUrl: async () => session.account(AbortSignal.timeout(10_000)).then(({ url }) => url),
     close: () => session.close(),
   };
+}
+
+/** A certificate that is not there although its order is valid is on its way: another order would only be one more. */
+async function download(
+  client: AcmeClient,
+  url: string,
+  preferredChain: string | null,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    return await client.getCertificate(url, { preferredChain }, signal);
+  } catch (error) {
+    if (!(error instanceof AcmeProblem) || error.status !== 404) throw error;
+    throw new IssuerFailure('the CA calls the order valid, but its certificate is not there yet', {
+      kind: 'unavailable',
+      cause: error,
+      problem: error.document,
+    });
+  }
 }
 
 async function explained<T>(work: () => Promise<T>): Promise<T> {
