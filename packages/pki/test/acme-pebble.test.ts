@@ -68,7 +68,7 @@ const host = 'shop.example.com';
 const { url, chain, keyPem } = await obtain(host);
 
 t.test('the directory tells identities, profiles, terms and where renewal information is', async (t) => {
-  if (!pebble.offersRenewalInfo) return t.skip(needsAri);
+  if (!pebble.offersRenewalInfo) return void t.pass('', { skip: needsAri });
   t.match(await client.directory(), {
     caaIdentities: ['ca.example'],
     profiles: { default: 'ninety days', brief: 'three days' },
@@ -99,7 +99,7 @@ t.test('the chain is the one whose last issuer has the preferred name, else the 
 });
 
 t.test('the CA gives renewal information by the id made of the certificate', async (t) => {
-  if (!pebble.offersRenewalInfo) return t.skip(needsAri);
+  if (!pebble.offersRenewalInfo) return void t.pass('', { skip: needsAri });
   const before = await client.getRenewalInfo(ariCertId(chain));
   const now = Date.now();
   t.ok(before && now < before.start && before.start < before.end && before.end < now + 90 * dayMs);
