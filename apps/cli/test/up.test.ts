@@ -44,6 +44,16 @@ t.test('a route once posted is served by every edge, through every way to stop a
     t.notMatch(up.output(), token, 'the token is in its file, not on the screen');
     t.match(up.output(), `--cacert ${rootFile} --resolve ${host}:${first + 1}:127.0.0.1`);
 
+    const put = (path: string, body: object) =>
+      fetch(`http://127.0.0.1:${first}/v1/${path}`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const nowhere = `https://127.0.0.1:${first + 20}/dir`;
+    await put('issuers/other', { directory: nowhere });
+    t.equal((await put('settings', { issuers: ['other', 'internal'] })).status, 200);
+
     const startedAt = performance.now();
     process.kill(up.pid, 'SIGTERM');
     t.strictSame(await up.exited, { code: 0, signal: null });
@@ -57,6 +67,7 @@ t.test('a route once posted is served by every edge, through every way to stop a
     async (t) => {
       const up = startLockstep(t, args);
       await up.seen(allUp);
+      t.match(up.output(), /issuer +other, then internal CA, root /, 'the chain in force is shown');
       await bothServe(t);
       const second = await runLockstep(t, upArgs(await freePortsInARow(7), folder));
       t.match(second, { code: 1, output: /^lockstep: [^\n]*store\.db[^\n]*\n$/ });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Address, AppError } from '@lockstep/contract';
+import { type Address, AppError, hasNoUser } from '@lockstep/contract';
 
 export interface AcmeConfig {
   directory: string;
@@ -30,6 +30,8 @@ export function readAcmeConfig(env: NodeJS.ProcessEnv = process.env): AcmeConfig
       'LOCKSTEP_ACME_DIRECTORY is not an https:// address of an ACME directory',
     );
   }
+  if (!hasNoUser(directory))
+    throw new AppError('bad_configuration', 'LOCKSTEP_ACME_DIRECTORY carries a user or password');
   return {
     directory,
     email: env.LOCKSTEP_ACME_EMAIL || null,

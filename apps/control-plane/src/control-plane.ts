@@ -38,6 +38,8 @@ export interface ControlPlane {
   url: string;
   /** PEM of the internal CA's root; null with an ACME CA. */
   rootCertificate: string | null;
+  /** The issuers that are tried where a route names none, as the settings are now. */
+  chain(): string[];
   /** Answers open waits, hands leases over and stops. The store stays open: it is the caller's. */
   close(): Promise<void>;
 }
@@ -130,13 +132,18 @@ export async function createControlPlane({
         onDemand,
         stapler,
       }),
-      rootCertificate,
       stopping: stopping.signal,
       log,
     });
     closers.push(() => app.close());
     const address = await listen(app, config.listen);
-    return { address, url: `http://${formatAddress(address)}`, rootCertificate, close };
+    return {
+      address,
+      url: `http://${formatAddress(address)}`,
+      rootCertificate,
+      chain: () => settings.current().issuers ?? known.defaultChain,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -1,14 +1,19 @@
 import { AppError, type FieldError } from '@lockstep/contract';
 import type { z } from 'zod';
 
+/** What answers have besides what bodies take: met where somebody sends back what GET showed. */
+const shown = new Set(['revision', 'status', 'createdAt', 'updatedAt', 'source', 'secrets', 'accountUrl']);
+
 /** An `invalid_request` about one field; `pointer` is a JSON pointer into the body (RFC 6901), or a parameter's name. */
 export function invalidField(pointer: string, detail: string, cause?: unknown): AppError {
   return invalidRequest([{ pointer, detail }], cause);
 }
 
 export function invalidRequest(errors: FieldError[], cause?: unknown): AppError {
-  const detail = errors.map((error) => `${error.pointer}: ${error.detail}`).join('; ');
-  return new AppError('invalid_request', detail, { cause, errors });
+  const message = errors
+    .map(({ pointer, detail }) => `${pointer === '' ? 'the body' : pointer}: ${detail}`)
+    .join('; ');
+  return new AppError('invalid_request', message, { cause, errors });
 }
 
 /** What a schema has against a body. */
@@ -23,7 +28,13 @@ export function toInvalidRequest({ issues }: z.ZodError): AppError {
 }
 
 export function unknownFields(pointer: string, keys: string[]): FieldError[] {
-  return keys.map((key) => ({ pointer: pointer + pointerPart(key), detail: 'there is no such field' }));
+  return keys.map((key) => ({
+    pointer: pointer + pointerPart(key),
+    detail:
+      pointer === '' && shown.has(key)
+        ? 'is shown only, and set by Lockstep: leave it out'
+        : 'there is no such field',
+  }));
 }
 
 function pointerPart(key: string): string {

@@ -66,6 +66,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   new Gauge({
     name: 'lockstep_orders_running',
+    help: 'Orders under way in this control plane',
+    registers,
+    collect() {
+      this.set(Object.values(coordinator.running()).reduce((sum, orders) => sum + orders, 0));
+    },
+  });
+  new Gauge({
+    name: 'lockstep_queue_running',
     help: 'Orders under way in this control plane, by queue',
     labelNames: ['queue'],
     registers,

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { backOffMs } from '../src/issuance/back-off.ts';
-import { renewalDate } from '../src/issuance/renewal.ts';
+import { firstRenewalDate, renewalDate } from '../src/issuance/renewal.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -33,5 +33,19 @@ t.test('renews at two thirds of the lifetime, at half below ten days, and never 
   t.equal(
     renewalDate(0, 160 * hourMs, () => 0),
     80 * hourMs,
+  );
+});
+
+t.test('a certificate that was issued just now is not due for renewal, whatever its dates', async (t) => {
+  const now = 1_000 * dayMs;
+  // By the internal CA for an hour, backdated by an hour.
+  t.ok(firstRenewalDate(now - hourMs, now + hourMs, now, () => 0.999) >= now + hourMs / 3);
+  // Under a clock that is 70 days ahead.
+  t.ok(firstRenewalDate(now - 70 * dayMs, now + 20 * dayMs, now) >= now + 6 * dayMs);
+  t.ok(firstRenewalDate(now - 90 * dayMs, now + 1_000, now) >= now + 60_000);
+  t.equal(
+    firstRenewalDate(now - hourMs, now + 90 * dayMs, now, () => 0),
+    renewalDate(now - hourMs, now + 90 * dayMs, () => 0),
+    'that of a common one is as ever',
   );
 });

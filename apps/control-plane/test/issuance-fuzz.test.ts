@@ -1,7 +1,8 @@
-import { AppError, isAppError } from '@lockstep/contract';
+import { AppError, isAppError, orderLanes } from '@lockstep/contract';
 import { AcmeProblem } from '@lockstep/pki';
 import t, { type Test } from 'tap';
-import { createWorld, type World } from './fuzz/world.ts';
+import { completeOrder, laneOf } from '../src/issuance/order-record.ts';
+import { caNames, createWorld, type World } from './fuzz/world.ts';
 
 // A run that fails comes again with FUZZ_SEED=<seed>; FUZZ_SEEDS=<count> tries more of them.
 const given = process.env.FUZZ_SEED;
@@ -39,8 +40,21 @@ async function fuzz(t: Test, seed: number): Promise<void> {
     const order = await world.store.get('order', host);
     const certificate = await world.store.get('certificate', host);
     t.ok(order?.value.dueAt, `${host} has a next date`);
-    if (isBad(host)) t.equal(certificate, null, `${host} is not served`);
-    else t.ok(Date.parse(certificate?.value.notAfter ?? '') > world.clock.now(), `${host} is served`);
+    const value = completeOrder(order!.value);
+    const queue = await world.store.listDue(
+      'order',
+      world.clock.now() + 400 * dayMs,
+      100,
+      orderLanes[laneOf(value)],
+    );
+    t.ok(
+      queue.some(({ id }) => id === host),
+      `${host} waits in the queue of its state`,
+    );
+    if (isBad(host)) {
+      t.equal(certificate, null, `${host} is not served`);
+      t.not(laneOf(value), 'first', `${host} failed, and delays no first attempt`);
+    } else t.ok(Date.parse(certificate?.value.notAfter ?? '') > world.clock.now(), `${host} is served`);
   }
   const challenges = await world.store.list('challenge', { limit: 100 });
   const placed = new Set<string | null>();
@@ -80,7 +94,15 @@ async function act(world: World): Promise<number> {
     const host = random.pick(hosts);
     await routes.remove(host).catch(ignoreConflict);
     if (random.chance(0.3)) clock.advance(2 * 3_600_000);
-    await world.name(host);
+    if (random.chance(0.7)) await world.name(host);
+  } else if (roll < 0.0925) {
+    // Its orders under way stay, and have nobody who knows how to go on.
+    const name = random.pick(caNames);
+    if (!world.gone.delete(name)) world.gone.add(name);
+  } else if (roll < 0.0935) {
+    const issuers = random.chance(0.3) ? null : caNames.filter(() => random.chance(0.6));
+    const host = random.pick(hosts);
+    if (issuers?.length !== 0) await routes.patch(host, { issuers }).catch(ignoreConflict);
   } else if (roll < 0.095) {
     const index = random.below(controlPlanes.length);
     const victim = controlPlanes[index]!;
@@ -117,12 +139,14 @@ function faultAt(label: string, { pick }: World['random']): Error | null {
 async function heal(world: World): Promise<void> {
   const { scheduler, clock, controlPlanes, cas } = world;
   for (const ca of cas.values()) ca.down = false;
+  world.gone.clear();
   for (const controlPlane of controlPlanes) controlPlane.pausedUntil = 0;
   const drain = async () => {
     while (await scheduler.step(() => null));
     await scheduler.settle();
   };
   await drain();
+  for (const host of hosts) await world.name(host); // those that were taken out, too
   for (let round = 0; round < 400; round += 1) {
     const due = await world.dueOrders();
     for (const { id } of due) {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createAuthority } from '@lockstep/pki';
 import t from 'tap';
+import { findOrMakeAuthority } from '../src/issuance/authority.ts';
 import { isRefusal } from '../src/issuance/ledger.ts';
 import { createLedger } from '../src/issuance/token-ledger.ts';
 import { createKnownIssuers, openIssuer } from '../src/issuers/known-issuers.ts';
@@ -94,12 +95,47 @@ t.test('a ZeroSSL issuer keeps its API key, and an issuer of another type gets n
   t.match((await put({ type: 'zerossl' })).body.errors, [{ pointer: '/apiKey' }]);
 });
 
+t.test('what GET shows can be put again, without what only answers have', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  const path = '/v1/issuers/gts';
+  const given = {
+    directory,
+    eab: { kid: 'k1', hmacKey },
+    limits: { newOrders: { count: 5, refillSeconds: 9 } },
+  };
+  const made = (await call('PUT', path, { body: given })).body;
+  const { name, source, secrets, accountUrl, revision, ...shown } = made;
+  const again = await call('PUT', path, { body: { ...shown, email: 'ops@example.net' } });
+  t.match(again, { status: 200, body: { ...shown, email: 'ops@example.net', secrets } });
+  const refused = await call('PUT', path, { body: { ...shown, secrets } });
+  t.match(refused.body.errors, [{ pointer: '/secrets', detail: /leave it out/ }]);
+});
+
+t.test(
+  'the root of the internal CA is there as soon as it is used, beside an issuer of the environment too',
+  async (t) => {
+    const { call, store, sealer } = await startControlPlane(t, t.testdir(), { acme });
+    t.match(await call('GET', '/v1/ca/root.crt'), { status: 404, body: { detail: /not been used yet/ } });
+    const { certificate } = await findOrMakeAuthority(store, sealer);
+    t.equal((await call('GET', '/v1/ca/root.crt')).text, certificate);
+  },
+);
+
+t.test('a parameter that is wrong is named as it is', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  const errors = async (path: string) => (await call('GET', path)).body.errors;
+  t.match(await errors('/v1/issuers?limit=0'), [{ pointer: /^limit$/ }]);
+  t.match(await errors('/v1/issuers?surprise=1'), [{ pointer: /^surprise$/, detail: /no such parameter/ }]);
+  t.match(await errors('/v1/issuers/Upper_Case'), [{ pointer: /^name$/ }]);
+});
+
 t.test('an issuer that could never issue is refused with the field', async (t) => {
   const { call, store } = await startControlPlane(t, t.testdir());
   const cases: [string, unknown, string, RegExp][] = [
     ['zero', { type: 'zerossl' }, '/apiKey', /API key.*email/],
     ['gts', { directory, eab: { kid: 'k1' } }, '/eab/hmacKey', /is needed/],
     ['gts', { directory: 'http://acme.example.net' }, '/directory', /https/],
+    ['gts', { directory: 'https://u:p@acme.example.net/' }, '/directory', /user or password/],
     [
       'ca',
       { directory, roots: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' },
@@ -111,7 +147,7 @@ t.test('an issuer that could never issue is refused with the field', async (t) =
     ['ca', {}, '/type', /'acme'/],
     ['internal', { directory }, '/type', /internal CA/],
     ['brought', { directory }, 'name', /choose another name/],
-    ['Big', { directory }, '/name', /small letters/],
+    ['Big', { directory }, 'name', /small letters/],
     ['ca', { directory, dnsProvider: { type: 'cloudflare' } }, '/dnsProvider/token', /is needed/],
     ['ca', { directory, surprise: 1 }, '/surprise', /no such field/],
   ];

@@ -32,3 +32,8 @@ t.test(
     );
   },
 );
+
+t.test('begins with as little as its caller thinks enough, and grows all the same', async (t) => {
+  t.equal(pollWait(began(0), null, now, 100), 100);
+  t.equal(pollWait(began(30), null, now, 100), 3_000);
+});

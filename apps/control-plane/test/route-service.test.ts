@@ -1,4 +1,5 @@
 import t from 'tap';
+import { putOrder } from '../src/issuance/order-record.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
 import { openMeetingStore } from './meeting-store.ts';
 
@@ -14,7 +15,7 @@ async function start(test: Pick<typeof t, 'teardown'>) {
   const { store, meet } = await openMeetingStore(test);
   const service = createRouteService({ store, check: async () => [] });
   const order = async () => (await store.get('order', host))?.value;
-  return { service, meet, order };
+  return { service, meet, order, store };
 }
 
 t.test('of two routes of a host deleted at once, one lets its certificate go', async (t) => {
@@ -46,3 +47,21 @@ t.test('one of two routes deleted leaves the certificate to the other', async (t
   await service.remove('a');
   t.equal((await order())?.unusedSince, null);
 });
+
+t.test(
+  'a host that is named again goes on where it was: a revoked certificate is replaced at once',
+  async (t) => {
+    const { service, order, store } = await start(t);
+    await service.create(body('a'));
+    const far = new Date(Date.now() + 30 * 86_400_000).toISOString();
+    await store.commit({
+      id: 'revoked',
+      changes: [putOrder(host, { ...(await order())!, renewAt: far, renewal: 'revoked', step: 'placed' })],
+    });
+    await service.remove('a');
+    await service.create(body('a'));
+    const { unusedSince, renewal, dueAt } = (await order())!;
+    t.match({ unusedSince, renewal }, { unusedSince: null, renewal: 'revoked' });
+    t.ok(Date.parse(dueAt ?? '') <= Date.now(), `due at ${dueAt}`);
+  },
+);

@@ -1,3 +1,4 @@
+import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -159,8 +160,13 @@ t.test('a host named again within the grace time is live without another order',
   const again = await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
   t.equal(again.body.status.state, 'live');
   t.equal((await store.get('order', 'shop.example.com'))?.value.unusedSince, null);
-  const order = await store.get('order', 'shop.example.com');
-  t.ok(Date.parse(order?.value.dueAt ?? '') > Date.now(), 'next due for renewal');
+  await waitFor(
+    async () => {
+      const order = await store.get('order', 'shop.example.com');
+      return Date.parse(order?.value.dueAt ?? '') > Date.now();
+    },
+    { what: 'the order to be due for its renewal' },
+  );
   t.equal((await store.get('certificate', 'shop.example.com'))?.revision, before?.revision);
 });
 

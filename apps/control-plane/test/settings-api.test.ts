@@ -98,6 +98,27 @@ t.test('a secret left out is kept for the same account, and for no other', async
   t.equal(await secret(), null, 'another address gets no secret that was meant for the one before');
 });
 
+t.test('a provider of another type takes nothing over from the one before, by PATCH either', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  await call('PUT', path, { body: { dnsProvider: webhook } });
+  const cloudflare = { type: 'cloudflare', token: 'a-token' };
+  const patched = await call('PATCH', path, { body: { dnsProvider: cloudflare } });
+  t.equal(patched.body.dnsProvider.url, 'https://api.cloudflare.com/client/v4', 'not where the webhook is');
+  const zoned = await call('PATCH', path, { body: { dnsProvider: { zoneId: 'z' } } });
+  t.match(zoned.body.dnsProvider, { type: 'cloudflare', zoneId: 'z' }, 'one of the same type is merged');
+});
+
+t.test('what GET shows can be put again, without the revision', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  const body = { edgeAddresses: ['203.0.113.7'], dnsProvider: webhook };
+  const before = (await call('PUT', path, { body })).body;
+  const refused = await call('PUT', path, { body: before });
+  t.match(refused, { status: 400, body: { errors: [{ pointer: '/revision', detail: /leave it out/ }] } });
+  const { revision: _, ...shown } = before;
+  const again = await call('PUT', path, { body: { ...shown, onDemand: null, dnsProvider: null } });
+  t.match(again, { status: 200, body: { ...shown, dnsProvider: null } });
+});
+
 t.test('bad settings are refused with the field and the way out', async (t) => {
   const { call, store } = await startControlPlane(t, t.testdir());
   const tsig = { type: 'rfc2136', server: '192.0.2.53', keyName: 'lockstep' };
@@ -106,6 +127,12 @@ t.test('bad settings are refused with the field and the way out', async (t) => {
     [{ issuers: ['internal', 'nowhere'] }, '/issuers/1', /no issuer "nowhere".*internal.*PUT \/v1\/issuers/],
     [{ edgeAddresses: ['203.0.113.7', '300.1.1.1'] }, '/edgeAddresses/1', /neither an IP address nor/],
     [{ edgeAddresses: ['a:b'] }, '/edgeAddresses/0', /neither an IP address nor/],
+    [{ resolvers: ['192.0.2.53:99999'] }, '/resolvers/0', /65535/],
+    [
+      { dnsProvider: { ...webhook, url: 'https://u:p@example.net/' } },
+      '/dnsProvider/url',
+      /user or password/,
+    ],
     [{ dnsProvider: tsig }, '/dnsProvider/secret', /TSIG key/],
     [{ dnsProvider: acmeDns }, '/dnsProvider/password', /is needed/],
     [{ dnsProvider: { type: 'cloudflare' } }, '/dnsProvider/token', /is needed/],
@@ -113,7 +140,9 @@ t.test('bad settings are refused with the field and the way out', async (t) => {
     [{ onDemand: { ask: 'http://user:pass@example.net/' } }, '/onDemand/ask', /user or password/],
     [{ onDemand: { ask: 'http://example.net/?domain=x' } }, '/onDemand/ask', /domain/],
     [{ onDemand: { ask: 'file:///etc/passwd' } }, '/onDemand/ask', /http/],
+    [{ issuers: ['brought'] }, '/issuers/0', /no issuer "brought"; there are: internal$/],
     [{ surprise: 1 }, '/surprise', /no such field/],
+    [[], '', /object/],
   ];
   for (const [body, pointer, detail] of cases) {
     const answer = await call('PUT', path, { body });

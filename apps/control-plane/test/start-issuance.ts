@@ -49,7 +49,8 @@ export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Pa
     keyType: 'ecdsa-p256',
     ...config,
   };
-  await issuers.put('ca', ca as PutIssuer);
+  const putIssuer = (name: string, rest: object = {}) => issuers.put(name, { ...ca, ...rest } as PutIssuer);
+  await putIssuer('ca');
   const service = createSettingsService({ store, sealer, known });
   await service.patch({ issuers: ['ca'] });
   const issuance = createIssuance({
@@ -109,6 +110,9 @@ export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Pa
     pebble: pebble as Pebble,
     front: front as FaultyFront,
     issuance,
+    /** An issuer as `ca` is, but for what `rest` says. */
+    putIssuer,
+    setChain: (names: string[]) => service.patch({ issuers: names }),
     now,
     runDue,
     /** Moves the clock to the next date in the store, if it comes before `until`; false when it does not. */

@@ -85,6 +85,22 @@ t.test('a refusal reaches all who wait, and is remembered until it ends', async 
   t.same(outcomes, ['refused', 'refused_before', 'allowed']);
 });
 
+t.test('what another endpoint refused is asked about again', async (t) => {
+  const { asks, sent, verdict, onDemand } = await startAsks(t, { ask: 'http://one' });
+  const { asker, refused } = createAsker();
+  asks.ask(asker, 'a', '1.1.1.1');
+  await verdict('a', false);
+  asks.ask(asker, 'a', '1.1.1.1');
+  t.same(sent, ['a']);
+  onDemand.ask = 'http://two';
+  asks.ask(asker, 'a', '1.1.1.1');
+  t.same(sent, ['a', 'a']);
+  await verdict('a', false);
+  asks.ask(asker, 'a', '1.1.1.1');
+  t.same(sent, ['a', 'a']);
+  t.equal(refused.length, 4);
+});
+
 t.test('a later word that a host is allowed ends the memory of its refusal', async (t) => {
   const { asks, sent, verdict } = await startAsks(t);
   await verdict('a', false);

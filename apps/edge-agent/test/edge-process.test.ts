@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { generateSecretKey } from '@lockstep/pki';
 import { freePort, waitFor } from '@lockstep/testkit';
 import t from 'tap';
@@ -84,6 +85,31 @@ t.test('an edge starts from its disk when there is nothing else', async (t) => {
   const { addresses } = await startTestEdge(t, configured, { dataDir }, deadFeed);
   for (const host of threeHosts) t.equal(await statusOf(configured, addresses, host), 200);
   t.equal((await fetch(`http://127.0.0.1:${addresses.admin.port}/readyz`)).status, 200);
+});
+
+t.test('an edge that was saved by a version without settings learns them from the store', async (t) => {
+  const configured = await createConfiguredStore();
+  const dataDir = t.testdir();
+  const first = await startTestEdge(t, configured, { dataDir });
+  await serveThree(t, configured);
+  await appliedAt(configured, (await configured.commit(configured.settingsChange({ holdMs: 0 }))).number);
+  await first.edge.stop();
+  const saved = new DatabaseSync(join(dataDir, 'edge-cache.db'));
+  saved.exec(`DELETE FROM records WHERE kind = 'settings';
+    UPDATE meta SET value = json_remove(value, '$.kinds') WHERE key = 'position'`);
+  saved.close();
+
+  const asked: string[] = [];
+  configured.store.watchHints(({ host }) => asked.push(host));
+  const { addresses } = await startTestEdge(t, configured, { dataDir });
+  t.equal(await statusOf(configured, addresses, threeHosts[0]!), 200, 'serving from its disk at once');
+  await waitFor(
+    async () => {
+      await t.rejects(statusOf(configured, addresses, 'new.example.com'));
+      return asked.includes('new.example.com');
+    },
+    { what: 'a name that is not known to be asked about' },
+  );
 });
 
 t.test('a damaged disk copy is set aside and the edge serves what its feed says', async (t) => {

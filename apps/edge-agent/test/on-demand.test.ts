@@ -114,12 +114,27 @@ t.test('one client address holds no more than a hundred handshakes', async (t) =
   (await late).destroy();
 });
 
+for (const version of tlsVersions) {
+  t.test(`${version}: a name with a trailing dot is the same host`, async (t) => {
+    const edge = await startOnDemand(t);
+    const options = { servername: `${host}.`, minVersion: version, maxVersion: version };
+    const opening = connectTls(edge.httpsPort, { ...options, rejectUnauthorized: false });
+    await held(edge, 1);
+    await issue(edge);
+    (await opening).destroy();
+    (await connectTls(edge.httpsPort, { ...options, rejectUnauthorized: false })).destroy();
+    t.equal(edge.asks.length, 1, 'nobody is asked once it has a certificate');
+  });
+}
+
 t.test('names that nobody may have, and hosts that a route names, are refused at once', async (t) => {
   const edge = await startOnDemand(t);
   await edge.applied(
     await edge.commit(edge.routeChange('r', ['routed.example.com'], ['http://127.0.0.1:1'])),
   );
-  for (const name of ['localhost', 'under_score.example.com', '-a.example.com', 'routed.example.com']) {
+  const names = ['localhost', 'under_score.example.com', '-a.example.com', 'routed.example.com'];
+  names.push(' a.example.com', 'a.example.com..', 'b\u00fccher.example.com');
+  for (const name of names) {
     await t.rejects(open(edge, name), unrecognized, name);
   }
   t.same(edge.asks, []);

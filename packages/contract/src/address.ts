@@ -21,3 +21,10 @@ export function parseAddress(input: string, what: string): Address {
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/** Whether an address carries no secret in its user part. True for what is no address: that is for another check to say. */
+export function hasNoUser(url: string): boolean {
+  if (!URL.canParse(url)) return true;
+  const { username, password } = new URL(url);
+  return username === '' && password === '';
+}

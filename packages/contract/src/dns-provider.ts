@@ -1,12 +1,13 @@
 import { z } from 'zod';
+import { hasNoUser } from './address.ts';
 
-const httpUrl = z.url({ protocol: /^https?$/, error: 'is not an http or https address' });
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'is not an http or https address' })
+  .refine(hasNoUser, 'carries a user or password, which would be shown');
 const serverAddress = z
   .string()
-  .regex(
-    /^(\[[0-9a-f:.]+\]|[^\s:]+)(:\d{1,5})?$/i,
-    'looks like 192.0.2.53, [2001:db8::53] or 127.0.0.1:5353',
-  );
+  .regex(/^(\[[0-9a-f:.]+\]|[^\s:]+)(:\d{1,5})?$/i, 'looks like 192.0.2.53, [2001:db8::53] or 127.0.0.1:5353')
+  .refine((address) => Number(/\]?:(\d+)$/.exec(address)?.[1] ?? 53) <= 65_535, 'has a port above 65535');
 
 /** Makes and removes TXT records for dns-01. Secrets (`secret`, `password`, `token`) are stored sealed and never shown. */
 export const DnsProvider = z

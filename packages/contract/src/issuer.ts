@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hasNoUser } from './address.ts';
 import { ChallengeType } from './challenge.ts';
 import { DnsProvider, StoredDnsProvider } from './dns-provider.ts';
 
@@ -62,7 +63,9 @@ export const PutIssuer = z
   .discriminatedUnion('type', [
     z.strictObject({
       type: z.literal('acme'),
-      directory: z.url({ protocol: /^https$/, error: 'is not an https address of an ACME directory' }),
+      directory: z
+        .url({ protocol: /^https$/, error: 'is not an https address of an ACME directory' })
+        .refine(hasNoUser, 'carries a user or password, which would be shown'),
       email: z.email().optional(),
       eab: z
         .strictObject({

@@ -227,6 +227,14 @@ t.test('what a CA answers is told by status, type and Retry-After', async (t) =>
     type: null,
     retryAfterMs: null,
   });
+  for (const beyond of ['99999999999999999999', 'Fri, 31 Dec 9999 23:59:59 GMT']) {
+    const { retryAfterMs } = await asked({ status: 503, headers: { 'retry-after': beyond }, body: '' });
+    t.equal(retryAfterMs, 30 * 86_400_000, `${beyond} is no date that can be kept`);
+  }
+  const words = 'x'.repeat(500_000);
+  const many = Array(1_000).fill({ type, detail: words.slice(0, 500) });
+  const wordy = await asked({ status: 403, body: { type, detail: words, subproblems: many } });
+  t.ok(JSON.stringify(wordy.document).length < 20_000, 'a CA’s words do not fill a record');
   const date = new Date(Date.now() + 3_600_000).toUTCString();
   const later = await asked({ status: 503, headers: { 'retry-after': date }, body: '' });
   t.ok(later.retryAfterMs > 3_500_000 && later.retryAfterMs <= 3_600_000, 'a date counts from now');

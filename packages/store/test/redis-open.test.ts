@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { isAppError } from '@lockstep/contract';
 import { createRedisStore } from '@lockstep/store';
-import { freePort, startRedis } from '@lockstep/testkit';
+import { freePort, startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { commitOf, putRoute, report } from './conformance/records.ts';
@@ -81,9 +81,9 @@ t.test('the Redis user of an edge', async (t) => {
   const p = `{${control.prefix}}`;
   // As in src/redis/redis-presence.ts.
   const line = `on >PASSWORD resetkeys resetchannels -@all +hello +auth +ping +info +time
-    +subscribe +unsubscribe &${p}:commits &${p}:nodes
+    +subscribe +unsubscribe &${p}:commits &${p}:nodes &${p}:asks &${p}:verdicts
     +hget +hmget +zrange +zrangebylex +zlexcount +xrange +get +mget +eval +evalsha +set +del
-    %R~${p}:* ~${p}:node:edge-1 (+zadd %W~${p}:node-ids) (+publish &${p}:nodes)`;
+    %R~${p}:* ~${p}:node:edge-1 (+zadd %W~${p}:node-ids) (+publish &${p}:nodes) (+publish &${p}:asks)`;
   await admin.acl('SETUSER', 'edge-1', ...line.match(/\([^)]*\)|\S+/g)!);
   const edgeUrl = server.url.replace('redis://', 'redis://edge-1:PASSWORD@');
   const edge = store(t, edgeUrl, control.prefix);
@@ -128,6 +128,42 @@ t.test('the Redis user of an edge', async (t) => {
     t.match(await control.listNodes(), [{ report: { node: 'edge-2', instance: 'instance-1' } }]);
     t.equal((await control.listNodes()).length, 1, 'its own key speaks for itself only');
     await t.rejects(raw.zrem(`${p}:node-ids`, 'edge-2'), /NOPERM/);
+  });
+
+  await t.test('asks about hosts and hears the verdicts, but gives none', async (t) => {
+    const heard: string[] = [];
+    t.teardown(edge.watchHints(({ hint, host }) => heard.push(`${hint} ${host}`)));
+    t.teardown(control.watchHints(({ hint, host }) => heard.push(`${hint} ${host}`)));
+    const until = Date.now();
+    await waitFor(
+      async () => {
+        await edge.sendHint({ hint: 'ask', host: 'a', node: 'edge-1' });
+        await control.sendHint({ hint: 'verdict', host: 'b', allowed: true, until });
+        return ['ask a', 'verdict b'].every((one) => heard.filter((other) => other === one).length > 1);
+      },
+      { what: 'both to hear both' },
+    );
+    await t.rejects(edge.sendHint({ hint: 'verdict', host: 'c', allowed: false, until }), {
+      message: /NOPERM/,
+    });
+    await raw.publish(`${p}:asks`, JSON.stringify({ hint: 'verdict', host: 'c', allowed: false, until }));
+    await edge.sendHint({ hint: 'ask', host: 'd', node: 'edge-1' });
+    await waitFor(() => heard.includes('ask d'), { what: 'what came after it' });
+    t.notOk(heard.includes('verdict c'));
+  });
+
+  await t.test('of an earlier version, which may hear no hints, hears commits at once', async (t) => {
+    const earlier = line.replace(/ &\S+:(asks|verdicts)/g, '').replace(/ \([^(]*:asks\)/, '');
+    await admin.acl('SETUSER', 'edge-0', ...earlier.match(/\([^)]*\)|\S+/g)!);
+    const old = store(t, server.url.replace('redis://', 'redis://edge-0:PASSWORD@'), control.prefix);
+    const view = followView(t, old.follow, null);
+    await view.until(() => view.seen.includes('current'));
+    for (const id of ['x', 'y', 'z']) {
+      const started = performance.now();
+      await view.reached(await control.commit(commitOf(putRoute(id))));
+      t.ok(performance.now() - started < 1_000, 'not only when it looks');
+    }
+    t.match(old.warnings.join(), /may not hear this channel/);
   });
 
   await t.test('cannot forge an announcement or write anything else', async (t) => {

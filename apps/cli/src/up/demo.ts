@@ -39,12 +39,15 @@ export interface DemoRoute {
   signal: AbortSignal;
 }
 
-/** Puts the route (the upstream's port is another at each start) and waits for it; answers the state reached. */
+/**
+ * Puts the route (the upstream's port is another at each start) and waits for it; answers the state reached. By the internal CA, whatever
+ * the chain is: no other issues for names below localhost.
+ */
 export async function putDemoRoute({ apiUrl, token, upstreamUrl, signal }: DemoRoute): Promise<string> {
   const response = await fetch(`${apiUrl}/v1/routes/demo`, {
     method: 'PUT',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', prefer: 'wait=60' },
-    body: JSON.stringify({ hosts: [demoHost], upstreams: [{ url: upstreamUrl }] }),
+    body: JSON.stringify({ hosts: [demoHost], upstreams: [{ url: upstreamUrl }], issuers: ['internal'] }),
     signal,
   });
   const answer = (await response.json()) as {
@@ -56,6 +59,17 @@ export async function putDemoRoute({ apiUrl, token, upstreamUrl, signal }: DemoR
   const why =
     status.reason ?? status.certificates.find(({ lastError }) => lastError !== null)?.lastError?.detail;
   return why === undefined ? status.state : `${status.state} (${why})`;
+}
+
+/** The root of the internal CA as PEM; null before its first use. */
+export async function getRoot({
+  apiUrl,
+  token,
+  signal,
+}: Omit<DemoRoute, 'upstreamUrl'>): Promise<string | null> {
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`${apiUrl}/v1/ca/root.crt`, { headers, signal });
+  return response.ok ? response.text() : null;
 }
 
 /** What one edge answers for the demo host, over a connection whose certificate was verified against `ca`. */

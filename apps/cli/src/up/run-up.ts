@@ -2,7 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, isAppError, type Readiness } from '@lockstep/contract';
-import { checkAdminToken, createControlPlane, readAcmeConfig } from '@lockstep/control-plane';
+import {
+  type AcmeConfig,
+  checkAdminToken,
+  createControlPlane,
+  readAcmeConfig,
+} from '@lockstep/control-plane';
 import { createStoreFeed, spawnEdge } from '@lockstep/edge-agent';
 import { createSealer, generateSecretKey } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
@@ -10,7 +15,7 @@ import type { Logger } from 'pino';
 import { readSecrets } from '../config.ts';
 import { checkPorts } from './check-ports.ts';
 import { openDataFolder } from './data-folder.ts';
-import { createDemoUpstream, demoHost, getFromEdge, putDemoRoute } from './demo.ts';
+import { createDemoUpstream, demoHost, getFromEdge, getRoot, putDemoRoute } from './demo.ts';
 import { createEdgeProcesses } from './edge-processes.ts';
 import type { AddressPlan } from './plan-addresses.ts';
 import { describeAddresses, describeFirstRoute, type ScreenFacts } from './screen.ts';
@@ -110,11 +115,13 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
     await Promise.all([controlPlane.close(), edges.close()]);
   });
 
+  const chain = controlPlane.chain();
+  const root = chain.includes('internal') ? controlPlane.rootCertificate : null;
   const facts: ScreenFacts = {
     apiUrl: controlPlane.url,
     plan,
-    issuer: acme === null ? 'internal CA' : acme.directory,
-    rootFile: controlPlane.rootCertificate === null ? null : folder.file('ca/root.crt'),
+    issuer: chain.map((name) => describeIssuer(name, acme)).join(', then '),
+    rootFile: root === null ? null : folder.file('ca/root.crt'),
     tokenFile: secrets.adminToken === null ? folder.file('admin-token') : null,
     logFile: folder.file('lockstep.log'),
   };
@@ -148,8 +155,9 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   }) {
     print(`Demo: a route for ${demoHost} to a small upstream at ${upstreamUrl} …`);
     print(`  the route is ${await putDemoRoute({ apiUrl, token, upstreamUrl, signal })}`);
+    const ca = await getRoot({ apiUrl, token, signal });
     for (const { node, https } of plan.edges) {
-      const answer = await getFromEdge(https, { ca: controlPlane.rootCertificate, signal }).then(
+      const answer = await getFromEdge(https, { ca, signal }).then(
         ({ status, body }) => `${status} ${body.trim()}`,
         (error: Error) => `failed: ${error.message}`,
       );
@@ -173,6 +181,11 @@ async function waitUntilReady(
     const waitingFor = checks.filter(({ ok }) => !ok).map(({ detail }) => detail);
     print(`  waiting: ${waitingFor.join('; ')}`);
   }
+}
+
+function describeIssuer(name: string, acme: AcmeConfig | null): string {
+  if (name === 'internal') return 'internal CA';
+  return name === 'acme' && acme !== null ? acme.directory : name;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

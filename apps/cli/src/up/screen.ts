@@ -5,7 +5,7 @@ export interface ScreenFacts {
   apiUrl: string;
   plan: AddressPlan;
   issuer: string;
-  /** Null when certificates come from an ACME CA, whose root clients know or were given. */
+  /** Null when the chain has ACME CAs only, whose roots clients know or were given. */
   rootFile: string | null;
   /** Null when the token was given in the environment. */
   tokenFile: string | null;

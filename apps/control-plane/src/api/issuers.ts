@@ -13,6 +13,7 @@ import type { Ledger } from '../issuance/ledger.ts';
 import { limitsOf } from '../issuance/lets-encrypt-limits.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
+import { nullsLeftOut } from './left-out.ts';
 import type { ApiInstance } from './server.ts';
 
 const IssuerPage = pageOf(Issuer, 'IssuerPage');
@@ -21,7 +22,8 @@ const problems = { '4xx': Problem, '5xx': Problem };
 const tags = ['issuers'];
 
 /** A body with a directory and no type is an ACME CA's. */
-const body = z.preprocess((input) => {
+const body = z.preprocess((given) => {
+  const input = nullsLeftOut(given);
   const untyped = typeof input === 'object' && input !== null && 'directory' in input && !('type' in input);
   return untyped ? { type: 'acme', ...input } : input;
 }, PutIssuer);
@@ -65,7 +67,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
       operationId: 'putIssuer',
       summary: 'Create or replace an issuer',
       description:
-        'With a `directory` and no `type`, the type is `acme`. A secret that is left out stays as it was while what it belongs to is the same. 201 when it was created.',
+        'With a `directory` and no `type`, the type is `acme`. A field that is null is as if left out. A secret that is left out stays as it was while what it belongs to is the same. 201 when it was created.',
       tags,
       params,
       body,

@@ -81,9 +81,12 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppErr
 function toAppError(error: FastifyError | AppError): AppError | null {
   if (isAppError(error)) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
+    const inBody = error.validationContext === 'body';
     return invalidRequest(
       error.validation.flatMap(({ instancePath, message, params }) =>
-        fieldErrors(instancePath, message ?? '', params),
+        inBody
+          ? bodyErrors(instancePath, message ?? '', params)
+          : parameterErrors(instancePath, message ?? '', params),
       ),
     );
   }
@@ -102,7 +105,16 @@ function toAppError(error: FastifyError | AppError): AppError | null {
   return refused ? new AppError('invalid_request', error.message) : null;
 }
 
-function fieldErrors(instancePath: string, detail: string, params: Record<string, unknown>): FieldError[] {
+function bodyErrors(instancePath: string, detail: string, params: Record<string, unknown>): FieldError[] {
   const pointer = instancePath === '/' ? '' : instancePath;
   return Array.isArray(params.keys) ? unknownFields(pointer, params.keys) : [{ pointer, detail }];
+}
+
+function parameterErrors(
+  instancePath: string,
+  detail: string,
+  params: Record<string, unknown>,
+): FieldError[] {
+  if (!Array.isArray(params.keys)) return [{ pointer: instancePath.slice(1), detail }];
+  return params.keys.map((pointer: string) => ({ pointer, detail: 'there is no such parameter' }));
 }

@@ -58,7 +58,6 @@ export interface ServerOptions {
   settings: SettingsService;
   ready: Ready;
   metrics: Metrics;
-  rootCertificate: string | null;
   stopping: AbortSignal;
   log: Logger | null;
 }
@@ -121,7 +120,7 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
       issuersApi(api, options);
       settingsApi(api, options);
       nodesApi(api, options);
-      authorityApi(api, options.rootCertificate);
+      authorityApi(api, options);
     },
     { prefix: '/v1' },
   );

@@ -1,10 +1,13 @@
 import { PatchSettings, Problem, PutSettings, Settings } from '@lockstep/contract';
+import { z } from 'zod';
 import type { SettingsService } from '../settings/settings-service.ts';
+import { nullsLeftOut } from './left-out.ts';
 import { mergePatch } from './media-types.ts';
 import type { ApiInstance } from './server.ts';
 
 const response = { 200: Settings, '4xx': Problem, '5xx': Problem };
 const tags = ['settings'];
+const body = z.preprocess(nullsLeftOut, PutSettings);
 
 export function settingsApi(app: ApiInstance, { settings }: { settings: SettingsService }): void {
   app.get('/settings', {
@@ -17,9 +20,9 @@ export function settingsApi(app: ApiInstance, { settings }: { settings: Settings
       operationId: 'putSettings',
       summary: 'Replace the settings of the fleet',
       description:
-        'What is left out goes back to its default. The secret of `dnsProvider` is kept when it is left out and the provider’s account is the same.',
+        'What is left out, or null, goes back to its default. The secret of `dnsProvider` is kept when it is left out and the provider’s account is the same.',
       tags,
-      body: PutSettings,
+      body,
       response,
     },
     async handler(request) {

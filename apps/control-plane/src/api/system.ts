@@ -1,5 +1,7 @@
 import { AppError, Health, Problem, Readiness } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
+import { findAuthority } from '../issuance/authority.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Ready } from '../readiness.ts';
 import type { ApiInstance } from './server.ts';
@@ -52,7 +54,7 @@ export function systemApi(app: ApiInstance, { ready, metrics }: SystemApiOptions
 }
 
 /** The root certificate of the internal CA, for those who have to trust it. Public, but under /v1 and so behind the token. */
-export function authorityApi(app: ApiInstance, rootCertificate: string | null): void {
+export function authorityApi(app: ApiInstance, { store }: { store: ConfigStore }): void {
   app.get('/ca/root.crt', {
     schema: {
       operationId: 'getRootCertificate',
@@ -61,9 +63,9 @@ export function authorityApi(app: ApiInstance, rootCertificate: string | null): 
       response: { 200: { content: { 'application/x-pem-file': { schema: z.string() } } }, '4xx': Problem },
     },
     async handler(_request, reply) {
-      if (rootCertificate === null)
-        throw new AppError('not_found', 'certificates come from an ACME CA; there is no internal one');
-      return reply.type('application/x-pem-file').serializer(String).send(rootCertificate);
+      const authority = await findAuthority(store);
+      if (authority === null) throw new AppError('not_found', 'the internal CA has not been used yet');
+      return reply.type('application/x-pem-file').serializer(String).send(authority.certificate);
     },
   });
 }

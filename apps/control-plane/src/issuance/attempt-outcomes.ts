@@ -17,7 +17,7 @@ import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
 import { resetOrder } from './order-record.ts';
 import type { Outcome } from './order-steps.ts';
 import { pauseKey } from './pause-key.ts';
-import { ariRetryMs, pressingReason, renewalDate } from './renewal.ts';
+import { ariRetryMs, firstRenewalDate, pressingReason } from './renewal.ts';
 
 export interface AttemptOutcomesOptions {
   store: ConfigStore;
@@ -90,7 +90,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     { chain, keyPem }: Issued,
   ): Promise<Outcome> {
     const { serialNumber, fingerprint256, notBefore, notAfter } = check(order.host, { chain, keyPem });
-    const renewAt = renewalDate(Date.parse(notBefore), Date.parse(notAfter));
+    const renewAt = firstRenewalDate(Date.parse(notBefore), Date.parse(notAfter), now());
     // What a CA suggests for a new certificate is asked at once; after a renewal later, lest one that always says "now" is obeyed without end.
     const askAt = issuer.asksCa ? now() + (order.renewal === null ? 0 : ariRetryMs) : null;
     const value = {

@@ -1,14 +1,21 @@
-import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
+import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { iso } from '../iso.ts';
 import { shortLimitMs } from './after-failure.ts';
-import { type AttemptOutcomes, type FailedOutcome, type Issued, toFailure } from './attempt-outcomes.ts';
+import {
+  type AttemptOutcomes,
+  type FailedOutcome,
+  type Issued,
+  toFailure,
+  withdrawChallenge,
+} from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
 import type { CaCounts } from './ca-counts.ts';
 import type { CaGate } from './ca-gate.ts';
 import type { Consent } from './consent.ts';
 import { type HostPolicy, readHostPolicy } from './host-policy.ts';
+import { isInterruption } from './interruption.ts';
 import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
@@ -66,15 +73,18 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const allowed = looked.issuers;
     const choice = await chooseIssuer({ order, chain, allowed, find: registry.find, now: now() });
     if (choice.issuer === null) {
-      if (choice.until !== null)
-        return written(record, tools, resetOrder(order, { dueAt: iso(choice.until) }));
+      if (choice.until !== null) {
+        // An attempt that moved on and found no other issuer has failed: it is told of already.
+        const failures = order.failures + (order.beganAt === null ? 0 : 1);
+        return written(record, tools, resetOrder(order, { failures, dueAt: iso(choice.until) }));
+      }
       const error = new IssuerFailure(choice.detail, { kind: 'unproven' });
       return fail(record, tools, { certificate, policy, issuer: null, chain, rest: [], error });
     }
     const { issuer, rest } = choice;
     const started = await spend(record, issuer, exemptionOf(order, certificate, issuer), tools);
     if (started === null) return again(record);
-    if ('until' in started) return limited(record, tools, issuer, rest, started);
+    if ('until' in started) return limited(record, tools, issuer, { chain, rest }, started);
     return step(started, tools, issuer, { certificate, policy, chain, rest });
   }
 
@@ -113,7 +123,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     record: Order,
     tools: StepTools,
     issuer: Issuer,
-    rest: string[],
+    { chain, rest }: Pick<Surroundings, 'chain' | 'rest'>,
     { until, detail }: LedgerRefusal,
   ): Promise<Outcome> {
     const order = record.value;
@@ -133,7 +143,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       );
       return (await tools.write(record, outcome)) === null ? again(record) : outcome;
     }
-    const change = { setbacks, dueAt: iso(until) };
+    // Others of the chain were passed over for a while: whichever is back first has its turn.
+    const backAt = chain.map((name) => Date.parse(setbacks[name]?.until ?? '')).filter((at) => at > now());
+    const change = { setbacks, dueAt: iso(Math.min(until, ...backAt)) };
     // Nothing has failed, and a caller who waits for the route may see it live yet.
     if (short && order.setbacks[issuer.name] === undefined)
       return written(record, tools, resetOrder(order, change));
@@ -147,13 +159,34 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const issuer = order.issuer === null ? null : await registry.find(order.issuer);
     const certificate = await store.get('certificate', id);
     if (issuer === null) {
-      const dueAt = iso(now());
-      return written(record, tools, resetOrder(order, { dueAt })); // it was deleted meanwhile
+      // It was deleted meanwhile. A TXT record stays: the provider that made it may have gone with the issuer.
+      const outcome = {
+        order: resetOrder(order, { dueAt: iso(now()) }),
+        changes: withdrawChallenge(order),
+        waitMs: 0,
+      };
+      await tools.write(record, outcome);
+      return outcome;
     }
     const policy = await readHostPolicy(store, order.host);
     const chain = policy.issuers ?? registry.defaultChain();
-    const rest = chain.includes(issuer.name) ? chain.slice(chain.indexOf(issuer.name) + 1) : [];
+    const rest = await restOf(order, chain, issuer.name);
     return step(record, tools, issuer, { certificate, policy, chain, rest });
+  }
+
+  /** The issuers that an order under way may be left for. It is not left for one that would not take it now. */
+  async function restOf(
+    { host, setbacks }: OrderRecord,
+    chain: string[],
+    current: string,
+  ): Promise<string[]> {
+    const rest: string[] = [];
+    for (const name of chain.includes(current) ? chain.slice(chain.indexOf(current) + 1) : []) {
+      if (Date.parse(setbacks[name]?.until ?? '') > now()) continue;
+      const issuer = await registry.find(name);
+      if (issuer !== null && issuer.refuses(host) === null) rest.push(name);
+    }
+    return rest;
   }
 
   /** One step at the issuer, and what came of it written down. */
@@ -167,6 +200,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const { certificate, policy } = around;
     const take = async (): Promise<Outcome> => {
       tools.lease.check();
+      tools.lease.signal.throwIfAborted(); // it may have waited its turn for long
       const context = { signal: tools.lease.signal, challenge: policy.challenge, certificate };
       const result = await issuer.advance(id, order, context);
       if (result.outcome === 'issued') return finish(record, tools, issuer, result);
@@ -261,8 +295,4 @@ function countedAttempts({ beganAt, attempts }: OrderRecord): number {
 /** Somebody changed the order meanwhile: it is read anew. */
 function again({ value }: Order): Outcome {
   return { order: value, changes: [], waitMs: 0 };
-}
-
-function isInterruption(error: unknown): boolean {
-  return (['store_unavailable', 'store_lost', 'lease_lost'] as const).some((code) => isAppError(error, code));
 }

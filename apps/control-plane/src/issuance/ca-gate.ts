@@ -29,19 +29,21 @@ export function createCaGate({ now }: { now: () => number }): CaGate {
   }
 
   function refuseWhileDown({ down }: Gate): void {
-    if (down === null || down.until <= now()) return;
-    const { message, problem } = down.failure;
-    throw new IssuerFailure(message, {
-      kind: 'unavailable',
-      problem,
-      retryAfterMs: down.until - now(),
-    });
+    if (down !== null && down.until > now()) throw failureOf(down, down.until - now());
+  }
+
+  function failureOf({ failure }: NonNullable<Gate['down']>, retryAfterMs: number): IssuerFailure {
+    const { message, problem } = failure;
+    return new IssuerFailure(message, { kind: 'unavailable', problem, retryAfterMs });
   }
 
   return {
     async run(issuer, urgent, work) {
       const gate = gateOf(issuer);
       refuseWhileDown(gate);
+      // After its rest one asks whether it is back. The others would wait for that one's time-out, in places that hosts of other CAs need.
+      if (gate.down !== null && gate.queue.pending + gate.queue.size > 0)
+        throw failureOf(gate.down, firstRestMs);
       return gate.queue.add(
         async () => {
           refuseWhileDown(gate);

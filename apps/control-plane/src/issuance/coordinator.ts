@@ -17,8 +17,9 @@ const retriesPerIssuer = 8;
 const idleMs = 5_000;
 /** Between two looks while changes keep coming in. */
 const lookPauseMs = 20;
-/** How far it looks for a retry at another issuer. */
+/** How far it looks for a retry at another issuer, and how long it leaves that be afterwards. */
 const mostListed = 2_000;
+const farLookMs = 1_000;
 const lanes = Object.keys(orderLanes) as OrderLane[];
 const orderPrefix = recordKey('order', '');
 
@@ -59,9 +60,12 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let timer: NodeJS.Timeout | null = null;
   let looking = false;
   let lookAgain = false;
+  /** The latest look ended a moment ago, and the timer begins the next. */
+  let pausing = false;
+  let farLookAt = 0;
 
   function wake(): void {
-    if (looking) {
+    if (looking || pausing) {
       lookAgain = true;
       return;
     }
@@ -76,7 +80,13 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         looking = false;
         if (stop.signal.aborted) return;
         if (timer !== null) clearTimeout(timer);
-        timer = setTimeout(wake, lookAgain ? lookPauseMs : waitMs);
+        // Every commit to an order, at whichever control plane, comes as a change: many are one look.
+        pausing = true;
+        timer = setTimeout(() => {
+          pausing = false;
+          if (lookAgain) wake();
+          else timer = setTimeout(wake, Math.max(0, waitMs - lookPauseMs));
+        }, lookPauseMs);
       });
   }
 
@@ -92,11 +102,15 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     const free = () => slots[lane] - count((one) => one.lane === lane);
     // A place that becomes free is looked after by whoever leaves it.
     let limit = slots[lane] + running.size + elsewhere.size;
-    for (; free() > 0; limit *= 4) {
+    while (free() > 0) {
       const due = await store.listDue('order', now(), limit, orderLanes[lane]);
       if (stop.signal.aborted) return idleMs;
       for (const record of due) if (free() > 0) take(lane, record);
-      if (due.length < limit || limit >= mostListed || lane !== 'retry') break;
+      if (due.length < limit) break;
+      if (lane !== 'retry' || limit >= mostListed || performance.now() < farLookAt)
+        return lane === 'retry' ? farLookMs : idleMs;
+      limit = mostListed;
+      farLookAt = performance.now() + farLookMs;
     }
     if (free() <= 0) return idleMs;
     const next = await store.nextDue('order', orderLanes[lane]);

@@ -148,8 +148,10 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     },
     async replaceRevoked(id) {
       const order = await store.get('order', id);
-      if (order === null || order.value.renewal === 'revoked' || order.value.unusedSince !== null) return;
-      const value = { ...forgetFailures(completeOrder(order.value), now()), renewal: 'revoked' as const };
+      if (order === null) return;
+      const known = completeOrder(order.value);
+      if (known.renewal === 'revoked' || known.unusedSince !== null) return;
+      const value = { ...forgetFailures(known, now()), renewal: 'revoked' as const };
       log.warn({ certificate: id }, 'the CA revoked a certificate; another is obtained');
       await commitSurely(store, {
         id: randomUUID(),

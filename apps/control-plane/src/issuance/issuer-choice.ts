@@ -17,10 +17,19 @@ export type IssuerChoice =
   /** None may be tried before `until` (milliseconds since 1970); null when there is none at all. */
   | { issuer: null; until: number | null; detail: string };
 
-/** The first issuer of the chain that exists, may certify the host, and did not just fail it. An attempt that moved on goes on from there. */
+/**
+ * The first issuer of the chain that exists, may certify the host, and did not just fail it. An attempt that moved on goes on from there; at
+ * the end of the chain, the first that may be tried again counts, wherever it stands.
+ */
 export async function chooseIssuer(options: IssuerChoiceOptions): Promise<IssuerChoice> {
-  const { order, chain, allowed, find, now } = options;
+  const { order, chain } = options;
   const from = order.issuer === null ? 0 : Math.max(0, chain.indexOf(order.issuer));
+  const choice = await chooseFrom(options, from);
+  return choice.issuer !== null || from === 0 ? choice : chooseFrom(options, 0);
+}
+
+async function chooseFrom(options: IssuerChoiceOptions, from: number): Promise<IssuerChoice> {
+  const { order, chain, allowed, find, now } = options;
   const usable: Issuer[] = [];
   const faults: string[] = [];
   let until: number | null = null;

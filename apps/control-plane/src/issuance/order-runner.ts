@@ -3,6 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Commit, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import { orAbort } from '../or-abort.ts';
+import { backOffMs } from './back-off.ts';
+import { isInterruption } from './interruption.ts';
 import { isRefusal, type Ledger } from './ledger.ts';
 import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
 import { completeOrder, laneOf, putOrder } from './order-record.ts';
@@ -40,7 +43,8 @@ export function createOrderRunner({
     if (granted === null) return false;
     const lease = keepLease(store, granted, signal);
     try {
-      await advance(id, lease);
+      // What cannot be interrupted (a question to a DNS that does not answer) ends by itself: its write is refused without the lease.
+      await orAbort(advance(id, lease), lease.signal);
       return true;
     } catch (error) {
       if (lease.signal.aborted || isAppError(error, 'lease_lost')) return true;
@@ -54,12 +58,36 @@ export function createOrderRunner({
     const tools = toolsFor(lease);
     let record = await dueOrder(id);
     while (record !== null && !lease.signal.aborted) {
-      const outcome = await steps.next(record, tools);
+      const outcome = await nextOf(record, tools);
       if (outcome === null) return;
       if (outcome.waitMs > shortWaitMs || laneOf(outcome.order) !== laneOf(record.value)) return;
       if (outcome.waitMs > 0) await wait(outcome.waitMs, lease.signal);
       record = await dueOrder(id);
     }
+  }
+
+  /** The next step. What went wrong in it and is nobody's answer (a fault in this program) still leaves a date, or it would come again at once, without end. */
+  async function nextOf(record: StoredRecord<'order'>, tools: StepTools): Promise<Outcome | null> {
+    try {
+      return await steps.next(record, tools);
+    } catch (error) {
+      if (tools.lease.signal.aborted || isInterruption(error)) throw error;
+      if (isAppError(error, 'revision_conflict')) return { order: record.value, changes: [], waitMs: 0 };
+      await tools.write(record, { order: postponed(record.value, error), changes: [], waitMs: 0 });
+      throw error;
+    }
+  }
+
+  function postponed(order: OrderRecord, error: unknown): OrderRecord {
+    const failures = order.failures + 1;
+    const detail = error instanceof Error ? error.message : String(error);
+    const at = new Date(now()).toISOString();
+    return {
+      ...order,
+      failures,
+      lastError: { detail, issuer: order.issuer, step: order.step, type: null, at },
+      dueAt: new Date(now() + backOffMs(failures)).toISOString(),
+    };
   }
 
   async function dueOrder(id: string): Promise<StoredRecord<'order'> | null> {

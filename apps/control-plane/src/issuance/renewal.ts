@@ -2,7 +2,7 @@ import type { OrderRecord, RenewalReason, RenewalWindow } from '@lockstep/contra
 import { expiresSoonFrom } from '../certificates/certificate-record.ts';
 
 const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
+export const dayMs = 24 * hourMs;
 const tenDaysMs = 10 * dayMs;
 
 /** Where a CA's answer on renewal cannot be had, it is asked again then (RFC 9773, section 4.3.3 allows up to 6 h). */
@@ -16,6 +16,20 @@ export function renewalDate(notBefore: number, notAfter: number, random: () => n
   const lifetimeMs = notAfter - notBefore;
   const share = lifetimeMs < tenDaysMs ? 1 / 2 : 2 / 3;
   return Math.round(notBefore + lifetimeMs * (share - random() * 0.02));
+}
+
+/**
+ * When to renew a certificate that was issued just now: never before a third of what is left of it, wherever its dates (backdated by
+ * the CA, or seen by a clock that is wrong) lie. Or it would be renewed at once, without end.
+ */
+export function firstRenewalDate(
+  notBefore: number,
+  notAfter: number,
+  now: number,
+  random: () => number = Math.random,
+): number {
+  const earliest = now + Math.max(60_000, (notAfter - now) / 3);
+  return Math.round(Math.max(renewalDate(notBefore, notAfter, random), earliest));
 }
 
 /** A random moment in the window the CA suggests; a moment already past means now (RFC 9773, section 4.2). */

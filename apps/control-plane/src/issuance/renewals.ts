@@ -1,15 +1,17 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
 import { iso } from '../iso.ts';
+import { createAriRest } from './ari-rest.ts';
 import { IssuerFailure } from './issuer.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
 import type { Outcome, StepTools } from './order-steps.ts';
-import { ariCheckDelay, ariRetryMs, dateInWindow, planUpkeep } from './renewal.ts';
+import { ariCheckDelay, ariRetryMs, dateInWindow, dayMs, planUpkeep } from './renewal.ts';
 
 export interface RenewalsOptions {
   registry: Pick<IssuerRegistry, 'find'>;
   log: Logger;
   now: () => number;
+  random?: () => number;
 }
 
 /** Decides when a certificate is obtained anew. */
@@ -22,7 +24,9 @@ export interface Renewals {
   ): Promise<Outcome | null>;
 }
 
-export function createRenewals({ registry, log, now }: RenewalsOptions): Renewals {
+export function createRenewals({ registry, log, now, random = Math.random }: RenewalsOptions): Renewals {
+  const rest = createAriRest({ now });
+
   async function ask(
     { id, value: order }: StoredRecord<'order'>,
     { value: certificate }: StoredRecord<'certificate'>,
@@ -31,8 +35,16 @@ export function createRenewals({ registry, log, now }: RenewalsOptions): Renewal
   ): Promise<OrderRecord> {
     const issuer = await registry.find(certificate.issuer);
     const window = order.ari?.window ?? null;
+    /** Asked again later; spread, since one outage postpones all of a CA's certificates. */
+    const postponed = (waitMs: number): OrderRecord => {
+      const checkAt = now() + Math.max(ariRetryMs, waitMs) * (1 + random() / 2);
+      return { ...order, ari: { window, checkAt: iso(checkAt) }, dueAt: iso(Math.min(plannedAt, checkAt)) };
+    };
+    const restsUntil = issuer === null ? null : rest.until(issuer);
+    if (restsUntil !== null) return postponed(restsUntil - now());
     try {
       const info = (await issuer?.renewalInfo(certificate.chain, signal)) ?? null;
+      if (issuer !== null) rest.answered(issuer);
       if (info === null) return { ...order, ari: null, dueAt: iso(plannedAt) };
       const checkAt = now() + ariCheckDelay(info.retryAfterMs);
       const same = window !== null && window.start === info.window.start && window.end === info.window.end;
@@ -53,8 +65,8 @@ export function createRenewals({ registry, log, now }: RenewalsOptions): Renewal
     } catch (error) {
       if (!(error instanceof IssuerFailure)) throw error;
       log.info({ certificate: id, err: error }, 'the CA gave no renewal information; it is asked again');
-      const checkAt = now() + Math.max(ariRetryMs, ariCheckDelay(error.retryAfterMs ?? ariRetryMs));
-      return { ...order, ari: { window, checkAt: iso(checkAt) }, dueAt: iso(Math.min(plannedAt, checkAt)) };
+      if (issuer !== null) rest.failed(issuer, error);
+      return postponed(Math.min(dayMs, error.retryAfterMs ?? 0));
     }
   }
 

@@ -1,3 +1,4 @@
+import { broughtIssuer } from '@lockstep/contract';
 import type { Check } from '@lockstep/store';
 import { invalidField } from '../invalid-field.ts';
 import type { KnownIssuer, KnownIssuers } from './known-issuers.ts';
@@ -18,9 +19,10 @@ export async function checkIssuers(
   for (const [index, issuer] of (await known.getMany(names)).entries()) {
     if (issuer === null) {
       const there = (await known.list()).map(({ name }) => name).join(', ');
+      const wayOut = names[index] === broughtIssuer ? '' : ` (PUT /v1/issuers/${names[index]} makes it)`;
       throw invalidField(
         `${pointer}/${index}`,
-        `there is no issuer "${names[index]}"; there are: ${there} (PUT /v1/issuers/${names[index]} makes it)`,
+        `there is no issuer "${names[index]}"; there are: ${there}${wayOut}`,
       );
     }
     issuers.push(issuer);

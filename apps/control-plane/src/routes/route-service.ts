@@ -11,7 +11,6 @@ import {
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { completeOrder, forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
-import { renewalDate } from '../issuance/renewal.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
 import type { CheckRoute } from './check-route.ts';
@@ -105,19 +104,10 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     if (order === null) return newOrder(host, now());
     const value = completeOrder(order.value);
     if (value.unusedSince !== null) {
-      return { ...forgetFailures(value, await renewAtOf(host, value)), unusedSince: null };
+      return { ...forgetFailures(value, now()), unusedSince: null };
     }
     const held = value.lastError !== null || value.waitingForDns !== null;
     return held ? forgetFailures(value, now()) : null;
-  }
-
-  /** When the certificate of a host that is named again has to be renewed: at once, where there is none. */
-  async function renewAtOf(host: string, { renewAt }: OrderRecord): Promise<number> {
-    const certificate = await store.get('certificate', host);
-    if (certificate === null) return now();
-    if (renewAt !== null) return Date.parse(renewAt);
-    const { notBefore, notAfter } = certificate.value;
-    return renewalDate(Date.parse(notBefore), Date.parse(notAfter));
   }
 
   async function orderOfDropped(
@@ -129,7 +119,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     const holders = await store.findClaims(`${host} `, 100);
     if (holders.some((holder) => holder.id !== id)) return null;
     const dueAt = new Date(now() + unusedGraceMs).toISOString();
-    return { ...order.value, unusedSince: new Date(now()).toISOString(), dueAt };
+    return { ...completeOrder(order.value), unusedSince: new Date(now()).toISOString(), dueAt };
   }
 
   async function create(body: PutRoute): Promise<string> {

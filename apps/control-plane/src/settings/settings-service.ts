@@ -96,11 +96,18 @@ export function createSettingsService({
     put: (body) => write(() => body),
     patch: (patch) =>
       write((current) => {
-        const merged = PutSettings.safeParse(mergePatch(current ?? {}, patch));
+        const merged = PutSettings.safeParse(mergePatch(withoutOtherProvider(current ?? {}, patch), patch));
         if (!merged.success) throw toInvalidRequest(merged.error);
         return merged.data;
       }),
   };
+}
+
+/** A provider of another type takes nothing over: the url of a webhook must not become where a token of Cloudflare is sent. */
+function withoutOtherProvider(current: Partial<PutSettings>, patch: PatchSettings): Partial<PutSettings> {
+  const { dnsProvider, ...others } = current;
+  const { type } = Object(patch.dnsProvider);
+  return type === undefined || type === dnsProvider?.type ? current : others;
 }
 
 /** What holds before anything was put. */

@@ -23,7 +23,7 @@ import { createScheduler, type Replica, type Scheduler } from './scheduler.ts';
 
 const log = pino({ level: 'silent' });
 const secretKey = generateSecretKey();
-const caNames = ['first', 'second'];
+export const caNames = ['first', 'second', 'third'];
 const pointsOfStore = [
   'get',
   'getMany',
@@ -40,7 +40,7 @@ export interface ControlPlane extends Replica {
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
-/** Control planes over one store and two CAs, each of their awaits a point where the scheduler decides what happens. */
+/** Control planes over one store and three CAs, each of their awaits a point where the scheduler decides what happens. */
 export async function createWorld(seed: number, hosts: string[], isBad: (host: string) => boolean) {
   const random = createRandom(seed);
   const clock = createClock();
@@ -52,6 +52,8 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
   const replicas: Replica[] = [];
   const observed = observe(store, clock.now, (fault) => broken.push(fault));
   const cas = new Map<string, FakeCa>();
+  /** Issuers that are deleted for now. */
+  const gone = new Set<string>();
   for (const name of caNames)
     cas.set(name, await createFakeCa({ name, store, random, isBad, now: clock.now }));
   const routes = createRouteService({ store: observed, check: async () => [], now: clock.now });
@@ -102,7 +104,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       }),
     );
     const registry = {
-      find: async (issuer: string) => issuers.get(issuer) ?? null,
+      find: async (issuer: string) => (gone.has(issuer) ? null : (issuers.get(issuer) ?? null)),
       defaultChain: () => caNames,
       close: () => {},
     };
@@ -151,6 +153,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
     /** Makes the route of a host. */
     name,
     cas,
+    gone,
     broken,
     controlPlanes: ['a', 'b', 'c'].map(createControlPlane),
     createControlPlane,

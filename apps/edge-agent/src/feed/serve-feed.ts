@@ -99,7 +99,9 @@ export function serveFeed(
     unwatch = watch ? feed.watchHints?.((hint) => send({ feed: 'hint', hint })) : undefined;
   }
 
+  /** A child may ask; verdicts are a control plane's. */
   function passOn(hint: Hint): void {
+    if (hint.hint !== 'ask') return;
     feed.sendHint?.(hint).catch((error) => log.debug({ err: error }, 'a hint was not sent'));
   }
 

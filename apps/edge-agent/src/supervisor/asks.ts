@@ -52,9 +52,11 @@ interface Ask {
 export function createAsks(options: AsksOptions): Asks {
   const { node, feed, log, onOutcome, now = Date.now } = options;
   const asks = new Map<string, Ask>();
+  /** By the endpoint `refusedBy`: another one may say otherwise. */
   const refusedUntil = new LRUCache<string, number>({ max: maxRefusals });
   const perClient = createRateLimit({ now });
   const total = createRateLimit({ now });
+  let refusedBy: string | undefined;
   let failing = false;
   let toldOfLimit = Number.NEGATIVE_INFINITY;
 
@@ -81,7 +83,14 @@ export function createAsks(options: AsksOptions): Asks {
     if (!ask.answered) onOutcome('unanswered');
   }
 
+  function forgetOthers(): void {
+    const by = options.onDemand()?.ask;
+    if (by !== refusedBy) refusedUntil.clear();
+    refusedBy = by;
+  }
+
   function wasRefused(host: string): boolean {
+    forgetOthers();
     const until = refusedUntil.get(host);
     if (until === undefined) return false;
     if (until > now()) return true;
@@ -108,6 +117,7 @@ export function createAsks(options: AsksOptions): Asks {
   function onHint(hint: Hint): void {
     if (hint.hint !== 'verdict') return;
     const { host, allowed, until } = hint;
+    forgetOthers();
     if (allowed) refusedUntil.delete(host);
     else refusedUntil.set(host, Math.min(until, now() + longestRefusalMs));
     const ask = asks.get(host);

@@ -87,8 +87,8 @@ export function createReplica(options: ReplicaOptions): Replica {
     while (!stopped.signal.aborted) {
       round = new AbortController();
       const signal = AbortSignal.any([stopped.signal, round.signal]);
-      // Nothing on disk can continue from a held snapshot; it is taken whole again.
-      const from = held === null ? position() : null;
+      // Nothing on disk can continue from a held snapshot; it is taken whole again. Nor does what lacks a kind.
+      const from = held === null && cache.isComplete() ? position() : null;
       try {
         for await (const event of feed.follow(from, { signal, onTrouble })) {
           if (event.type === 'snapshot') await takeSnapshot(event);

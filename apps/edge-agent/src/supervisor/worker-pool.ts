@@ -39,7 +39,7 @@ export interface WorkerPool {
   readonly ready: number;
   readonly restarts: number;
   readonly pids: number[];
-  /** The position of the ready worker that is furthest behind; null without any. */
+  /** The position of the listening worker that is furthest behind; null without any, and while one has none. */
   applied(): Position | null;
   refusals(): Refusal[];
   /** Of each worker that answers in time, by process id. */
@@ -156,8 +156,11 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     },
     applied() {
       let lowest: Position | null = null;
-      const positions = readySlots().map(({ status }) => status.position!);
-      for (const position of positions) {
+      for (const { listening, status } of slots) {
+        if (!listening) continue;
+        const { position } = status;
+        // It takes connections, and has nothing to answer them with: a challenge must not count as placed yet.
+        if (position === null) return null;
         // Between two epochs there is no order: while workers change over, the edge as a whole has applied neither.
         if (lowest !== null && lowest.epoch !== position.epoch) return null;
         if (lowest === null || position.number < lowest.number) lowest = position;

@@ -46,8 +46,12 @@ export interface Handshakes {
     issuer: Buffer,
     callback: (error: Error | null, response: Buffer | null) => void,
   ): void;
-  /** Whether the connection was for a challenge: nothing else is served on it (RFC 8737, section 3). */
-  wasChallenge(socket: TLSSocket): boolean;
+  /**
+   * Whether requests are served on a connection. Not after a challenge (RFC 8737, section 3), nor on a session that was resumed, and
+   * so passed by the choice of a certificate, when there is none for its host: removed meanwhile, or never more than a challenge's.
+   * OpenSSL tells no name for a session of TLS 1.2 that was resumed; it ends by itself, after five minutes.
+   */
+  servesRequests(socket: TLSSocket): boolean;
 }
 
 export function createHandshakes(options: HandshakesOptions): Handshakes {
@@ -91,8 +95,10 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
   function askable(name: string): string | null {
     if (isIP(name) !== 0 || !name.includes('.')) return null;
     try {
-      const host = normaliseHost(name);
-      return host.startsWith('*.') || options.routes.names(host) ? null : host;
+      // A name that is not written as hosts are would wait for a certificate that is never found by it.
+      return normaliseHost(name) !== name || name.startsWith('*.') || options.routes.names(name)
+        ? null
+        : name;
     } catch {
       return null;
     }
@@ -100,7 +106,7 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
 
   return {
     SNICallback(servername, callback) {
-      const name = servername.toLowerCase();
+      const name = hostOf(servername);
       if (challenged.has(this)) {
         callback(null, challenges.context(name) ?? undefined);
         return;
@@ -124,7 +130,7 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
     },
     ALPNCallback({ servername, protocols }) {
       if (protocols.length === 1 && protocols[0] === acmeTls) {
-        const challenge = challenges.context((servername || '').toLowerCase());
+        const challenge = challenges.context(hostOf(servername || ''));
         if (challenge === null) return undefined;
         challenged.add(this);
         this.setKeyCert(challenge);
@@ -136,6 +142,16 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
     onOcspRequest(der, _issuer, callback) {
       callback(null, staples.find(der));
     },
-    wasChallenge: (socket) => challenged.has(socket),
+    servesRequests(socket) {
+      if (challenged.has(socket)) return false;
+      const { servername } = socket as TLSSocket & { servername?: string | false | null };
+      return !servername || !socket.isSessionReused() || certificates.find(hostOf(servername)) !== null;
+    },
   };
+}
+
+/** The dot at the end is not meant to be sent (RFC 6066, section 3), and changes nothing about which host is meant. */
+function hostOf(servername: string): string {
+  const name = servername.toLowerCase();
+  return name.endsWith('.') ? name.slice(0, -1) : name;
 }

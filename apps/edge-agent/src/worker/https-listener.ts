@@ -75,7 +75,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     // Node's own listener would take a protocol that it does not know for HTTP/2.
-    if (handshakes.wasChallenge(socket)) socket.destroySoon();
+    if (!handshakes.servesRequests(socket)) socket.destroySoon();
     else for (const listener of serveHttp) listener.call(server, socket);
   });
   server.on('OCSPRequest', handshakes.onOcspRequest);

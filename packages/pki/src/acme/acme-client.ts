@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { AxiosResponse } from 'axios';
 import { splitChain } from '../certificate-check.ts';
-import { AcmeProblem } from './acme-problem.ts';
+import { AcmeProblem, shortened } from './acme-problem.ts';
 import { createAcmeTransport } from './acme-transport.ts';
 import { alternateLinks } from './alternate-links.ts';
 import { type RenewalInfo, readRenewalInfo } from './renewal-info.ts';
@@ -248,5 +248,7 @@ function unreadable(status: number, what: string): AcmeProblem {
 }
 
 function readError(error: Partial<AcmeError> | null | undefined): AcmeError | null {
-  return error ? { type: error.type ?? null, detail: error.detail ?? 'the CA gives no reason' } : null;
+  if (!error) return null;
+  const type = error.type == null ? null : shortened(error.type);
+  return { type, detail: error.detail == null ? 'the CA gives no reason' : shortened(error.detail) };
 }

@@ -1,5 +1,6 @@
 import {
   AppError,
+  edgeKinds,
   type FollowEvent,
   type Kind,
   kinds,
@@ -55,6 +56,11 @@ export interface ConfigCache {
   readonly home: string;
   /** Null while empty. */
   position(): Position | null;
+  /**
+   * Whether it was filled with every kind that an edge follows. One of an earlier version lacks the newer kinds, and commits after
+   * its position would not bring them: it is good to serve from, not to follow from.
+   */
+  isComplete(): boolean;
   count(kind: Kind): number;
   /** Distinct hosts over all routes. */
   hosts(): number;
@@ -79,7 +85,8 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
 
   return {
     home: lock.home,
-    position: () => file.attempt(readPosition),
+    position: () => file.attempt((sql) => readPlace(sql)?.position ?? null),
+    isComplete: () => file.attempt((sql) => edgeKinds.every((kind) => readPlace(sql)?.kinds.includes(kind))),
     count: (kind) => file.attempt((sql) => countRecords(sql, kind)),
     hosts: () => file.attempt(rows.countHosts),
     get: (kind, id) => file.attempt((sql) => rows.get(sql, kind, id)),
@@ -105,9 +112,10 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
   }
 
   function applyEntry(sql: Sql, { position, previousCommitId, changes }: LogEntry): void {
-    const held = readPosition(sql);
+    const place = readPlace(sql);
+    const held = place?.position;
     if (
-      held === null ||
+      held === undefined ||
       held.epoch !== position.epoch ||
       held.number + 1 !== position.number ||
       held.commitId !== (previousCommitId ?? '')
@@ -119,7 +127,7 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
       if (change.op === 'delete') rows.remove(sql, change);
       else rows.put(sql, toRecord(change, position.number));
     }
-    writePosition(sql, position);
+    writePlace(sql, position, place!.kinds);
   }
 
   async function stage({
@@ -151,7 +159,7 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
       file.attempt((sql) =>
         transact(sql, () => {
           replaceByStaged(sql);
-          writePosition(sql, position);
+          writePlace(sql, position, edgeKinds);
         }),
       );
       staging += 1;
@@ -183,13 +191,17 @@ function toRecord(change: LoggedChange & { op: 'put' }, revision: number): Store
   return { kind, id, revision, value } as StoredRecord;
 }
 
-function readPosition(sql: Sql): Position | null {
+/** The kinds stand in the row of the position, so that an earlier version, which writes it without them, takes them back. */
+function readPlace(sql: Sql): { position: Position; kinds: readonly Kind[] } | null {
   const row = sql("SELECT value FROM meta WHERE key = 'position'").get();
-  return row === undefined ? null : (JSON.parse(String(row.value)) as Position);
+  if (row === undefined) return null;
+  const { kinds = [], ...position } = JSON.parse(String(row.value)) as Position & { kinds?: Kind[] };
+  return { position, kinds };
 }
 
-function writePosition(sql: Sql, position: Position): void {
-  sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)").run(JSON.stringify(position));
+function writePlace(sql: Sql, position: Position, kinds: readonly Kind[]): void {
+  const value = JSON.stringify({ ...position, kinds });
+  sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)").run(value);
 }
 
 function countRecords(sql: Sql, kind: Kind): number {

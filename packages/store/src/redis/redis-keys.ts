@@ -34,7 +34,8 @@ export function createRedisKeys(prefix: string) {
     node: (node: string) => key(`node:${node}`),
     commitsChannel: key('commits'),
     nodesChannel: key('nodes'),
-    hintsChannel: key('hints'),
+    /** Two, as edges may publish to the first alone. */
+    hintChannels: { ask: key('asks'), verdict: key('verdicts') },
   };
 }
 

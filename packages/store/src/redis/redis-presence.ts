@@ -14,13 +14,13 @@ const forgetNode = readScript('forget-node-2.lua');
  * announcement:
  *
  *     ACL SETUSER edge-1 on >PASSWORD resetkeys resetchannels -@all +hello +auth +ping +info +time
- *       +subscribe +unsubscribe &{lockstep}:commits &{lockstep}:nodes
+ *       +subscribe +unsubscribe &{lockstep}:commits &{lockstep}:nodes &{lockstep}:asks &{lockstep}:verdicts
  *       +hget +hmget +zrange +zrangebylex +zlexcount +xrange +get +mget +eval +evalsha +set +del
  *       %R~{lockstep}:* ~{lockstep}:node:edge-1
- *       (+zadd %W~{lockstep}:node-ids) (+publish &{lockstep}:nodes)
+ *       (+zadd %W~{lockstep}:node-ids) (+publish &{lockstep}:nodes) (+publish &{lockstep}:asks)
  *
- * (and `+cluster|slots +cluster|info` in a Cluster). The two selectors keep PUBLISH to the nodes' channel, whose messages are
- * therefore names only: whoever hears one reads the presence itself.
+ * (and `+cluster|slots +cluster|info` in a Cluster). The selectors keep PUBLISH to the channel of the nodes, whose messages are
+ * therefore names only (whoever hears one reads the presence itself), and to that of the asks: verdicts are a control plane's.
  */
 export function createRedisPresence(
   { run, runScript }: RedisCommands,

@@ -42,7 +42,7 @@ export function createRedisStore({
   const commands = createRedisCommands(target, log);
   const subscriber = createRedisSubscriber(
     target,
-    [keys.commitsChannel, keys.nodesChannel, keys.hintsChannel],
+    [keys.commitsChannel, keys.nodesChannel, keys.hintChannels.ask, keys.hintChannels.verdict],
     log,
   );
   const records = createRedisRecords(commands, keys);
@@ -73,13 +73,19 @@ export function createRedisStore({
     listNodes: presence.list,
     watchNodes: presence.watch,
     async sendHint(hint) {
-      await commands.run((redis) => redis.publish(keys.hintsChannel, JSON.stringify(hint)));
+      await commands.run((redis) => redis.publish(keys.hintChannels[hint.hint], JSON.stringify(hint)));
     },
-    watchHints: (listener) =>
-      subscriber.on(keys.hintsChannel, (message) => {
-        const hint = message === null ? null : parseHint(message);
-        if (hint !== null) listener(hint);
-      }),
+    watchHints(listener) {
+      const unwatch = (['ask', 'verdict'] as const).map((kind) =>
+        subscriber.on(keys.hintChannels[kind], (message) => {
+          const hint = message === null ? null : parseHint(message, kind);
+          if (hint !== null) listener(hint);
+        }),
+      );
+      return () => {
+        for (const stop of unwatch) stop();
+      };
+    },
     now: async () => toMs(await commands.run((redis) => redis.time())),
     async close() {
       subscriber.close();

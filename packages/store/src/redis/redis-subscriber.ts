@@ -13,6 +13,7 @@ const pingIntervalMs = 2_500;
  */
 export function createRedisSubscriber(target: RedisTarget, channels: string[], log: StoreLog) {
   const messages = new EventEmitter().setMaxListeners(0);
+  const denied = new Set<string>();
   let client: Redis | null = null;
   let closed = false;
   let attempt = 0;
@@ -48,7 +49,7 @@ export function createRedisSubscriber(target: RedisTarget, channels: string[], l
     mine.on('end', () => ended(mine));
     mine
       .connect()
-      .then(() => mine.subscribe(...channels))
+      .then(() => Promise.all(channels.map((channel) => subscribe(mine, channel))))
       .then(
         () => {
           if (closed) return mine.disconnect();
@@ -58,6 +59,19 @@ export function createRedisSubscriber(target: RedisTarget, channels: string[], l
         },
         () => mine.disconnect(),
       );
+  }
+
+  /** One at a time: a user that may not hear one channel, as those made for an earlier version, hears the others. */
+  async function subscribe(mine: Redis, channel: string): Promise<void> {
+    try {
+      await mine.subscribe(channel);
+    } catch (error) {
+      if (!(error instanceof Error && /^NOPERM/.test(error.message))) throw error;
+      if (!denied.has(channel)) {
+        log.warn({ store: target.shown, channel }, 'the Redis user may not hear this channel');
+      }
+      denied.add(channel);
+    }
   }
 
   function ended(mine: Redis): void {

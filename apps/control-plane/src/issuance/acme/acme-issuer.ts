@@ -1,5 +1,5 @@
 import type { ChallengeType, KeyType, Limits, OrderRecord, RenewalWindow } from '@lockstep/contract';
-import { recordKey } from '@lockstep/contract';
+import { isAppError, recordKey } from '@lockstep/contract';
 import {
   type AcmeClient,
   type AcmeOrder,
@@ -14,11 +14,12 @@ import type { AcmeSession } from './acme-session.ts';
 import { type Authorizer, authorizationOf } from './authorizer.ts';
 import { challengeTypes } from './challenge-choice.ts';
 import { explainAuthorization, explainOrder, explainProblem, isType } from './explain-problem.ts';
-import { pollWait } from './poll-wait.ts';
+import { firstPollMs, pollWait } from './poll-wait.ts';
 
-/** Where the CA names no Retry-After, it is asked again in a moment at first. */
-const firstPollMs = 100;
-const refusesReplaces = ['alreadyReplaced', 'malformed', 'unauthorized'];
+const renewalInfoTimeoutMs = 10_000;
+const caaTimeoutMs = 10_000;
+/** What a CA is called is not asked again so soon after it did not answer: every host of a chain would wait for its time-out. */
+const caaRestMs = 60_000;
 
 export interface AcmeIssuerOptions {
   name: string;
@@ -38,6 +39,7 @@ export interface AcmeIssuerOptions {
 /** An ACME CA (RFC 8555). Which step comes next is read from the CA's own state of the order. */
 export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
   const { name, directory, session, authorizer, sealer, now } = options;
+  let caaRest: { until: number; failure: IssuerFailure } | null = null;
 
   function typesFor(order: OrderRecord, route: ChallengeType | null): ChallengeType[] {
     return challengeTypes({ order, route, issuer: options.challenges, canDns: authorizer.canDns() });
@@ -63,7 +65,12 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
 
   async function replacedId({ certificate, signal }: StepContext): Promise<string | null> {
     const { renewalInfo } = await session.use(signal, (client) => client.directory(signal));
-    return certificate === null || renewalInfo === null ? null : ariCertId(certificate.value.chain);
+    if (certificate === null || renewalInfo === null) return null;
+    try {
+      return ariCertId(certificate.value.chain);
+    } catch {
+      return null; // it does not say which key signed it: it can be renewed all the same
+    }
   }
 
   async function newOrder(client: AcmeClient, host: string, replaces: string | null, signal: AbortSignal) {
@@ -72,8 +79,8 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     try {
       return await client.newOrder({ host, ...profile, replaces }, signal);
     } catch (error) {
-      // RFC 9773, section 5: the certificate was replaced already, the CA does not know it (any more), or another account ordered it.
-      if (!refusesReplaces.some((type) => isType(error, type))) throw error;
+      // RFC 9773, section 5: the certificate was replaced already; or the CA does not know it, or not as this account's (any more).
+      if (!refusesReplacing(error)) throw error;
       return client.newOrder({ host, ...profile }, signal);
     }
   }
@@ -106,7 +113,7 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
           outcome: 'next',
           order: { step: 'finalising' },
           waitMs:
-            finalised.status === 'valid' ? 0 : pollWait(order, finalised.retryAfterMs || firstPollMs, now()),
+            finalised.status === 'valid' ? 0 : pollWait(order, finalised.retryAfterMs, now(), firstPollMs),
         };
       }
       case 'processing':
@@ -150,15 +157,22 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
       });
       return usable.length === 0 && host.startsWith('*.') ? noChallenge(host, null).message : null;
     },
-    caa: (host) =>
-      explained(async (): Promise<CaaFacts> => {
-        const signal = AbortSignal.timeout(10_000);
+    async caa(host) {
+      if (caaRest !== null && caaRest.until > now()) throw caaRest.failure;
+      caaRest = null;
+      return explained(async (): Promise<CaaFacts> => {
+        const signal = AbortSignal.timeout(caaTimeoutMs);
         const identities =
           options.caaIdentities ??
           (await session.use(signal, (client) => client.directory(signal))).caaIdentities;
         const { url } = await session.account(signal);
         return { identities, method: host.startsWith('*.') ? 'dns-01' : null, accountUrl: url };
-      }),
+      }).catch((failure: unknown) => {
+        if (failure instanceof IssuerFailure && failure.kind === 'unavailable')
+          caaRest = { until: now() + caaRestMs, failure };
+        throw failure;
+      });
+    },
     advance: (id, order, context) =>
       explained(() =>
         order.orderUrl === null
@@ -168,8 +182,9 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
             ),
       ),
     cleanUp: (order) => authorizer.cleanUp(order),
-    renewalInfo: (chain, signal) =>
+    renewalInfo: (chain, outer) =>
       explained(async () => {
+        const signal = AbortSignal.any([outer, AbortSignal.timeout(renewalInfoTimeoutMs)]);
         const info = await session.use(signal, (client) => client.getRenewalInfo(ariCertId(chain), signal));
         if (info === null) return null;
         const window: RenewalWindow = {
@@ -201,8 +216,20 @@ async function explained<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof AcmeProblem ? explainProblem(error) : error;
+    if (error instanceof AcmeProblem) throw explainProblem(error);
+    if ((error as Error).name === 'TimeoutError')
+      throw new IssuerFailure('the CA does not answer in time', { kind: 'unavailable', cause: error });
+    // Of the store's errors nothing is the CA's fault; these are (ZeroSSL gives no binding, a certificate it made cannot be read).
+    if (isAppError(error, 'issuer_failed') || isAppError(error, 'bad_certificate'))
+      throw new IssuerFailure(error.message, { kind: 'refused', cause: error });
+    throw error;
   }
+}
+
+/** The CA refused an order that names what it replaces, and may take it without. */
+function refusesReplacing(error: unknown): boolean {
+  if (!(error instanceof AcmeProblem) || error.status === null || error.status >= 500) return false;
+  return error.status !== 429 && !isType(error, 'rateLimited') && !isType(error, 'accountDoesNotExist');
 }
 
 async function explainInvalidOrder(

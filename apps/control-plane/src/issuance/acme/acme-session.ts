@@ -1,5 +1,7 @@
 import { type AcmeClient, AcmeProblem, createAcmeClient, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
+import { orAbort } from '../../or-abort.ts';
+import { IssuerFailure } from '../issuer.ts';
 import { type AcmeAccount, forgetAccount, openAccount } from './acme-account.ts';
 import { explainBinding, isType } from './explain-problem.ts';
 
@@ -26,8 +28,9 @@ export interface AcmeSession {
   close(): void;
 }
 
-/** How long a failure to open the account stands. */
+/** How long a failure to open the account stands, unless the CA says for how long. */
 const refusedForMs = 2_000;
+const longestRefusedForMs = 3_600_000;
 
 interface Opened {
   client: AcmeClient;
@@ -88,26 +91,20 @@ export function createAcmeSession(options: AcmeSessionOptions): AcmeSession {
       const mine = open();
       opening = mine;
       // Whoever comes in the next moment hears the same, instead of asking a CA that refuses the account once for every host.
-      mine.catch(() => {
+      mine.catch((error: unknown) => {
+        const askedMs =
+          error instanceof AcmeProblem || error instanceof IssuerFailure ? error.retryAfterMs : 0;
+        const waitMs = Math.min(longestRefusedForMs, Math.max(refusedForMs, askedMs ?? 0));
         setTimeout(() => {
           if (opening === mine) opening = null;
-        }, refusedForMs).unref();
+        }, waitMs).unref();
       });
     }
     return opening;
   }
 
-  /** Opening is shared by all who wait for it: one who gives up leaves it to the others. */
-  function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const onAbort = () => reject(signal.reason);
-      if (signal.aborted) return onAbort();
-      signal.addEventListener('abort', onAbort, { once: true });
-      promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-    });
-  }
-
   return {
+    // Opening is shared by all who wait for it: one who gives up leaves it to the others.
     async use(signal, work) {
       const { client, account } = await orAbort(opened(), signal);
       try {

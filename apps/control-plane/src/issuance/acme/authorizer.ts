@@ -19,12 +19,12 @@ import type { Logger } from 'pino';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { IssuerFailure, type StepResult } from '../issuer.ts';
 import { explainAuthorization } from './explain-problem.ts';
-import { pollWait } from './poll-wait.ts';
+import { firstPollMs, pollWait } from './poll-wait.ts';
 import type { TxtPublisher } from './txt-publisher.ts';
 
-const firstPollMs = 100;
 /** Before another look while no edge at all has the challenge. */
 const nobodyAnswersMs = 5_000;
+const longestNobodyAnswersMs = 600_000;
 
 export interface AuthorizerOptions {
   store: ConfigStore;
@@ -102,7 +102,10 @@ export function createAuthorizer({
     if (placed === null) throw new IssuerFailure('the challenge is gone', { kind: 'lost' });
     const revision = revisionOf({ ...(await store.head()), number: placed.revision });
     const behind = await fleet.applied(revision, signal);
-    if (behind === null) return nobodyAnswersMs;
+    if (behind === null) {
+      const waitedMs = order.beganAt === null ? 0 : now() - Date.parse(order.beganAt);
+      return Math.min(longestNobodyAnswersMs, Math.max(nobodyAnswersMs, waitedMs / 10));
+    }
     if (behind.length > 0)
       log.warn({ certificate: id, nodes: behind }, 'told the CA to validate although these nodes are behind');
     return null;
@@ -117,7 +120,7 @@ export function createAuthorizer({
         return {
           outcome: 'next',
           order: {},
-          waitMs: pollWait(order, current.retryAfterMs || firstPollMs, now()),
+          waitMs: pollWait(order, current.retryAfterMs, now(), firstPollMs),
         };
       if (authorization.status !== 'pending') throw explainAuthorization(authorization);
 

@@ -1,6 +1,8 @@
 import type { OrderRecord } from '@lockstep/contract';
 import { IssuerFailure } from '../issuer.ts';
 
+// Where the CA names no Retry-After. It takes a moment, rarely longer.
+export const firstPollMs = 100;
 const pollMs = 1_000;
 const slowestPollMs = 60_000;
 /** A CA that wants to be asked later than this is not waited for as one that is about to answer: another issuer may be quicker. */
@@ -16,6 +18,7 @@ export function pollWait(
   { beganAt }: Pick<OrderRecord, 'beganAt'>,
   retryAfterMs: number | null,
   now: number,
+  leastMs: number = pollMs,
 ): number {
   const waitedMs = beganAt === null ? 0 : now - Date.parse(beganAt);
   if (retryAfterMs !== null && retryAfterMs > longestPollMs) {
@@ -30,5 +33,5 @@ export function pollWait(
       kind: 'unavailable',
       retryAfterMs,
     });
-  return retryAfterMs || Math.min(slowestPollMs, Math.max(pollMs, waitedMs / 10));
+  return retryAfterMs || Math.min(slowestPollMs, Math.max(leastMs, waitedMs / 10));
 }

@@ -1,4 +1,5 @@
 import type { DnsProvider, TxtChallenge } from '@lockstep/contract';
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { challengeName } from '../../dns/challenge-name.ts';
 import { DnsFailure } from '../../dns/dns-failure.ts';
@@ -12,6 +13,8 @@ const firstLookMs = 500;
 const longestLookMs = 30_000;
 /** Servers that do not have the record by then will not get it by waiting. */
 const patienceMs = 900_000;
+/** Another control plane may withdraw what this one made. */
+const rememberedRecords = 10_000;
 
 export interface TxtPublisherOptions {
   config: DnsProvider;
@@ -42,7 +45,7 @@ export function createTxtPublisher({
 }: TxtPublisherOptions): TxtPublisher {
   const provider = createDnsProvider(config, { lookup, log });
   /** Made by this process: once made, only looked after. */
-  const made = new Set<string>();
+  const made = new LRUCache<string, true>({ max: rememberedRecords });
 
   async function explained<T>(work: () => Promise<T>): Promise<T> {
     try {
@@ -59,7 +62,7 @@ export function createTxtPublisher({
       explained(async () => {
         if (!made.has(value)) {
           await provider.present({ host, name, value });
-          made.add(value);
+          made.set(value, true);
         }
         const { done, missing } = await checkPropagation(lookup, { name, value, authoritativeServers });
         if (done) return null;
