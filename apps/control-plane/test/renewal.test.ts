@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { ariCertId } from '@lockstep/pki';
 import { refused } from '@lockstep/testkit';
 import t from 'tap';
@@ -83,6 +84,32 @@ t.test('an order that the CA calls already replaced is made again without', asyn
   t.not((await world.certificate(host)).serialNumber, first.serialNumber);
 });
 
+/** As with a new EAB kid, or after the CA lost the account: the same CA, another account. */
+async function otherAccount({ store }: Awaited<ReturnType<typeof startIssuance>>): Promise<void> {
+  const [account] = (await store.list('account', { limit: 2 })).items;
+  const issuer = await store.get('issuer', 'ca');
+  if (account === undefined || issuer === null) throw new Error('there is no account, or no issuer');
+  await store.commit({
+    id: 'other-account',
+    changes: [
+      { op: 'delete', kind: 'account', id: account.id },
+      { op: 'put', kind: 'issuer', id: 'ca', value: issuer.value },
+    ],
+  });
+}
+
+t.test('a certificate that another account ordered is revoked by its own key', async (t) => {
+  const world = await startIssuance(t);
+  await world.name(host);
+  await world.runDue();
+  await otherAccount(world);
+  const record = await world.store.get('certificate', host);
+  if (record === null) throw new Error('there is no certificate');
+  await world.issuance.revokeAtCa(record, 1);
+  const { serialNumber } = new X509Certificate(record.value.chain);
+  t.strictSame(await world.pebble.revocationStatus(serialNumber), { status: 'Revoked', reason: 1 });
+});
+
 t.test(
   'an account that did not order the certificate renews it without saying what it replaces',
   async (t) => {
@@ -91,24 +118,12 @@ t.test(
     await world.name(host);
     await world.runDue();
     const first = await world.certificate(host);
-    const [account, issuer] = [
-      (await world.store.list('account', { limit: 2 })).items[0],
-      await world.store.get('issuer', 'ca'),
-    ];
-    if (account === undefined || issuer === null) throw new Error('there is no account, or no issuer');
-    // As with a new EAB kid: the same CA, another account.
     const order = resetOrder(await world.order(host), {
       renewal: 'asked',
       dueAt: new Date(world.now()).toISOString(),
     });
-    await world.store.commit({
-      id: 'other-account',
-      changes: [
-        { op: 'delete', kind: 'account', id: account.id },
-        { op: 'put', kind: 'issuer', id: 'ca', value: issuer.value },
-        putOrder(host, order),
-      ],
-    });
+    await otherAccount(world);
+    await world.store.commit({ id: 'renew', changes: [putOrder(host, order)] });
     const orders = watchOrders(world);
     await world.runDue();
     t.strictSame(

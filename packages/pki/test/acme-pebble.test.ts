@@ -148,12 +148,20 @@ t.test('a revoked certificate is revoked at the CA; doing it again is no error',
   const stranger = await createClient(pebble);
   t.teardown(() => stranger.close());
   await stranger.createAccount({});
-  const { chain: other } = await obtain('other.example.com');
+  const { chain: other, keyPem } = await obtain('other.example.com');
   await t.rejects(stranger.revokeCertificate({ chain: other, reason: 0 }), {
     name: 'AcmeProblem',
     type: acmeError('unauthorized'),
   });
   t.same(await pebble.revocationStatus('00ff'), null);
+  await t.rejects(stranger.revokeCertificate({ chain: other, reason: 1, keyPem: await generateKeyPem() }), {
+    name: 'AcmeProblem',
+  });
+  await stranger.revokeCertificate({ chain: other, reason: 1, keyPem });
+  t.same(await pebble.revocationStatus(new X509Certificate(other).serialNumber), {
+    status: 'Revoked',
+    reason: 1,
+  });
 });
 
 t.test('the CA validates through the TLS-ALPN-01 certificate, and no other', async (t) => {

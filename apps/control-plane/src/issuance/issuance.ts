@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { AppError } from '@lockstep/contract';
+import { AppError, recordKey } from '@lockstep/contract';
 import { ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
@@ -132,7 +132,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     ledger,
     counts,
     runner,
-    async revokeAtCa({ value }, reason) {
+    async revokeAtCa({ id, value }, reason) {
       const issuer = await registry.find(value.issuer);
       if (issuer === null)
         throw new AppError(
@@ -140,7 +140,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
           `there is no issuer "${value.issuer}" any more; put it back to revoke`,
         );
       try {
-        await issuer.revoke(value.chain, reason);
+        await issuer.revoke(value.chain, reason, sealer.open(value.sealedKey, recordKey('certificate', id)));
       } catch (error) {
         if (!(error instanceof IssuerFailure)) throw error;
         throw new AppError('issuer_failed', `issuer "${value.issuer}": ${error.message}`, { cause: error });

@@ -48,8 +48,8 @@ export interface Issuer {
     chain: string,
     signal: AbortSignal,
   ): Promise<{ window: RenewalWindow; retryAfterMs: number | null } | null>;
-  /** Throws `IssuerFailure`. */
-  revoke(chain: string, reason: number): Promise<void>;
+  /** `keyPem` is the certificate's, for a CA that does not take the account's word. Throws `IssuerFailure`. */
+  revoke(chain: string, reason: number, keyPem: string): Promise<void>;
   /** Its account at the CA, once there is one. */
   accountUrl(): Promise<string | null>;
   close(): void;

@@ -83,8 +83,14 @@ export interface AcmeClient {
     options?: { preferredChain?: string | null | undefined },
     signal?: AbortSignal,
   ): Promise<string>;
-  /** Section 7.6, as the account that ordered it. `reason` is of RFC 5280, section 5.3.1. Done already is done. */
-  revokeCertificate(options: { chain: string; reason: number }, signal?: AbortSignal): Promise<void>;
+  /**
+   * Section 7.6, as the account that ordered it, or else as whoever holds the certificate's key. `reason` is of RFC 5280,
+   * section 5.3.1. Done already is done.
+   */
+  revokeCertificate(
+    options: { chain: string; reason: number; keyPem?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** `certId` is `ariCertId` of the chain. Null where the CA gives no renewal information. */
   getRenewalInfo(certId: string, signal?: AbortSignal): Promise<RenewalInfo | null>;
   close(): void;
@@ -114,6 +120,21 @@ export function createAcmeClient(options: AcmeClientOptions): AcmeClient {
   async function post(url: string, payload: object | null, signal?: AbortSignal): Promise<AxiosResponse> {
     if (accountUrl === null) throw new AcmeProblem({ status: null, detail: 'there is no account yet' });
     return transport.post(url, payload, accountUrl, signal);
+  }
+
+  /** Signed with another key than the account's, and bound to no account. */
+  async function postAsHolder(
+    keyPem: string,
+    url: string,
+    payload: object,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const own = createAcmeTransport({ ...options, accountKeyPem: keyPem, rootsPem, eab: null, timeoutMs });
+    try {
+      await own.post(url, payload, null, signal);
+    } finally {
+      own.close();
+    }
   }
 
   return {
@@ -164,12 +185,16 @@ export function createAcmeClient(options: AcmeClientOptions): AcmeClient {
       }
       return chain;
     },
-    async revokeCertificate({ chain, reason }, signal) {
+    async revokeCertificate({ chain, reason, keyPem }, signal) {
       const url = await transport.resourceUrl('revokeCert', signal);
-      const certificate = new X509Certificate(chain).raw.toString('base64url');
-      await post(url, { certificate, reason }, signal).catch((error: unknown) => {
+      const payload = { certificate: new X509Certificate(chain).raw.toString('base64url'), reason };
+      try {
+        await (keyPem === undefined
+          ? post(url, payload, signal)
+          : postAsHolder(keyPem, url, payload, signal));
+      } catch (error) {
         if (!(error instanceof AcmeProblem) || error.type !== alreadyRevoked) throw error;
-      });
+      }
     },
     async getRenewalInfo(certId, signal) {
       const { renewalInfo } = await transport.directory(signal);

@@ -194,10 +194,18 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
         };
         return { window, retryAfterMs: info.retryAfterMs };
       }),
-    revoke: (chain, reason) =>
+    revoke: (chain, reason, keyPem) =>
       explained(() => {
         const signal = AbortSignal.timeout(30_000);
-        return session.use(signal, (client) => client.revokeCertificate({ chain, reason }, signal));
+        return session.use(signal, async (client) => {
+          try {
+            await client.revokeCertificate({ chain, reason }, signal);
+          } catch (error) {
+            // Another account ordered it (one that was lost, or had another binding): its key does as well (RFC 8555, section 7.6).
+            if (!isType(error, 'unauthorized')) throw error;
+            await client.revokeCertificate({ chain, reason, keyPem }, signal);
+          }
+        });
       }),
     accountUrl: async () => session.account(AbortSignal.timeout(10_000)).then(({ url }) => url),
     close: () => session.close(),
