@@ -12,6 +12,7 @@ const idle: OrderRecord = {
   ...idleOrder('shop.example.com', later(0), later(0)),
   issuer: 'one',
   beganAt: later(-minute),
+  orderedAt: later(-minute),
   attempts: 1,
 };
 const begun: OrderRecord = { ...idle, step: 'placed', orderUrl: 'https://ca.example.net/order/1' };

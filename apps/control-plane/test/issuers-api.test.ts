@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { createAuthority } from '@lockstep/pki';
 import t from 'tap';
 import { findOrMakeAuthority } from '../src/issuance/authority.ts';
-import { isRefusal } from '../src/issuance/ledger.ts';
-import { createLedger } from '../src/issuance/token-ledger.ts';
+import { isRefusal } from '../src/issuance/ledger/ledger.ts';
+import { createLedger } from '../src/issuance/ledger/token-ledger.ts';
 import { createKnownIssuers, openIssuer } from '../src/issuers/known-issuers.ts';
 import { startControlPlane } from './start-control-plane.ts';
 

@@ -3,10 +3,15 @@ import type { Limits } from '@lockstep/contract';
 import { type ConfigStore, createRedisStore, createSqliteStore } from '@lockstep/store';
 import { createClock, startRedis } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
-import { isRefusal, type Ledger, type LedgerEntry, type LedgerRefusal } from '../src/issuance/ledger.ts';
-import { defaultLimits, letsEncryptLimits } from '../src/issuance/lets-encrypt-limits.ts';
-import { pauseKey } from '../src/issuance/pause-key.ts';
-import { createLedger } from '../src/issuance/token-ledger.ts';
+import {
+  isRefusal,
+  type Ledger,
+  type LedgerEntry,
+  type LedgerRefusal,
+} from '../src/issuance/ledger/ledger.ts';
+import { defaultLimits, letsEncryptLimits } from '../src/issuance/ledger/lets-encrypt-limits.ts';
+import { pauseKey } from '../src/issuance/ledger/pause-key.ts';
+import { createLedger } from '../src/issuance/ledger/token-ledger.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

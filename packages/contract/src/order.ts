@@ -37,8 +37,9 @@ export const OrderRecord = z.object({
   txt: TxtChallenge.nullable(),
   /** The new PKCS#8 PEM key, sealed with `order/<id>` as its additional data, before the CSR is sent. */
   sealedKey: z.string().nullable(),
-  /** When the order now under way was begun. */
+  /** When the attempt now under way was begun, and when its present order at a CA. */
   beganAt: z.string().nullable(),
+  orderedAt: z.string().nullable(),
   /** Temporary failures of the CA in a row within the order under way. */
   stumbles: z.int().nonnegative(),
   /** Attempts in all. */
@@ -109,5 +110,6 @@ export const nothingUnderWay = {
   txt: null,
   sealedKey: null,
   beganAt: null,
+  orderedAt: null,
   stumbles: 0,
 } as const satisfies Partial<OrderRecord>;

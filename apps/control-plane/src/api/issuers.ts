@@ -9,8 +9,8 @@ import {
   pageOf,
 } from '@lockstep/contract';
 import { z } from 'zod';
-import type { Ledger } from '../issuance/ledger.ts';
-import { limitsOf } from '../issuance/lets-encrypt-limits.ts';
+import type { Ledger } from '../issuance/ledger/ledger.ts';
+import { limitsOf } from '../issuance/ledger/lets-encrypt-limits.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
 import { nullsLeftOut } from './left-out.ts';

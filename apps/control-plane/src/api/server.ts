@@ -15,7 +15,7 @@ import type { Logger } from 'pino';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import type { Ledger } from '../issuance/ledger.ts';
+import type { Ledger } from '../issuance/ledger/ledger.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { Metrics } from '../metrics.ts';

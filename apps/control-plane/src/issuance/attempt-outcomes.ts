@@ -13,11 +13,11 @@ import { iso } from '../iso.ts';
 import { afterFailure, shortLimitMs, triedNext } from './after-failure.ts';
 import { attemptChange } from './attempt-log.ts';
 import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
-import type { Exemption, Ledger, LedgerEntry } from './ledger.ts';
+import type { Exemption, Ledger, LedgerEntry } from './ledger/ledger.ts';
+import { pauseKey } from './ledger/pause-key.ts';
 import { resetOrder } from './order-record.ts';
-import type { Outcome } from './order-steps.ts';
-import { pauseKey } from './pause-key.ts';
 import { ariRetryMs, firstRenewalDate, pressingReason } from './renewal.ts';
+import type { Outcome } from './step-tools.ts';
 
 export interface AttemptOutcomesOptions {
   store: ConfigStore;

@@ -19,10 +19,10 @@ import { isInterruption } from './interruption.ts';
 import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
-import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from './ledger.ts';
+import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from './ledger/ledger.ts';
 import { laneOf, resetOrder } from './order-record.ts';
-import type { Outcome, StepTools } from './order-steps.ts';
 import type { Preflight, PreflightResult } from './preflight.ts';
+import type { Outcome, StepTools } from './step-tools.ts';
 
 export interface AttemptsOptions {
   store: ConfigStore;
@@ -198,10 +198,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   ): Promise<Outcome> {
     const { id, value: order } = record;
     const { certificate, policy } = around;
-    const take = async (): Promise<Outcome> => {
-      tools.lease.check();
-      tools.lease.signal.throwIfAborted(); // it may have waited its turn for long
-      const context = { signal: tools.lease.signal, challenge: policy.challenge, certificate };
+    const { lease } = tools;
+    const take = async (signal: AbortSignal): Promise<Outcome> => {
+      lease.check(); // it may have waited its turn for long
+      const context = { signal, challenge: policy.challenge, certificate };
       const result = await issuer.advance(id, order, context);
       if (result.outcome === 'issued') return finish(record, tools, issuer, result);
       const outcome = {
@@ -213,9 +213,11 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     };
     try {
       const opensOrder = issuer.asksCa && order.orderUrl === null;
-      return await (opensOrder ? gate.run(issuer, laneOf(order) === 'first', take) : take());
+      if (!opensOrder) return await take(lease.signal);
+      // An order that the CA has made is written down, also when this process is asked to stop meanwhile.
+      return await gate.run(issuer, laneOf(order) === 'first', () => lease.finishing(take));
     } catch (error) {
-      if (tools.lease.signal.aborted || isInterruption(error)) throw error;
+      if (lease.signal.aborted || isInterruption(error)) throw error;
       return fail(record, tools, { ...around, issuer, error });
     }
   }

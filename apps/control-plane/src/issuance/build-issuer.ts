@@ -11,7 +11,7 @@ import type { TxtPublisher } from './acme/txt-publisher.ts';
 import type { CaCounts } from './ca-counts.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
 import type { Issuer } from './issuer.ts';
-import { limitsOf } from './lets-encrypt-limits.ts';
+import { limitsOf } from './ledger/lets-encrypt-limits.ts';
 
 export interface BuildIssuerOptions {
   store: ConfigStore;

@@ -20,13 +20,13 @@ import { createConsent } from './consent.ts';
 import { type Coordinator, createCoordinator } from './coordinator.ts';
 import { IssuerFailure } from './issuer.ts';
 import { createIssuerRegistry, type IssuerRegistry } from './issuer-registry.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { createLedger } from './ledger/token-ledger.ts';
 import { completeOrder, forgetFailures, putOrder } from './order-record.ts';
 import { createOrderRunner, type OrderRunner } from './order-runner.ts';
 import { createOrderSteps } from './order-steps.ts';
 import { createPreflight, type Preflight } from './preflight.ts';
 import { createRenewals } from './renewals.ts';
-import { createLedger } from './token-ledger.ts';
 import { createTxtPublishers } from './txt-publishers.ts';
 
 const sweepIntervalMs = 60_000;

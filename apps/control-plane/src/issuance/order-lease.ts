@@ -10,9 +10,13 @@ export interface KeptLease {
   readonly signal: AbortSignal;
   /** Throws `lease_lost` when the lease may have run out by now: before anything that must not be done without it. */
   check(): void;
+  /** Work that must not be broken off half-way: its signal aborts three seconds after the lease's, and `release` waits for it. */
+  finishing<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Stops keeping it up, and hands it over. */
   release(): Promise<void>;
 }
+
+const finishingMs = 3_000;
 
 /**
  * Keeps a lease up until it is released. The store has the last word on who holds it; a process that stood still for longer than the lease
@@ -27,6 +31,8 @@ export function keepLease(
   let lease = first;
   let renewedAt = performance.now();
   const lost = new AbortController();
+  const signal = AbortSignal.any([outer, lost.signal]);
+  const unfinished = new Set<Promise<unknown>>();
   const timer = setInterval(() => {
     const askedAt = performance.now();
     store.renewLease(lease, ttlMs).then(
@@ -41,7 +47,7 @@ export function keepLease(
   }, ttlMs / 3);
   return {
     current: () => lease,
-    signal: AbortSignal.any([outer, lost.signal]),
+    signal,
     check() {
       if (lost.signal.aborted) throw lost.signal.reason;
       if (performance.now() - renewedAt < ttlMs) return;
@@ -49,7 +55,26 @@ export function keepLease(
       lost.abort(error);
       throw error;
     },
+    async finishing(work) {
+      signal.throwIfAborted();
+      const late = new AbortController();
+      let deadline: NodeJS.Timeout | undefined;
+      const onAbort = () => {
+        deadline = setTimeout(() => late.abort(signal.reason), finishingMs);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      const running = work(late.signal);
+      unfinished.add(running);
+      try {
+        return await running;
+      } finally {
+        unfinished.delete(running);
+        clearTimeout(deadline);
+        signal.removeEventListener('abort', onAbort);
+      }
+    },
     async release() {
+      await Promise.allSettled(unfinished);
       clearInterval(timer);
       await store.releaseLease(lease).catch(() => {}); // it runs out by itself
     },

@@ -6,10 +6,11 @@ import { commitSurely } from '../commit-surely.ts';
 import { orAbort } from '../or-abort.ts';
 import { backOffMs } from './back-off.ts';
 import { isInterruption } from './interruption.ts';
-import { isRefusal, type Ledger } from './ledger.ts';
+import { isRefusal, type Ledger } from './ledger/ledger.ts';
 import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
 import { completeOrder, laneOf, putOrder } from './order-record.ts';
-import type { OrderSteps, Outcome, StepTools } from './order-steps.ts';
+import type { OrderSteps } from './order-steps.ts';
+import type { Outcome, StepTools } from './step-tools.ts';
 
 /** A wait up to this long is spent holding the lease; a longer one becomes a date in the store. */
 const shortWaitMs = 1_000;

@@ -1,31 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { OrderRecord, StoredRecord } from '@lockstep/contract';
-import type { Change, Check, ConfigStore } from '@lockstep/store';
+import type { StoredRecord } from '@lockstep/contract';
+import type { Change, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import type { Attempts } from './attempts.ts';
-import type { LedgerRefusal } from './ledger.ts';
-import type { KeptLease } from './order-lease.ts';
 import type { Renewals } from './renewals.ts';
-
-/** What to write after a step, and how long until the next. */
-export interface Outcome {
-  order: OrderRecord;
-  changes: Change[];
-  checks?: Check[];
-  waitMs: number;
-}
-
-export interface StepTools {
-  lease: KeptLease;
-  /** Writes the outcome under the lease; null when somebody changed the order (or what else it checks) meanwhile. */
-  write(record: StoredRecord<'order'>, outcome: Outcome): Promise<StoredRecord<'order'> | null>;
-  /** The same for an outcome that takes from the ledger's buckets or gives back: built anew when another took from one meanwhile. */
-  spend(
-    issuer: string,
-    record: StoredRecord<'order'>,
-    build: () => Promise<Outcome | LedgerRefusal>,
-  ): Promise<StoredRecord<'order'> | LedgerRefusal | null>;
-}
+import type { Outcome, StepTools } from './step-tools.ts';
 
 /** One step of an order at a time. */
 export interface OrderSteps {

@@ -4,8 +4,8 @@ import { iso } from '../iso.ts';
 import { createAriRest } from './ari-rest.ts';
 import { IssuerFailure } from './issuer.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
-import type { Outcome, StepTools } from './order-steps.ts';
 import { ariCheckDelay, ariRetryMs, dateInWindow, dayMs, planUpkeep } from './renewal.ts';
+import type { Outcome, StepTools } from './step-tools.ts';
 
 export interface RenewalsOptions {
   registry: Pick<IssuerRegistry, 'find'>;

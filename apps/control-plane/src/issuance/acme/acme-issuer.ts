@@ -9,6 +9,7 @@ import {
   generateKeyPem,
   type Sealer,
 } from '@lockstep/pki';
+import { iso } from '../../iso.ts';
 import { type CaaFacts, type Issuer, IssuerFailure, type StepContext, type StepResult } from '../issuer.ts';
 import type { AcmeSession } from './acme-session.ts';
 import { type Authorizer, authorizationOf } from './authorizer.ts';
@@ -56,6 +57,7 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
       outcome: 'next',
       order: {
         step: 'ordered',
+        orderedAt: iso(now()),
         orderUrl: created.url,
         finalizeUrl: created.finalizeUrl,
         sealedKey: sealer.seal(keyPem, recordKey('order', id)),

@@ -103,7 +103,7 @@ export function createAuthorizer({
     const revision = revisionOf({ ...(await store.head()), number: placed.revision });
     const behind = await fleet.applied(revision, signal);
     if (behind === null) {
-      const waitedMs = order.beganAt === null ? 0 : now() - Date.parse(order.beganAt);
+      const waitedMs = order.orderedAt === null ? 0 : now() - Date.parse(order.orderedAt);
       return Math.min(longestNobodyAnswersMs, Math.max(nobodyAnswersMs, waitedMs / 10));
     }
     if (behind.length > 0)

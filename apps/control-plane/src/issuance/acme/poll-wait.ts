@@ -15,12 +15,12 @@ const orderPatienceMs = 3_600_000;
  * rarely, so that a CA which never answers keeps no place from orders that go on. Throws `IssuerFailure` when that takes too long.
  */
 export function pollWait(
-  { beganAt }: Pick<OrderRecord, 'beganAt'>,
+  { orderedAt }: Pick<OrderRecord, 'orderedAt'>,
   retryAfterMs: number | null,
   now: number,
   leastMs: number = pollMs,
 ): number {
-  const waitedMs = beganAt === null ? 0 : now - Date.parse(beganAt);
+  const waitedMs = orderedAt === null ? 0 : now - Date.parse(orderedAt);
   if (retryAfterMs !== null && retryAfterMs > longestPollMs) {
     const minutes = Math.ceil(retryAfterMs / 60_000);
     throw new IssuerFailure(`the CA works on the order, and wants to be asked again in ${minutes} minutes`, {

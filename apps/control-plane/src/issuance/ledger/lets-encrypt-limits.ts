@@ -1,5 +1,5 @@
 import type { Limits, PutIssuer } from '@lockstep/contract';
-import { directoryOf } from './acme/account-id.ts';
+import { directoryOf } from '../acme/account-id.ts';
 
 const hour = 3_600;
 const day = 24 * hour;

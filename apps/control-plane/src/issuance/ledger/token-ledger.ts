@@ -1,6 +1,6 @@
 import type { BucketRecord, Limit, LimitName, LimitState, Limits, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { iso } from '../iso.ts';
+import { iso } from '../../iso.ts';
 import type { Exemption, Ledger, LedgerEntry, LedgerRefusal } from './ledger.ts';
 import { identifierOf, registeredDomain } from './registered-domain.ts';
 import { createSpend } from './spend.ts';
