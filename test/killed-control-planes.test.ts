@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort, startDealer, startPebble, startUpstream, waitFor } from '@lockstep/testkit';
+import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
-import { startFleet } from './fleet/start-fleet.ts';
+import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
 const hostCount = 300;
 const killEveryMs = 2_000;
@@ -11,15 +11,7 @@ t.test(
   'three control planes, one killed every two seconds: every host live, at most one order more than needed for each kill',
   { timeout: 150_000 },
   async (t) => {
-    const upstream = await startUpstream();
-    t.teardown(() => upstream.close());
-    const httpPorts = [await freePort(), await freePort()];
-    const dealer = await startDealer({ ports: httpPorts });
-    t.teardown(() => dealer.close());
-    const pebble = await startPebble({ httpPort: dealer.port });
-    t.teardown(() => pebble.close());
-    const acme = { LOCKSTEP_ACME_DIRECTORY: pebble.directory, LOCKSTEP_ACME_CA_FILE: pebble.rootFile };
-    const fleet = await startFleet(t, { dir: t.testdir(), acme, httpPorts, controlPlanes: 3 });
+    const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: t.testdir(), controlPlanes: 3 });
     const { controlPlanes } = fleet;
 
     let kills = 0;

@@ -1,31 +1,18 @@
 import { createRedisStore } from '@lockstep/store';
-import {
-  freePort,
-  startDealer,
-  startFaultyFront,
-  startPebble,
-  startUpstream,
-  waitFor,
-} from '@lockstep/testkit';
+import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
-import { startFleet } from './fleet/start-fleet.ts';
+import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
 const hosts = Array.from({ length: 10 }, (_, index) => `shop-${index}.example.com`);
 
 t.test(
   'a control plane that stood still for longer than its leases changes nothing it no longer owns',
   async (t) => {
-    const upstream = await startUpstream();
-    t.teardown(() => upstream.close());
-    const httpPorts = [await freePort(), await freePort()];
-    const dealer = await startDealer({ ports: httpPorts });
-    t.teardown(() => dealer.close());
-    const pebble = await startPebble({ httpPort: dealer.port });
-    t.teardown(() => pebble.close());
-    const front = await startFaultyFront({ pebble });
-    t.teardown(() => front.close());
-    const acme = { LOCKSTEP_ACME_DIRECTORY: front.directory, LOCKSTEP_ACME_CA_FILE: front.rootFile };
-    const fleet = await startFleet(t, { dir: t.testdir(), acme, httpPorts, controlPlanes: 2 });
+    const { fleet, pebble, front, upstream } = await startPebbleFleet(t, {
+      dir: t.testdir(),
+      controlPlanes: 2,
+      faulty: true,
+    });
     const [paused, other] = fleet.controlPlanes as [typeof fleet.controlPlane, typeof fleet.controlPlane];
     await other.process.stop();
     const store = createRedisStore({

@@ -1,27 +1,14 @@
 import { isAppError } from '@lockstep/contract';
 import { createRedisStore } from '@lockstep/store';
-import { freePort, startDealer, startPebble, startUpstream } from '@lockstep/testkit';
 import t from 'tap';
-import { startFleet } from './fleet/start-fleet.ts';
+import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
 const hostCount = 20;
 
 t.test(
   '20 hosts from a real CA, challenges dealt to the edges in turn: one order each, every edge serves each',
   async (t) => {
-    const upstream = await startUpstream();
-    t.teardown(() => upstream.close());
-    const httpPorts = [await freePort(), await freePort()];
-    const dealer = await startDealer({ ports: httpPorts });
-    t.teardown(() => dealer.close());
-    const pebble = await startPebble({ httpPort: dealer.port });
-    t.teardown(() => pebble.close());
-    const acme = {
-      LOCKSTEP_ACME_DIRECTORY: pebble.directory,
-      LOCKSTEP_ACME_CA_FILE: pebble.rootFile,
-      LOCKSTEP_ACME_EMAIL: 'ops@example.com',
-    };
-    const fleet = await startFleet(t, { dir: t.testdir(), acme, httpPorts });
+    const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: t.testdir() });
 
     const latencies = measureLatencies(
       t,

@@ -1,18 +1,13 @@
-import { freePort, startDealer, startDnsServer, startPebble, startUpstream } from '@lockstep/testkit';
+import { startDnsServer } from '@lockstep/testkit';
 import t from 'tap';
 import { seedFailingHosts } from './fleet/seed-failing-hosts.ts';
-import { startFleet } from './fleet/start-fleet.ts';
+import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
 const failingCount = 1_500;
 /** Of those that are due before it, so many may be tried while a good host becomes live: far fewer than all. */
 const bound = 150;
 
 t.test('1,500 hosts that are due to fail again do not stand before a new one', async (t) => {
-  const upstream = await startUpstream();
-  t.teardown(() => upstream.close());
-  const httpPorts = [await freePort(), await freePort()];
-  const dealer = await startDealer({ ports: httpPorts });
-  t.teardown(() => dealer.close());
   // Nobody listens on 127.0.0.2: whoever is sent there to validate finds nothing.
   const dns = await startDnsServer({
     zones: [
@@ -21,10 +16,7 @@ t.test('1,500 hosts that are due to fail again do not stand before a new one', a
     ],
   });
   t.teardown(() => dns.close());
-  const pebble = await startPebble({ httpPort: dealer.port, dnsServer: dns.address });
-  t.teardown(() => pebble.close());
-  const acme = { LOCKSTEP_ACME_DIRECTORY: pebble.directory, LOCKSTEP_ACME_CA_FILE: pebble.rootFile };
-  const fleet = await startFleet(t, { dir: t.testdir(), acme, httpPorts });
+  const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: t.testdir(), dnsServer: dns.address });
   const { LOCKSTEP_STORE: url, LOCKSTEP_STORE_PREFIX: prefix } = fleet.env;
   const failing = Array.from({ length: failingCount }, (_, index) => `host-${index}.bad.test`);
   await seedFailingHosts({ url, prefix }, failing, upstream.url);

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { freePort, startDealer, startDnsServer, startPebble, startUpstream } from '@lockstep/testkit';
+import { startDnsServer } from '@lockstep/testkit';
 import { seedFailingHosts } from '../fleet/seed-failing-hosts.ts';
-import { startFleet } from '../fleet/start-fleet.ts';
+import { startPebbleFleet } from '../fleet/start-pebble-fleet.ts';
 import { cpuSecondsOf, readProcessTree } from './process-tree.ts';
 import { median, print, printTable, quantilesOf, round, writeJson } from './report.ts';
 
@@ -32,11 +32,6 @@ async function run(): Promise<void> {
   try {
     const dir = mkdtempSync(join(tmpdir(), 'lockstep-starvation-'));
     teardown(() => rmSync(dir, { recursive: true, force: true }));
-    const upstream = await startUpstream();
-    teardown(() => upstream.close());
-    const httpPorts = [await freePort(), await freePort()];
-    const dealer = await startDealer({ ports: httpPorts });
-    teardown(() => dealer.close());
     // Nobody listens on 127.0.0.2: a CA that asks there gets no answer.
     const dns = await startDnsServer({
       zones: [
@@ -45,11 +40,11 @@ async function run(): Promise<void> {
       ],
     });
     teardown(() => dns.close());
-    const pebble = await startPebble({ httpPort: dealer.port, dnsServer: dns.address });
-    teardown(() => pebble.close());
-    const acme = { LOCKSTEP_ACME_DIRECTORY: pebble.directory, LOCKSTEP_ACME_CA_FILE: pebble.rootFile };
     const controlPlanes = Number(flags['control-planes']);
-    const fleet = await startFleet({ teardown }, { dir, acme, httpPorts, controlPlanes });
+    const { fleet, pebble, upstream } = await startPebbleFleet(
+      { teardown },
+      { dir, dnsServer: dns.address, controlPlanes },
+    );
 
     async function measure(name: string): Promise<number[]> {
       const times: number[] = [];

@@ -105,8 +105,27 @@ export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Pa
     return Math.min(...dates.map((date) => date ?? Number.POSITIVE_INFINITY));
   };
 
+  /** Moves the clock to the next date in the store, if it comes before `until`; false when it does not. */
+  async function advanceToNext(until: number): Promise<boolean> {
+    const at = await next();
+    if (at > until) return false;
+    offsetMs += Math.max(0, at - now());
+    return true;
+  }
+
+  /** Runs what is due until `done`, and goes on at the next dates, as an attempt that failed in passing does. */
+  async function runUntil(done: () => Promise<boolean>, withinMs = 4 * 3_600_000): Promise<void> {
+    const until = now() + withinMs;
+    await runDue(done);
+    while (!(await done()) && (await advanceToNext(until))) await runDue(done);
+    if (await done()) return;
+    const attempts = await store.list('attempts', { limit: 10 });
+    throw new Error(`it has not come to pass: ${JSON.stringify(attempts.items)}`);
+  }
+
   return {
     store,
+    runUntil,
     pebble: pebble as Pebble,
     front: front as FaultyFront,
     issuance,
@@ -115,13 +134,7 @@ export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Pa
     setChain: (names: string[]) => service.patch({ issuers: names }),
     now,
     runDue,
-    /** Moves the clock to the next date in the store, if it comes before `until`; false when it does not. */
-    async advanceToNext(until: number): Promise<boolean> {
-      const at = await next();
-      if (at > until) return false;
-      offsetMs += Math.max(0, at - now());
-      return true;
-    },
+    advanceToNext,
     advanceTo(at: number) {
       offsetMs += at - now();
     },
