@@ -11,7 +11,7 @@ import { createOnDemand } from '../src/on-demand/on-demand.ts';
 const log = pino({ level: 'silent' });
 const settingsOf = (onDemand: Partial<OnDemandSettings> | null) => {
   const current = PutSettings.parse({ onDemand });
-  return { current: () => current, close() {} };
+  return { current: () => current };
 };
 
 /** Answers what `statuses` says of a host, 200 by default. */
@@ -142,7 +142,7 @@ t.test('a refusal is remembered until it ends, or the settings name another endp
   let now = Date.now();
   let settings = PutSettings.parse({ onDemand: { ask: ask.url, refusedForSeconds: 60 } });
   const { counts } = start(t, { ...store, acquireLease: async (name) => freeLease(name) }, null, {
-    settings: { current: () => settings, close() {} },
+    settings: { current: () => settings },
     now: () => now,
   });
   const host = 'shop.example.com';

@@ -51,3 +51,18 @@ t.test('does not start with settings that were sealed with another key', async (
   const other = createSealer(generateSecretKey());
   await t.rejects(createSettingsSource({ store, sealer: other, hub, log }), { code: 'wrong_secret_key' });
 });
+
+t.test('knows a change at once when asked to look, although nobody has told of it', async (t) => {
+  const store = createSqliteStore({ path: ':memory:' });
+  await store.open({ create: true, expectedEpoch: null });
+  t.teardown(() => store.close());
+  const sealer = createSealer(generateSecretKey());
+  const known = createKnownIssuers({ store, acme: null, rootsPem: null });
+  const deaf = { watch: () => () => {}, close: async () => {} };
+  const source = await createSettingsSource({ store, sealer, hub: deaf, log });
+  t.teardown(() => source.close());
+  await createSettingsService({ store, sealer, known }).patch({ edgeAddresses: ['203.0.113.7'] });
+  t.strictSame(source.current().edgeAddresses, []);
+  await source.refresh();
+  t.strictSame(source.current().edgeAddresses, ['203.0.113.7']);
+});

@@ -45,6 +45,7 @@ export function createPreflight({ store, settings, registry, lookups }: Prefligh
 
   return {
     async check(host) {
+      await settings.refresh();
       const policy = await readHostPolicy(store, host);
       const chain = policy.issuers ?? registry.defaultChain();
       const { edgeAddresses } = settings.current();

@@ -51,7 +51,7 @@ type Outcome = keyof ReturnType<typeof noneCounted>;
 
 export interface OnDemandOptions {
   store: ConfigStore;
-  settings: SettingsSource;
+  settings: Pick<SettingsSource, 'current'>;
   log: Logger;
   now?: () => number;
   fetch?: typeof globalThis.fetch;

@@ -9,6 +9,8 @@ import { defaultSettings, settingsKey } from './settings-service.ts';
 /** The settings of the fleet as they stand, secrets opened. Kept current by the store's changes; defaults before the first PUT. */
 export interface SettingsSource {
   current(): PutSettings;
+  /** Reads them now: what another control plane has answered for is never used as it was before. Throws `store_unavailable`. */
+  refresh(): Promise<void>;
   close(): void;
 }
 
@@ -30,6 +32,7 @@ export async function createSettingsSource({
   log,
 }: SettingsSourceOptions): Promise<SettingsSource> {
   let known = defaultSettings();
+  let revision = 0;
   let wanted = 0;
   let reading = false;
   let closed = false;
@@ -37,6 +40,9 @@ export async function createSettingsSource({
 
   async function load(): Promise<void> {
     const record = await store.get('settings', settingsId);
+    // Two reads at once may end in the other order.
+    if ((record?.revision ?? 0) < revision) return;
+    revision = record?.revision ?? 0;
     const { dnsProvider, ...config } = { ...defaultSettings(), ...record?.value.config };
     const secrets = openSecrets(sealer, record?.value.sealedSecrets ?? null, settingsKey);
     known =
@@ -46,7 +52,7 @@ export async function createSettingsSource({
   }
 
   /** Reads until nothing has changed since the read began, so that the last change always wins. */
-  async function refresh(): Promise<void> {
+  async function follow(): Promise<void> {
     wanted += 1;
     if (reading || closed) return;
     reading = true;
@@ -58,14 +64,14 @@ export async function createSettingsSource({
       }
     } catch (error) {
       log.warn({ err: error }, 'cannot read the settings; keeping those known');
-      if (!closed) timer = setTimeout(refresh, retryMs);
+      if (!closed) timer = setTimeout(follow, retryMs);
     } finally {
       reading = false;
     }
   }
 
   const unwatch = hub.watch((key) => {
-    if (key === null || key === settingsKey) refresh();
+    if (key === null || key === settingsKey) follow();
   });
   try {
     reading = true;
@@ -76,10 +82,11 @@ export async function createSettingsSource({
   } finally {
     reading = false;
   }
-  if (wanted > 0) refresh();
+  if (wanted > 0) follow();
 
   return {
     current: () => known,
+    refresh: load,
     close() {
       closed = true;
       unwatch();
