@@ -22,13 +22,18 @@ const log = pino({ level: 'silent' });
  * All that obtains certificates, against a real Pebble behind a front that fails when told, on a clock that the test moves: nothing is
  * taken up by itself. The edges' part is played by a server that answers HTTP-01 from the store.
  */
-export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Partial<PutIssuer> = {}) {
+export async function startIssuance(
+  test: Pick<typeof t, 'teardown'>,
+  config: Partial<PutIssuer> = {},
+  /** The external account that Pebble wants, and where ZeroSSL's API is said to be. */
+  { eab, zeroSslApi }: { eab?: { kid: string; hmacKey: string }; zeroSslApi?: string } = {},
+) {
   let offsetMs = 0;
   const now = () => Date.now() + offsetMs;
   const store = createSqliteStore({ path: ':memory:', now });
   test.teardown(() => store.close());
   await store.open({ create: true, expectedEpoch: null });
-  const pebble = await startPebble({ httpPort: await startAnswerer(test, store) });
+  const pebble = await startPebble({ httpPort: await startAnswerer(test, store), ...(eab && { eab }) });
   test.teardown(() => pebble.close());
   const front = await startFaultyFront({ pebble });
   test.teardown(() => front.close());
@@ -62,6 +67,10 @@ export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Pa
     known,
     stillAllowed: async () => true,
     userAgent: 'test',
+    zeroSsl:
+      zeroSslApi === undefined
+        ? undefined
+        : { directory: front.directory, rootsPem: front.rootPem, apiUrl: zeroSslApi },
     log,
     now,
   });
@@ -131,6 +140,8 @@ export async function startIssuance(test: Pick<typeof t, 'teardown'>, config: Pa
     issuance,
     /** An issuer as `ca` is, but for what `rest` says. */
     putIssuer,
+    issuers,
+    settings: service,
     setChain: (names: string[]) => service.patch({ issuers: names }),
     now,
     runDue,

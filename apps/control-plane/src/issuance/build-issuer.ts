@@ -22,6 +22,8 @@ export interface BuildIssuerOptions {
   counts: Pick<CaCounts, 'request'>;
   log: Logger;
   userAgent: string;
+  /** Where ZeroSSL is; left out: where it is for everybody. */
+  zeroSsl?: { directory: string; rootsPem: string; apiUrl: string } | undefined;
   now: () => number;
 }
 
@@ -33,15 +35,16 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     const lifetimeMs = config.lifetimeHours * 3_600_000;
     return createInternalIssuer({ name, store, sealer, keyType, lifetimeMs, now });
   }
-  const directory = directoryOf(config)?.directory ?? '';
+  const zeroSsl = config.type === 'zerossl' ? options.zeroSsl : undefined;
+  const directory = zeroSsl?.directory ?? directoryOf(config)?.directory ?? '';
   const session = createAcmeSession({
     store,
     sealer,
     accountId: accountIdOf(name, config) ?? name,
     directory,
     email: config.email ?? null,
-    rootsPem: config.type === 'acme' ? (config.roots ?? null) : null,
-    eab: eabOf(config),
+    rootsPem: config.type === 'acme' ? (config.roots ?? null) : (zeroSsl?.rootsPem ?? null),
+    eab: eabOf(config, zeroSsl?.apiUrl),
     userAgent: options.userAgent,
     onAnswer: (status) => options.counts.request(name, status),
   });
@@ -62,10 +65,13 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
   });
 }
 
-function eabOf(config: Exclude<PutIssuer, { type: 'internal' }>): AcmeSessionOptions['eab'] {
+function eabOf(
+  config: Exclude<PutIssuer, { type: 'internal' }>,
+  zeroSslApi: string | undefined,
+): AcmeSessionOptions['eab'] {
   if (config.type === 'zerossl') {
     const { apiKey, email } = config;
-    const by = { ...(apiKey && { apiKey }), ...(email && { email }) };
+    const by = { apiKey, email, ...(zeroSslApi !== undefined && { baseUrl: zeroSslApi }) };
     return (signal) => fetchZeroSslEab({ ...by, signal });
   }
   const { kid, hmacKey } = config.eab ?? {};

@@ -13,7 +13,7 @@ import type { SettingsSource } from '../settings/settings-source.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
 import { createAttemptOutcomes } from './attempt-outcomes.ts';
 import { createAttempts } from './attempts.ts';
-import { buildIssuer } from './build-issuer.ts';
+import { type BuildIssuerOptions, buildIssuer } from './build-issuer.ts';
 import { type CaCounts, createCaCounts } from './ca-counts.ts';
 import { createCaGate } from './ca-gate.ts';
 import { createConsent } from './consent.ts';
@@ -41,6 +41,7 @@ export interface IssuanceOptions {
   /** Whether a name that a handshake asked for may still have a certificate. Throws `upstream_unreachable` without a clear answer. */
   stillAllowed(host: string): Promise<boolean>;
   userAgent: string;
+  zeroSsl?: BuildIssuerOptions['zeroSsl'];
   log: Logger;
   now?: () => number;
 }
@@ -91,6 +92,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         log,
         userAgent,
         now,
+        zeroSsl: options.zeroSsl,
       }),
   });
   const preflight = createPreflight({ store, settings, registry, lookups });
