@@ -1,9 +1,10 @@
 import { idleOrder, nothingUnderWay, type OrderLane, type OrderRecord, orderLanes } from '@lockstep/contract';
 import type { Change } from '@lockstep/store';
+import { iso } from '../iso.ts';
 
 /** An order for a host that has none, due at once. */
 export function newOrder(host: string, now: number): OrderRecord {
-  const at = new Date(now).toISOString();
+  const at = iso(now);
   return idleOrder(host, at, at);
 }
 
@@ -21,7 +22,7 @@ export function forgetFailures(order: OrderRecord, now: number): OrderRecord {
     setbacks: {},
     lastError: null,
     waitingForDns: null,
-    dueAt: new Date(now).toISOString(),
+    dueAt: iso(now),
   };
 }
 

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Commit, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import { iso } from '../iso.ts';
 import { orAbort } from '../or-abort.ts';
 import { backOffMs } from './back-off.ts';
 import { isInterruption } from './interruption.ts';
@@ -82,12 +83,12 @@ export function createOrderRunner({
   function postponed(order: OrderRecord, error: unknown): OrderRecord {
     const failures = order.failures + 1;
     const detail = error instanceof Error ? error.message : String(error);
-    const at = new Date(now()).toISOString();
+    const at = iso(now());
     return {
       ...order,
       failures,
       lastError: { detail, issuer: order.issuer, step: order.step, type: null, at },
-      dueAt: new Date(now() + backOffMs(failures)).toISOString(),
+      dueAt: iso(now() + backOffMs(failures)),
     };
   }
 
@@ -104,7 +105,7 @@ export function createOrderRunner({
     lease: KeptLease,
   ): { commit: Commit; value: OrderRecord } {
     // Short waits are not dates: whoever takes over goes on at once.
-    const dueAt = waitMs > shortWaitMs ? new Date(now() + waitMs).toISOString() : order.dueAt;
+    const dueAt = waitMs > shortWaitMs ? iso(now() + waitMs) : order.dueAt;
     const value: OrderRecord = { ...order, dueAt };
     const commit: Commit = {
       id: randomUUID(),

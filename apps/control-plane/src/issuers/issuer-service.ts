@@ -11,6 +11,7 @@ import {
 import type { Sealer } from '@lockstep/pki';
 import type { Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import { iso } from '../iso.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
 import { checkIssuer } from './check-issuer.ts';
 import { internalIssuer, type KnownIssuer, type KnownIssuers } from './known-issuers.ts';
@@ -74,7 +75,7 @@ export function createIssuerService({
       const before = record === null ? null : { config: record.value.config, secrets: open(record) };
       const secrets = keepIssuerSecrets(next, before);
       checkIssuer(name, next.config, secrets);
-      const updatedAt = new Date(now()).toISOString();
+      const updatedAt = iso(now());
       const value: IssuerRecord = {
         config: next.config,
         sealedSecrets: sealSecrets(sealer, secrets, recordKey('issuer', id)),

@@ -13,6 +13,7 @@ import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { commitSurely } from '../commit-surely.ts';
+import { iso } from '../iso.ts';
 import { completeOrder, putOrder } from '../issuance/order-record.ts';
 import { refusePublicSuffix } from '../routes/public-suffix.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
@@ -160,7 +161,7 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
 
   async function placeOrder(host: string): Promise<void> {
     const existing = await store.get('order', host);
-    const at = new Date(now()).toISOString();
+    const at = iso(now());
     const value =
       existing === null
         ? { ...idleOrder(host, at, at), onDemand: true }

@@ -10,6 +10,7 @@ import {
 } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import { iso } from '../iso.ts';
 import { completeOrder, forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
@@ -118,8 +119,8 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     if (order === null) return null;
     const holders = await store.findClaims(`${host} `, 100);
     if (holders.some((holder) => holder.id !== id)) return null;
-    const dueAt = new Date(now() + unusedGraceMs).toISOString();
-    return { ...completeOrder(order.value), unusedSince: new Date(now()).toISOString(), dueAt };
+    const dueAt = iso(now() + unusedGraceMs);
+    return { ...completeOrder(order.value), unusedSince: iso(now()), dueAt };
   }
 
   async function create(body: PutRoute): Promise<string> {
@@ -176,7 +177,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     { hosts, paths, upstreams, issuers, challenge }: PutRoute,
     current: StoredRecord<'route'> | null,
   ): RouteRecord {
-    const updatedAt = new Date(now()).toISOString();
+    const updatedAt = iso(now());
     return {
       hosts,
       paths,

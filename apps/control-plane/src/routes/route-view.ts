@@ -9,6 +9,7 @@ import type { ConfigStore } from '@lockstep/store';
 import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
 import type { ChangeHub } from '../change-hub.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import { iso } from '../iso.ts';
 import { deriveRouteStatus, type FleetView, type HostRecords } from './route-status.ts';
 
 /** Routes as the API shows them: what is stored, and what the fleet last said of it. */
@@ -141,7 +142,7 @@ export function presentNode({ report, seenAt, live }: NodePresence, epoch: strin
   return {
     id: node,
     state: live ? ('live' as const) : ('lost' as const),
-    lastSeenAt: new Date(seenAt).toISOString(),
+    lastSeenAt: iso(seenAt),
     // The number of another history says nothing about this one.
     revision: report.applied?.epoch === epoch ? (report.applied?.number ?? null) : null,
     hosts,

@@ -12,6 +12,7 @@ import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { toInvalidRequest } from '../invalid-field.ts';
+import { iso } from '../iso.ts';
 import { checkDnsProvider } from '../issuers/check-dns-provider.ts';
 import { checkIssuers } from '../issuers/check-issuers.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
@@ -59,7 +60,7 @@ export function createSettingsService({
   }
 
   function sealed(wanted: PutSettings, before: StoredRecord<'settings'> | null): SettingsRecord {
-    const updatedAt = new Date(now()).toISOString();
+    const updatedAt = iso(now());
     const { dnsProvider, ...config } = wanted;
     if (dnsProvider === undefined) return { config, sealedSecrets: null, updatedAt };
     const next = splitProvider(dnsProvider);

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Change } from '@lockstep/store';
+import { iso } from '../iso.ts';
 
 /**
  * What goes into the commit that puts certificate `id`: a staple record, due at once, where the leaf names a responder; otherwise
@@ -26,7 +27,7 @@ export function stapleChanges(
         nextUpdate: null,
         failures: 0,
         lastError: null,
-        dueAt: new Date(now).toISOString(),
+        dueAt: iso(now),
       },
       dueAt: now,
     },

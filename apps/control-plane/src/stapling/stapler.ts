@@ -10,6 +10,7 @@ import type { Change, ConfigStore, Lease } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../change-hub.ts';
 import { commitSurely } from '../commit-surely.ts';
+import { iso } from '../iso.ts';
 import { createResponders } from './responders.ts';
 import { refreshAt, retryMs } from './staple-times.ts';
 
@@ -175,10 +176,10 @@ export function createStapler(options: StaplerOptions): Stapler {
       return {
         ...value,
         response: fetched.response.toString('base64'),
-        nextUpdate: new Date(times.nextUpdate).toISOString(),
+        nextUpdate: iso(times.nextUpdate),
         failures: 0,
         lastError: null,
-        dueAt: new Date(refreshAt(times, now())).toISOString(),
+        dueAt: iso(refreshAt(times, now())),
       };
     }
     if (fetched.status === 'revoked') await tellRevoked(certificate);

@@ -190,8 +190,8 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
         const info = await session.use(signal, (client) => client.getRenewalInfo(ariCertId(chain), signal));
         if (info === null) return null;
         const window: RenewalWindow = {
-          start: new Date(info.start).toISOString(),
-          end: new Date(info.end).toISOString(),
+          start: iso(info.start),
+          end: iso(info.end),
           explanationUrl: info.explanationUrl,
         };
         return { window, retryAfterMs: info.retryAfterMs };

@@ -17,6 +17,7 @@ import {
 import { type ConfigStore, revisionOf } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Fleet } from '../../fleet/fleet.ts';
+import { iso } from '../../iso.ts';
 import { IssuerFailure, type StepResult } from '../issuer.ts';
 import { explainAuthorization } from './explain-problem.ts';
 import { firstPollMs, pollWait } from './poll-wait.ts';
@@ -64,7 +65,7 @@ export function createAuthorizer({
     { token, url }: AcmeChallenge,
     type: ChallengeType,
   ): Promise<StepResult> {
-    const createdAt = new Date(now()).toISOString();
+    const createdAt = iso(now());
     const keyAuthorization = await client.keyAuthorization(token);
     const placed: Partial<OrderRecord> = { step: 'placed', challengeUrl: url, challengeType: type };
     if (type === 'dns-01') {
