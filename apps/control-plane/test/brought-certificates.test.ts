@@ -73,8 +73,7 @@ t.test('makes its hosts live when the nodes have it, before any managed one', as
   const { call, report, store } = await startControlPlane(t, t.testdir());
   await call('PUT', '/v1/routes/shop', { body: { ...shop, hosts: ['shop.example.com', 'a.example.net'] } });
   // This edge acknowledges nothing that comes later, so the internal CA's certificates do not make the route live.
-  const { epoch, number } = await store.head();
-  await report('edge-1', { applied: { epoch, number } });
+  await report('edge-1', { applied: await store.head() });
   await call('POST', path, { body: await makeCertificate('shop.example.com') });
   const waiting = call('PATCH', '/v1/routes/shop', {
     body: { hosts: ['shop.example.com', 'b.example.net'] },

@@ -1,4 +1,5 @@
 import type { NodePresence, NodeReport, OrderRecord, StoredRecord } from '@lockstep/contract';
+import { nodeReport } from '@lockstep/testkit';
 import t from 'tap';
 import { newOrder } from '../src/issuance/order-record.ts';
 import { deriveRouteStatus, type FleetView, type HostRecords } from '../src/routes/route-status.ts';
@@ -20,21 +21,8 @@ const route: StoredRecord<'route'> = {
 };
 
 function node(name: string, number: number, changes: Partial<NodeReport> = {}): NodePresence {
-  const report: NodeReport = {
-    node: name,
-    instance: name,
-    home: name,
-    version: '0',
-    startedAt: '',
-    applied: { epoch, number },
-    refusals: [],
-    held: null,
-    hosts: 1,
-    workers: { ready: 1, of: 1 },
-    addresses: { https: '', http: '', admin: '' },
-    ...changes,
-  };
-  return { report, seenAt: now, live: true };
+  const applied = { epoch, number, commitId: `commit ${number}` };
+  return { report: nodeReport(name, { applied, ...changes }), seenAt: now, live: true };
 }
 
 function records(
@@ -90,7 +78,7 @@ t.test('is deploying while one node has not, and names it', async (t) => {
 });
 
 t.test('a revision of another epoch acknowledges nothing', async (t) => {
-  const stranger = node('a', 100, { applied: { epoch: 'e0', number: 100 } });
+  const stranger = node('a', 100, { applied: { epoch: 'e0', number: 100, commitId: 'commit 100' } });
   t.match(deriveRouteStatus(route, [issued], fleet(stranger)), {
     state: 'deploying',
     nodes: { live: 0, of: 1 },

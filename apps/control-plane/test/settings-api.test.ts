@@ -1,17 +1,10 @@
+import { PutSettings } from '@lockstep/contract';
 import { freePort } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
 
 const path = '/v1/settings';
-const defaults = {
-  issuers: ['internal'],
-  edgeAddresses: [],
-  resolvers: [],
-  authoritativeServers: [],
-  dnsProvider: null,
-  onDemand: null,
-  revision: null,
-};
+const defaults = { ...PutSettings.parse({}), issuers: ['internal'], dnsProvider: null, revision: null };
 const webhook = { type: 'webhook', url: 'https://dns.example.net/hook', secret: 'a-secret-of-the-hook' };
 
 t.test('shows what holds before anything was put, and the chain of the environment', async (t) => {
@@ -20,6 +13,21 @@ t.test('shows what holds before anything was put, and the chain of the environme
   const acme = { directory: `https://127.0.0.1:${await freePort()}/dir`, email: null, caFile: null };
   const other = await startControlPlane(t, t.testdir({ acme: {} }), { acme });
   t.strictSame((await other.call('GET', path)).body.issuers, ['acme']);
+});
+
+t.test('a time is seconds or a number with its unit', async (t) => {
+  const { call } = await startControlPlane(t, t.testdir());
+  t.match(await call('PATCH', path, { body: { forgetNodesAfter: '2h' } }), {
+    status: 200,
+    body: { forgetNodesAfter: 7_200 },
+  });
+  t.match(await call('PATCH', path, { body: { forgetNodesAfter: 90 } }), { body: { forgetNodesAfter: 90 } });
+  for (const forgetNodesAfter of ['2 hours', '2', 1, -1, 1.5]) {
+    t.match(await call('PATCH', path, { body: { forgetNodesAfter } }), {
+      status: 400,
+      body: { errors: [{ pointer: '/forgetNodesAfter' }] },
+    });
+  }
 });
 
 t.test('PUT replaces all of them: what is left out goes back to its default', async (t) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { NodeReport } from '@lockstep/contract';
 import { createSealer, generateSecretKey, type Sealer } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
+import { nodeReport } from '@lockstep/testkit';
 import { type Logger, pino } from 'pino';
 import type t from 'tap';
 import { type ControlPlaneConfig, createControlPlane } from '../src/index.ts';
@@ -71,21 +72,7 @@ export async function startControlPlane(
   async function report(node: string, changes: Partial<NodeReport> = {}): Promise<void> {
     const instance = instances.get(node) ?? randomUUID();
     instances.set(node, instance);
-    const { epoch, number } = await store.head();
-    await store.reportNode({
-      node,
-      instance,
-      home: node,
-      version: '0.0.0',
-      startedAt: new Date().toISOString(),
-      applied: { epoch, number },
-      refusals: [],
-      held: null,
-      hosts: 0,
-      workers: { ready: 1, of: 1 },
-      addresses: { https: '127.0.0.1:8443', http: '127.0.0.1:8080', admin: '127.0.0.1:9100' },
-      ...changes,
-    });
+    await store.reportNode(nodeReport(node, { instance, applied: await store.head(), ...changes }));
   }
 
   /** A node that acknowledges every commit as it is made. */

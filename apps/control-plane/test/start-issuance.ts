@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type OrderRecord, orderLanes, type PutIssuer } from '@lockstep/contract';
 import { createSealer, generateSecretKey } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
-import { type FaultyFront, type Pebble, startFaultyFront, startPebble } from '@lockstep/testkit';
+import { type FaultyFront, nodeReport, type Pebble, startFaultyFront, startPebble } from '@lockstep/testkit';
 import { pino } from 'pino';
 import type t from 'tap';
 import { createChangeHub } from '../src/change-hub.ts';
@@ -78,20 +78,8 @@ export async function startIssuance(
   const routes = createRouteService({ store, check: async () => [], now });
 
   async function reportNode(): Promise<void> {
-    const { epoch } = await store.head();
-    await store.reportNode({
-      node: 'edge-1',
-      instance: 'instance',
-      home: 'home',
-      version: '0.0.0',
-      startedAt: new Date().toISOString(),
-      applied: { epoch, number: Number.MAX_SAFE_INTEGER },
-      refusals: [],
-      held: null,
-      hosts: 0,
-      workers: { ready: 1, of: 1 },
-      addresses: { https: '127.0.0.1:8443', http: '127.0.0.1:8080', admin: '127.0.0.1:9100' },
-    });
+    const applied = { ...(await store.head()), number: Number.MAX_SAFE_INTEGER };
+    await store.reportNode(nodeReport('edge-1', { applied }));
     await fleet.refresh();
   }
 

@@ -4,6 +4,7 @@ export * from './attempt.ts';
 export * from './certificate.ts';
 export * from './challenge.ts';
 export * from './dns-provider.ts';
+export * from './edge-settings.ts';
 export * from './error-code.ts';
 export * from './feed-message.ts';
 export * from './health.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Revision } from './revision.ts';
+import { Position, Revision } from './revision.ts';
 
 /** Node ids go into addresses, keys and log lines as they are. */
 export const NodeId = z
@@ -21,6 +21,20 @@ export const HeldSnapshot = z
   .meta({ id: 'HeldSnapshot' });
 export type HeldSnapshot = z.infer<typeof HeldSnapshot>;
 
+/**
+ * How a node's following stands. `syncing`: a snapshot is on its way, `records` of it so far; `broken`: the history cannot be
+ * followed, `detail` says why. What it serves meanwhile is what it had.
+ */
+export const FeedState = z
+  .object({
+    state: z.enum(['following', 'syncing', 'broken']),
+    since: z.string(),
+    detail: z.string().nullable(),
+    records: z.int().nullable(),
+  })
+  .meta({ id: 'FeedState' });
+export type FeedState = z.infer<typeof FeedState>;
+
 /** What a node says of itself every 2 s, and at once when something changed. The acknowledgement of changes is `applied`. */
 export const NodeReport = z.object({
   node: z.string(),
@@ -30,12 +44,16 @@ export const NodeReport = z.object({
   home: z.string(),
   version: z.string(),
   startedAt: z.string(),
-  /** The lowest of the ready workers', after they swapped; null before the first. */
-  applied: Revision.nullable(),
+  /** The lowest of the ready workers', after they swapped; null before the first, and while one has no whole configuration. */
+  applied: Position.nullable(),
   refusals: z.array(Refusal),
   held: HeldSnapshot.nullable(),
   hosts: z.int(),
+  /** `ready`: has a whole configuration, listens, and has answered its last beats. */
   workers: z.object({ ready: z.int(), of: z.int() }),
+  feed: FeedState,
+  /** The node's own clock, in milliseconds since 1970: beside the store's date of the report it tells the skew. */
+  clock: z.number(),
   addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),
 });
 export type NodeReport = z.infer<typeof NodeReport>;

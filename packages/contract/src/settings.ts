@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DnsProvider, DnsServer, StoredDnsProvider } from './dns-provider.ts';
+import { EdgeSettings } from './edge-settings.ts';
 import { IssuerName } from './issuer.ts';
 import { Upstream } from './upstream.ts';
 
@@ -38,6 +39,38 @@ export const StoredOnDemand = OnDemand.extend({ upstreams: z.array(z.object({ ur
   id: 'StoredOnDemand',
 });
 
+/** When a commit is answered: after so many replicas of Redis have it, or after `timeoutMs` all the same. */
+export const Durability = z
+  .strictObject({
+    replicas: z
+      .int()
+      .min(0)
+      .max(10)
+      .default(0)
+      .describe('Replicas that have to have a commit before it is answered'),
+    timeoutMs: z
+      .int()
+      .min(10)
+      .max(60_000)
+      .default(1_000)
+      .describe('How long they are waited for; then an error'),
+  })
+  .meta({ id: 'Durability' });
+export type Durability = z.infer<typeof Durability>;
+
+const secondsOf = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+
+/** Seconds, or a number with a unit (`90s`, `30m`, `24h`, `7d`); kept as seconds. */
+const Seconds = z
+  .union([
+    z.int(),
+    z
+      .string()
+      .regex(/^\d{1,9}[smhd]$/, 'is neither seconds nor a time such as 90s, 30m, 24h or 7d')
+      .transform((text) => Number.parseInt(text, 10) * secondsOf[text.at(-1) as keyof typeof secondsOf]),
+  ])
+  .pipe(z.int().min(10).max(31_536_000));
+
 /** The body of `PUT /v1/settings`: what is left out goes back to its default. */
 export const PutSettings = z
   .strictObject({
@@ -62,6 +95,21 @@ export const PutSettings = z
       .describe('Asked for TXT records of dns-01 instead of the servers that the NS records name'),
     dnsProvider: DnsProvider.optional().describe('For dns-01, where the issuer names none'),
     onDemand: OnDemand.nullable().default(null),
+    edge: EdgeSettings.prefault({}),
+    liveNeeds: z
+      .enum(['connected', 'expected'])
+      .default('connected')
+      .describe('Whether a route is live when all connected edges serve it, or only when lost ones do too'),
+    forgetNodesAfter: Seconds.default(86_400).describe(
+      'After so many seconds a lost edge is no longer expected',
+    ),
+    durability: Durability.prefault({}),
+    waitingShare: z
+      .int()
+      .min(0)
+      .max(90)
+      .default(20)
+      .describe('Percent of each CA’s limits that are kept for hosts whose caller waits'),
   })
   .meta({ id: 'PutSettings' });
 export type PutSettings = z.infer<typeof PutSettings>;
@@ -91,6 +139,11 @@ export const Settings = z
     authoritativeServers: z.array(z.string()),
     dnsProvider: StoredDnsProvider.nullable(),
     onDemand: StoredOnDemand.nullable(),
+    edge: EdgeSettings,
+    liveNeeds: z.enum(['connected', 'expected']),
+    forgetNodesAfter: z.int(),
+    durability: Durability,
+    waitingShare: z.int(),
     revision: z.int().nullable(),
   })
   .meta({ id: 'Settings' });

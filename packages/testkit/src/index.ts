@@ -7,6 +7,7 @@ export * from './dns-server.ts';
 export * from './faulty-front.ts';
 export * from './free-port.ts';
 export * from './http-upstream.ts';
+export * from './node-report.ts';
 export * from './ocsp-responder.ts';
 export * from './openssl.ts';
 export * from './pebble.ts';

@@ -91,6 +91,11 @@ export function createSettingsService({
         authoritativeServers: config.authoritativeServers,
         dnsProvider: config.dnsProvider ?? null,
         onDemand: config.onDemand,
+        edge: config.edge,
+        liveNeeds: config.liveNeeds,
+        forgetNodesAfter: config.forgetNodesAfter,
+        durability: config.durability,
+        waitingShare: config.waitingShare,
         revision: record?.revision ?? null,
       };
     },

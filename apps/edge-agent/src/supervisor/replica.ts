@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import {
   AppError,
   type ConfirmationRecord,
+  type FeedState,
   type FollowEvent,
   type HeldSnapshot,
   isAppError,
@@ -51,8 +52,8 @@ export interface Replica {
   readonly held: HeldSnapshot | null;
   /** What the settings say of unknown names; null: nothing. */
   readonly onDemand: OnDemand | null;
-  /** Null while the feed is well. */
-  readonly trouble: Error | null;
+  /** How following the feed stands. */
+  readonly state: FeedState;
   start(): void;
   /** Follows the feed anew from what is on disk. */
   restart(): void;
@@ -69,6 +70,7 @@ export function createReplica(options: ReplicaOptions): Replica {
   let running: Promise<void> = Promise.resolve();
   let held: HeldSnapshot | null = null;
   let trouble: Error | null = null;
+  let state: FeedState = standing('syncing', null);
   let onDemand = savedOnDemand();
   let unsavable = false;
   let saveTimer: NodeJS.Timeout | undefined;
@@ -93,6 +95,7 @@ export function createReplica(options: ReplicaOptions): Replica {
         for await (const event of feed.follow(from, { signal, onTrouble })) {
           if (event.type === 'snapshot') await takeSnapshot(event);
           else if (event.type === 'commit') await takeCommit(event.entry);
+          if (state.state === 'syncing') state = standing('following', null);
         }
       } catch (error) {
         // An edge that serves goes on serving, whatever the store has become.
@@ -108,6 +111,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (error !== null && trouble === null) log.warn({ err: error }, 'the configuration cannot be followed');
     if (error === null && trouble !== null) log.info('the configuration is followed again');
     trouble = error;
+    state = error === null ? standing('following', null) : standing('broken', error.message);
     options.onChange();
   }
 
@@ -238,8 +242,8 @@ export function createReplica(options: ReplicaOptions): Replica {
     get onDemand() {
       return onDemand;
     },
-    get trouble() {
-      return trouble;
+    get state() {
+      return state;
     },
     start() {
       running = run();
@@ -255,6 +259,10 @@ export function createReplica(options: ReplicaOptions): Replica {
       clearTimeout(saveTimer);
     },
   };
+}
+
+function standing(state: FeedState['state'], detail: string | null): FeedState {
+  return { state, since: new Date().toISOString(), detail, records: null };
 }
 
 function follows({ position, previousCommitId }: LogEntry, held: Position | null): boolean {

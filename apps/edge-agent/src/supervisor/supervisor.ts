@@ -8,7 +8,7 @@ import {
   type Readiness,
 } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki/sealer';
-import { createConfigCache, revisionOf } from '@lockstep/store';
+import { createConfigCache } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { type EdgeConfig, withDefaults } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
@@ -145,18 +145,19 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const addresses = { https, http, admin: admin.address };
 
     function makeReport(): NodeReport {
-      const applied = pool.applied();
       return {
         node: config.node,
         instance,
         home: cache.home,
         version,
         startedAt,
-        applied: applied === null ? null : revisionOf(applied),
+        applied: pool.applied(),
         refusals: pool.refusals(),
         held: followed.held,
         hosts: cache.hosts(),
         workers: { ready: pool.ready, of: config.workers },
+        feed: followed.state,
+        clock: Date.now(),
         addresses: {
           https: formatAddress(https),
           http: formatAddress(http),

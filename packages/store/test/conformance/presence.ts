@@ -11,7 +11,9 @@ export async function presence(t: Test, backend: Backend): Promise<void> {
     t.same(await store.listNodes(), []);
     const before = await store.now();
     await store.reportNode(report('b', { hosts: 7 }));
-    await other.reportNode(report('a', { home: 'home-2', applied: { epoch: 'e', number: 4 } }));
+    await other.reportNode(
+      report('a', { home: 'home-2', applied: { epoch: 'e', number: 4, commitId: 'c' } }),
+    );
     const nodes = await other.listNodes();
     t.match(nodes, [
       { report: { node: 'a', applied: { epoch: 'e', number: 4 } }, live: true },

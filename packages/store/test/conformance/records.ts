@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { idleOrder, type Kind, type NodeReport, type RouteRecord } from '@lockstep/contract';
 import type { Change, Commit } from '@lockstep/store';
+import { nodeReport } from '@lockstep/testkit';
 
 export function route(hosts: string[], upstream = 'http://127.0.0.1:3000'): RouteRecord {
   const at = '2026-11-24T00:00:00.000Z';
@@ -32,18 +33,5 @@ export function commitOf(...changes: Change[]): Commit {
 }
 
 export function report(node: string, rest: Partial<NodeReport> = {}): NodeReport {
-  return {
-    node,
-    instance: 'instance-1',
-    home: 'home-1',
-    version: '0.1.0',
-    startedAt: '2026-11-24T00:00:00.000Z',
-    applied: null,
-    refusals: [],
-    held: null,
-    hosts: 0,
-    workers: { ready: 1, of: 1 },
-    addresses: { https: '127.0.0.1:8443', http: '127.0.0.1:8080', admin: '127.0.0.1:9100' },
-    ...rest,
-  };
+  return nodeReport(node, { instance: 'instance-1', home: 'home-1', ...rest });
 }
