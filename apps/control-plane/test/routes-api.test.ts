@@ -189,6 +189,79 @@ t.test('lists in pages', async (t) => {
   t.equal((await call('GET', '/v1/routes?page=2')).status, 400);
 });
 
+t.test('the routes of one host are listed in pages to the last, those of its wildcard too', async (t) => {
+  const { call, store } = await startControlPlane(t, t.testdir());
+  const names = Array.from({ length: 60 }, (_, n) => `r${String(n).padStart(2, '0')}`);
+  const at = new Date().toISOString();
+  await store.commit({
+    id: 'many',
+    changes: names.map((id) => {
+      const paths = Array.from({ length: 20 }, (_, n) => `/${id}/${n}`);
+      const value = { ...shop, paths, createdAt: at, updatedAt: at };
+      return { op: 'put', kind: 'route', id, value, claims: paths.map((path) => `${shop.hosts[0]} ${path}`) };
+    }),
+  });
+  await call('PUT', '/v1/routes/wild', { body: { ...shop, hosts: ['*.example.com'] } });
+  const found: string[] = [];
+  for (let cursor = ''; ; ) {
+    const { body } = await call('GET', `/v1/routes?host=SHOP.example.com&limit=25&cursor=${cursor}`);
+    found.push(...body.items.map(({ id }: { id: string }) => id));
+    if (body.next === null) break;
+    cursor = body.next;
+  }
+  t.same(found, [...names, 'wild']);
+  const other = await call('GET', '/v1/routes?host=other.example.com');
+  t.same(
+    other.body.items.map(({ id }: { id: string }) => id),
+    ['wild'],
+  );
+});
+
+t.test('a write that changes nothing makes no commit and leaves the revision as it is', async (t) => {
+  const { call, acknowledge, store } = await startControlPlane(t, t.testdir());
+  acknowledge('edge-1');
+  const full = { ...shop, paths: ['/a'], issuers: ['internal'], challenge: 'http-01' };
+  const provider = { type: 'webhook', url: 'http://127.0.0.1:9/dns', secret: 'hidden' };
+  const issuer = { type: 'acme', directory: 'https://127.0.0.1:9/dir', eab: { kid: 'k', hmacKey: 'aGk' } };
+  const settings = { edgeAddresses: ['192.0.2.1'], dnsProvider: provider };
+  const live = await call('PUT', '/v1/routes/shop', { body: full, headers: wait });
+  t.equal(live.body.status.state, 'live');
+  await call('PUT', '/v1/issuers/own', { body: issuer });
+  await call('PUT', '/v1/settings', { body: settings });
+  await waitFor(
+    async () => Date.parse((await store.get('order', shop.hosts[0]!))?.value.dueAt ?? '') > Date.now(),
+    {
+      what: 'the order to be due for its renewal',
+    },
+  );
+
+  const before = await store.head();
+  const { dnsProvider, ...others } = settings;
+  const { secret, ...bare } = dnsProvider;
+  const writes: [string, string, object][] = [
+    ['PATCH', '/v1/routes/shop', {}],
+    ['PATCH', '/v1/routes/shop', { hosts: ['SHOP.example.com.'], paths: ['/a/'] }],
+    ['PUT', '/v1/routes/shop', full],
+    ['PUT', '/v1/issuers/own', issuer],
+    ['PUT', '/v1/issuers/own', { ...issuer, eab: { kid: 'k' } }],
+    ['PUT', '/v1/settings', settings],
+    ['PUT', '/v1/settings', { ...others, dnsProvider: bare }],
+    ['PATCH', '/v1/settings', {}],
+    ['PATCH', '/v1/settings', { edgeAddresses: ['192.0.2.1'] }],
+  ];
+  for (const [method, path, body] of writes)
+    t.equal((await call(method, path, { body })).status, 200, `${method} ${path} ${JSON.stringify(body)}`);
+  t.same((await call('GET', '/v1/routes/shop')).body.revision, live.body.revision);
+  t.same(await store.head(), before);
+
+  t.equal(
+    (await call('PUT', '/v1/issuers/own', { body: { ...issuer, eab: { kid: 'k', hmacKey: 'aGo' } } })).status,
+    200,
+  );
+  t.equal((await call('PATCH', '/v1/settings', { body: { dnsProvider: { secret: 'other' } } })).status, 200);
+  t.equal((await store.head()).number, before.number + 2, 'another secret is a change');
+});
+
 t.test('bad input is refused with the field and the way out, and changes nothing', async (t) => {
   const { call, store } = await startControlPlane(t, t.testdir());
   const cases: [unknown, number, string, string | null][] = [

@@ -1,4 +1,5 @@
 export * from './address.ts';
+export * from './admin-hosts.ts';
 export * from './app-error.ts';
 export * from './attempt.ts';
 export * from './certificate.ts';

@@ -113,8 +113,12 @@ export interface ConfigStore {
   countDue(kind: Kind, until: number, lane?: number): Promise<number>;
   /** The earliest `dueAt` of the kind in the lane (0 when left out), or null. */
   nextDue(kind: Kind, lane?: number): Promise<number | null>;
-  /** Who holds the claims that begin with `prefix`, by claim in byte order. */
-  findClaims(prefix: string, limit: number): Promise<{ claim: string; kind: Kind; id: string }[]>;
+  /** Who holds the claims that begin with `prefix`, by claim in byte order; with `after`, only the claims beyond that one. */
+  findClaims(
+    prefix: string,
+    limit: number,
+    after?: string,
+  ): Promise<{ claim: string; kind: Kind; id: string }[]>;
 
   /** The latest commit; number 0 and an empty commit id before the first. */
   head(): Promise<Position>;

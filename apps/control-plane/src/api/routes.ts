@@ -9,6 +9,7 @@ import {
   RouteCheck,
   RouteId,
   RoutesQuery,
+  wildcardOf,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -29,6 +30,7 @@ const headers = z.looseObject({
       '`wait=N` (RFC 7240): answer when every live edge serves the route, after N seconds at the latest',
     ),
 });
+const claimsAtOnce = 1_000;
 const RoutePage = pageOf(Route, 'RoutePage');
 const written = { 200: Route, 202: Route, '4xx': Problem, '5xx': Problem };
 const made = { 201: Route, ...written };
@@ -76,6 +78,21 @@ export function routesApi(
     return reply.code(live ? 200 : 202).send(route);
   }
 
+  /** The ids of the routes that name the host, or the wildcard that stands for it. */
+  async function routesOf(host: string): Promise<string[]> {
+    const ids = new Set<string>();
+    for (const name of [host, wildcardOf(host)]) {
+      if (name === null) continue;
+      for (let after: string | undefined; ; ) {
+        const holders = await store.findClaims(`${name} `, claimsAtOnce, after);
+        if (holders.length === 0) break; // a page may be short: a claim can go while it is read
+        for (const { id } of holders) ids.add(id);
+        after = holders.at(-1)?.claim;
+      }
+    }
+    return [...ids].sort();
+  }
+
   app.post('/routes', {
     schema: {
       operationId: 'createRoute',
@@ -108,10 +125,7 @@ export function routesApi(
         const page = await store.list('route', { limit, cursor });
         return { items: await view.routes(page.items), next: page.next };
       }
-      const holders = await store.findClaims(`${parseHost(host)} `, 1_000);
-      const ids = [...new Set(holders.map(({ id }) => id))]
-        .sort()
-        .filter((id) => cursor === undefined || id > cursor);
+      const ids = (await routesOf(parseHost(host))).filter((id) => cursor === undefined || id > cursor);
       const shown = ids.slice(0, limit);
       const records = (await store.getMany('route', shown)).filter((record) => record !== null);
       return { items: await view.routes(records), next: ids.length > limit ? (shown.at(-1) ?? null) : null };

@@ -13,6 +13,7 @@ import type { Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { iso } from '../iso.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
+import { sameJson } from '../same-json.ts';
 import { checkIssuer } from './check-issuer.ts';
 import { internalIssuer, type KnownIssuer, type KnownIssuers } from './known-issuers.ts';
 import { presentIssuer } from './present-issuer.ts';
@@ -25,7 +26,7 @@ export interface IssuerService {
   views(): Promise<Issuer[]>;
   /** Throws `not_found`. */
   get(name: string): Promise<KnownIssuer>;
-  /** True when there was none of this name before. Throws `invalid_request`. */
+  /** True when there was none of this name before; one put as it is already makes no commit. Throws `invalid_request`. */
   put(name: string, body: PutIssuer): Promise<boolean>;
   /** Removes what was put; an issuer that is there by itself goes back to what it was. Throws `not_found`, `in_use`. */
   remove(name: string): Promise<void>;
@@ -75,6 +76,7 @@ export function createIssuerService({
       const before = record === null ? null : { config: record.value.config, secrets: open(record) };
       const secrets = keepIssuerSecrets(next, before);
       checkIssuer(name, next.config, secrets);
+      if (before !== null && sameJson({ config: next.config, secrets }, before)) return false;
       const updatedAt = iso(now());
       const value: IssuerRecord = {
         config: next.config,

@@ -14,6 +14,7 @@ import { iso } from '../iso.ts';
 import { completeOrder, forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
+import { sameJson } from '../same-json.ts';
 import type { CheckRoute } from './check-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
@@ -21,7 +22,7 @@ export const unusedGraceMs = 3_600_000;
 
 /**
  * Changes to routes. Each is one commit, together with the orders of its hosts: a route never exists without somebody due
- * to obtain its certificates. A conflict with another writer is tried again on what that one wrote.
+ * to obtain its certificates. One that changes nothing makes none. A conflict with another writer is tried again on what that one wrote.
  */
 export interface RouteService {
   /** Throws `id_taken`, `host_taken`, `invalid_request`. */
@@ -58,14 +59,12 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     const next = edit(current);
     const named = next === null ? [] : await check(next);
     const orders = await orderChanges(id, current?.value.hosts ?? [], next?.hosts ?? []);
-    const change: Change =
-      next === null
-        ? { op: 'delete', kind: 'route', id }
-        : { op: 'put', kind: 'route', id, value: next, claims: claimsOf(id, next) };
+    const changes = [...changesTo(id, current, next), ...orders.changes];
+    if (changes.length === 0) return;
     await commitSurely(store, {
       id: randomUUID(),
       checks: [{ kind: 'route', id, revision: current?.revision ?? null }, ...named, ...orders.checks],
-      changes: [change, ...orders.changes],
+      changes,
     });
   }
 
@@ -194,6 +193,13 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
 
 export function routeNotFound(id: string): AppError {
   return new AppError('not_found', `there is no route "${id}"`, { facts: { route: id } });
+}
+
+/** None where the route would only become what it is already: then no edge has to hear of it. */
+function changesTo(id: string, current: StoredRecord<'route'> | null, next: RouteRecord | null): Change[] {
+  if (next === null) return [{ op: 'delete', kind: 'route', id }];
+  if (current !== null && sameJson({ ...next, updatedAt: current.value.updatedAt }, current.value)) return [];
+  return [{ op: 'put', kind: 'route', id, value: next, claims: claimsOf(id, next) }];
 }
 
 /** A host and a path, with a character between them that neither can have; and the issuers it names, by which they are found in use. */

@@ -18,12 +18,13 @@ import { checkIssuers } from '../issuers/check-issuers.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { keepProviderSecret, openSecrets, sealSecrets, splitProvider } from '../issuers/secret-fields.ts';
 import { retryConflicts } from '../retry-conflicts.ts';
+import { sameJson } from '../same-json.ts';
 import { mergePatch } from './merge-patch.ts';
 import { normaliseSettings } from './normalise-settings.ts';
 
 export const settingsKey = recordKey('settings', settingsId);
 
-/** The settings of the fleet, as the API shows and changes them. */
+/** The settings of the fleet, as the API shows and changes them. A change that changes nothing makes no commit. */
 export interface SettingsService {
   view(): Promise<Settings>;
   /** Replaces them: what is left out goes back to its default, but for the provider's secret. Throws `invalid_request`. */
@@ -50,34 +51,41 @@ export function createSettingsService({
       const record = await store.get('settings', settingsId);
       const wanted = normaliseSettings(edit(record?.value.config ?? null));
       const { checks } = await checkIssuers(known, wanted.issuers ?? []);
-      const value = sealed(wanted, record);
+      const next = complete(wanted, record);
+      if (record !== null && sameJson(next, { config: record.value.config, secret: secretOf(record) }))
+        return;
       await commitSurely(store, {
         id: randomUUID(),
         checks: [{ kind: 'settings', id: settingsId, revision: record?.revision ?? null }, ...checks],
-        changes: [{ op: 'put', kind: 'settings', id: settingsId, value }],
+        changes: [{ op: 'put', kind: 'settings', id: settingsId, value: sealed(next) }],
       });
     });
   }
 
-  function sealed(wanted: PutSettings, before: StoredRecord<'settings'> | null): SettingsRecord {
-    const updatedAt = iso(now());
-    const { dnsProvider, ...config } = wanted;
-    if (dnsProvider === undefined) return { config, sealedSecrets: null, updatedAt };
+  /** The settings without the provider's secret, and that secret: the one given, or the one kept. */
+  function complete(
+    { dnsProvider, ...config }: PutSettings,
+    before: StoredRecord<'settings'> | null,
+  ): { config: PutSettings; secret: string | undefined } {
+    if (dnsProvider === undefined) return { config, secret: undefined };
     const next = splitProvider(dnsProvider);
     const secret = keepProviderSecret(next, before === null ? null : providerOf(before));
     checkDnsProvider(next.config, secret, '/dnsProvider');
-    return {
-      config: { ...config, dnsProvider: next.config },
-      sealedSecrets: sealSecrets(sealer, { dnsProvider: secret }, settingsKey),
-      updatedAt,
-    };
+    return { config: { ...config, dnsProvider: next.config }, secret };
   }
 
-  function providerOf({ value }: StoredRecord<'settings'>) {
-    const { dnsProvider } = value.config;
-    if (dnsProvider === undefined) return null;
-    const secrets = openSecrets(sealer, value.sealedSecrets, settingsKey);
-    return { config: dnsProvider, secret: secrets.dnsProvider };
+  function sealed({ config, secret }: { config: PutSettings; secret: string | undefined }): SettingsRecord {
+    const sealedSecrets = sealSecrets(sealer, { dnsProvider: secret }, settingsKey);
+    return { config, sealedSecrets, updatedAt: iso(now()) };
+  }
+
+  function secretOf({ value }: StoredRecord<'settings'>): string | undefined {
+    return openSecrets(sealer, value.sealedSecrets, settingsKey).dnsProvider;
+  }
+
+  function providerOf(record: StoredRecord<'settings'>) {
+    const { dnsProvider } = record.value.config;
+    return dnsProvider === undefined ? null : { config: dnsProvider, secret: secretOf(record) };
   }
 
   return {

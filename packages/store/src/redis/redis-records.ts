@@ -66,11 +66,18 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys): Rea
       return score === undefined ? null : dueOfScore(Number(score));
     },
 
-    async findClaims(prefix, limit) {
+    async findClaims(prefix, limit, after) {
       // No UTF-8 text has the byte 0xff, so it is above every claim that begins with the prefix.
       const end = Buffer.concat([Buffer.from(`(${prefix}`), Buffer.of(0xff)]);
       const found = await run((redis) =>
-        redis.zrangebylex(keys.claimIndex, `[${prefix}`, end, 'LIMIT', 0, limit),
+        redis.zrangebylex(
+          keys.claimIndex,
+          after === undefined ? `[${prefix}` : `(${after}`,
+          end,
+          'LIMIT',
+          0,
+          limit,
+        ),
       );
       if (found.length === 0) return [];
       const holders = await run((redis) => redis.hmget(keys.claims, ...found));

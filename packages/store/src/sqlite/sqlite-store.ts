@@ -138,11 +138,13 @@ export function createSqliteStore({
       });
     },
 
-    async findClaims(prefix, limit) {
+    async findClaims(prefix, limit, after) {
       return attempt(() =>
         // U+10FFFF is above every character a claim begins with after the prefix.
-        sql('SELECT claim, kind, id FROM claims WHERE claim >= ? AND claim <= ? ORDER BY claim LIMIT ?')
-          .all(prefix, `${prefix}\u{10FFFF}`, limit)
+        sql(
+          `SELECT claim, kind, id FROM claims WHERE claim ${after === undefined ? '>=' : '>'} ? AND claim <= ? ORDER BY claim LIMIT ?`,
+        )
+          .all(after ?? prefix, `${prefix}\u{10FFFF}`, limit)
           .map((row) => ({ claim: String(row.claim), kind: row.kind as Kind, id: String(row.id) })),
       );
     },

@@ -125,6 +125,10 @@ export async function commits(t: Test, backend: Backend): Promise<void> {
     t.same(await found('', 2), ['a.example.co /', 'a.example.com /']);
     t.same(await found('ä'), ['ä.example /']);
     t.same(await found('none'), []);
+    const after = async (claim: string) =>
+      (await store.findClaims('a.example.com', 10, claim)).map((found) => found.claim);
+    t.same(await after('a.example.com /'), ['a.example.comic /']);
+    t.same(await after('a.example.comic /'), []);
   });
 
   await t.test('a commit repeated with its id returns the first result and changes nothing', async (t) => {
