@@ -4,10 +4,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Route } from '@lockstep/contract';
 import { generateSecretKey } from '@lockstep/pki';
-import { freePort, startRedis, waitFor } from '@lockstep/testkit';
+import { type Child, freePort, startLockstep, startRedis, waitFor } from '@lockstep/testkit';
 import type t from 'tap';
 import { httpsRequest } from './https-client.ts';
-import { type LockstepProcess, startLockstep } from './lockstep-process.ts';
 
 export interface FleetOptions {
   dir: string;
@@ -26,7 +25,7 @@ export interface EdgeUnderTest {
   https: number;
   http: number;
   admin: number;
-  process: LockstepProcess;
+  process: Child;
   start(): Promise<void>;
   /** Resolves once `/readyz` is 200. */
   ready(): Promise<void>;
@@ -35,7 +34,7 @@ export interface EdgeUnderTest {
 export interface ControlPlaneUnderTest {
   name: string;
   url: string;
-  process: LockstepProcess;
+  process: Child;
   /** Resolves once `/readyz` is 200. */
   start(): Promise<void>;
 }
@@ -60,10 +59,10 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
     const controlPlane: ControlPlaneUnderTest = {
       name,
       url: `http://127.0.0.1:${port}`,
-      process: null as unknown as LockstepProcess,
+      process: null as unknown as Child,
       async start() {
         const args = ['control-plane', '--listen', `127.0.0.1:${port}`, '--data-dir', join(dir, name)];
-        controlPlane.process = startLockstep(args, { ...env, ...acme });
+        controlPlane.process = startLockstep(args, { env: { ...env, ...acme } });
         await answers(`${controlPlane.url}/readyz`, controlPlane.process, name);
       },
     };
@@ -80,14 +79,13 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
       https,
       http,
       admin,
-      process: null as unknown as LockstepProcess,
+      process: null as unknown as Child,
       async start() {
         const at = (port: number) => `127.0.0.1:${port}`;
         const args = ['edge', '--node', node, '--https', at(https), '--http', at(http), '--admin', at(admin)];
-        edge.process = startLockstep(
-          [...args, '--data-dir', join(dir, node), '--workers', String(workers)],
+        edge.process = startLockstep([...args, '--data-dir', join(dir, node), '--workers', String(workers)], {
           env,
-        );
+        });
         await edge.ready();
       },
       ready: () => answers(`http://127.0.0.1:${admin}/readyz`, edge.process, node),
@@ -102,7 +100,7 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
   const { url } = controlPlane;
   const edges = await Promise.all(Array.from({ length: count }, (_, index) => createEdge(index)));
   test.teardown(async () => {
-    await Promise.all([...controlPlanes, ...edges].map(({ process }) => process?.stop()));
+    await Promise.all([...controlPlanes, ...edges].map(({ process }) => process?.signal('SIGTERM')));
   });
   await Promise.all(controlPlanes.map((one) => one.start()));
   await Promise.all(edges.map((edge) => edge.start()));
@@ -153,7 +151,7 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
         );
         return answer.status === 200 || answer.status === 201 ? answer : null;
       },
-      { what: `a PUT of ${host} once the store is back`, timeoutMs: 40_000 },
+      { what: `a PUT of ${host} once the store is back` },
     );
   }
 
@@ -185,17 +183,12 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
   };
 }
 
-async function answers(url: string, process: LockstepProcess, what: string): Promise<void> {
-  let ended = false;
-  void process.exited.then(() => {
-    ended = true;
-  });
-  await waitFor(async () => ended || (await fetch(url)).status === 200, {
+async function answers(url: string, process: Child, what: string): Promise<void> {
+  await waitFor(async () => process.ended() !== null || (await fetch(url)).status === 200, {
     what: `${what} to be ready`,
-    timeoutMs: 30_000,
   }).catch((error) => {
     throw new Error(`${error.message}\n${process.output()}`);
   });
-  if (ended)
-    throw new Error(`${what} ended with ${await process.exited} before it was ready:\n${process.output()}`);
+  if (process.ended() === null) return;
+  throw new Error(`${what} ended (${process.ended()}) before it was ready:\n${process.output()}`);
 }

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePortsInARow } from '@lockstep/testkit';
 import t from 'tap';
-import { freePortsInARow, runLockstep } from './lockstep-process.ts';
+import { runLockstep } from './lockstep-process.ts';
 import { upArgs } from './up-args.ts';
 
 t.test('a taken port: one line with the port and its flag, and nothing is started', async (t) => {

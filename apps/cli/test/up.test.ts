@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { startUpstream, waitFor } from '@lockstep/testkit';
+import { freePortsInARow, startUpstream, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { getOverHttps } from './get-over-https.ts';
-import { asOldNode, freePortsInARow, runLockstep, startLockstep } from './lockstep-process.ts';
+import { asOldNode, runLockstep, startLockstep } from './lockstep-process.ts';
 import { upArgs } from './up-args.ts';
 
 const host = 'shop.example.com';
@@ -54,11 +54,9 @@ t.test('a route once posted is served by every edge, through every way to stop a
     await put('issuers/other', { directory: nowhere });
     t.equal((await put('settings', { issuers: ['other', 'internal'] })).status, 200);
 
-    const startedAt = performance.now();
     process.kill(up.pid, 'SIGTERM');
-    t.strictSame(await up.exited, { code: 0, signal: null });
+    t.strictSame(await up.closed, { code: 0, signal: null });
     t.match(up.output(), /\nstopped\n$/);
-    t.ok(performance.now() - startedAt < 10_000, 'in 10 s');
     await nobodyListens(first);
   });
 
@@ -91,7 +89,6 @@ t.test('a route once posted is served by every edge, through every way to stop a
       await up.seen(/SIGKILL\) and is started again/);
       await waitFor(async () => childrenOf(up.pid).length === 2 && (await bothReady(first)), {
         what: 'both edges to be ready again',
-        timeoutMs: 30_000,
       });
       await bothServe(t);
 
@@ -129,7 +126,7 @@ t.test('a signal while it starts stops it as well', async (t) => {
   const up = startLockstep(t, upArgs(await freePortsInARow(7), t.testdir({})));
   await up.seen(/Starting 2 edges/);
   process.kill(up.pid, 'SIGINT');
-  t.strictSame(await up.exited, { code: 0, signal: null });
+  t.strictSame(await up.closed, { code: 0, signal: null });
   t.match(up.output(), /\nstopped\n$/);
 });
 
@@ -153,7 +150,7 @@ async function nobodyListens(first: number): Promise<void> {
   await waitFor(
     async () =>
       (await Promise.all(Array.from({ length: 7 }, (_, index) => refuses(first + index)))).every(Boolean),
-    { what: 'every port to be free', timeoutMs: 15_000 },
+    { what: 'every port to be free' },
   );
 }
 

@@ -45,7 +45,7 @@ for (let round = 1; round <= rounds; round += 1) {
         const { items } = (await two.call('GET', '/v1/routes')).body;
         return items.every(({ status }: { status: { state: string } }) => status.state === 'live');
       },
-      { what: 'every route to be live', timeoutMs: 20_000 },
+      { what: 'every route to be live' },
     );
     t.equal(pebble.accountCount(), round, 'one account a round');
     t.equal(pebble.orderCount(), round * hosts.length);

@@ -140,5 +140,5 @@ t.test('a DNS that never answers costs a bounded time, and everyone hears a sent
   t.match(caa, { allowed: false, detail: /no answer in time/, requirement: null });
   t.match(spread, { done: false, missing: [/no answer in time/] });
   t.match(spreadAt, { done: false, missing: [/no answer in time/] });
-  t.ok(performance.now() - start < 2_000, 'all of it within two seconds');
+  t.ok(performance.now() - start < 30_000, 'the deadline ended it, not the try');
 });

@@ -122,11 +122,9 @@ t.test('an endpoint that does not answer is no yes', async (t) => {
   const ask = await startAsk(t);
   ask.answer = () => {};
   const { counts } = start(t, store, { ask: ask.url });
-  const began = performance.now();
   const verdict = await askFor(store, 'shop.example.com');
   t.equal(verdict.allowed, false);
   t.equal(counts.unclear, 1);
-  t.ok(performance.now() - began < 6_500, 'after five seconds');
 });
 
 t.test('an endpoint that cannot be reached is no yes', async (t) => {

@@ -56,7 +56,6 @@ async function startEdge(t: Test, url: string, dataDir: string, secretKey: strin
 const ready = ({ adminPort }: RedisEdge) =>
   waitFor(async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status === 200, {
     what: 'the edge to be ready',
-    timeoutMs: 20_000,
   });
 
 async function redisWith(t: Test): Promise<{ redis: RedisServer; configured: ConfiguredStore }> {
@@ -99,7 +98,7 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
   );
   const caughtUp = async () =>
     (await configured.store.listNodes()).some(({ report }) => report.applied?.number === number);
-  await waitFor(caughtUp, { what: 'the edge to catch up', timeoutMs: 20_000 });
+  await waitFor(caughtUp, { what: 'the edge to catch up' });
   t.equal(await status(second, 'late.example.com'), 502);
   second.child.kill('SIGTERM');
   t.match(await second.ended, { code: 0, stderr: '' });
@@ -128,7 +127,6 @@ t.test('an empty store is waited for', async (t) => {
   const edge = await startEdge(t, redis.url, t.testdir(), secretKey);
   await waitFor(async () => (await fetch(`http://127.0.0.1:${edge.adminPort}/readyz`)).status === 503, {
     what: 'the edge to be up',
-    timeoutMs: 20_000,
   });
   const configured = await createConfiguredStore(createRedisStore({ url: redis.url }), secretKey);
   t.teardown(() => configured.close());

@@ -21,6 +21,16 @@ export async function freePort(): Promise<number> {
   throw new Error(`none of ${tries} ports is free`);
 }
 
+/** The first of `count` ports in a row that are free. */
+export async function freePortsInARow(count: number): Promise<number> {
+  for (let tried = 0; tried < tries; tried += 1) {
+    const first = randomInt(lowest, highest - count);
+    const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(first + index)));
+    if (free.every(Boolean)) return first;
+  }
+  throw new Error(`nowhere are ${count} ports in a row free`);
+}
+
 async function isFree(port: number): Promise<boolean> {
   const server = createServer().listen(port, '127.0.0.1');
   try {

@@ -1,4 +1,5 @@
 export * from './acme-faults.ts';
+export { type Child, type Exit, startChild } from './child.ts';
 export * from './clock.ts';
 export * from './cutting-proxy.ts';
 export * from './dealing-proxy.ts';
@@ -7,6 +8,7 @@ export * from './dns-server.ts';
 export * from './faulty-front.ts';
 export * from './free-port.ts';
 export * from './http-upstream.ts';
+export * from './lockstep-process.ts';
 export * from './node-report.ts';
 export * from './ocsp-responder.ts';
 export * from './openssl.ts';

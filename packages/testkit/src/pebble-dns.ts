@@ -34,7 +34,7 @@ export async function startPebbleDns(
     command: join(bin, 'pebble-challtestsrv'),
     args: ['-dnsserver', address, '-management', `127.0.0.1:${managementPort}`, ...silent],
   });
-  const resolver = new Resolver({ timeout: 500, tries: 1 });
+  const resolver = new Resolver({ timeout: 2_000, tries: 1 });
   resolver.setServers([address]);
   const dns = createDns(address, async (path, body) => {
     const response = await fetch(`http://127.0.0.1:${managementPort}/${path}`, {
