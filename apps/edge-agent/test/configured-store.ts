@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import {
   type CertificateRecord,
   type ChallengeRecord,
+  type EdgeLimits,
+  type EdgeTimeouts,
   type OnDemand,
   type Position,
   PutSettings,
@@ -31,8 +33,14 @@ export interface ConfiguredStore {
   broughtRecord(id: string, name: string, change?: Partial<CertificateRecord>): Promise<CertificateRecord>;
   /** A pending tls-alpn-01 challenge. The edge shows the certificate it comes with, whatever its extensions. */
   tlsAlpnRecord(id: string, host: string): Promise<ChallengeRecord>;
-  settingsChange(onDemand: Partial<OnDemand> | null): Change;
+  settingsChange(onDemand: Partial<OnDemand> | null, edge?: EdgeChange): Change;
   close(): Promise<void>;
+}
+
+export interface EdgeChange {
+  limits?: Partial<EdgeLimits>;
+  timeouts?: Partial<EdgeTimeouts>;
+  deny?: string[];
 }
 
 const day = 86_400_000;
@@ -89,13 +97,14 @@ export async function createConfiguredStore(
     };
   }
 
-  const settingsChange: ConfiguredStore['settingsChange'] = (onDemand) => ({
+  const settingsChange: ConfiguredStore['settingsChange'] = (onDemand, edge = {}) => ({
     op: 'put',
     kind: 'settings',
     id: settingsId,
     value: {
       config: PutSettings.parse({
         onDemand: onDemand === null ? null : { ask: 'http://127.0.0.1:1', ...onDemand },
+        edge,
       }),
       sealedSecrets: null,
       updatedAt: at,

@@ -21,6 +21,7 @@ export interface Forwarder {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Requests without a complete answer; open tunnels are not among them. */
   readonly inFlight: number;
+  readonly tunnels: number;
   /** Breaks off what is still open: tunnels. */
   closeTunnels(): void;
 }
@@ -109,6 +110,9 @@ export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forward
     },
     get inFlight() {
       return inFlight;
+    },
+    get tunnels() {
+      return tunnels.size;
     },
     closeTunnels() {
       for (const socket of tunnels) socket.destroy();

@@ -32,6 +32,9 @@ export function createEdgeMetrics(): EdgeMetrics {
   const connections = gauge('connections', 'Open TLS connections');
   const contexts = gauge('contexts', 'Built TLS contexts kept by the workers');
   const holding = gauge('held_handshakes', 'Handshakes that wait for a certificate');
+  const inFlight = gauge('requests_in_flight', 'Requests without a complete answer');
+  const tunnels = gauge('tunnels', 'Open websockets');
+  const sessions = gauge('http2_sessions', 'Open HTTP/2 sessions');
   const asks = counter('on_demand_asks_total', 'Unknown hosts that handshakes named, by outcome', [
     'outcome',
   ]);
@@ -62,20 +65,17 @@ export function createEdgeMetrics(): EdgeMetrics {
     contentType: registry.contentType,
     countAsk: (outcome) => asks.inc({ outcome }),
     async render(figures, now) {
-      let open = 0;
-      let kept = 0;
-      let waiting = 0;
-      for (const [pid, one] of figures) {
-        count(pid, one);
-        open += one.connections;
-        kept += one.contexts;
-        waiting += one.held;
-      }
+      const all = [...figures.values()];
+      const sum = (of: (one: WorkerFigures) => number) => all.reduce((total, one) => total + of(one), 0);
+      for (const [pid, one] of figures) count(pid, one);
       seen.clear();
       for (const [pid, one] of figures) seen.set(pid, one);
-      connections.set(open);
-      contexts.set(kept);
-      holding.set(waiting);
+      connections.set(sum((one) => one.connections));
+      contexts.set(sum((one) => one.contexts));
+      holding.set(sum((one) => one.held));
+      inFlight.set(sum((one) => one.inFlight));
+      tunnels.set(sum((one) => one.tunnels));
+      sessions.set(sum((one) => one.sessions));
       applied.set(now.appliedRevision ?? 0);
       ready.set(now.workersReady);
       restarts.set(now.workerRestarts);

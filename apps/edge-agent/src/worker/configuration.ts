@@ -10,7 +10,7 @@ import type {
 } from '@lockstep/contract';
 import type { CertificateTable } from './certificate-table.ts';
 import type { ChallengeTable } from './challenge-table.ts';
-import type { OnDemandSettings } from './on-demand-settings.ts';
+import type { FleetSettings } from './fleet-settings.ts';
 import type { RouteTable } from './route-table.ts';
 import type { StapleTable } from './staple-table.ts';
 
@@ -22,7 +22,7 @@ export interface ConfigurationOptions {
   certificates: CertificateTable;
   challenges: ChallengeTable;
   staples: StapleTable;
-  onDemand: OnDemandSettings;
+  settings: FleetSettings;
 }
 
 /** What a worker serves by, kept in step with its feed. */
@@ -44,13 +44,13 @@ interface Table {
 }
 
 export function createConfiguration(options: ConfigurationOptions): Configuration {
-  const { routes, certificates, challenges, staples, onDemand } = options;
+  const { routes, certificates, challenges, staples, settings } = options;
   const tables: Partial<Record<Kind, Table>> = {
     route: routes,
     certificate: certificates,
     challenge: challenges,
     staple: staples,
-    settings: onDemand,
+    settings,
   };
   let position: Position | null = null;
   let builds = 0;
@@ -65,7 +65,7 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
     const { id, revision } = record;
     if (record.kind === 'route') return () => routes.put(id, revision, record.value);
     if (record.kind === 'staple') return () => staples.put(id, revision, record.value);
-    if (record.kind === 'settings') return () => onDemand.put(id, revision, record.value);
+    if (record.kind === 'settings') return () => settings.put(id, revision, record.value);
     if (record.kind === 'certificate') {
       await yieldAtTimes();
       const context = certificates.build(record);

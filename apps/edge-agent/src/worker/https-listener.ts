@@ -20,6 +20,8 @@ export interface HttpsListenerOptions {
 export interface HttpsListener {
   readonly server: Http2SecureServer;
   readonly connections: number;
+  /** Of HTTP/2. */
+  readonly sessions: number;
   /** Takes no more connections, and tells those there are that this is their last request. */
   drain(): void;
   /** Breaks off all connections. */
@@ -99,6 +101,9 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     server,
     get connections() {
       return sockets.size;
+    },
+    get sessions() {
+      return sessions.size;
     },
     drain() {
       draining = true;

@@ -49,4 +49,8 @@ export interface WorkerFigures {
   contexts: number;
   /** Handshakes that wait for a certificate. */
   held: number;
+  /** Requests without a complete answer, open tunnels, open HTTP/2 sessions. */
+  inFlight: number;
+  tunnels: number;
+  sessions: number;
 }

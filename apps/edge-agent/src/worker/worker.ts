@@ -7,12 +7,12 @@ import { createUpstreamPools } from '../proxy/upstream-pools.ts';
 import { createCertificateTable } from './certificate-table.ts';
 import { createChallengeTable } from './challenge-table.ts';
 import { createConfiguration } from './configuration.ts';
+import { createFleetSettings } from './fleet-settings.ts';
 import { createHandshakes } from './handshakes.ts';
 import { createHeldHandshakes } from './held-handshakes.ts';
 import { createHttpListener } from './http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from './https-listener.ts';
 import { listenError } from './listen-error.ts';
-import { createOnDemandSettings } from './on-demand-settings.ts';
 import { createRouteTable } from './route-table.ts';
 import { createStapleTable } from './staple-table.ts';
 import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
@@ -79,20 +79,21 @@ export function createWorker(options: WorkerOptions): Worker {
     onAsk: options.onAsk,
     onEnough: options.onEnough,
   });
-  const onDemand = createOnDemandSettings({
-    onChange(now) {
+  const fleet = createFleetSettings({
+    onOnDemand(now) {
       routes.setCatchAll(now?.upstreams ?? []);
       if (now === null) held.refuseAll();
     },
+    onEdge() {},
   });
-  const configuration = createConfiguration({ routes, certificates, challenges, staples, onDemand });
+  const configuration = createConfiguration({ routes, certificates, challenges, staples, settings: fleet });
   const forwarder = createForwarder({ routes, onAnswer });
   const handshakes = createHandshakes({
     certificates,
     challenges,
     staples,
     routes,
-    onDemand: () => onDemand.now,
+    onDemand: () => fleet.onDemand,
     held,
     onRefused: onHandshakeFailure,
   });
@@ -149,6 +150,9 @@ export function createWorker(options: WorkerOptions): Worker {
       connections: https.connections,
       contexts: certificates.contexts,
       held: held.count,
+      inFlight: forwarder.inFlight,
+      tunnels: forwarder.tunnels,
+      sessions: https.sessions,
     }),
     refuse: held.refuse,
     async drain() {

@@ -1,0 +1,52 @@
+import { EdgeSettings, type OnDemand, type SettingsRecord } from '@lockstep/contract';
+
+export interface FleetSettingsOptions {
+  onOnDemand(onDemand: OnDemand | null): void;
+  /** Limits and deadlines changed; they hold from here on, for connections that are open too where nothing else is said. */
+  onEdge(edge: EdgeSettings): void;
+}
+
+/** What the fleet's settings say to an edge; the defaults without settings. */
+export interface FleetSettings {
+  /** Null: names that no route names are refused. */
+  readonly onDemand: OnDemand | null;
+  readonly edge: EdgeSettings;
+  revisionOf(id: string): number | null;
+  put(id: string, revision: number, record: SettingsRecord): void;
+  delete(id: string): void;
+  ids(): Iterable<string>;
+}
+
+export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions): FleetSettings {
+  const standard = EdgeSettings.parse({});
+  let held: { id: string; revision: number } | null = null;
+  let onDemand: OnDemand | null = null;
+  let edge = standard;
+
+  function put(nextOnDemand: OnDemand | null, nextEdge: EdgeSettings): void {
+    onDemand = nextOnDemand;
+    edge = nextEdge;
+    onOnDemand(onDemand);
+    onEdge(edge);
+  }
+
+  return {
+    get onDemand() {
+      return onDemand;
+    },
+    get edge() {
+      return edge;
+    },
+    revisionOf: (id) => (held?.id === id ? held.revision : null),
+    put(id, revision, { config }) {
+      held = { id, revision };
+      put(config.onDemand, config.edge);
+    },
+    delete(id) {
+      if (held?.id !== id) return;
+      held = null;
+      put(null, standard);
+    },
+    ids: () => (held === null ? [] : [held.id]),
+  };
+}
