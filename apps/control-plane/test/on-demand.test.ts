@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestListener } from 'node:http';
-import { type Hint, idleOrder, type OnDemand as OnDemandSettings, PutSettings } from '@lockstep/contract';
+import { type Hint, idleOrder, type OnDemand as OnDemandSettings } from '@lockstep/contract';
+import { PutSettings } from '@lockstep/contract/schemas';
 import { type ConfigStore, createRedisStore, createSqliteStore } from '@lockstep/store';
 import { startRedis, startUpstream, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';

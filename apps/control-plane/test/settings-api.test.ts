@@ -1,4 +1,4 @@
-import { PutSettings } from '@lockstep/contract';
+import { PutSettings } from '@lockstep/contract/schemas';
 import { freePort } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';

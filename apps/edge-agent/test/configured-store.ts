@@ -6,9 +6,9 @@ import {
   type EdgeTimeouts,
   type OnDemand,
   type Position,
-  PutSettings,
   settingsId,
 } from '@lockstep/contract';
+import { PutSettings } from '@lockstep/contract/schemas';
 import {
   createAuthority,
   createSealer,

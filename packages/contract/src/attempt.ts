@@ -33,7 +33,5 @@ export interface AttemptsRecord {
   attempts: Attempt[];
 }
 
-export const keptAttempts = 20;
-
 export const Attempts = z.object({ items: z.array(Attempt) }).meta({ id: 'Attempts' });
 export type Attempts = z.infer<typeof Attempts>;

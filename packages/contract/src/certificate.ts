@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { revocationReasons } from './revocation-reasons.ts';
 
 /** States of a route, and of a certificate. `failed`: the last attempt failed, and the next has a date. */
 export const State = z
@@ -85,9 +86,6 @@ export const CertificateRecord = z.object({
 });
 export type CertificateRecord = z.infer<typeof CertificateRecord>;
 
-/** The issuer of brought certificates, which no issuer can be named. */
-export const broughtIssuer = 'brought';
-
 /** The body of `POST /v1/certificates`. */
 export const BringCertificate = z
   .strictObject({
@@ -96,15 +94,6 @@ export const BringCertificate = z
   })
   .meta({ id: 'BringCertificate' });
 export type BringCertificate = z.infer<typeof BringCertificate>;
-
-/** Why a certificate is revoked (RFC 5280, section 5.3.1), with the numbers that ACME sends. */
-export const revocationReasons = {
-  unspecified: 0,
-  keyCompromise: 1,
-  affiliationChanged: 3,
-  superseded: 4,
-  cessationOfOperation: 5,
-} as const;
 
 export const RevokeCertificate = z
   .strictObject({

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { defaultEdgeSettings } from './default-edge-settings.ts';
 
+const { limits, timeouts, deny, notReadyAfterMs } = defaultEdgeSettings;
 const durationMs = (least: number, most: number, standard: number) =>
   z.int().min(least).max(most).default(standard);
 
@@ -10,27 +12,59 @@ export const EdgeLimits = z
       .int()
       .min(4_096)
       .max(65_536)
-      .default(16_384)
+      .default(limits.headBytes)
       .describe('Names and values of a request’s fields, uncompressed; beyond: 431'),
-    headFields: z.int().min(32).max(1_000).default(256).describe('Fields of a request; beyond: 431'),
-    targetBytes: z.int().min(1_024).max(32_768).default(8_192).describe('Of a request; beyond: 414'),
-    streams: z.int().min(1).max(1_000).default(128).describe('Open HTTP/2 streams of a connection'),
-    connections: z.int().min(1).max(1_000_000).default(20_000).describe('Of a worker, from clients'),
+    headFields: z
+      .int()
+      .min(32)
+      .max(1_000)
+      .default(limits.headFields)
+      .describe('Fields of a request; beyond: 431'),
+    targetBytes: z
+      .int()
+      .min(1_024)
+      .max(32_768)
+      .default(limits.targetBytes)
+      .describe('Of a request; beyond: 414'),
+    streams: z
+      .int()
+      .min(1)
+      .max(1_000)
+      .default(limits.streams)
+      .describe('Open HTTP/2 streams of a connection'),
+    connections: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(limits.connections)
+      .describe('Of a worker, from clients'),
     connectionsPerClient: z
       .int()
       .min(1)
       .max(1_000_000)
-      .default(2_000)
+      .default(limits.connectionsPerClient)
       .describe('Of a worker, from one address'),
-    upstreamConnections: z.int().min(1).max(10_000).default(256).describe('Of a worker to one upstream'),
+    upstreamConnections: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(limits.upstreamConnections)
+      .describe('Of a worker to one upstream'),
     upstreamPending: z
       .int()
       .min(0)
       .max(100_000)
-      .default(1_024)
+      .default(limits.upstreamPending)
       .describe('Requests of a worker that wait for a connection to one upstream; beyond: 503'),
-    upstreamPendingMs: durationMs(1, 300_000, 10_000).describe('How long one waits so, at most; then 503'),
-    upstreamHeadBytes: z.int().min(4_096).max(262_144).default(65_536).describe('Of an answer; beyond: 502'),
+    upstreamPendingMs: durationMs(1, 300_000, limits.upstreamPendingMs).describe(
+      'How long one waits so, at most; then 503',
+    ),
+    upstreamHeadBytes: z
+      .int()
+      .min(4_096)
+      .max(262_144)
+      .default(limits.upstreamHeadBytes)
+      .describe('Of an answer; beyond: 502'),
   })
   .meta({ id: 'EdgeLimits' });
 export type EdgeLimits = z.infer<typeof EdgeLimits>;
@@ -38,18 +72,26 @@ export type EdgeLimits = z.infer<typeof EdgeLimits>;
 /** How long an edge waits for the next sign of progress. */
 export const EdgeTimeouts = z
   .strictObject({
-    headMs: durationMs(1_000, 300_000, 30_000).describe('For the whole head of a request; then 408'),
-    bodyIdleMs: durationMs(1_000, 3_600_000, 60_000).describe(
+    headMs: durationMs(1_000, 300_000, timeouts.headMs).describe('For the whole head of a request; then 408'),
+    bodyIdleMs: durationMs(1_000, 3_600_000, timeouts.bodyIdleMs).describe(
       'Between two parts of a request’s body; then 408',
     ),
-    writeIdleMs: durationMs(1_000, 3_600_000, 60_000).describe(
+    writeIdleMs: durationMs(1_000, 3_600_000, timeouts.writeIdleMs).describe(
       'While a client takes nothing of an answer that waits for it',
     ),
-    keepAliveMs: durationMs(1_000, 3_600_000, 60_000).describe('Between two requests of a connection'),
-    tunnelIdleMs: durationMs(1_000, 86_400_000, 3_600_000).describe('While neither end of a websocket sends'),
-    connectMs: durationMs(100, 300_000, 5_000).describe('For a connection to an upstream; then 504'),
-    firstByteMs: durationMs(100, 3_600_000, 60_000).describe('For the final head of an answer; then 504'),
-    upstreamIdleMs: durationMs(1_000, 86_400_000, 900_000).describe(
+    keepAliveMs: durationMs(1_000, 3_600_000, timeouts.keepAliveMs).describe(
+      'Between two requests of a connection',
+    ),
+    tunnelIdleMs: durationMs(1_000, 86_400_000, timeouts.tunnelIdleMs).describe(
+      'While neither end of a websocket sends',
+    ),
+    connectMs: durationMs(100, 300_000, timeouts.connectMs).describe(
+      'For a connection to an upstream; then 504',
+    ),
+    firstByteMs: durationMs(100, 3_600_000, timeouts.firstByteMs).describe(
+      'For the final head of an answer; then 504',
+    ),
+    upstreamIdleMs: durationMs(1_000, 86_400_000, timeouts.upstreamIdleMs).describe(
       'Between two parts of an answer’s body; event streams are as quiet as their pings are rare',
     ),
   })
@@ -60,9 +102,6 @@ const Cidr = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
   error: 'is neither an IP address nor a range such as 169.254.0.0/16',
 });
 
-/** Link-local addresses, among them the metadata services of clouds. */
-export const defaultDeny = ['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::254/128'];
-
 export const EdgeSettings = z
   .strictObject({
     limits: EdgeLimits.prefault({}),
@@ -70,7 +109,7 @@ export const EdgeSettings = z
     deny: z
       .array(Cidr)
       .max(200)
-      .default(defaultDeny)
+      .default(deny)
       .describe(
         'Addresses where no upstream, ask endpoint or webhook may lead, beside those of the fleet itself',
       ),
@@ -79,7 +118,7 @@ export const EdgeSettings = z
       .min(10_000)
       .max(604_800_000)
       .nullable()
-      .default(null)
+      .default(notReadyAfterMs)
       .describe(
         'How long an edge that cannot follow stays `degraded` (200) at /readyz before 503; null: for ever',
       ),

@@ -1,13 +1,8 @@
 import { z } from 'zod';
-import { Position, Revision } from './revision.ts';
+import { nodeIdPattern, nodeIdRule } from './node-id.ts';
+import { Position, Revision } from './revision-schema.ts';
 
-/** Node ids go into addresses, keys and log lines as they are. */
-export const NodeId = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-    'a node id has 1 to 64 letters, digits, dots, underscores and hyphens, and starts with a letter or digit',
-  );
+export const NodeId = z.string().regex(nodeIdPattern, nodeIdRule);
 
 /** A record that an edge could not put to use; what it held before stays in use. */
 export const Refusal = z
@@ -64,10 +59,6 @@ export interface NodePresence {
   seenAt: number;
   live: boolean;
 }
-
-export const heartbeatIntervalMs = 2_000;
-/** A node not heard of for this long, by the store's clock, is lost. */
-export const nodeLostAfterMs = 10_000;
 
 export const Node = z
   .object({

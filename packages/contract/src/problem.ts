@@ -1,7 +1,4 @@
 import { z } from 'zod';
-import { type ErrorCode, errorCodes } from './error-code.ts';
-
-export const problemContentType = 'application/problem+json';
 
 /** RFC 9457 problem document. `code` is stable; `errors` has one entry for each bad field. */
 export const Problem = z
@@ -16,15 +13,3 @@ export const Problem = z
   })
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof Problem>;
-
-export function createProblem(
-  code: ErrorCode,
-  status: number,
-  detail: string,
-  members: Record<string, unknown> = {},
-): Problem {
-  return { type: `urn:lockstep:problem:${code}`, title: errorCodes[code], status, detail, code, ...members };
-}
-
-/** The largest body that the API takes. */
-export const maxBodyBytes = 1_048_576;

@@ -129,8 +129,6 @@ export interface SettingsRecord {
   updatedAt: string;
 }
 
-export const settingsId = 'settings';
-
 export const Settings = z
   .object({
     issuers: z.array(z.string()),

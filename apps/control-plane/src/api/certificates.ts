@@ -6,7 +6,7 @@ import {
   Problem,
   pageOf,
   RevokeCertificate,
-} from '@lockstep/contract';
+} from '@lockstep/contract/schemas';
 import { z } from 'zod';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';

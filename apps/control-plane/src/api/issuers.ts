@@ -7,7 +7,7 @@ import {
   Problem,
   PutIssuer,
   pageOf,
-} from '@lockstep/contract';
+} from '@lockstep/contract/schemas';
 import { z } from 'zod';
 import type { Ledger } from '../issuance/ledger/ledger.ts';
 import { limitsOf } from '../issuance/ledger/lets-encrypt-limits.ts';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { AppError, Node, NodeId, type NodePresence, PageQuery, Problem, pageOf } from '@lockstep/contract';
+import { AppError, type NodePresence } from '@lockstep/contract';
+import { Node, NodeId, PageQuery, Problem, pageOf } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
 import type { Fleet } from '../fleet/fleet.ts';

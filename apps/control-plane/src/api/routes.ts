@@ -1,5 +1,5 @@
+import { AppError, wildcardOf } from '@lockstep/contract';
 import {
-  AppError,
   Host,
   PatchRoute,
   Problem,
@@ -9,8 +9,7 @@ import {
   RouteCheck,
   RouteId,
   RoutesQuery,
-  wildcardOf,
-} from '@lockstep/contract';
+} from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';

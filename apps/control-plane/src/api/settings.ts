@@ -1,4 +1,4 @@
-import { PatchSettings, Problem, PutSettings, Settings } from '@lockstep/contract';
+import { PatchSettings, Problem, PutSettings, Settings } from '@lockstep/contract/schemas';
 import { z } from 'zod';
 import type { SettingsService } from '../settings/settings-service.ts';
 import { nullsLeftOut } from './left-out.ts';

@@ -1,4 +1,5 @@
-import { AppError, Health, Problem, Readiness } from '@lockstep/contract';
+import { AppError } from '@lockstep/contract';
+import { Health, Problem, Readiness } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
 import { findAuthority } from '../issuance/authority.ts';

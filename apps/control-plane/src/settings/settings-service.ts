@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import {
   type PatchSettings,
-  PutSettings,
   recordKey,
   type Settings,
   type SettingsRecord,
   type StoredRecord,
   settingsId,
 } from '@lockstep/contract';
+import { PutSettings } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';

@@ -1,4 +1,4 @@
-import { type NodePresence, NodeReport, nodeLostAfterMs } from '@lockstep/contract';
+import { type NodePresence, type NodeReport, nodeLostAfterMs } from '@lockstep/contract';
 import { nodeIdTaken, presenceKeptMs } from '../node-presence.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -74,11 +74,13 @@ export function createRedisPresence(
 
   async function read(nodes: string[]): Promise<(NodePresence | null)[]> {
     if (nodes.length === 0) return [];
-    const [time, values] = await Promise.all([
+    const [time, values, { NodeReport }] = await Promise.all([
       run((redis) => redis.time()),
       run((redis) => redis.mget(nodes.map(keys.node))),
+      import('@lockstep/contract/schemas'), // here, because edges report and do not read: they load no schemas
     ]);
-    return nodes.map((node, index) => parsePresence(node, values[index] ?? null, toMs(time)));
+    const parse = (value: unknown) => NodeReport.safeParse(value).data ?? null;
+    return nodes.map((node, index) => parsePresence(node, values[index] ?? null, { parse, now: toMs(time) }));
   }
 
   function forget(node: string): Promise<unknown> {
@@ -90,18 +92,23 @@ export function toMs([seconds, microseconds]: (number | string)[]): number {
   return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
 }
 
-function parsePresence(node: string, text: string | null, now: number): NodePresence | null {
+interface Reading {
+  parse(value: unknown): NodeReport | null;
+  now: number;
+}
+
+function parsePresence(node: string, text: string | null, { parse, now }: Reading): NodePresence | null {
   const [seen, , , json] = text?.split('\n') ?? [];
   if (seen === undefined || json === undefined) return null;
-  const report = parseReport(json);
+  const report = parse(parseJson(json));
   const seenAt = Number(seen);
   // The key says whose presence it is: an edge may write its own only, and anything into it.
   return report?.node === node ? { report, seenAt, live: now - seenAt <= nodeLostAfterMs } : null;
 }
 
-function parseReport(json: string): NodeReport | null {
+function parseJson(text: string): unknown {
   try {
-    return NodeReport.safeParse(JSON.parse(json)).data ?? null;
+    return JSON.parse(text);
   } catch {
     return null;
   }

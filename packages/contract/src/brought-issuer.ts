@@ -1,0 +1,2 @@
+/** The issuer of brought certificates, which no issuer can be named. */
+export const broughtIssuer = 'brought';

@@ -1,0 +1,2 @@
+/** The one record of its kind. */
+export const settingsId = 'settings';
