@@ -1,4 +1,9 @@
-import { EdgeSettings, type OnDemand, type SettingsRecord } from '@lockstep/contract';
+import {
+  defaultEdgeSettings,
+  type EdgeSettings,
+  type OnDemand,
+  type SettingsRecord,
+} from '@lockstep/contract';
 
 export interface FleetSettingsOptions {
   onOnDemand(onDemand: OnDemand | null): void;
@@ -18,10 +23,9 @@ export interface FleetSettings {
 }
 
 export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions): FleetSettings {
-  const standard = EdgeSettings.parse({});
   let held: { id: string; revision: number } | null = null;
   let onDemand: OnDemand | null = null;
-  let edge = standard;
+  let edge: EdgeSettings = defaultEdgeSettings;
 
   function put(nextOnDemand: OnDemand | null, nextEdge: EdgeSettings): void {
     onDemand = nextOnDemand;
@@ -45,7 +49,7 @@ export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions
     delete(id) {
       if (held?.id !== id) return;
       held = null;
-      put(null, standard);
+      put(null, defaultEdgeSettings);
     },
     ids: () => (held === null ? [] : [held.id]),
   };
