@@ -63,24 +63,28 @@ t.test('a process that is killed leaves every commit it returned from', async (t
   t.equal((await store.readLog({ epoch, number: 0, commitId: '' }, 1_000))?.length, head.number);
 });
 
-t.test('claims, due dates, leases and tokens outlive a close', async (t) => {
-  const path = join(t.testdir(), 'new', 'folder', 'store.db');
-  const first = createSqliteStore({ path });
-  const epoch = await first.open({ create: true, expectedEpoch: null });
-  await first.commit(commitOf({ ...putRoute('a'), dueAt: 5 } as ReturnType<typeof putRoute>));
-  const lease = await first.acquireLease('a', 600_000);
-  await first.close();
-  await t.rejects(first.get('route', 'a'), { code: 'store_unavailable' });
+t.test(
+  'claims and due dates outlive a close, and so does the order of tokens; leases end with it',
+  async (t) => {
+    const path = join(t.testdir(), 'new', 'folder', 'store.db');
+    const first = createSqliteStore({ path });
+    const epoch = await first.open({ create: true, expectedEpoch: null });
+    await first.commit(commitOf({ ...putRoute('a'), dueAt: 5 } as ReturnType<typeof putRoute>));
+    const lease = await first.acquireLease('a', 600_000);
+    await first.close();
+    await t.rejects(first.get('route', 'a'), { code: 'store_unavailable' });
 
-  const second = createSqliteStore({ path });
-  t.teardown(() => second.close());
-  t.equal(await second.open({ create: true, expectedEpoch: epoch }), epoch);
-  await t.rejects(second.commit(commitOf(putRoute('b', ['a.example.com']))), { code: 'host_taken' });
-  t.equal(await second.nextDue('route'), 5);
-  t.equal(await second.acquireLease('a', 1), null);
-  t.ok((await second.acquireLease('b', 1))!.token > lease!.token);
-  t.equal(statSync(path).mode & 0o077, 0, 'the file is the owner’s alone');
-});
+    const second = createSqliteStore({ path });
+    t.teardown(() => second.close());
+    t.equal(await second.open({ create: true, expectedEpoch: epoch }), epoch);
+    await t.rejects(second.commit(commitOf(putRoute('b', ['a.example.com']))), { code: 'host_taken' });
+    t.equal(await second.nextDue('route'), 5);
+    const after = await second.acquireLease('a', 600_000);
+    t.ok(after!.token > lease!.token, 'whoever held it went with the process');
+    await t.rejects(second.commit({ ...commitOf(putRoute('c')), lease: lease! }), { code: 'lease_lost' });
+    t.equal(statSync(path).mode & 0o077, 0, 'the file is the owner’s alone');
+  },
+);
 
 t.test('what cannot be a store is refused in a sentence', async (t) => {
   const folder = t.testdir({ file: 'text', 'other.db': '' });
@@ -107,4 +111,56 @@ t.test('a store in memory keeps nothing', async (t) => {
   t.not(epochs[0], epochs[1]);
   await one.commit(commitOf(putRoute('a')));
   t.equal(await two.get('route', 'a'), null);
+});
+
+t.test('writes of one turn share a transaction, and each learns its own result', async (t) => {
+  const path = join(t.testdir(), 'store.db');
+  const store = createSqliteStore({ path });
+  t.teardown(() => store.close());
+  await store.open({ create: true, expectedEpoch: null });
+  const once = commitOf(putRoute('a', ['a.example.com']));
+  const outcomes = await Promise.allSettled([
+    store.commit(once),
+    store.commit({ ...commitOf(putRoute('b')), checks: [{ kind: 'route', id: 'a', revision: null }] }),
+    store.commit(commitOf(putRoute('c', ['a.example.com']))),
+    store.commit(once),
+    store.commit({ ...commitOf(putRoute('d')), lease: { name: 'none', token: 1, expiresAt: 1 } }),
+    store.commit({ ...commitOf(putRoute('e')), checks: [{ kind: 'route', id: 'a', revision: 1 }] }),
+    // A claim that SQLite does not take: the write fails half-way, and alone.
+    store.commit(commitOf(putRoute('f'), { ...putRoute('g'), claims: [null] } as never)),
+    store.commit(commitOf(putRoute('h'))),
+  ]);
+  t.match(
+    outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.number : outcome.reason.code)),
+    [1, 'revision_conflict', 'host_taken', 1, 'lease_lost', 2, /./, 3],
+  );
+  const { items } = await store.list('route', { limit: 10 });
+  t.same(
+    items.map(({ id, revision }) => [id, revision]),
+    [
+      ['a', 1],
+      ['e', 2],
+      ['h', 3],
+    ],
+  );
+  const log = await store.readLog({ epoch: store.epoch!, number: 0, commitId: '' }, 10);
+  t.same(log?.map(({ previousCommitId }) => previousCommitId)[1], once.id);
+});
+
+t.test('a hundred writes at once wait for the disk a few times, not a hundred', async (t) => {
+  const path = join(t.testdir(), 'store.db');
+  const store = createSqliteStore({ path });
+  t.teardown(() => store.close());
+  await store.open({ create: true, expectedEpoch: null });
+  let turns = 0;
+  let done = false;
+  const count = () => {
+    turns += 1;
+    if (!done) setImmediate(count);
+  };
+  setImmediate(count);
+  await Promise.all(Array.from({ length: 100 }, (_, index) => store.commit(commitOf(putRoute(`r${index}`)))));
+  done = true;
+  t.equal((await store.head()).number, 100);
+  t.ok(turns < 90, `${turns} turns of the event loop`);
 });

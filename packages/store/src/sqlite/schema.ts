@@ -12,5 +12,4 @@ export const storeSchema = `
   );
   CREATE TABLE IF NOT EXISTS commit_ids (id TEXT PRIMARY KEY, number INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS commit_ids_at ON commit_ids (at);
-  CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, token INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;
 `;

@@ -1,5 +1,5 @@
 import { AppError, type Position } from '@lockstep/contract';
-import type { Commit } from '../config-store.ts';
+import type { Commit, Lease } from '../config-store.ts';
 import {
   hostTaken,
   leaseLost,
@@ -12,52 +12,72 @@ import type { Sql } from './statements.ts';
 
 const commitIdKeptMs = 3_900_000; // the contract says at least an hour
 
-export interface CommitContext {
+/** The history within one transaction: commits are made one after another on the head that is handed on. */
+export interface SqliteHistory {
+  /** Null for a commit id that was made earlier, at `position`. `before` is the head it was made on. */
+  apply(
+    commit: Commit,
+    prepared: PreparedCommit,
+    epoch: string | null,
+  ): { position: Position; before: Position | null };
+  /** At the end of the transaction: writes the head down, and lets go what need not be remembered any longer. */
+  complete(): void;
+  /** The transaction was not made. */
+  forget(): void;
+}
+
+export interface SqliteHistoryOptions {
   sql: Sql;
-  epoch: string | null;
-  now: number;
+  isHeld(lease: Lease): boolean;
+  now: () => number;
   logEntries: number;
 }
 
-/** The body of the transaction. `before` is null for a commit id that was made earlier. */
-export function applyCommit(
-  { sql, epoch, now, logEntries }: CommitContext,
-  commit: Commit,
-  { changes, logged }: PreparedCommit,
-): { position: Position; before: Position | null } {
-  const before = readHead(sql);
-  if (before === null || before.epoch !== epoch) {
-    throw new AppError('store_lost', 'the store is not the one this process opened');
-  }
-  const made = sql('SELECT number FROM commit_ids WHERE id = ?').get(commit.id);
-  if (made !== undefined) {
-    return { position: { epoch, number: Number(made.number), commitId: commit.id }, before: null };
-  }
-  checkLease(sql, commit, now);
-  checkRevisions(sql, commit);
-  checkClaims(sql, changes);
+export function createSqliteHistory({ sql, isHeld, now, logEntries }: SqliteHistoryOptions): SqliteHistory {
+  let head: Position | null = null;
 
-  const number = before.number + 1;
-  writeChanges(sql, changes, number);
-  sql('INSERT INTO log (number, commit_id, previous, changes) VALUES (?, ?, ?, ?)').run(
-    number,
-    commit.id,
-    before.commitId,
-    logged,
-  );
-  sql('DELETE FROM log WHERE number <= ?').run(number - logEntries);
-  sql('INSERT INTO commit_ids (id, number, at) VALUES (?, ?, ?)').run(commit.id, number, now);
-  sql('DELETE FROM commit_ids WHERE at < ?').run(now - commitIdKeptMs);
-  const setMeta = sql('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
-  setMeta.run('number', number);
-  setMeta.run('commitId', commit.id);
-  return { position: { epoch, number, commitId: commit.id }, before };
-}
+  return {
+    apply(commit, { changes, logged }, epoch) {
+      head ??= readHead(sql);
+      if (head === null || head.epoch !== epoch) {
+        throw new AppError('store_lost', 'the store is not the one this process opened');
+      }
+      const before = head;
+      const made = sql('SELECT number FROM commit_ids WHERE id = ?').get(commit.id);
+      if (made !== undefined) {
+        return { position: { epoch, number: Number(made.number), commitId: commit.id }, before: null };
+      }
+      if (commit.lease !== undefined && !isHeld(commit.lease)) throw leaseLost(commit.lease.name);
+      checkRevisions(sql, commit);
+      checkClaims(sql, changes);
 
-function checkLease(sql: Sql, { lease }: Commit, now: number): void {
-  if (lease === undefined) return;
-  const held = sql('SELECT 1 FROM leases WHERE name = ? AND token = ? AND expires_at > ?');
-  if (held.get(lease.name, lease.token, now) === undefined) throw leaseLost(lease.name);
+      const number = before.number + 1;
+      writeChanges(sql, changes, number);
+      sql('INSERT INTO log (number, commit_id, previous, changes) VALUES (?, ?, ?, ?)').run(
+        number,
+        commit.id,
+        before.commitId,
+        logged,
+      );
+      sql('INSERT INTO commit_ids (id, number, at) VALUES (?, ?, ?)').run(commit.id, number, now());
+      head = { epoch, number, commitId: commit.id };
+      return { position: head, before };
+    },
+
+    complete() {
+      if (head === null) return;
+      sql('DELETE FROM log WHERE number <= ?').run(head.number - logEntries);
+      sql('DELETE FROM commit_ids WHERE at < ?').run(now() - commitIdKeptMs);
+      const setMeta = sql('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+      setMeta.run('number', head.number);
+      setMeta.run('commitId', head.commitId);
+      head = null;
+    },
+
+    forget() {
+      head = null;
+    },
+  };
 }
 
 function checkRevisions(sql: Sql, { checks = [] }: Commit): void {

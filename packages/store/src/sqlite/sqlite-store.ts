@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { setImmediate } from 'node:timers/promises';
 import {
   AppError,
   type Hint,
@@ -12,13 +11,14 @@ import {
 import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { dueOfScore, dueScore, parseLogged, prepareCommit } from '../prepared-commit.ts';
+import { createGroupCommit } from './group-commit.ts';
+import { createMemoryLeases } from './memory-leases.ts';
 import { createMemoryPresence } from './memory-presence.ts';
 import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
 import { storeSchema } from './schema.ts';
-import { applyCommit } from './sqlite-commit.ts';
-import { createSqliteLeases } from './sqlite-leases.ts';
+import { createSqliteHistory } from './sqlite-commit.ts';
 import { readHead, readLogAfter } from './sqlite-log.ts';
-import { createStatements, transact } from './statements.ts';
+import { createStatements } from './statements.ts';
 
 export interface SqliteStoreOptions {
   /** The file; `:memory:` for a store that ends with the process. */
@@ -29,8 +29,8 @@ export interface SqliteStoreOptions {
 }
 
 /**
- * The embedded store: one file, one process, every commit on the disk before it returns. Throws `bad_configuration` when
- * another process holds the file, when it cannot be written, and when it is not a store.
+ * The embedded store: one file, one process, every commit on the disk before it returns; those of one turn of the event loop share
+ * a transaction. Throws `bad_configuration` when another process holds the file, when it cannot be written, and when it is not a store.
  */
 export function createSqliteStore({
   path,
@@ -40,7 +40,9 @@ export function createSqliteStore({
   const database = openStore(path);
   const sql = createStatements(database);
   const presence = createMemoryPresence(now);
-  const leases = createSqliteLeases(sql, now);
+  const leases = createMemoryLeases(nextGeneration, now);
+  const history = createSqliteHistory({ sql, isHeld: leases.isHeld, now, logEntries });
+  const writes = createGroupCommit({ sql, ...history, toFailure });
   const announcements = new EventEmitter<{ commit: [LogEntry] }>().setMaxListeners(0);
   const hints = new EventEmitter<{ hint: [Hint] }>().setMaxListeners(0);
   let epoch: string | null = null;
@@ -65,20 +67,10 @@ export function createSqliteStore({
 
     async commit(commit) {
       const prepared = prepareCommit(commit);
-      const position = attempt(() => {
-        const context = { sql, epoch, now: now(), logEntries };
-        const { position, before } = transact(sql, () => applyCommit(context, commit, prepared));
-        if (before !== null && announcements.listenerCount('commit') > 0) {
-          announcements.emit('commit', {
-            position,
-            previousCommitId: before.commitId || null,
-            changes: parseLogged(prepared.logged),
-          });
-        }
-        return position;
-      });
-      // A commit never waits for anything, so a burst of them would starve followers and sockets.
-      await setImmediate();
+      attempt(() => {});
+      const { position, before } = await writes.add(() => history.apply(commit, prepared, epoch));
+      if (before !== null && announcements.listenerCount('commit') > 0)
+        announcements.emit('commit', toEntry(position, before, prepared.logged));
       return position;
     },
 
@@ -206,7 +198,9 @@ export function createSqliteStore({
     },
 
     async close() {
-      if (database.isOpen) database.close();
+      if (!database.isOpen) return;
+      writes.flush();
+      database.close();
     },
   };
   return store;
@@ -216,11 +210,22 @@ export function createSqliteStore({
     try {
       return work();
     } catch (error) {
-      if (!isSqliteError(error)) throw error;
-      throw new AppError('store_unavailable', `the store ${path} failed: ${(error as Error).message}`, {
-        cause: error,
-      });
+      throw toFailure(error);
     }
+  }
+
+  function toFailure(error: unknown): unknown {
+    if (!isSqliteError(error)) return error;
+    return new AppError('store_unavailable', `the store ${path} failed: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+
+  /** How often this store has been opened by a process that granted leases. */
+  function nextGeneration(): number {
+    const row = sql(`INSERT INTO meta (key, value) VALUES ('generation', 1)
+      ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value`).get();
+    return Number(row?.value);
   }
 
   function find<K extends Kind>(kind: K, id: string): StoredRecord<K> | null {
@@ -249,6 +254,10 @@ function openStore(path: string) {
       cause: error,
     });
   }
+}
+
+function toEntry(position: Position, before: Position, logged: string): LogEntry {
+  return { position, previousCommitId: before.commitId || null, changes: parseLogged(logged) };
 }
 
 function toRecord<K extends Kind>(row: Record<string, unknown>): StoredRecord<K> {
