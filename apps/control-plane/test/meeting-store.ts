@@ -24,6 +24,8 @@ export async function openMeetingStore(test: Pick<typeof t, 'teardown'>) {
   };
   return {
     store: meeting,
+    /** The same store as another process has it, which waits in no queue of this one's. */
+    another: { ...meeting },
     meet() {
       waiting = [];
     },

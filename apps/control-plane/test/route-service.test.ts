@@ -1,6 +1,6 @@
 import t from 'tap';
 import { putOrder } from '../src/issuance/order-record.ts';
-import { createRouteService } from '../src/routes/route-service.ts';
+import { createRouteService, type RouteService } from '../src/routes/route-service.ts';
 import { openMeetingStore } from './meeting-store.ts';
 
 const host = 'shop.example.com';
@@ -12,30 +12,31 @@ const body = (id: string) => ({
 });
 
 async function start(test: Pick<typeof t, 'teardown'>) {
-  const { store, meet } = await openMeetingStore(test);
+  const { store, another, meet } = await openMeetingStore(test);
   const service = createRouteService({ store, check: async () => [] });
+  const elsewhere = createRouteService({ store: another, check: async () => [] });
   const order = async () => (await store.get('order', host))?.value;
-  return { service, meet, order, store };
+  return { service, elsewhere, meet, order, store };
 }
 
 t.test('of two routes of a host deleted at once, one lets its certificate go', async (t) => {
-  const { service, meet, order } = await start(t);
+  const { service, elsewhere, meet, order } = await start(t);
   await service.create(body('a'));
   await service.create(body('b'));
   meet();
-  await Promise.all([service.remove('a'), service.remove('b')]);
+  await Promise.all([service.remove('a'), elsewhere.remove('b')]);
   t.type((await order())?.unusedSince, 'string');
 });
 
 t.test('of a route made and the last other one deleted at once, the certificate stays', async (t) => {
   for (const both of [
-    (service: ReturnType<typeof createRouteService>) => [service.remove('a'), service.create(body('b'))],
-    (service: ReturnType<typeof createRouteService>) => [service.create(body('b')), service.remove('a')],
+    (one: RouteService, other: RouteService) => [one.remove('a'), other.create(body('b'))],
+    (one: RouteService, other: RouteService) => [one.create(body('b')), other.remove('a')],
   ]) {
-    const { service, meet, order } = await start(t);
+    const { service, elsewhere, meet, order } = await start(t);
     await service.create(body('a'));
     meet();
-    await Promise.all(both(service));
+    await Promise.all(both(service, elsewhere));
     t.equal((await order())?.unusedSince, null);
   }
 });

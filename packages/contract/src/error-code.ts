@@ -20,6 +20,7 @@ export const errorCodes = {
   commit_too_large: 'More records or bytes than one commit may carry.',
   lease_lost: 'The lease under which this was written has gone to another.',
   node_id_taken: 'Another live process runs under this node id.',
+  overloaded: 'More is asked at once than this process bears; try again after `Retry-After`.',
   store_unavailable: 'The store cannot be reached.',
   store_lost: 'The store no longer holds the history that was there before.',
   wrong_secret_key: 'A sealed value was made with another secret key, or was altered.',

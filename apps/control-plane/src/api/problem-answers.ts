@@ -32,6 +32,7 @@ const statusOf = {
   commit_too_large: 413,
   lease_lost: 503,
   node_id_taken: 409,
+  overloaded: 503,
   store_unavailable: 503,
   store_lost: 503,
   shutting_down: 503,
@@ -78,6 +79,7 @@ export function problemOf(error: AppError, requestId: string): Problem {
 function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="lockstep"');
   if (error.code === 'store_unavailable') reply.header('retry-after', '2');
+  if (error.code === 'overloaded') reply.header('retry-after', '1');
   return reply
     .code(statusOf[error.code])
     .type(problemContentType)

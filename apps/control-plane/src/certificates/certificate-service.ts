@@ -17,8 +17,8 @@ import { commitSurely } from '../commit-surely.ts';
 import { invalidField } from '../invalid-field.ts';
 import { iso } from '../iso.ts';
 import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
-import { retryConflicts } from '../retry-conflicts.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
+import { writeInTurn } from '../write-in-turn.ts';
 import { broughtId, isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
 
@@ -80,7 +80,7 @@ export function createCertificateService({
     const brought = checked(chain, key);
     const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
     const id = broughtId(fingerprint256);
-    return await retryConflicts(async () => {
+    return await writeInTurn(store, [recordKey('certificate', id)], async () => {
       const before = await store.get('certificate', id);
       if (before?.value.chain === brought.chain) return { id, made: false };
       const value: CertificateRecord = {
@@ -116,7 +116,7 @@ export function createCertificateService({
   }
 
   async function remove(id: string): Promise<void> {
-    await retryConflicts(async () => {
+    await writeInTurn(store, [recordKey('order', id)], async () => {
       const { certificate, order } = await find(id);
       const managed = certificate === null || !isBrought(certificate);
       if (managed) await refuseNamed(id, order?.value.host ?? certificate?.value.host ?? id);
@@ -152,7 +152,7 @@ export function createCertificateService({
   }
 
   async function renew(id: string): Promise<void> {
-    await retryConflicts(async () => {
+    await writeInTurn(store, [recordKey('order', id)], async () => {
       const { certificate, order } = await findManaged(id, 'renewed');
       if (order === null || order.value.unusedSince !== null)
         throw wrongState(
@@ -175,7 +175,7 @@ export function createCertificateService({
     if (certificate.value.revokedAt != null) return;
     await revokeAtCa(certificate, revocationReasons[reason]);
     const { fingerprint256 } = certificate.value;
-    await retryConflicts(async () => {
+    await writeInTurn(store, [recordKey('order', id)], async () => {
       const found = await find(id).catch(nullWhenNotFound);
       // Renewed or removed meanwhile: what was revoked is served no more.
       if (found?.certificate?.value.fingerprint256 !== fingerprint256) return;

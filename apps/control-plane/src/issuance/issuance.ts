@@ -11,6 +11,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
+import { writeInTurn } from '../write-in-turn.ts';
 import { createAttemptOutcomes } from './attempt-outcomes.ts';
 import { createAttempts } from './attempts.ts';
 import { type BuildIssuerOptions, buildIssuer } from './build-issuer.ts';
@@ -149,16 +150,18 @@ export function createIssuance(options: IssuanceOptions): Issuance {
       }
     },
     async replaceRevoked(id) {
-      const order = await store.get('order', id);
-      if (order === null) return;
-      const known = completeOrder(order.value);
-      if (known.renewal === 'revoked' || known.unusedSince !== null) return;
-      const value = { ...forgetFailures(known, now()), renewal: 'revoked' as const };
-      log.warn({ certificate: id }, 'the CA revoked a certificate; another is obtained');
-      await commitSurely(store, {
-        id: randomUUID(),
-        checks: [{ kind: 'order', id, revision: order.revision }],
-        changes: [putOrder(id, value)],
+      await writeInTurn(store, [recordKey('order', id)], async () => {
+        const order = await store.get('order', id);
+        if (order === null) return;
+        const known = completeOrder(order.value);
+        if (known.renewal === 'revoked' || known.unusedSince !== null) return;
+        const value = { ...forgetFailures(known, now()), renewal: 'revoked' as const };
+        await commitSurely(store, {
+          id: randomUUID(),
+          checks: [{ kind: 'order', id, revision: order.revision }],
+          changes: [putOrder(id, value)],
+        });
+        log.warn({ certificate: id }, 'the CA revoked a certificate; another is obtained');
       });
     },
     start() {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { idleOrder, nothingUnderWay, type OrderLane, type OrderRecord, orderLanes } from '@lockstep/contract';
 import type { Change } from '@lockstep/store';
 import { iso } from '../iso.ts';
@@ -54,4 +55,25 @@ export function putOrder(id: string, value: OrderRecord): Change {
     dueAt: value.dueAt === null ? null : Date.parse(value.dueAt),
     lane: orderLanes[laneOf(value)],
   };
+}
+
+const underWay = Object.keys(nothingUnderWay) as (keyof typeof nothingUnderWay)[];
+
+/** Whether the order still is where a step took it up: what was done meanwhile asks for nothing that the step did not know. */
+export function standsAs(latest: OrderRecord, taken: OrderRecord): boolean {
+  return [...underWay, 'unusedSince', 'renewal'].every((field) =>
+    isSame(latest, taken, field as keyof OrderRecord),
+  );
+}
+
+/** The order as it is by now, with what a step changed. */
+export function carriedOver(taken: OrderRecord, stepped: OrderRecord, latest: OrderRecord): OrderRecord {
+  const changed = Object.entries(stepped).filter(
+    ([field]) => !isSame(stepped, taken, field as keyof OrderRecord),
+  );
+  return { ...latest, ...Object.fromEntries(changed) };
+}
+
+function isSame(one: OrderRecord, other: OrderRecord, field: keyof OrderRecord): boolean {
+  return isDeepStrictEqual(one[field], other[field]);
 }

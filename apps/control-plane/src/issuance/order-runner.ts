@@ -9,12 +9,14 @@ import { backOffMs } from './back-off.ts';
 import { isInterruption } from './interruption.ts';
 import { isRefusal, type Ledger } from './ledger/ledger.ts';
 import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
-import { completeOrder, laneOf, putOrder } from './order-record.ts';
+import { carriedOver, completeOrder, laneOf, putOrder, standsAs } from './order-record.ts';
 import type { OrderSteps } from './order-steps.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
 /** A wait up to this long is spent holding the lease; a longer one becomes a date in the store. */
 const shortWaitMs = 1_000;
+/** Of one write, while others go on changing the order. */
+const mostTries = 50;
 
 export interface OrderRunner {
   /**
@@ -57,10 +59,9 @@ export function createOrderRunner({
   }
 
   async function advance(id: string, lease: KeptLease): Promise<void> {
-    const tools = toolsFor(lease);
     let record = await dueOrder(id);
     while (record !== null && !lease.signal.aborted) {
-      const outcome = await nextOf(record, tools);
+      const outcome = await nextOf(record, toolsFor(lease, record));
       if (outcome === null) return;
       if (outcome.waitMs > shortWaitMs || laneOf(outcome.order) !== laneOf(record.value)) return;
       if (outcome.waitMs > 0) await wait(outcome.waitMs, lease.signal);
@@ -99,14 +100,16 @@ export function createOrderRunner({
     return { ...record, value: completeOrder(record.value) };
   }
 
+  /** What came of a step that took up the order as `taken`, written onto the order as it is by now. */
   function commitOf(
-    { id, revision }: StoredRecord<'order'>,
+    taken: StoredRecord<'order'>,
+    { id, revision, value: latest }: StoredRecord<'order'>,
     { order, changes, checks = [], waitMs }: Outcome,
     lease: KeptLease,
   ): { commit: Commit; value: OrderRecord } {
     // Short waits are not dates: whoever takes over goes on at once.
     const dueAt = waitMs > shortWaitMs ? iso(now() + waitMs) : order.dueAt;
-    const value: OrderRecord = { ...order, dueAt };
+    const value: OrderRecord = { ...carriedOver(taken.value, order, latest), dueAt };
     const commit: Commit = {
       id: randomUUID(),
       lease: lease.current(),
@@ -116,41 +119,58 @@ export function createOrderRunner({
     return { commit, value };
   }
 
-  function toolsFor(lease: KeptLease): StepTools {
+  /**
+   * Writes onto the order as it is by now. A route that comes to name the host changes its record too, and what a CA has been asked
+   * for meanwhile must not be lost for that. Null when somebody changed where the order stands, or what else the write checks.
+   */
+  async function onLatest<T>(
+    taken: StoredRecord<'order'>,
+    write: (latest: StoredRecord<'order'>) => Promise<T>,
+  ): Promise<T | null> {
+    let latest: StoredRecord<'order'> | null = taken;
+    for (let tries = 1; latest !== null; tries += 1) {
+      try {
+        return await write(latest);
+      } catch (error) {
+        if (!isAppError(error, 'revision_conflict')) throw error;
+        if (error.facts.kind !== 'order' || tries === mostTries) return null;
+      }
+      const found: StoredRecord<'order'> | null = await store.get('order', taken.id);
+      latest = found !== null && standsAs(found.value, taken.value) ? found : null;
+    }
+    return null;
+  }
+
+  function toolsFor(lease: KeptLease, taken: StoredRecord<'order'>): StepTools {
+    /** As the store had it last, to this step's knowledge. */
+    let stored = taken;
     return {
       lease,
       async write(record, outcome) {
-        const { commit, value } = commitOf(record, outcome, lease);
-        return unlessChanged(async () => {
+        return onLatest(stored, async (latest) => {
+          const { commit, value } = commitOf(stored, latest, outcome, lease);
           const { number } = await commitSurely(store, commit);
-          return { ...record, revision: number, value };
+          stored = { ...record, revision: number, value };
+          return stored;
         });
       },
       async spend(issuer, record, build) {
-        let written = record.value;
-        return unlessChanged(async () => {
+        return onLatest(stored, async (latest) => {
+          let written = latest.value;
           const outcome = await ledger.spend(issuer, async () => {
             const built = await build();
             if (isRefusal(built)) return built;
-            const { commit, value } = commitOf(record, built, lease);
+            const { commit, value } = commitOf(stored, latest, built, lease);
             written = value;
             return commit;
           });
-          return isRefusal(outcome) ? outcome : { ...record, revision: outcome.number, value: written };
+          if (isRefusal(outcome)) return outcome;
+          stored = { ...record, revision: outcome.number, value: written };
+          return stored;
         });
       },
     };
   }
 
   return { run };
-}
-
-/** Null when somebody changed the record meanwhile. */
-async function unlessChanged<T>(work: () => Promise<T>): Promise<T | null> {
-  try {
-    return await work();
-  } catch (error) {
-    if (isAppError(error, 'revision_conflict')) return null;
-    throw error;
-  }
 }

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { OrderRecord, StoredRecord } from '@lockstep/contract';
+import { type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { iso } from '../iso.ts';
-import { retryConflicts } from '../retry-conflicts.ts';
+import { writeInTurn } from '../write-in-turn.ts';
 import { completeOrder, putOrder } from './order-record.ts';
 
 const pageSize = 100;
@@ -48,11 +48,15 @@ export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions)
       const ids = page.items.flatMap(({ id, value }) =>
         wokenOrder(completeOrder(value), issuer) === null ? [] : [id],
       );
-      if (ids.length > 0) found += await retryConflicts(() => wake(ids));
+      if (ids.length > 0) found += await writeInTurn(store, keysOf(ids), () => wake(ids));
       cursor = page.next;
     }
     return found;
   };
+}
+
+function keysOf(ids: string[]): string[] {
+  return ids.map((id) => recordKey('order', id));
 }
 
 /** The order without what the issuer holds against it; null where that is nothing. */

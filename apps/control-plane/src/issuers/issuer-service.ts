@@ -12,8 +12,8 @@ import type { Sealer } from '@lockstep/pki';
 import type { Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { iso } from '../iso.ts';
-import { retryConflicts } from '../retry-conflicts.ts';
 import { sameJson } from '../same-json.ts';
+import { writeInTurn } from '../write-in-turn.ts';
 import { checkIssuer } from './check-issuer.ts';
 import { internalIssuer, type KnownIssuer, type KnownIssuers } from './known-issuers.ts';
 import { presentIssuer } from './present-issuer.ts';
@@ -70,7 +70,7 @@ export function createIssuerService({
   async function put(name: string, body: PutIssuer): Promise<boolean> {
     const id = name;
     const next = splitIssuer(withoutRepeats(body));
-    return await retryConflicts(async () => {
+    return await writeInTurn(store, [recordKey('issuer', name)], async () => {
       const [issuer] = await known.getMany([name]);
       const record = issuer?.record ?? null;
       const before = record === null ? null : { config: record.value.config, secrets: open(record) };
@@ -94,7 +94,7 @@ export function createIssuerService({
   }
 
   async function remove(name: string): Promise<void> {
-    await retryConflicts(async () => {
+    await writeInTurn(store, [recordKey('issuer', name)], async () => {
       const { record, source } = await get(name);
       if (record === null) {
         if (name === internalIssuer) return; // it is as it was already

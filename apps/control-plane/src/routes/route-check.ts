@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { RouteCheck } from '@lockstep/contract';
+import { type RouteCheck, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
 import type { Preflight } from '../issuance/preflight.ts';
-import { retryConflicts } from '../retry-conflicts.ts';
+import { writeInTurn } from '../write-in-turn.ts';
 import { routeNotFound } from './route-service.ts';
 
 /** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
@@ -22,7 +22,8 @@ export interface RouteCheckerOptions {
 export function createRouteChecker({ store, preflight, now = Date.now }: RouteCheckerOptions): RouteChecker {
   /** Ends the wait of those orders that wait for the DNS, or for another try after a failure. */
   async function wakeOrders(hosts: string[]): Promise<void> {
-    await retryConflicts(async () => {
+    const keys = hosts.map((host) => recordKey('order', host));
+    await writeInTurn(store, keys, async () => {
       const waiting = (await store.getMany('order', hosts)).flatMap((order) => {
         if (order === null) return [];
         const value = completeOrder(order.value);

@@ -6,6 +6,7 @@ import {
   type PatchRoute,
   type PutRoute,
   type RouteRecord,
+  recordKey,
   type StoredRecord,
 } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
@@ -13,8 +14,8 @@ import { commitSurely } from '../commit-surely.ts';
 import { iso } from '../iso.ts';
 import { completeOrder, forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
-import { retryConflicts } from '../retry-conflicts.ts';
 import { sameJson } from '../same-json.ts';
+import { inTurn, writeInTurn } from '../write-in-turn.ts';
 import type { CheckRoute } from './check-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
@@ -45,7 +46,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     edit: (current: StoredRecord<'route'> | null) => RouteRecord | null,
   ): Promise<void> {
     try {
-      await retryConflicts(() => writeOnce(id, edit));
+      await writeInTurn(store, [recordKey('route', id)], () => writeOnce(id, edit));
     } catch (error) {
       throw isAppError(error, 'host_taken') ? explainHostTaken(error) : error;
     }
@@ -58,13 +59,19 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     const current = await store.get('route', id);
     const next = edit(current);
     const named = next === null ? [] : await check(next);
-    const orders = await orderChanges(id, current?.value.hosts ?? [], next?.hosts ?? []);
-    const changes = [...changesTo(id, current, next), ...orders.changes];
-    if (changes.length === 0) return;
-    await commitSurely(store, {
-      id: randomUUID(),
-      checks: [{ kind: 'route', id, revision: current?.revision ?? null }, ...named, ...orders.checks],
-      changes,
+    const before = current?.value.hosts ?? [];
+    const after = next?.hosts ?? [];
+    // After the route's own turn: whoever has that of a host waits for nobody.
+    const keys = [...new Set([...before, ...after])].map((host) => recordKey('order', host));
+    await inTurn(store, keys, async () => {
+      const orders = await orderChanges(id, before, after);
+      const changes = [...changesTo(id, current, next), ...orders.changes];
+      if (changes.length === 0) return;
+      await commitSurely(store, {
+        id: randomUUID(),
+        checks: [{ kind: 'route', id, revision: current?.revision ?? null }, ...named, ...orders.checks],
+        changes,
+      });
     });
   }
 

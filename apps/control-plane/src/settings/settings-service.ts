@@ -17,8 +17,8 @@ import { checkDnsProvider } from '../issuers/check-dns-provider.ts';
 import { checkIssuers } from '../issuers/check-issuers.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { keepProviderSecret, openSecrets, sealSecrets, splitProvider } from '../issuers/secret-fields.ts';
-import { retryConflicts } from '../retry-conflicts.ts';
 import { sameJson } from '../same-json.ts';
+import { writeInTurn } from '../write-in-turn.ts';
 import { mergePatch } from './merge-patch.ts';
 import { normaliseSettings } from './normalise-settings.ts';
 
@@ -47,7 +47,7 @@ export function createSettingsService({
   now = Date.now,
 }: SettingsServiceOptions): SettingsService {
   async function write(edit: (current: PutSettings | null) => PutSettings): Promise<void> {
-    await retryConflicts(async () => {
+    await writeInTurn(store, [settingsKey], async () => {
       const record = await store.get('settings', settingsId);
       const wanted = normaliseSettings(edit(record?.value.config ?? null));
       const { checks } = await checkIssuers(known, wanted.issuers ?? []);
