@@ -1,10 +1,11 @@
-/** A name or an address in brackets or not, and perhaps a port (RFC 9110, section 7.2). */
-const hostField = /^(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::\d{0,5})?$/i;
+import { readAuthority } from './authority.ts';
+
 const ipv4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 
 /** The name in a Host field: in lower case, without port and trailing dot; null when the field is none. */
 export function nameInHost(field: string): string | null {
-  return hostField.exec(field)?.[1]?.toLowerCase() ?? null;
+  const read = readAuthority(field);
+  return 'fault' in read ? null : read.host;
 }
 
 /**

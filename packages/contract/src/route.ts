@@ -4,6 +4,7 @@ import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
 import { ChallengeType } from './challenge.ts';
 import { normaliseHost } from './hostname.ts';
 import { IssuerName } from './issuer.ts';
+import { normalisePath } from './request-path.ts';
 import { Upstream } from './upstream.ts';
 
 /** Ids go into addresses, keys and log lines as they are. */
@@ -24,12 +25,22 @@ export const Host = z.string().transform((input, context) => {
   }
 });
 
-/** A path prefix: `/api` matches `/api` and `/api/…`, not `/apis`. */
+/**
+ * A path prefix: `/api` matches `/api` and `/api/…`, not `/apis`. Kept in the form in which the paths of requests are compared with it
+ * (`normalisePath`); what is not ASCII is percent-encoded first, as clients do.
+ */
 export const PathPrefix = z
   .string()
   .max(1024)
   .regex(/^\/[^\s?#]*$/, 'a path starts with / and has no spaces, query or fragment')
-  .transform((path) => (path === '/' ? path : path.replace(/\/+$/, '') || '/'));
+  .transform((input, context) => {
+    const normal = input.isWellFormed()
+      ? normalisePath(input.replace(/[^\0-\x7f]+/g, encodeURIComponent))
+      : { fault: 'the path is not valid Unicode' };
+    if (typeof normal === 'string') return normal.replace(/\/+$/, '') || '/';
+    context.addIssue({ code: 'custom', message: normal.fault });
+    return z.NEVER;
+  });
 
 const hosts = z
   .array(Host)
