@@ -1,16 +1,17 @@
-import pino from 'pino';
 import { tidyEnvironment } from './config.ts';
 import { createProgram } from './program.ts';
 import type { OpenLog } from './up/run-up.ts';
 
-const openLog: OpenLog = ({ fd, level, terminal }) =>
-  pino(
+const openLog: OpenLog = async ({ fd, level, terminal }) => {
+  const { pino } = await import('pino');
+  return pino(
     { level },
     pino.multistream([
       { level: 'trace', stream: pino.destination({ dest: fd, sync: true }) },
       { level: 'warn', stream: terminal },
     ]),
   );
+};
 
 tidyEnvironment();
 try {

@@ -1,3 +1,7 @@
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startChild } from '@lockstep/testkit';
 import t from 'tap';
 import { runsTypeScript } from '../bin/pinned-node.js';
 import { asOldNode, runLockstep } from './lockstep-process.ts';
@@ -9,6 +13,22 @@ t.test(
     t.match(good, { code: 0, output: /^[\w+/]{43}=\n$/ });
     const bad = await runLockstep(t, ['up', '--port', 'x'], { nodeArgs: asOldNode });
     t.match(bad, { code: 1, output: /--port/ });
+  },
+);
+
+t.test(
+  'the command, linked from anywhere, is a process of the pinned Node; none has to be on PATH',
+  async (t) => {
+    const link = join(t.testdir({}), 'lockstep');
+    symlinkSync(fileURLToPath(new URL('../bin/lockstep', import.meta.url)), link);
+    const child = startChild({
+      command: link,
+      args: ['keygen'],
+      env: { PATH: '/usr/bin:/bin' },
+      onlyThese: true,
+    });
+    const { code } = await child.closed;
+    t.match({ code, output: child.output() }, { code: 0, output: /^[\w+/]{43}=\n$/ });
   },
 );
 

@@ -35,7 +35,7 @@ export type OpenLog = (options: {
   fd: number;
   level: string;
   terminal: { write(text: string): void };
-}) => Logger;
+}) => Promise<Logger>;
 
 export interface UpDependencies {
   openLog: OpenLog;
@@ -66,7 +66,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   const { signal } = stopSignal;
   const logFd = openSync(folder.file('lockstep.log'), 'a', 0o600);
   parts.defer(() => closeSync(logFd));
-  const log = openLog({ fd: logFd, level: logLevel, terminal: createTerminalLog(print) });
+  const log = await openLog({ fd: logFd, level: logLevel, terminal: createTerminalLog(print) });
 
   print(`Lockstep ${version}: starting the control plane …`);
   const controlPlane = await createControlPlane({
