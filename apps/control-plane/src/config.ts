@@ -16,6 +16,8 @@ export interface ControlPlaneConfig {
   acme: AcmeConfig | null;
   /** `/readyz` answers 200 once this many edges are live. */
   expectedEdges: number;
+  /** Names under which the API may be called, besides addresses, localhost and the host it listens on. */
+  adminHosts: string[];
   /** Makes a new history although this data folder knows of an older one. */
   newStore: boolean;
 }

@@ -133,6 +133,7 @@ export async function createControlPlane({
         stapler,
       }),
       stopping: stopping.signal,
+      adminHosts: [config.listen.host, ...config.adminHosts],
       log,
     });
     closers.push(() => app.close());
@@ -173,7 +174,8 @@ async function listen(
   { host, port }: Address,
 ): Promise<Address> {
   try {
-    await app.listen({ host, port });
+    // Of localhost, Fastify would make a second server for the other family, which none of our listeners hears.
+    await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port });
   } catch (cause) {
     const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
     const reason = taken ? 'is in use' : `cannot be listened on (${(cause as NodeJS.ErrnoException).code})`;

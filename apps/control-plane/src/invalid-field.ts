@@ -37,6 +37,6 @@ export function unknownFields(pointer: string, keys: string[]): FieldError[] {
   }));
 }
 
-function pointerPart(key: string): string {
+export function pointerPart(key: string): string {
   return `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`; // RFC 6901, section 3
 }

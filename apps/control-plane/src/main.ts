@@ -7,6 +7,7 @@ import { createControlPlane } from './control-plane.ts';
 
 export interface RunControlPlaneOptions {
   listen: Address;
+  adminHosts: string[];
   dataDir: string;
   storeUrl: string;
   storePrefix: string;
@@ -17,9 +18,10 @@ export interface RunControlPlaneOptions {
 /** Runs a control plane over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start. */
 export async function runControlPlane(options: RunControlPlaneOptions): Promise<void> {
   const log = pino({ name: 'control-plane', level: options.logLevel });
-  const { listen, dataDir, newStore, storeUrl, storePrefix } = options;
+  const { listen, adminHosts, dataDir, newStore, storeUrl, storePrefix } = options;
   const config = {
     listen,
+    adminHosts,
     dataDir,
     newStore,
     adminToken: readAdminToken(),

@@ -34,6 +34,7 @@ export async function startControlPlane(
       adminToken,
       acme: null,
       expectedEdges: 0,
+      adminHosts: [],
       newStore: false,
       ...config,
     },

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { address, checkStoreUrl, shownAddress } from './option-values.ts';
 import {
   acmeVariables,
+  adminHostsOption,
   dataDirOption,
   environmentHelp,
   logLevelOption,
@@ -22,6 +23,7 @@ export function controlPlaneCommand(): Command {
         .argParser(address)
         .default(defaultListen, shownAddress(defaultListen)),
     )
+    .addOption(adminHostsOption())
     .addOption(storeOption())
     .addOption(storePrefixOption())
     .addOption(dataDirOption('.lockstep/control-plane'))
@@ -44,6 +46,7 @@ export function controlPlaneCommand(): Command {
       const { runControlPlane } = await import('@lockstep/control-plane');
       await runControlPlane({
         listen: flags.listen,
+        adminHosts: flags.adminHosts,
         dataDir: resolve(flags.dataDir ?? join('.lockstep', 'control-plane')),
         storeUrl,
         storePrefix: flags.storePrefix,
@@ -55,6 +58,7 @@ export function controlPlaneCommand(): Command {
 
 interface ControlPlaneFlags {
   listen: Address;
+  adminHosts: string[];
   store?: string;
   storePrefix: string;
   dataDir?: string;

@@ -1,4 +1,11 @@
-import { type Address, AppError, formatAddress, isAppError, parseAddress } from '@lockstep/contract';
+import {
+  type Address,
+  AppError,
+  formatAddress,
+  isAppError,
+  nameInHost,
+  parseAddress,
+} from '@lockstep/contract';
 import { InvalidArgumentError } from 'commander';
 
 /** Parsers of flag values. What they throw, commander prints with the name of the flag or the variable. */
@@ -21,6 +28,12 @@ export function address(input: string): Address {
     if (!isAppError(error)) throw error;
     throw new InvalidArgumentError('It takes an address, which looks like 127.0.0.1:7400 or [::1]:7400.');
   }
+}
+
+export function hostNames(input: string): string[] {
+  const names = input.split(',').map((name) => name.trim());
+  if (names.every((name) => nameInHost(name) === name.toLowerCase())) return names;
+  throw new InvalidArgumentError('It takes host names without ports, with commas between them.');
 }
 
 /** For `--help`, where an object would be printed as JSON. */

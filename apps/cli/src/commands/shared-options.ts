@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import { logLevels } from '../config.ts';
+import { hostNames } from './option-values.ts';
 
 export function storeOption(): Option {
   return new Option('--store <url>', 'the Redis that all processes of the fleet share').env('LOCKSTEP_STORE');
@@ -16,6 +17,16 @@ export function dataDirOption(shownDefault: string): Option {
     '--data-dir <folder>',
     `where this process keeps its files (default: ${shownDefault})`,
   ).env('LOCKSTEP_DATA_DIR');
+}
+
+export function adminHostsOption(): Option {
+  return new Option(
+    '--admin-hosts <names>',
+    'names that the API may be called by, besides addresses and localhost; with commas between them',
+  )
+    .env('LOCKSTEP_ADMIN_HOSTS')
+    .argParser(hostNames)
+    .default([], 'none');
 }
 
 export function logLevelOption(): Option {

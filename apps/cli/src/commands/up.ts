@@ -3,7 +3,13 @@ import { Command, Option } from 'commander';
 import { planAddresses } from '../up/plan-addresses.ts';
 import type { OpenLog } from '../up/run-up.ts';
 import { portNumber, wholeNumber } from './option-values.ts';
-import { acmeVariables, dataDirOption, environmentHelp, logLevelOption } from './shared-options.ts';
+import {
+  acmeVariables,
+  adminHostsOption,
+  dataDirOption,
+  environmentHelp,
+  logLevelOption,
+} from './shared-options.ts';
 
 const mostEdges = 16;
 
@@ -36,6 +42,7 @@ export function upCommand({ openLog, version }: { openLog: OpenLog; version: str
         9100,
       ),
     )
+    .addOption(adminHostsOption())
     .addOption(dataDirOption('.lockstep'))
     .addOption(
       new Option('--demo', 'start a small upstream, post a route to it and show every edge serving it').env(
@@ -59,6 +66,7 @@ export function upCommand({ openLog, version }: { openLog: OpenLog; version: str
           version,
           dataDir: resolve(flags.dataDir ?? '.lockstep'),
           plan: planAddresses(flags),
+          adminHosts: flags.adminHosts,
           demo: flags.demo ?? false,
           logLevel: flags.logLevel,
         },
@@ -73,6 +81,7 @@ interface UpFlags {
   httpsPort: number;
   httpPort: number;
   adminPort: number;
+  adminHosts: string[];
   dataDir?: string;
   demo?: boolean;
   logLevel: string;

@@ -26,6 +26,7 @@ export interface UpOptions {
   version: string;
   dataDir: string;
   plan: AddressPlan;
+  adminHosts: string[];
   demo: boolean;
   logLevel: string;
 }
@@ -47,7 +48,7 @@ const progressIntervalMs = 5_000;
 
 /** Runs a control plane and edges on this machine until a signal. Throws `AppError` when that cannot be, and has then nothing left running. */
 export async function runUp(options: UpOptions, { openLog, print }: UpDependencies): Promise<void> {
-  const { version, dataDir, plan, demo, logLevel } = options;
+  const { version, dataDir, plan, adminHosts, demo, logLevel } = options;
   const secrets = readSecrets();
   const acme = readAcmeConfig();
   const folder = openDataFolder(dataDir);
@@ -76,6 +77,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
       adminToken,
       acme,
       expectedEdges: plan.edges.length,
+      adminHosts,
       newStore: false,
     },
     store,

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { AppError, maxBodyBytes } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyRequest,
   fastify,
   LogController,
   type RawReplyDefaultExpression,
@@ -25,12 +25,18 @@ import type { RouteChecker } from '../routes/route-check.ts';
 import type { RouteService } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import type { SettingsService } from '../settings/settings-service.ts';
+import { answerUnknown } from './allowed-methods.ts';
+import { createUnreadable } from './answer-unreadable.ts';
 import { requireBearerToken } from './bearer-token.ts';
 import { certificatesApi } from './certificates.ts';
+import { statusOf } from './error-status.ts';
 import { issuersApi } from './issuers.ts';
-import { mergePatch } from './media-types.ts';
+import { readJsonBody } from './json-body.ts';
 import { nodesApi } from './nodes.ts';
-import { answerWithProblems } from './problem-answers.ts';
+import { answerWithProblem } from './problem-answers.ts';
+import { checkHead, parsedHeadBytes } from './read-head.ts';
+import { requestIdOf } from './request-id.ts';
+import { toOriginForm } from './request-target.ts';
 import { routesApi } from './routes.ts';
 import { settingsApi } from './settings.ts';
 import { authorityApi, systemApi } from './system.ts';
@@ -59,35 +65,54 @@ export interface ServerOptions {
   ready: Ready;
   metrics: Metrics;
   stopping: AbortSignal;
+  /** The names of this server, besides addresses and localhost: a request to any other is refused. */
+  adminHosts: readonly string[];
   log: Logger | null;
 }
 
 /** The admin API over HTTP, not listening yet. */
 export async function createServer(options: ServerOptions): Promise<ApiInstance> {
   const { log, metrics } = options;
+  const unreadable = createUnreadable((error, requestId) => {
+    const status = statusOf[error.code];
+    metrics.observeRequest('none', 'none', status, 0);
+    log?.debug({ reqId: requestId, status, code: error.code, reason: error.message }, 'could not be read');
+  });
   const app = fastify({
     ...(log === null ? { logger: false as const } : { loggerInstance: log as FastifyBaseLogger }),
     bodyLimit: maxBodyBytes,
     logController: new LogController({ disableRequestLogging: true }),
-    routerOptions: { maxParamLength: 300 }, // a host has up to 253 characters
+    routerOptions: { maxParamLength: parsedHeadBytes }, // how long an id may be is its schema's to say
+    http: { maxHeaderSize: parsedHeadBytes, requireHostHeader: false },
     forceCloseConnections: 'idle',
-    genReqId: () => randomUUID(),
+    return503OnClosing: false, // the first hook says it in a problem document
+    genReqId: requestIdOf,
     requestIdHeader: false,
     requestTimeout: 30_000, // to receive a request; an answer may take as long as its caller prefers to wait
+    rewriteUrl: toOriginForm,
+    frameworkErrors: answerWithProblem,
+    clientErrorHandler: unreadable.answer,
   }).withTypeProvider<ZodTypeProvider>();
+  unreadable.attach(app.server);
+  app.server.maxHeadersCount = 0; // beyond 2,000, Node would drop fields without a word
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
 
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  app.removeContentTypeParser('text/plain');
-  const parseJson = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser(mergePatch, { parseAs: 'string' }, parseJson);
-  app.addHook('preParsing', async (request) => {
-    if (request.method === 'PATCH' || !request.headers['content-type']?.startsWith(mergePatch)) return;
-    throw new AppError(
-      'unsupported_media_type',
-      `send the body as application/json; ${mergePatch} is for PATCH`,
-    );
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
+    readJsonBody(request, body),
+  );
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    if (options.stopping.aborted) throw new AppError('shutting_down', 'the control plane stops');
+    checkHead(request, options.adminHosts);
+    // A type of nothing says nothing, and many clients send one with every request.
+    const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+    if (coding === undefined && (length === undefined || length === '0'))
+      delete request.headers['content-type'];
   });
+  answerUnknown(app as unknown as FastifyInstance);
   app.addHook('onResponse', async (request, reply) => {
     metrics.observeRequest(
       request.method,
@@ -100,20 +125,14 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
       'answered',
     );
   });
-  answerWithProblems(app as unknown as FastifyInstance);
+  app.setErrorHandler(answerWithProblem);
   await describeApi(app);
 
   await app.register(async (open) => systemApi(open as ApiInstance, options));
   await app.register(
     async (guarded) => {
       requireBearerToken(guarded as unknown as FastifyInstance, options.adminToken);
-      // Unknown addresses below /v1 need the token as well.
-      guarded.setNotFoundHandler((request) => {
-        throw new AppError(
-          'not_found',
-          `there is no ${request.method} ${request.url.split('?')[0]}; /openapi.json lists what there is`,
-        );
-      });
+      guarded.setNotFoundHandler(() => {}); // of its own, so that unknown addresses below /v1 need the token as well
       const api = guarded as ApiInstance;
       routesApi(api, options);
       certificatesApi(api, options);

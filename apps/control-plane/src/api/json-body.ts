@@ -1,0 +1,78 @@
+import { isUtf8 } from 'node:buffer';
+import { AppError } from '@lockstep/contract';
+import type { FastifyRequest } from 'fastify';
+import { invalidField, pointerPart } from '../invalid-field.ts';
+import { mergePatch } from './media-types.ts';
+
+/** No schema of this API is as deep; what walks through a body may recurse. */
+const deepest = 32;
+
+/**
+ * The body of a request as JSON (RFC 8259). Undefined where it is empty, whatever type was announced for it, and where the address takes
+ * none. Throws `invalid_request` and `unsupported_media_type`.
+ */
+export function readJsonBody(request: FastifyRequest, body: Buffer): unknown {
+  if (body.length === 0 || request.routeOptions.schema?.body === undefined) return undefined;
+  checkType(request);
+  if (!isUtf8(body)) throw invalidField('', 'is not UTF-8, as JSON has to be');
+  const input = parse(body.toString('utf8').replace(/^\uFEFF/, ''));
+  checkValues(input);
+  return input;
+}
+
+function checkType({ method, headers }: FastifyRequest): void {
+  const coding = headers['content-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'identity')
+    throw new AppError('unsupported_media_type', `send the body without content coding, not as ${coding}`);
+  const [type = '', ...parameters] = (headers['content-type'] ?? '').toLowerCase().split(';');
+  const takesPatches = method === 'PATCH';
+  const known = type.trim() === 'application/json' || (takesPatches && type.trim() === mergePatch);
+  if (!known) {
+    const also = takesPatches
+      ? ` or ${mergePatch}`
+      : type.trim() === mergePatch
+        ? '; merge patches are for PATCH'
+        : '';
+    throw new AppError('unsupported_media_type', `send the body as application/json${also}`);
+  }
+  for (const parameter of parameters) {
+    const [name, value = ''] = parameter.split('=').map((part) => part.trim().replace(/^"(.*)"$/, '$1'));
+    if (name === 'charset' && value !== 'utf-8' && value !== 'utf8')
+      throw new AppError('unsupported_media_type', `send the body in UTF-8, not in ${value}`);
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // The rest of the message quotes the body, which may hold a secret.
+    const [where = ''] = / at position \d+( \(line \d+ column \d+\))?/.exec((error as Error).message) ?? [];
+    throw invalidField('', `is not JSON${where}`);
+  }
+}
+
+/** Throws for what JSON can carry and nothing behind this can keep: loops over the input, since recursion is what depth would break. */
+function checkValues(input: unknown): void {
+  const open: { value: unknown; pointer: string; depth: number }[] = [
+    { value: input, pointer: '', depth: 0 },
+  ];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { value, pointer, depth } = next;
+    if (typeof value === 'string') checkText(value, pointer);
+    if (typeof value !== 'object' || value === null) continue;
+    if (depth === deepest) throw invalidField('', `is nested deeper than ${deepest} levels`);
+    for (const [key, inner] of Object.entries(value)) {
+      checkText(key, pointer);
+      // Assigned to an object, it would change what the object is rather than what it has.
+      if (key === '__proto__') throw invalidField(`${pointer}/__proto__`, 'there is no such field');
+      open.push({ value: inner, pointer: pointer + pointerPart(key), depth: depth + 1 });
+    }
+  }
+}
+
+function checkText(text: string, pointer: string): void {
+  if (text.includes('\0')) throw invalidField(pointer, 'has a NUL character');
+  if (!text.isWellFormed())
+    throw invalidField(pointer, 'has half of a surrogate pair, which is no character');
+}
