@@ -1,8 +1,6 @@
-// @peculiar/x509 looks for its classes through this, and has to find it loaded.
-import 'reflect-metadata';
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
-import { SubjectAlternativeNameExtension, X509Certificate as X509 } from '@peculiar/x509';
+import { x509 } from './at-first-use.ts';
 
 const pemCertificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 const pemPrivateKey = /-----BEGIN ([A-Z0-9]+ )?PRIVATE KEY-----[\s\S]+?-----END \1PRIVATE KEY-----/;
@@ -51,6 +49,7 @@ export function readKey(pem: string): KeyObject {
 
 /** The DNS names of the SAN, in lower case. A common name alone does not count (RFC 9525, section 2). */
 export function dnsNamesOf(certificate: X509Certificate): string[] {
+  const { SubjectAlternativeNameExtension, X509Certificate: X509 } = x509();
   const san = new X509(certificate.raw).getExtension(SubjectAlternativeNameExtension);
   return (san?.names.items ?? [])
     .filter(({ type }) => type === 'dns')

@@ -1,7 +1,5 @@
-// @peculiar/x509 looks for its classes through this, and has to find it loaded.
-import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
-import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import { x509 } from './at-first-use.ts';
 import { importKeyPair } from './web-crypto-key.ts';
 
 export interface CsrOptions {
@@ -12,6 +10,7 @@ export interface CsrOptions {
 
 /** A certificate signing request (RFC 2986) as DER. The name stands in the SAN alone: a CN holds no more than 64 characters. */
 export async function createCsr({ keyPem, host }: CsrOptions): Promise<Buffer> {
+  const { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } = x509();
   const { keys, signingAlgorithm } = await importKeyPair(keyPem);
   const request = await Pkcs10CertificateRequestGenerator.create(
     {

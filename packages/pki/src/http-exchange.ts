@@ -1,4 +1,5 @@
-import axios, { type AxiosInstance, type AxiosRequestConfig, type AxiosResponse, isAxiosError } from 'axios';
+import type { AxiosInstance, AxiosRequestConfig, AxiosResponse } from 'axios';
+import { axios } from './at-first-use.ts';
 
 export interface ExchangeOptions {
   timeoutMs: number;
@@ -9,7 +10,7 @@ export interface ExchangeOptions {
 
 /** An HTTP client that gives every answer as it is, whatever its status, follows nothing and goes through no proxy. */
 export function createHttp(options: AxiosRequestConfig & { maxContentLength: number }): AxiosInstance {
-  return axios.create({
+  return axios().create({
     adapter: 'http',
     proxy: false,
     maxRedirects: 0,
@@ -33,7 +34,7 @@ export async function exchange<T>(
     });
   } catch (error) {
     signal?.throwIfAborted();
-    if (!isAxiosError(error)) throw error;
+    if (!axios().isAxiosError(error)) throw error;
     // Without the cause: an axios error carries the whole request.
     throw unanswered(
       deadline.aborted ? `no answer within ${timeoutMs} ms` : error.message || error.code || '?',

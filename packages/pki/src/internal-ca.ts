@@ -1,18 +1,6 @@
-// @peculiar/x509 looks for its classes through this, and has to find it loaded.
-import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
+import type { AuthorityKeyIdentifierExtension, KeyUsageFlags, X509Certificate } from '@peculiar/x509';
+import { x509 } from './at-first-use.ts';
 import { generateKeyPem } from './key-pair.ts';
 import { createSerialNumber } from './serial-number.ts';
 import { importKeyPair, importPublicKey, type SigningAlgorithm } from './web-crypto-key.ts';
@@ -50,6 +38,13 @@ const signers = new WeakMap<Authority, Promise<Signer>>();
 
 /** A new internal CA, good for ten years. */
 export async function createAuthority({ now = Date.now() }: { now?: number } = {}): Promise<Authority> {
+  const {
+    BasicConstraintsExtension,
+    KeyUsageFlags,
+    KeyUsagesExtension,
+    SubjectKeyIdentifierExtension,
+    X509CertificateGenerator,
+  } = x509();
   const keyPem = await generateKeyPem();
   const { keys, signingAlgorithm } = await importKeyPair(keyPem);
   const certificate = await X509CertificateGenerator.createSelfSigned(
@@ -79,6 +74,15 @@ export async function issueCertificate({
   lifetimeMs,
   now,
 }: IssueOptions): Promise<string> {
+  const {
+    BasicConstraintsExtension,
+    ExtendedKeyUsage,
+    ExtendedKeyUsageExtension,
+    KeyUsagesExtension,
+    SubjectAlternativeNameExtension,
+    SubjectKeyIdentifierExtension,
+    X509CertificateGenerator,
+  } = x509();
   const { root, privateKey, signingAlgorithm, authorityKeyIdentifier } = await signerOf(authority);
   const publicKey = await importPublicKey(keyPem);
   const certificate = await X509CertificateGenerator.create(
@@ -114,6 +118,7 @@ function signerOf(authority: Authority): Promise<Signer> {
 }
 
 async function createSigner({ certificate, keyPem }: Authority): Promise<Signer> {
+  const { AuthorityKeyIdentifierExtension, X509Certificate } = x509();
   const root = new X509Certificate(certificate);
   const { keys, signingAlgorithm } = await importKeyPair(keyPem);
   const authorityKeyIdentifier = await AuthorityKeyIdentifierExtension.create(keys.publicKey, false, crypto);
@@ -122,6 +127,6 @@ async function createSigner({ certificate, keyPem }: Authority): Promise<Signer>
 
 /** An RSA key may also be asked to decrypt: TLS 1.2 without forward secrecy does (RFC 5246, section 7.4.2). */
 function keyUsageOf({ algorithm }: webcrypto.CryptoKey): KeyUsageFlags {
-  const { digitalSignature, keyEncipherment } = KeyUsageFlags;
+  const { digitalSignature, keyEncipherment } = x509().KeyUsageFlags;
   return algorithm.name === 'ECDSA' ? digitalSignature : digitalSignature | keyEncipherment;
 }

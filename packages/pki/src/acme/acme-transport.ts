@@ -1,7 +1,7 @@
 import { Agent } from 'node:https';
 import { getCACertificates } from 'node:tls';
-import { Client } from 'acme-client';
 import type { AxiosResponse } from 'axios';
+import { acmeClient } from '../at-first-use.ts';
 import { createHttp, exchange } from '../http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
 import { createNoncePool } from './nonce-pool.ts';
@@ -65,7 +65,10 @@ const idleMs = 4_000;
  */
 export function createAcmeTransport(options: AcmeTransportOptions): AcmeTransport {
   const { rootsPem, userAgent, timeoutMs, eab } = options;
-  const client = new Client({ directoryUrl: options.directory, accountKey: options.accountKeyPem });
+  const client = new (acmeClient().Client)({
+    directoryUrl: options.directory,
+    accountKey: options.accountKeyPem,
+  });
   const signer = (client as unknown as { http: Signer }).http;
   const nonces = createNoncePool();
   const agent = new Agent({

@@ -1,8 +1,5 @@
-// @peculiar/x509 looks for its classes through this, and has to find it loaded.
-import 'reflect-metadata';
 import { createHash, webcrypto } from 'node:crypto';
-import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
-import { Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
+import { asn1, x509 } from '../at-first-use.ts';
 import { generateKeyPem } from '../key-pair.ts';
 import { createSerialNumber } from '../serial-number.ts';
 import { importKeyPair } from '../web-crypto-key.ts';
@@ -25,6 +22,8 @@ export async function createAlpnCertificate({
   keyAuthorization,
   now = Date.now(),
 }: AlpnCertificateOptions): Promise<{ certificate: string; keyPem: string }> {
+  const { AsnConvert, OctetString } = asn1();
+  const { Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } = x509();
   const keyPem = await generateKeyPem();
   const digest = createHash('sha256').update(keyAuthorization).digest();
   const certificate = await X509CertificateGenerator.createSelfSigned(

@@ -1,12 +1,11 @@
-// @peculiar/x509 looks for its classes through this, and has to find it loaded.
-import 'reflect-metadata';
 import { AppError } from '@lockstep/contract';
-import { AsnConvert } from '@peculiar/asn1-schema';
-import { AuthorityKeyIdentifier, Certificate, id_ce_authorityKeyIdentifier } from '@peculiar/asn1-x509';
+import { asn1, asn1X509 } from '../at-first-use.ts';
 import { readCertificates } from '../certificate-check.ts';
 
 /** How renewal information and `replaces` call a certificate (RFC 9773, section 4.1). Of a chain, the leaf is meant. */
 export function ariCertId(chainPem: string): string {
+  const { AsnConvert } = asn1();
+  const { AuthorityKeyIdentifier, Certificate, id_ce_authorityKeyIdentifier } = asn1X509();
   const { tbsCertificate } = AsnConvert.parse(readCertificates(chainPem)[0]!.raw, Certificate);
   const extension = tbsCertificate.extensions?.find(({ extnID }) => extnID === id_ce_authorityKeyIdentifier);
   const keyId =

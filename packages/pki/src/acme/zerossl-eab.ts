@@ -5,7 +5,7 @@ import { AcmeProblem } from './acme-problem.ts';
 import { parseRetryAfter } from './retry-after.ts';
 
 const zeroSslApi = 'https://api.zerossl.com';
-const http = createHttp({ maxContentLength: 65_536, headers: { 'user-agent': 'lockstep' } });
+const httpOptions = { maxContentLength: 65_536, headers: { 'user-agent': 'lockstep' } };
 
 export interface ZeroSslEabOptions {
   /** Goes before `email`. */
@@ -36,7 +36,11 @@ export async function fetchZeroSslEab({
     : { url: `${baseUrl}/acme/eab-credentials-email`, data: new URLSearchParams({ email: email! }) };
   const unanswered = (why: string) =>
     new AcmeProblem({ status: null, detail: `ZeroSSL’s API cannot be asked: ${why}` });
-  const response = await exchange(http, { method: 'POST', ...request }, { timeoutMs, signal, unanswered });
+  const response = await exchange(
+    createHttp(httpOptions),
+    { method: 'POST', ...request },
+    { timeoutMs, signal, unanswered },
+  );
   return readBinding(response, apiKey ? 'API key' : 'e-mail address');
 }
 

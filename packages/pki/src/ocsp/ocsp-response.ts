@@ -1,13 +1,7 @@
 import { verify, X509Certificate } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
-import {
-  BasicOCSPResponse,
-  type CertID,
-  OCSPResponse,
-  OCSPResponseStatus,
-  type SingleResponse,
-} from '@peculiar/asn1-ocsp';
-import { AsnConvert } from '@peculiar/asn1-schema';
+import type { BasicOCSPResponse, CertID, OCSPResponse, SingleResponse } from '@peculiar/asn1-ocsp';
+import { asn1, asn1Ocsp } from '../at-first-use.ts';
 import { isIssuedBy } from '../certificate-check.ts';
 import { isSameCertId } from './ocsp-request.ts';
 
@@ -48,6 +42,8 @@ export function readOcspResponse(
 }
 
 function parse(der: Buffer): BasicOCSPResponse {
+  const { AsnConvert } = asn1();
+  const { BasicOCSPResponse, OCSPResponse, OCSPResponseStatus } = asn1Ocsp();
   let response: OCSPResponse;
   try {
     response = AsnConvert.parse(der, OCSPResponse);
@@ -68,6 +64,7 @@ function parse(der: Buffer): BasicOCSPResponse {
 
 /** By the issuer itself, or by a responder that it certified for this (section 4.2.2.2). */
 function checkSignature(basic: BasicOCSPResponse, issuer: X509Certificate, now: number): void {
+  const { AsnConvert } = asn1();
   const hash = hashes[basic.signatureAlgorithm.algorithm];
   if (hash === undefined)
     throw failure(

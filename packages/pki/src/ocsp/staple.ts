@@ -1,18 +1,16 @@
-// @peculiar/x509 looks for its classes through this, and has to find it loaded.
-import 'reflect-metadata';
 import { AppError } from '@lockstep/contract';
-import { AuthorityInfoAccessExtension, X509Certificate } from '@peculiar/x509';
+import { x509 } from '../at-first-use.ts';
 import { readCertificates } from '../certificate-check.ts';
 import { createHttp, exchange } from '../http-exchange.ts';
 import { certIdOf, createOcspRequest } from './ocsp-request.ts';
 import { readOcspResponse } from './ocsp-response.ts';
 
 /** A response has some 500 bytes, or 2 kB with a responder's certificate. */
-const http = createHttp({
+const httpOptions = {
   maxContentLength: 65_536,
   responseType: 'arraybuffer',
   headers: { 'content-type': 'application/ocsp-request', 'user-agent': 'lockstep' },
-});
+} as const;
 
 export interface FetchStapleOptions {
   /** As `ocspUrlOf` gives it. */
@@ -36,6 +34,7 @@ export interface Staple {
 
 /** The OCSP responder that the leaf names (RFC 5280, section 4.2.2.1), by http: by https it would need a certificate to check a certificate. */
 export function ocspUrlOf(chainPem: string): string | null {
+  const { AuthorityInfoAccessExtension, X509Certificate } = x509();
   const [leaf] = readCertificates(chainPem);
   const access = new X509Certificate(leaf!.raw).getExtension(AuthorityInfoAccessExtension);
   const addresses = (access?.ocsp ?? []).filter(({ type }) => type === 'url').map(({ value }) => value);
@@ -56,7 +55,7 @@ export async function fetchStaple({
   const certId = certIdOf(chain);
   const issuer = readCertificates(chain)[1]!;
   const { status, data } = await exchange<Buffer>(
-    http,
+    createHttp(httpOptions),
     { method: 'POST', url, data: createOcspRequest(certId) },
     { timeoutMs, signal, unanswered: (why) => failure(`the OCSP responder cannot be asked: ${why}`) },
   );
