@@ -1,4 +1,5 @@
 import { type Address, AppError } from '@lockstep/contract';
+import type { OwnService } from '@lockstep/pki/denied-addresses';
 
 /** How one edge runs. */
 export interface EdgeConfig {
@@ -14,10 +15,8 @@ export interface EdgeConfig {
   logLevel: string;
   /** How many built TLS contexts a worker keeps, about 35 kB each. Default 5,000. */
   certificateCacheSize?: number | undefined;
-  /** Default 5 s. */
-  upstreamConnectTimeoutMs?: number | undefined;
-  /** From the request sent to the head of the response. Default 60 s. */
-  upstreamHeadersTimeoutMs?: number | undefined;
+  /** Listeners of the fleet beside this edge's own admin port, where no upstream may lead: its API, its store, other edges' admin ports. */
+  ownServices?: OwnService[] | undefined;
   /** How long a stop waits for requests in flight. Default 7 s. */
   drainTimeoutMs?: number | undefined;
 }
@@ -29,8 +28,7 @@ export function withDefaults(config: EdgeConfig): EdgeSettings {
   return {
     ...config,
     certificateCacheSize: config.certificateCacheSize ?? 5_000,
-    upstreamConnectTimeoutMs: config.upstreamConnectTimeoutMs ?? 5_000,
-    upstreamHeadersTimeoutMs: config.upstreamHeadersTimeoutMs ?? 60_000,
+    ownServices: config.ownServices ?? [],
     drainTimeoutMs: config.drainTimeoutMs ?? 7_000,
   };
 }

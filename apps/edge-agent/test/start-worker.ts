@@ -59,6 +59,7 @@ export async function startWorker(
       secretKey: configured.secretKey,
       ticketKeys: randomBytes(48),
       reusePort: false,
+      ownServices: [],
       listenAtOnce: true,
     },
     open: (sealed, context) => sealer.open(sealed, context),

@@ -31,6 +31,7 @@ t.test('nothing is applied before every worker that takes connections has a conf
       secretKey: generateSecretKey(),
       ticketKeys: randomBytes(48),
       reusePort: true,
+      ownServices: [],
     },
     feed: {
       async *follow(_from, { signal }): AsyncGenerator<FollowEvent> {

@@ -29,6 +29,7 @@ export const errorCodes = {
   bad_configuration: 'A setting of this process is missing or not usable.',
   no_route: 'No route serves this host and path.',
   upstream_unreachable: 'The upstream cannot be reached, or broke off before it answered.',
+  upstream_busy: 'The upstream has no room for more requests.',
   upstream_timeout: 'The upstream did not answer in time.',
   shutting_down: 'This process is about to stop.',
   internal: 'Something unexpected failed; the log says what.',

@@ -32,6 +32,7 @@ export const statusOf = {
   bad_configuration: 500,
   no_route: 404,
   upstream_unreachable: 502,
+  upstream_busy: 503,
   upstream_timeout: 504,
   internal: 500,
 } satisfies Record<ErrorCode, number>;

@@ -1,16 +1,21 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { ServedRoute } from '../worker/route-table.ts';
-import { type ForwardedRequest, forwardResponseHeaders } from './forward-headers.ts';
+import { answerFailure, breakOff } from './answer-failure.ts';
+import { AnswerHead } from './answer-head.ts';
+import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
+import { forwardAnswer } from './forward-answer.ts';
+import type { ForwardedRequest } from './forward-headers.ts';
 import { RequestBody } from './request-body.ts';
-import { sendProblem } from './send-problem.ts';
+import { continueStatus } from './undici-repairs.ts';
+import type { Connection, Taker } from './upstream-pool.ts';
+import type { Upstream } from './upstream-pools.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
-
-type Headers = Record<string, string | string[] | undefined>;
 
 export interface ExchangeOptions {
   request: ClientRequest;
@@ -20,26 +25,46 @@ export interface ExchangeOptions {
   forwarded: ForwardedRequest;
   /** Called once, when the client has its answer or is gone. */
   onDone(statusCode: number): void;
-  /** For an upgrade: takes both ends when the upstream agrees. */
-  onUpgrade?(statusCode: number, headers: Headers, upstream: Duplex): void;
+  /** Called for whatever keeps the upstream's answer, or a part of it, from the client. */
+  onFailure(cause: FailureCause, upstream: string, error: unknown): void;
+  /** For an upgrade: takes both ends when the upstream agrees. `fields` are those of its answer, as flat pairs. */
+  onUpgrade?(fields: string[], upstream: Duplex): void;
 }
 
 const clientGone = new Error('the client went away');
+/** RFC 9110, section 9.2.2. */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+const mostInterimAnswers = 32;
 
-/** One request and its response, from the client's stream to an upstream and back. */
-export class Exchange implements Dispatcher.DispatchHandler {
+/**
+ * One request and its response, from the client's stream to an upstream and back. undici turns what is thrown in its callbacks
+ * into `onResponseError`, which throws nothing: so one exchange ends, and nothing else.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, Taker {
   readonly #options: ExchangeOptions;
   readonly #body: RequestBody | null;
+  #upstream: Upstream | null = null;
+  #connection: Connection | null = null;
   #controller: Dispatcher.DispatchController | null = null;
   #attempt = 0;
   #first = 0;
+  /** The request went out on a connection that had carried others. */
+  #reused = false;
+  #repeated = false;
+  /** A byte of an answer came. */
+  #began = false;
+  #startedAt = 0;
+  #interimAnswers = 0;
+  #headTimer: NodeJS.Timeout | null = null;
+  #answered = false;
   #ended = false;
   #gone = false;
   #upgraded = false;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    this.#body = options.forwarded.hasBody ? new RequestBody(options.request) : null;
+    const { request, forwarded } = options;
+    this.#body = forwarded.hasBody ? new RequestBody(request, expectsContinue(request)) : null;
   }
 
   start(): void {
@@ -47,23 +72,41 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#first = route.turn;
     route.turn = (route.turn + 1) % route.upstreams.length;
     response.on('close', this.#onClientClose);
-    this.#dispatch();
+    this.#take();
   }
 
-  #dispatch(): void {
-    const { request, route, path, forwarded, onUpgrade } = this.#options;
-    const upstream = route.upstreams[(this.#first + this.#attempt) % route.upstreams.length]!;
+  #take(): void {
+    const { route } = this.#options;
+    this.#upstream = route.upstreams[(this.#first + this.#attempt) % route.upstreams.length]!;
     this.#attempt += 1;
-    upstream.pool().dispatch(
+    this.#upstream.pool.take(this);
+  }
+
+  onConnection(connection: Connection): void {
+    this.#connection = connection;
+    this.#dispatch(connection);
+  }
+
+  onBusy(error: ExchangeError): void {
+    this.onResponseError(null, error);
+  }
+
+  #dispatch({ client }: Connection): void {
+    const { request, path, forwarded, onUpgrade } = this.#options;
+    const { servername, limits } = this.#upstream!;
+    const { firstByteMs, idleMs } = limits();
+    client.dispatch(
       {
         path,
         method: request.method as Dispatcher.HttpMethod,
         headers: forwarded.headers,
         body: this.#body,
+        headersTimeout: firstByteMs,
+        bodyTimeout: idleMs,
         upgrade: onUpgrade === undefined ? null : 'websocket',
         // Without this, undici would take the client's Host for the name in the upstream's certificate, and connect anew whenever it
         // differs from the last request's.
-        servername: upstream.servername,
+        servername,
       } as Dispatcher.DispatchOptions,
       this,
     );
@@ -73,49 +116,122 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { response, onDone } = this.#options;
     this.#gone = true;
     if (!this.#ended) {
+      if (this.#connection === null) this.#upstream?.pool.withdraw(this);
       this.#controller?.abort(clientGone);
       this.#body?.destroy();
+      this.#stopHeadTimer();
     }
     if (!this.#upgraded) onDone(response.headersSent ? response.statusCode : 499);
   };
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#reused = this.#connection!.reused;
+    this.#startedAt = Date.now();
     if (this.#gone) controller.abort(clientGone);
   }
 
-  onRequestUpgrade(
-    _controller: Dispatcher.DispatchController,
-    statusCode: number,
-    headers: Headers,
-    socket: Duplex,
-  ): void {
-    this.#ended = true;
+  /** Called by undici at the first byte of each answer, interim ones included. */
+  onResponseStarted(): void {
+    this.#began = true;
+  }
+
+  onRequestUpgrade(_: Dispatcher.DispatchController, _status: number, head: unknown, socket: Duplex): void {
+    const connection = this.#connection!;
     if (this.#gone) {
+      this.#ended = true;
       socket.destroy();
+      connection.discard();
       return;
     }
+    const { pairs } = head as AnswerHead;
+    const protocol = pairs.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'upgrade');
+    // RFC 9110, section 7.8: only to what was asked for.
+    if (this.#options.onUpgrade === undefined || pairs[protocol + 1]?.toLowerCase() !== 'websocket') {
+      throw new ExchangeError('upstream_upgrade_unasked');
+    }
+    const { fields } = forwardAnswer(head as AnswerHead, 101, false);
+    this.#ended = true;
     this.#upgraded = true;
-    this.#options.onUpgrade!(statusCode, headers, socket);
+    this.#stopHeadTimer();
+    socket.on('close', () => connection.discard());
+    (socket as Socket).setTimeout(this.#upstream!.limits().tunnelIdleMs, () => socket.destroy());
+    this.#options.onUpgrade(fields, socket);
   }
 
   onResponseStart(
     _controller: Dispatcher.DispatchController,
     statusCode: number,
-    headers: Headers,
+    head: unknown,
     statusMessage?: string,
   ): void {
-    if (statusCode < 200 || this.#gone) return; // interim responses are not forwarded (RFC 9110, section 15.2 allows it)
+    if (this.#gone) return;
+    if (!(head instanceof AnswerHead)) throw new Error('undici gave a head of another shape');
     const { response } = this.#options;
-    const forwarded = forwardResponseHeaders(headers);
-    if ('stream' in response) {
-      for (let i = 0; i < forwarded.length; i += 2) appendOnce(response, forwarded[i]!, forwarded[i + 1]!);
-      response.writeHead(statusCode);
-    } else {
-      (response as ServerResponse).writeHead(statusCode, statusMessage ?? '', forwarded);
-      // The head goes out at once: an event stream may send nothing for a while.
-      if (headers['content-length'] === undefined) (response as ServerResponse).flushHeaders();
+    if (statusCode < 200) {
+      this.#passInterim(statusCode === continueStatus ? 100 : statusCode, head);
+      return;
     }
+    this.#stopHeadTimer();
+    const overHttp2 = 'stream' in response;
+    const { fields, hasLength } = forwardAnswer(head, statusCode, overHttp2);
+    if (overHttp2) {
+      // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
+      if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
+      response.writeHead(statusCode, fields as never);
+      this.#answered = true;
+      return;
+    }
+    const h1 = response as ServerResponse;
+    h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
+    this.#answered = true;
+    // The head goes out at once: an event stream may send nothing for a while.
+    if (!hasLength) h1.flushHeaders();
+  }
+
+  /** A proxy passes interim answers on (RFC 9110, section 15.2). The time to the final head goes on running. */
+  #passInterim(statusCode: number, head: AnswerHead): void {
+    if (statusCode < 100) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
+    if (statusCode === 101) throw new ExchangeError('upstream_upgrade_unasked');
+    this.#interimAnswers += 1;
+    if (this.#interimAnswers > mostInterimAnswers) {
+      throw new ExchangeError('upstream_head_invalid', `more than ${mostInterimAnswers} interim answers`);
+    }
+    if (this.#interimAnswers === 1) this.#startHeadTimer();
+    const { request, response } = this.#options;
+    if (response.headersSent || (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)) return;
+    if (statusCode === 100) {
+      response.writeContinue();
+    } else if ('stream' in response) {
+      const fields = asObject(forwardAnswer(head, statusCode, true).fields);
+      response.stream.additionalHeaders({ ...fields, ':status': statusCode });
+    } else {
+      (response as ServerResponse).writeInformation(
+        statusCode,
+        forwardAnswer(head, statusCode, false).fields as never,
+      );
+    }
+  }
+
+  /** undici begins anew to count with each interim answer; this does not. */
+  #startHeadTimer(): void {
+    const { firstByteMs } = this.#upstream!.limits();
+    const start = (ms: number) => {
+      if (this.#answered || this.#ended || this.#gone) return;
+      this.#headTimer = setTimeout(
+        () => this.#controller?.abort(new ExchangeError('upstream_timeout_first_byte')),
+        Math.max(ms, 1),
+      );
+    };
+    // A client may take long with its body, and has deadlines of its own.
+    if (this.#body === null) start(this.#startedAt + firstByteMs - Date.now());
+    else if (this.#body.readableEnded) start(firstByteMs);
+    else this.#body.once('end', () => start(firstByteMs));
+  }
+
+  #stopHeadTimer(): void {
+    if (this.#headTimer !== null) clearTimeout(this.#headTimer);
+    this.#headTimer = null;
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -130,52 +246,85 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#ended = true;
     if (!this.#gone) this.#options.response.end();
+    this.#connection!.release();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error & { code?: string }): void {
-    if (this.#gone) return;
-    const { response, route, forwarded } = this.#options;
-    if (response.headersSent) {
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: unknown): void {
+    try {
+      this.#fail(error);
+    } catch (unexpected) {
       this.#ended = true;
-      breakOff(response);
+      this.#options.onFailure('edge_failed', this.#upstream!.origin, unexpected);
+      if (!this.#gone) breakOff(this.#options.response);
+    }
+  }
+
+  #fail(error: unknown): void {
+    const { response, request, route, forwarded, onFailure } = this.#options;
+    const cause = failureCauseOf(error, this.#answered);
+    const connection = this.#connection;
+    this.#connection = null;
+    this.#stopHeadTimer();
+    if (this.#gone) {
+      this.#ended = true;
+      connection?.discard();
       return;
     }
-    const refused = error.code === 'UND_ERR_INVALID_ARG' || error.code === 'UND_ERR_NOT_SUPPORTED';
+    // The upstream had closed a connection that it had kept until then, and did nothing: a request that may be repeated goes out
+    // once more, on a new one (RFC 9112, section 9.3.1).
+    if (
+      this.#reused &&
+      !this.#began &&
+      !this.#repeated &&
+      this.#body === null &&
+      (cause === 'upstream_closed' || cause === 'upstream_reset') &&
+      idempotent.has(request.method!)
+    ) {
+      this.#repeated = true;
+      this.#controller = null;
+      this.onConnection(connection!.replace());
+      return;
+    }
+    connection?.discard();
+    const { origin } = this.#upstream!;
+    onFailure(cause, origin, error);
+    if (this.#answered || response.headersSent) {
+      this.#ended = true;
+      if (this.#answered) breakOff(response);
+      return;
+    }
     // Only a failed dial is tried again elsewhere: nothing of this request has left the edge. Once a connection carried any of
     // it the upstream may have acted on it, and repeating it could place an order twice (RFC 9110, section 9.2.2).
-    if (this.#controller === null && !refused && this.#attempt < route.upstreams.length) {
-      this.#dispatch();
+    const dialled = this.#controller !== null;
+    if (!dialled && this.#attempt < route.upstreams.length && cause !== 'request_not_forwardable') {
+      this.#take();
       return;
     }
     this.#ended = true;
-    const id = forwarded.requestId;
-    if (refused) sendProblem(response, 400, 'invalid_request', 'The request cannot be forwarded.', id);
-    else if (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_CONNECT_TIMEOUT') {
-      sendProblem(response, 504, 'upstream_timeout', 'The upstream did not answer in time.', id);
-    } else {
-      const what = this.#controller === null ? 'cannot be reached' : 'broke off before it answered';
-      sendProblem(response, 502, 'upstream_unreachable', `The upstream ${what}.`, id);
-    }
+    answerFailure(response, cause, dialled, forwarded.requestId);
     this.#body?.destroy();
   }
 }
 
-/** Ends a response so that the client sees it is incomplete: never as a regular end. */
-function breakOff(response: ClientResponse): void {
-  if ('stream' in response)
-    response.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
-  else (response as ServerResponse).destroy();
+function expectsContinue({ headers, httpVersion }: ClientRequest): boolean {
+  const { expect } = headers;
+  // In HTTP/1.0 it has no meaning (RFC 9110, section 10.1.1).
+  return typeof expect === 'string' && httpVersion !== '1.0' && expect.toLowerCase() === '100-continue';
 }
 
-// Over HTTP/2 Node throws for a second value of these; over HTTP/1.1 it passes both on.
-const singleValued = new Set(
-  'access-control-allow-credentials access-control-max-age age content-encoding content-language content-length content-location content-md5 content-range content-type date dnt etag expires last-modified location retry-after tk x-content-type-options'.split(
-    ' ',
-  ),
-);
+/** The upstream's own words where Node can write them; no protocol attaches a meaning to them (RFC 9112, section 4). */
+function reasonPhrase(statusCode: number, given: string | undefined): string {
+  const usual = STATUS_CODES[statusCode];
+  if (given === undefined || given === usual) return usual ?? '';
+  return /^[\t\x20-\x7e]*$/.test(given) ? given : (usual ?? '');
+}
 
-function appendOnce(response: Http2ServerResponse, name: string, value: string): void {
-  const key = name.toLowerCase();
-  if (key === 'http2-settings' || (singleValued.has(key) && response.hasHeader(key))) return;
-  response.appendHeader(name, value);
+function asObject(fields: string[]): Record<string, string | string[]> {
+  const all: Record<string, string | string[]> = Object.create(null);
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    const before = all[name];
+    all[name] = before === undefined ? fields[i + 1]! : [before, fields[i + 1]!].flat();
+  }
+  return all;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 /**
  * What never passes the edge, in either direction (RFC 9110, section 7.6.1), with `trailer` because trailers are not
- * forwarded and `expect` because Node has already answered it.
+ * forwarded; `expect` goes with the body.
  */
 const hopByHop = new Set([
   'connection',
@@ -68,7 +68,11 @@ export function forwardRequestHeaders(
       // HTTP/2 may split it; towards HTTP/1.1 it is one field again (RFC 9113, section 8.2.3).
       cookie = cookie === undefined ? value : `${cookie}; ${value}`;
     } else if (hopByHop.has(lower)) {
-      if (lower === 'transfer-encoding') hasBody = true;
+      if (lower === 'transfer-encoding') {
+        hasBody = true;
+        // Node finds out when it comes to the body, and by then the upstream would have had the head.
+        if (value.toLowerCase() !== 'chunked') return null;
+      }
     } else if (setByEdge.has(lower)) {
       if (lower === 'x-request-id') givenId = value;
     } else if (dropped === null || !dropped.has(lower)) {
@@ -89,22 +93,6 @@ export function forwardRequestHeaders(
     requestId,
   );
   return { headers, hasBody, requestId };
-}
-
-type HeaderValue = string | string[] | undefined;
-
-/** The headers a client receives, as flat pairs. */
-export function forwardResponseHeaders(headers: Record<string, HeaderValue>): string[] {
-  const connection = headers.connection;
-  const dropped = connection === undefined ? null : namedBy(String(connection));
-  const out: string[] = [];
-  for (const name in headers) {
-    if (hopByHop.has(name) || dropped?.has(name)) continue;
-    const value = headers[name];
-    if (typeof value === 'string') out.push(name, value);
-    else if (value !== undefined) for (const one of value) out.push(name, one);
-  }
-  return out;
 }
 
 /** The fields that `Connection` names; null for the usual values, which name none. */

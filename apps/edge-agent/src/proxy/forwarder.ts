@@ -4,7 +4,8 @@ import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '@lockstep/contract';
 import type { RouteTable } from '../worker/route-table.ts';
 import { type ClientRequest, type ClientResponse, Exchange } from './exchange.ts';
-import { forwardRequestHeaders, forwardResponseHeaders, requestIdOf } from './forward-headers.ts';
+import type { FailureLog } from './failure-log.ts';
+import { forwardRequestHeaders, requestIdOf } from './forward-headers.ts';
 import { hostOf } from './host-of.ts';
 import { sendProblem } from './send-problem.ts';
 import { tunnel } from './tunnel.ts';
@@ -13,6 +14,7 @@ export interface ForwarderOptions {
   routes: RouteTable;
   /** Called for each answer; 499 stands for a client that did not wait for it. */
   onAnswer(statusCode: number): void;
+  failures: FailureLog;
 }
 
 /** Forwards requests to the upstreams of the route they match. */
@@ -26,7 +28,7 @@ export interface Forwarder {
   closeTunnels(): void;
 }
 
-export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forwarder {
+export function createForwarder({ routes, onAnswer, failures }: ForwarderOptions): Forwarder {
   const tunnels = new Set<Duplex>();
   let inFlight = 0;
 
@@ -38,11 +40,7 @@ export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forward
   function forward(
     request: ClientRequest,
     response: ClientResponse,
-    onUpgrade?: (
-      statusCode: number,
-      headers: Record<string, string | string[] | undefined>,
-      upstream: Duplex,
-    ) => void,
+    onUpgrade?: (fields: string[], upstream: Duplex) => void,
   ): void {
     const target = targetOf(request);
     if (target === null) {
@@ -68,7 +66,7 @@ export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forward
     // HTTP/2 needs no header to announce a body (RFC 9113, section 8.1).
     if ('stream' in request) forwarded.hasBody = !request.stream.endAfterHeaders;
     inFlight += 1;
-    const common = { request, response, route, path, forwarded, onDone };
+    const common = { request, response, route, path, forwarded, onDone, onFailure: failures.note };
     new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade }).start();
   }
 
@@ -96,14 +94,13 @@ export function createForwarder({ routes, onAnswer }: ForwarderOptions): Forward
       response.shouldKeepAlive = false;
       response.assignSocket(socket as Socket);
       response.on('finish', () => socket.end());
-      forward(request, response, (statusCode, headers, upstream) => {
+      forward(request, response, (fields, upstream) => {
         response.detachSocket(socket as Socket);
         inFlight -= 1;
-        onAnswer(statusCode);
+        onAnswer(101);
         tunnels.add(socket);
-        const lines = forwardResponseHeaders(headers);
-        let text = `HTTP/1.1 ${statusCode} Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`;
-        for (let i = 0; i < lines.length; i += 2) text += `${lines[i]}: ${lines[i + 1]}\r\n`;
+        let text = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n';
+        for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
         socket.write(`${text}\r\n`, 'latin1');
         tunnel(socket, upstream, () => tunnels.delete(socket));
       });

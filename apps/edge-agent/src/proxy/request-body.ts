@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { Readable } from 'node:stream';
+import { ExchangeError } from './failure-cause.ts';
 
 /**
  * A client's body on its way to the upstream. It reads nothing before the upstream's connection asks, so a dial that
@@ -8,12 +9,15 @@ import { Readable } from 'node:stream';
  * answer still has to go out.
  */
 export class RequestBody extends Readable {
+  /** The client waits for a 100 before it sends the body. */
+  readonly expectsContinue: boolean;
   readonly #source: IncomingMessage | Http2ServerRequest;
   #attached = false;
 
-  constructor(source: IncomingMessage | Http2ServerRequest) {
+  constructor(source: IncomingMessage | Http2ServerRequest, expectsContinue: boolean) {
     super({ highWaterMark: 65_536 });
     this.#source = source;
+    this.expectsContinue = expectsContinue;
   }
 
   override _read(): void {
@@ -42,7 +46,6 @@ export class RequestBody extends Readable {
   };
 
   #onClose = (): void => {
-    if (!this.#source.readableEnded)
-      this.destroy(new Error('the client went away before its body was complete'));
+    if (!this.#source.readableEnded) this.destroy(new ExchangeError('client_body_broke_off'));
   };
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import { failureCauses } from '../proxy/failure-cause.ts';
 import type { WorkerFigures } from '../worker/worker-message.ts';
 import { type AskOutcome, askOutcomes } from './asks.ts';
 
@@ -28,6 +29,12 @@ export function createEdgeMetrics(): EdgeMetrics {
 
   const answers = counter('answers_total', 'Answers by class of status', ['status']);
   const failures = counter('handshake_failures_total', 'TLS handshakes that failed, by reason', ['reason']);
+  const failed = counter(
+    'failed_exchanges_total',
+    'Answers of upstreams that did not reach the client whole',
+    ['cause'],
+  );
+  for (const cause of Object.keys(failureCauses)) failed.inc({ cause }, 0);
   const built = counter('certificates_built_total', 'TLS contexts built');
   const connections = gauge('connections', 'Open TLS connections');
   const contexts = gauge('contexts', 'Built TLS contexts kept by the workers');
@@ -35,6 +42,8 @@ export function createEdgeMetrics(): EdgeMetrics {
   const inFlight = gauge('requests_in_flight', 'Requests without a complete answer');
   const tunnels = gauge('tunnels', 'Open websockets');
   const sessions = gauge('http2_sessions', 'Open HTTP/2 sessions');
+  const toUpstreams = gauge('upstream_connections', 'Open connections to upstreams');
+  const pending = gauge('upstream_pending', 'Requests that wait for a connection to their upstream');
   const asks = counter('on_demand_asks_total', 'Unknown hosts that handshakes named, by outcome', [
     'outcome',
   ]);
@@ -58,6 +67,9 @@ export function createEdgeMetrics(): EdgeMetrics {
     for (const [reason, value] of Object.entries(now.handshakeFailures)) {
       failures.inc({ reason }, value - (before?.handshakeFailures[reason as 'other'] ?? 0));
     }
+    for (const [cause, value] of Object.entries(now.failures)) {
+      failed.inc({ cause }, value - (before?.failures[cause as 'edge_failed'] ?? 0));
+    }
     built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
   }
 
@@ -76,6 +88,8 @@ export function createEdgeMetrics(): EdgeMetrics {
       inFlight.set(sum((one) => one.inFlight));
       tunnels.set(sum((one) => one.tunnels));
       sessions.set(sum((one) => one.sessions));
+      toUpstreams.set(sum((one) => one.upstreams.open));
+      pending.set(sum((one) => one.upstreams.pending));
       applied.set(now.appliedRevision ?? 0);
       ready.set(now.workersReady);
       restarts.set(now.workerRestarts);

@@ -94,6 +94,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       onOutcome: metrics.countAsk,
     });
     undo.push(() => asks.close());
+    const ownServices = [...(config.ownServices ?? [])];
     const pool = createWorkerPool({
       count: config.workers,
       settings: {
@@ -103,6 +104,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         secretKey: options.secretKey,
         ticketKeys: randomBytes(48),
         reusePort: config.workers > 1,
+        ownServices,
       },
       feed: followed.feed,
       hasConfiguration: () => cache.position() !== null,
@@ -142,6 +144,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       },
     });
     undo.push(() => admin.close());
+    ownServices.push(admin.address);
     const addresses = { https, http, admin: admin.address };
 
     function makeReport(): NodeReport {

@@ -1,7 +1,8 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import type { ClientRequest, ClientResponse } from '../proxy/exchange.ts';
 import type { Forwarder } from '../proxy/forwarder.ts';
 import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from './handshakes.ts';
 
@@ -63,10 +64,14 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       request.headers.upgrade?.toLowerCase() === 'websocket',
   });
 
-  server.on('request', (request, response) => {
-    if (draining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+  function handle(request: ClientRequest, response: ClientResponse): void {
+    if (draining && request.httpVersionMajor === 1)
+      (response as ServerResponse).setHeader('connection', 'close');
     forwarder.handle(request, response);
-  });
+  }
+  server.on('request', handle);
+  // The upstream decides whether it wants the body (RFC 9110, section 10.1.1).
+  server.on('checkContinue', handle);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
     forwarder.upgrade(request, socket, head),
   );

@@ -1,5 +1,7 @@
 import type { Address, Position, Refusal } from '@lockstep/contract';
+import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { EdgeSettings } from '../config.ts';
+import type { FailureCause } from '../proxy/failure-cause.ts';
 import type { HandshakeFailure } from './https-listener.ts';
 
 /** What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */
@@ -33,6 +35,8 @@ export interface WorkerSettings {
   reusePort: boolean;
   /** Bind before there is a configuration: there is none to wait for. */
   listenAtOnce: boolean;
+  /** The fleet's own listeners, where no upstream may lead. */
+  ownServices: OwnService[];
 }
 
 export interface WorkerStatus {
@@ -44,6 +48,7 @@ export interface WorkerStatus {
 export interface WorkerFigures {
   answers: Record<string, number>;
   handshakeFailures: Partial<Record<HandshakeFailure, number>>;
+  failures: Partial<Record<FailureCause, number>>;
   certificatesBuilt: number;
   connections: number;
   contexts: number;
@@ -53,4 +58,6 @@ export interface WorkerFigures {
   inFlight: number;
   tunnels: number;
   sessions: number;
+  /** Connections to upstreams, and requests that wait for one. */
+  upstreams: { open: number; pending: number };
 }

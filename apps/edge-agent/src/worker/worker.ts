@@ -1,8 +1,11 @@
 import type { Server } from 'node:http';
-import type { Address } from '@lockstep/contract';
+import { type Address, defaultEdgeSettings } from '@lockstep/contract';
+import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
+import { createFailureLog } from '../proxy/failure-log.ts';
 import { createForwarder } from '../proxy/forwarder.ts';
+import { upstreamLimitsOf } from '../proxy/upstream-pool.ts';
 import { createUpstreamPools } from '../proxy/upstream-pools.ts';
 import { createCertificateTable } from './certificate-table.ts';
 import { createChallengeTable } from './challenge-table.ts';
@@ -62,10 +65,10 @@ export function createWorker(options: WorkerOptions): Worker {
     onStatus({ position: configuration.position, refusals: configuration.refusals });
   }
 
-  const pools = createUpstreamPools({
-    connectTimeoutMs: config.upstreamConnectTimeoutMs,
-    headersTimeoutMs: config.upstreamHeadersTimeoutMs,
-  });
+  const failures = createFailureLog(log);
+  let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
+  let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
+  const pools = createUpstreamPools({ limits: () => upstreamLimits, denied: () => denied });
   const certificates = createCertificateTable({
     open,
     maxContexts: config.certificateCacheSize,
@@ -84,10 +87,13 @@ export function createWorker(options: WorkerOptions): Worker {
       routes.setCatchAll(now?.upstreams ?? []);
       if (now === null) held.refuseAll();
     },
-    onEdge() {},
+    onEdge(edge) {
+      upstreamLimits = upstreamLimitsOf(edge);
+      denied = createDeniedAddresses(edge.deny, settings.ownServices);
+    },
   });
   const configuration = createConfiguration({ routes, certificates, challenges, staples, settings: fleet });
-  const forwarder = createForwarder({ routes, onAnswer });
+  const forwarder = createForwarder({ routes, onAnswer, failures });
   const handshakes = createHandshakes({
     certificates,
     challenges,
@@ -150,6 +156,8 @@ export function createWorker(options: WorkerOptions): Worker {
       connections: https.connections,
       contexts: certificates.contexts,
       held: held.count,
+      failures: { ...failures.counts },
+      upstreams: pools.figures(),
       inFlight: forwarder.inFlight,
       tunnels: forwarder.tunnels,
       sessions: https.sessions,

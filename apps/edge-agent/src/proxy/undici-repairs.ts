@@ -1,0 +1,90 @@
+import { channel } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+import { AnswerHead } from './answer-head.ts';
+import { RequestBody } from './request-body.ts';
+
+/**
+ * What undici 8's HTTP/1.1 client does otherwise than a proxy has to, put right in one place. Each repair is pinned by a test that
+ * fails where another undici no longer meets what stands here (test/hostile/upstream-answers and upstream-breaks).
+ */
+
+/** undici takes a status of exactly 100 for a broken answer; anything else below 200 is an interim one to it. */
+export const continueStatus = 100.5;
+
+interface Parser {
+  headers: Buffer[] | AnswerHead;
+  onHeadersComplete(statusCode: number, upgrade: boolean, shouldKeepAlive: boolean): number;
+}
+
+let parserKey: symbol | undefined;
+
+/**
+ * 1. `100 Continue` comes as `continueStatus` (RFC 9110, section 15.2: a client has to be able to parse it). 2. The head comes as
+ * an `AnswerHead`. To be called once undici has taken the socket.
+ */
+export function repairParser(socket: Socket): void {
+  parserKey ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'parser');
+  const parser = parserKey === undefined ? null : (socket as never)[parserKey];
+  if (parser !== null && parser !== undefined) repair(parser as Parser); // without one the connection broke meanwhile
+}
+
+function repair(parser: Parser): void {
+  const { onHeadersComplete } = parser;
+  parser.onHeadersComplete = (statusCode, upgrade, shouldKeepAlive) => {
+    parser.headers = new AnswerHead(parser.headers as Buffer[]);
+    return onHeadersComplete.call(
+      parser,
+      statusCode === 100 ? continueStatus : statusCode,
+      upgrade,
+      shouldKeepAlive,
+    );
+  };
+}
+
+/**
+ * undici takes a reset for the regular end of a body that only the end of the connection ends, so that a truncated answer would
+ * look complete. Under another code it is an error like others. To be called before undici has taken the socket.
+ */
+export function keepResetsApart(socket: Socket): void {
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ECONNRESET') error.code = resetCode;
+  });
+}
+
+export const resetCode = 'UPSTREAM_RESET';
+
+interface SendHeaders {
+  request: { body: unknown; contentLength: number | null };
+  headers: string;
+  socket: Socket;
+}
+
+/**
+ * undici holds the head of a request back until the first byte of its body. An upstream has to be able to refuse an upload
+ * before it starts (RFC 9110, section 10.1.1), so the head goes out at once, with the expectation if there is one, and what
+ * undici writes of it later is left out.
+ */
+function sendHeadAtOnce({ request, headers, socket }: SendHeaders): void {
+  const { body, contentLength } = request;
+  if (!(body instanceof RequestBody)) return;
+  const write = socket.write as (this: Socket, data: unknown, ...rest: unknown[]) => boolean;
+  const expect = body.expectsContinue ? 'expect: 100-continue\r\n' : '';
+  const framing =
+    contentLength === null ? 'transfer-encoding: chunked\r\n' : `content-length: ${contentLength}\r\n`;
+  write.call(socket, `${headers}${expect}${framing}\r\n`, 'latin1');
+
+  function leaveOutHead(data: unknown): boolean {
+    socket.write = write as Socket['write'];
+    if (contentLength !== null) return !socket.writableNeedDrain;
+    if (data !== `${headers}${framing}`) return write.call(socket, '0\r\n\r\n', 'latin1'); // a body without a byte
+    // The empty line of the head stands before the size of the first chunk.
+    socket.write = ((size: string, encoding: BufferEncoding) => {
+      socket.write = write as Socket['write'];
+      return write.call(socket, size.slice(2), encoding);
+    }) as Socket['write'];
+    return true;
+  }
+  socket.write = leaveOutHead as Socket['write'];
+}
+
+channel('undici:client:sendHeaders').subscribe((message) => sendHeadAtOnce(message as SendHeaders));
