@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nodeIdPattern, nodeIdRule } from './node-id.ts';
+import type { Standing } from './revision.ts';
 import { Position, Revision } from './revision-schema.ts';
 
 export const NodeId = z.string().regex(nodeIdPattern, nodeIdRule);
@@ -58,6 +59,10 @@ export interface NodePresence {
   report: NodeReport;
   seenAt: number;
   live: boolean;
+  /** It stopped and said that it comes back: not live, and expected. */
+  stopped: boolean;
+  /** How `report.applied` stands to the store's history, judged by the store; null while nothing is applied. */
+  standing: Standing | null;
 }
 
 export const Node = z

@@ -16,6 +16,8 @@ export interface FollowSource extends Pick<ConfigStore, 'head' | 'readLog' | 'li
    * stands, so that nothing falls between it and the log.
    */
   onAnnouncement(listener: (entry: LogEntry | null) => void): () => void;
+  /** Called before the snapshot, when the log does not continue from where the follower stands. */
+  leftBehind?(at: Position): Promise<void>;
 }
 
 export interface FollowTuning {
@@ -67,6 +69,7 @@ export async function* follow(
       queue.willLook();
       const entries = at === null ? null : await source.readLog(at, logBatchEntries);
       if (entries === null) {
+        if (at !== null) await source.leftBehind?.(at);
         yield* snapshot();
         continue;
       }
