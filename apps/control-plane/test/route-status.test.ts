@@ -22,13 +22,7 @@ const route: StoredRecord<'route'> = {
 
 function node(name: string, number: number, changes: Partial<NodeReport> = {}): NodePresence {
   const applied = { epoch, number, commitId: `commit ${number}` };
-  return {
-    report: nodeReport(name, { applied, ...changes }),
-    seenAt: now,
-    live: true,
-    stopped: false,
-    standing: 'on',
-  };
+  return { report: nodeReport(name, { applied, ...changes }), seenAt: now, live: true };
 }
 
 function records(
