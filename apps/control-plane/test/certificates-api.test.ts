@@ -30,7 +30,7 @@ async function issue(controlPlane: ControlPlane): Promise<void> {
   stop();
   await report('edge-1');
   const presence = (await store.listNodes())[0];
-  if (presence !== undefined) await store.removeNode('edge-1', presence.report.instance);
+  if (presence !== undefined) await store.removeNode('edge-1', presence.report.instance, { returns: false });
 }
 
 async function setOrder({ store }: ControlPlane, changes: Partial<OrderRecord>): Promise<void> {

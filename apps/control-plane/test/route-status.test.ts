@@ -22,7 +22,13 @@ const route: StoredRecord<'route'> = {
 
 function node(name: string, number: number, changes: Partial<NodeReport> = {}): NodePresence {
   const applied = { epoch, number, commitId: `commit ${number}` };
-  return { report: nodeReport(name, { applied, ...changes }), seenAt: now, live: true };
+  return {
+    report: nodeReport(name, { applied, ...changes }),
+    seenAt: now,
+    live: true,
+    stopped: false,
+    standing: 'on',
+  };
 }
 
 function records(

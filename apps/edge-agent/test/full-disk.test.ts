@@ -6,7 +6,6 @@ import { createConfigCache } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { createReplica, type Replica } from '../src/supervisor/replica.ts';
 import { createConfiguredStore } from './configured-store.ts';
@@ -43,14 +42,13 @@ t.test(
       node: 'edge-1',
       cache: {
         ...cache,
-        apply(entries) {
+        apply(entry) {
           if (full) throw new AppError('internal', 'the saved configuration cannot be used: disk full');
-          cache.apply(entries);
+          cache.apply(entry);
         },
       },
       feed: createStoreFeed(store),
       log,
-      boundary: createBoundary(log),
       onChange: () => {},
       saveAgainMs: 20,
       onFatal: t.fail,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nodeIdPattern, nodeIdRule } from './node-id.ts';
+import type { Standing } from './revision.ts';
 import { Position, Revision } from './revision-schema.ts';
 
 export const NodeId = z.string().regex(nodeIdPattern, nodeIdRule);
@@ -50,8 +51,6 @@ export const NodeReport = z.object({
   /** The node's own clock, in milliseconds since 1970: beside the store's date of the report it tells the skew. */
   clock: z.number(),
   addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),
-  /** Its last word: it stops and comes back. Lost from now on, and still expected. One that leaves is removed instead. */
-  stopped: z.boolean().optional(),
 });
 export type NodeReport = z.infer<typeof NodeReport>;
 
@@ -60,6 +59,10 @@ export interface NodePresence {
   report: NodeReport;
   seenAt: number;
   live: boolean;
+  /** It stopped and said that it comes back: not live, and expected. */
+  stopped: boolean;
+  /** How `report.applied` stands to the store's history, judged by the store; null while nothing is applied. */
+  standing: Standing | null;
 }
 
 export const Node = z

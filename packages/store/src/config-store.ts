@@ -1,4 +1,5 @@
 import type {
+  Durability,
   FollowEvent,
   Hint,
   Kind,
@@ -8,7 +9,9 @@ import type {
   Position,
   RecordValues,
   Revision,
+  Standing,
   StoredRecord,
+  Turn,
 } from '@lockstep/contract';
 
 /** Puts or deletes one record. */
@@ -62,6 +65,20 @@ export interface Page<T> {
   next: string | null;
 }
 
+export interface OpenOptions {
+  /**
+   * An empty store is created (with a new random epoch) only with this, and never when `expectedEpoch` is given: a control plane
+   * that has seen an epoch does not make a store anew by itself. Two processes that create at once get the same epoch.
+   */
+  create: boolean;
+  /** `store_lost` is thrown when the store is empty, or neither of this epoch nor turned from it. */
+  expectedEpoch: string | null;
+  /** The latest commit known from before: where the history has gone back behind it, a new epoch begins. */
+  known?: Position | null;
+  /** The store was put back from a backup: begins a new epoch, whatever is known. */
+  restored?: boolean;
+}
+
 export const maxCommitRecords = 500;
 export const maxCommitBytes = 1_048_576;
 
@@ -79,18 +96,20 @@ export const maxCommitBytes = 1_048_576;
  * - Reads of several records are not one snapshot; use checks where that matters.
  *
  * All methods but `follow` throw `AppError('store_unavailable')` when the store cannot be reached; `commit` throws `store_lost`
- * when the store's epoch is not the one this process opened (a wiped store, or a restored backup).
+ * when the store's epoch is not the one this process opened (a wiped store, or another), nor turned from it.
+ *
+ * A history that goes back (a backup put back, a fail-over to a replica that lacked commits) turns: it goes on in a new epoch, under
+ * numbers above all that are known. Who follows gets a snapshot; `listTurns` tells what is gone. An opened store notices by itself
+ * where it knows of later commits, before it makes another; it never commits on a history that it has not compared.
  */
 export interface ConfigStore {
-  /** The epoch this process opened; null before `open`. Edges follow and report without opening. */
+  /** The epoch this process opened, or that of the turns since; null before `open`. Edges follow and report without opening. */
   readonly epoch: string | null;
+  /** The latest commit that this process knows of, for `open` after its next start; null before the first. */
+  readonly known: Position | null;
 
-  /**
-   * Makes the store ready for commits. An empty store is created (with a new random epoch) only with `create`, and never when
-   * `expectedEpoch` is given: a control plane that has seen an epoch does not make a store anew by itself. Two processes that
-   * create at once get the same epoch. Throws `store_lost` when the store is empty or of another epoch than expected.
-   */
-  open(options: { create: boolean; expectedEpoch: string | null }): Promise<string>;
+  /** Makes the store ready for commits; gives its epoch. */
+  open(options: OpenOptions): Promise<string>;
 
   /**
    * Throws `revision_conflict` (facts: kind, id), `host_taken` (facts: claim, kind, id of the holder), `lease_lost`,
@@ -122,6 +141,10 @@ export interface ConfigStore {
 
   /** The latest commit; number 0 and an empty commit id before the first. */
   head(): Promise<Position>;
+  /** How each position stands to the history. At least the last 10,000 commits are remembered. */
+  standingOf(positions: readonly Position[]): Promise<Standing[]>;
+  /** The times that the history went back, the latest 100, in their order. */
+  listTurns(): Promise<Turn[]>;
   /** Entries after `after` in order, at most `limit`; null when the log no longer reaches back that far. */
   readLog(after: Position, limit: number): Promise<LogEntry[] | null>;
   /**
@@ -146,9 +169,17 @@ export interface ConfigStore {
    * node id is live, unless that one ran on the same `home`: the lock on a home proves it dead.
    */
   reportNode(report: NodeReport): Promise<void>;
-  /** Takes back the presence, on a graceful stop, if it is still this instance's. */
-  removeNode(node: string, instance: string): Promise<void>;
-  /** Nodes heard of within the last day, by id; `live` is judged by the store's clock. */
+  /**
+   * A graceful stop, if the presence is still this instance's: one that `returns` stays expected (`stopped`), another is
+   * forgotten.
+   */
+  removeNode(node: string, instance: string, stop: { returns: boolean }): Promise<void>;
+  /** Forgets a node, whoever reported it: it is expected no more, unless it reports again. False when there was none. */
+  forgetNode(node: string): Promise<boolean>;
+  /**
+   * Every node that reported and was not forgotten since, by id. The store's clock dates reports and judges `live`. Reports are
+   * claims: what one says of its position is compared with the history.
+   */
   listNodes(): Promise<NodePresence[]>;
   /** Calls `listener` for reports and removals as they come (null: one was removed). A hint: some may be lost. */
   watchNodes(listener: (presence: NodePresence | null) => void): () => void;
@@ -156,6 +187,12 @@ export interface ConfigStore {
   /** Tells every process that watches now, this one too. No commit, and kept nowhere: it may be lost. */
   sendHint(hint: Hint): Promise<void>;
   watchHints(listener: (hint: Hint) => void): () => void;
+
+  /**
+   * From now on a commit returns when so many replicas have it too, and throws `store_unavailable` when they have not within
+   * `timeoutMs`: it is made, and may be lost with the primary. Means nothing to a store without replicas.
+   */
+  requireReplicas(durability: Durability): void;
 
   /** Milliseconds since 1970 by the store's clock, which judges leases and presence. */
   now(): Promise<number>;

@@ -1,12 +1,10 @@
 import {
   AppError,
-  continues,
   type FollowEvent,
   type Kind,
   type LogEntry,
   type Position,
   type StoredRecord,
-  samePosition,
   snapshotBatchRecords,
 } from '@lockstep/contract';
 import { createAnnouncementQueue } from './announcement-queue.ts';
@@ -18,6 +16,8 @@ export interface FollowSource extends Pick<ConfigStore, 'head' | 'readLog' | 'li
    * stands, so that nothing falls between it and the log.
    */
   onAnnouncement(listener: (entry: LogEntry | null) => void): () => void;
+  /** Called before the snapshot, when the log does not continue from where the follower stands. */
+  leftBehind?(at: Position): Promise<void>;
 }
 
 export interface FollowTuning {
@@ -47,8 +47,6 @@ export async function* follow(
   { checkIntervalMs = 3_000, retryMs = 100, maxRetryMs = 2_000, maxPending = 100 }: FollowTuning = {},
 ): AsyncGenerator<FollowEvent, void, undefined> {
   let at = from;
-  /** Where the history stood when a scan ended: what it read may be of any commit up to this one. */
-  let scanned: Position | null = null;
   let failures = 0;
   const queue = createAnnouncementQueue(maxPending, signal);
   const unsubscribe = source.onAnnouncement(queue.add);
@@ -71,14 +69,11 @@ export async function* follow(
       queue.willLook();
       const entries = at === null ? null : await source.readLog(at, logBatchEntries);
       if (entries === null) {
+        if (at !== null) await source.leftBehind?.(at);
         yield* snapshot();
         continue;
       }
       well();
-      if (leavesScanned(at!, entries)) {
-        at = null;
-        continue;
-      }
       for (const entry of entries) {
         if (signal.aborted) return;
         yield deliver(entry);
@@ -126,16 +121,8 @@ export async function* follow(
       if ((await persist(() => source.readLog(position, 1))) === null) {
         throw new AppError('store_unavailable', 'the history moved on under a snapshot; another one follows');
       }
-      scanned = await persist(() => source.head());
       complete = true;
     }
-  }
-
-  /** The history went back after a scan, and the scan may hold what is no longer part of it. */
-  function leavesScanned(held: Position, entries: LogEntry[]): boolean {
-    if (scanned === null || scanned.number <= held.number) return false;
-    const there = entries.find(({ position }) => position.number === scanned!.number)?.position;
-    return there === undefined ? entries.length < logBatchEntries : !samePosition(there, scanned);
   }
 
   /** Half a snapshot is worth finishing: a scan goes on from its cursor when the store is back. */
@@ -174,7 +161,19 @@ export async function* follow(
   }
 }
 
+function continues(at: Position, entry: LogEntry): boolean {
+  return (
+    entry.position.epoch === at.epoch &&
+    entry.position.number === at.number + 1 &&
+    (entry.previousCommitId ?? '') === at.commitId
+  );
+}
+
 /** Announced before the subscription stood still, and read from the log since. */
 function isOlder(at: Position, position: Position): boolean {
   return position.epoch === at.epoch && (position.number < at.number || samePosition(position, at));
+}
+
+export function samePosition(one: Position, other: Position): boolean {
+  return one.epoch === other.epoch && one.number === other.number && one.commitId === other.commitId;
 }

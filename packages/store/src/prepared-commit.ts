@@ -37,8 +37,21 @@ export function prepareCommit(commit: Commit): PreparedCommit {
   return { changes, logged };
 }
 
-export function parseLogged(logged: string): LoggedChange[] {
-  return JSON.parse(logged) as LoggedChange[];
+/** Reads `PreparedCommit.logged`; null for anything else. What the values hold is for their users to judge. */
+export function parseLogged(logged: string): LoggedChange[] | null {
+  try {
+    const changes: unknown = JSON.parse(logged);
+    return Array.isArray(changes) && changes.every(isLoggedChange) ? changes : null;
+  } catch {
+    return null;
+  }
+}
+
+function isLoggedChange(change: unknown): change is LoggedChange {
+  if (typeof change !== 'object' || change === null) return false;
+  const { op, kind, id, value } = change as Record<string, unknown>;
+  if (typeof kind !== 'string' || typeof id !== 'string' || id === '') return false;
+  return op === 'delete' || (op === 'put' && value !== undefined);
 }
 
 /** Splits `kind/id`; kinds have no slash. */

@@ -10,7 +10,12 @@ t.test('listeners are told when the subscription stands, breaks, and stands agai
   t.teardown(() => server.close());
   const admin = new Redis(server.url);
   t.teardown(() => admin.disconnect());
-  const subscriber = createRedisSubscriber(parseStoreUrl(server.url), ['a', 'b'], silentLog);
+  const subscriber = createRedisSubscriber({
+    target: parseStoreUrl(server.url),
+    log: silentLog,
+    head: async () => null,
+    headOn: async () => null,
+  });
   t.teardown(() => subscriber.close());
   const heard: (string | null)[] = [];
   let wake = () => {};

@@ -70,8 +70,11 @@ export interface ServerOptions {
   log: Logger | null;
 }
 
-/** The admin API over HTTP, not listening yet. */
-export async function createServer(options: ServerOptions): Promise<ApiInstance> {
+/** The admin API over HTTP, not listening yet. `watch` sees each route as it is added. */
+export async function createServer(
+  options: ServerOptions,
+  watch?: (app: ApiInstance) => PromiseLike<unknown>,
+): Promise<ApiInstance> {
   const { log, metrics } = options;
   const unreadable = createUnreadable((error, requestId) => {
     const status = statusOf[error.code];
@@ -92,13 +95,18 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
     rewriteUrl: toOriginForm,
     frameworkErrors: answerWithProblem,
     clientErrorHandler: unreadable.answer,
+    // Here, and not set afterwards: fastify would have loaded Ajv and fast-json-stringify by then, whose types these have to wear.
+    schemaController: {
+      compilersFactory: {
+        buildValidator: () => validatorCompiler as never,
+        buildSerializer: () => serializerCompiler as never,
+      },
+    },
   }).withTypeProvider<ZodTypeProvider>();
   unreadable.attach(app.server);
   app.server.maxHeadersCount = 0; // beyond 2,000, Node would drop fields without a word
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
 
-  app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(serializerCompiler);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
     readJsonBody(request, body),
@@ -126,7 +134,8 @@ export async function createServer(options: ServerOptions): Promise<ApiInstance>
     );
   });
   app.setErrorHandler(answerWithProblem);
-  await describeApi(app);
+  await watch?.(app);
+  describeApi(app);
 
   await app.register(async (open) => systemApi(open as ApiInstance, options));
   await app.register(

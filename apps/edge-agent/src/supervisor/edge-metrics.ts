@@ -1,4 +1,3 @@
-import type { FeedState } from '@lockstep/contract';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { failureCauses } from '../proxy/failure-cause.ts';
 import type { WorkerFigures } from '../worker/worker-message.ts';
@@ -19,15 +18,6 @@ export interface EdgeGauges {
   refusals: number;
   held: boolean;
   unsaved: number;
-  /** Whether commits are saved in the data folder, rather than in a copy that ends with the process. */
-  persistent: boolean;
-  workersHung: number;
-  workerKills: number;
-  feed: FeedState;
-  /** Since when what is in force has not been what the store says; null: it is. */
-  behindSince: number | null;
-  /** Of the supervisor. */
-  faults: Readonly<Record<string, number>>;
 }
 
 export function createEdgeMetrics(): EdgeMetrics {
@@ -67,36 +57,7 @@ export function createEdgeMetrics(): EdgeMetrics {
 
   const unsaved = gauge('unsaved_commits', 'Commits in force that the disk did not take');
 
-  const persistent = gauge(
-    'disk_writable',
-    '0 while the data folder cannot be written and a copy is worked on',
-  );
-  const hung = gauge('workers_hung', 'Workers that do not answer');
-  const kills = gauge('worker_kills', 'Hung workers that were killed and replaced');
-  const age = gauge(
-    'configuration_age_seconds',
-    'How long what is in force has not been what the store says; 0 while it is',
-  );
-  const feed = new Gauge({
-    name: 'lockstep_edge_feed_state',
-    help: '1 for how following the store stands',
-    labelNames: ['state'],
-    registers,
-  });
-  const syncing = gauge('sync_records', 'Records of a snapshot that were read so far; 0 while none is read');
-  const faults = counter('faults_total', 'What could not be handled and was passed over, by place', [
-    'place',
-  ]);
-
   const seen = new Map<number, WorkerFigures>();
-  let faultsSeen: Readonly<Record<string, number>> = {};
-
-  function countFaults(
-    now: Readonly<Record<string, number>>,
-    before: Readonly<Record<string, number>>,
-  ): void {
-    for (const [place, value] of Object.entries(now)) faults.inc({ place }, value - (before[place] ?? 0));
-  }
 
   function count(pid: number, now: WorkerFigures): void {
     const before = seen.get(pid);
@@ -109,7 +70,6 @@ export function createEdgeMetrics(): EdgeMetrics {
     for (const [cause, value] of Object.entries(now.failures)) {
       failed.inc({ cause }, value - (before?.failures[cause as 'edge_failed'] ?? 0));
     }
-    countFaults(now.faults, before?.faults ?? {});
     built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
   }
 
@@ -137,16 +97,6 @@ export function createEdgeMetrics(): EdgeMetrics {
       refusals.set(now.refusals);
       held.set(now.held ? 1 : 0);
       unsaved.set(now.unsaved);
-      persistent.set(now.persistent ? 1 : 0);
-      hung.set(now.workersHung);
-      kills.set(now.workerKills);
-      age.set(now.behindSince === null ? 0 : Math.max(0, (Date.now() - now.behindSince) / 1_000));
-      for (const state of ['following', 'syncing', 'broken']) {
-        feed.set({ state }, state === now.feed.state ? 1 : 0);
-      }
-      syncing.set(now.feed.records ?? 0);
-      countFaults(now.faults, faultsSeen);
-      faultsSeen = { ...now.faults };
       return registry.metrics();
     },
   };

@@ -6,7 +6,6 @@ import {
   nodeLostAfterMs,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 
 const retryRefusedMs = 1_000;
@@ -18,7 +17,6 @@ export interface PresenceOptions {
   feed: Pick<Feed, 'report' | 'leave'>;
   makeReport(): NodeReport;
   log: Logger;
-  boundary: Boundary;
   /** Another live process runs under this node id. */
   onFatal(error: AppError): void;
 }
@@ -28,12 +26,11 @@ export interface Presence {
   start(): void;
   /** Something changed: reports at once, or as soon as the report under way is through. */
   changed(): void;
-  /** Takes the presence back; or, of an edge that comes back, says that it stopped: it stays expected. */
-  leave(comesBack: boolean): Promise<void>;
+  /** Takes the presence back. */
+  leave(): Promise<void>;
 }
 
-export function createPresence(options: PresenceOptions): Presence {
-  const { feed, makeReport, log, boundary, onFatal } = options;
+export function createPresence({ feed, makeReport, log, onFatal }: PresenceOptions): Presence {
   let timer: NodeJS.Timeout | undefined;
   let reporting: Promise<void> | null = null;
   let dirty = false;
@@ -43,7 +40,7 @@ export function createPresence(options: PresenceOptions): Presence {
 
   function next(delayMs: number): void {
     clearTimeout(timer);
-    if (active) timer = setTimeout(boundary.guard('report', report), delayMs);
+    if (active) timer = setTimeout(report, delayMs);
   }
 
   function report(): void {
@@ -97,18 +94,15 @@ export function createPresence(options: PresenceOptions): Presence {
       dirty = true;
       report();
     },
-    async leave(comesBack) {
+    async leave() {
       if (!active) return;
       active = false;
       clearTimeout(timer);
       await reporting;
-      const report = makeReport();
-      const lastWord = comesBack
-        ? feed.report({ ...report, stopped: true })
-        : feed.leave(report.node, report.instance);
+      const { node, instance } = makeReport();
       let timeout: NodeJS.Timeout | undefined;
       await Promise.race([
-        lastWord.catch(() => {}),
+        feed.leave(node, instance).catch(() => {}),
         new Promise((resolve) => {
           timeout = setTimeout(resolve, leaveTimeoutMs);
         }),

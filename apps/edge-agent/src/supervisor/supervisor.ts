@@ -5,25 +5,21 @@ import {
   type AppError,
   formatAddress,
   type NodeReport,
-  type Refusal,
+  type Readiness,
 } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki/sealer';
 import { createConfigCache } from '@lockstep/store';
 import type { Logger } from 'pino';
-import { createBoundary } from '../boundary.ts';
 import { type EdgeConfig, withDefaults } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
 import { version } from '../version.ts';
 import { createAdminListener } from './admin-listener.ts';
 import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
-import { edgeReadiness } from './edge-readiness.ts';
-import { createListeningSockets } from './listening-sockets.ts';
-import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
 import { probeAddress } from './probe-address.ts';
 import { createReplica, type Replica } from './replica.ts';
-import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
+import { createWorkerPool } from './worker-pool.ts';
 
 export interface SupervisorOptions {
   config: EdgeConfig;
@@ -50,11 +46,8 @@ export interface Supervisor {
    * Resolves when the ports are bound. Rejects with nothing left behind: `bad_configuration` when a port cannot be bound.
    */
   start(): Promise<EdgeAddresses>;
-  /**
-   * Drains and ends everything, within about 9 s. May be called at any time, and more than once. An edge leaves the fleet with that,
-   * unless it `comesBack`: then it is lost until it does, and expected.
-   */
-  stop(options?: { comesBack?: boolean }): Promise<void>;
+  /** Drains and ends everything, within about 9 s. May be called at any time, and more than once. */
+  stop(): Promise<void>;
 }
 
 /**
@@ -68,21 +61,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const startedAt = new Date().toISOString();
   const metrics = createEdgeMetrics();
   const undo: (() => Promise<void> | void)[] = [];
-  const boundary = createBoundary(log);
   let replica: Replica | null = null;
-  let pool: WorkerPool | null = null;
-  let comesBack = false;
   let stopping: Promise<void> | null = null;
 
   const cache = createConfigCache({
     path: join(config.dataDir, 'edge-cache.db'),
     sealer: createSealer(options.secretKey),
     log,
-    onSetAside: boundary.guard('cache', () => {
-      replica?.lost();
-      if (cache.position() === null) pool?.listen();
-    }),
-    onDamagedRow: boundary.guard('cache', () => replica?.restart()),
+    onSetAside: () => replica?.restart(),
   });
   undo.push(() => cache.close());
   undo.push(() => feed.close());
@@ -94,7 +80,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       cache,
       feed,
       log,
-      boundary,
       checkKey: options.checkKey,
       onChange: changed,
       onFatal: options.onFatal,
@@ -104,16 +89,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const asks = createAsks({
       node: config.node,
       feed,
-      onDemand: () => followed.settings?.onDemand ?? null,
+      onDemand: () => followed.onDemand,
       log,
-      boundary,
       onOutcome: metrics.countAsk,
     });
     undo.push(() => asks.close());
     const ownServices = [...(config.ownServices ?? [])];
-    const sockets = await createListeningSockets(config.workers, { https, http });
-    undo.push(() => sockets.close());
-    const workers = createWorkerPool({
+    const pool = createWorkerPool({
       count: config.workers,
       settings: {
         config,
@@ -121,47 +103,42 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         http,
         secretKey: options.secretKey,
         ticketKeys: randomBytes(48),
+        reusePort: config.workers > 1,
         ownServices,
       },
-      sockets,
       feed: followed.feed,
       hasConfiguration: () => cache.position() !== null,
       asks,
       log,
-      boundary,
       onChange: changed,
     });
-    pool = workers;
-    undo.push(() => workers.drain());
+    undo.push(() => pool.drain());
 
-    const handshake = createOwnHandshake({
-      address: https,
-      host: () => cache.first('certificate')?.value?.host ?? null,
-    });
-    function refusals(): Refusal[] {
-      return [...cache.damaged, ...workers.refusals()];
+    function readiness(): Readiness {
+      const applied = pool.applied();
+      const checks = [
+        { name: 'configuration', ok: applied !== null, detail: applied === null ? 'none yet' : 'applied' },
+        {
+          name: 'workers',
+          ok: pool.ready === config.workers,
+          detail: `${pool.ready} of ${config.workers} ready`,
+        },
+      ];
+      return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks };
     }
 
     const admin = await createAdminListener({
       address: config.admin,
-      boundary,
-      readiness: () =>
-        edgeReadiness({ workers: config.workers, pool: workers, replica: followed, handshake }),
+      readiness,
       async metrics() {
-        const text = await metrics.render(await workers.figures(), {
-          appliedRevision: workers.applied()?.number ?? null,
-          workersReady: workers.ready,
-          workersHung: workers.hung,
-          workerRestarts: workers.restarts,
-          workerKills: workers.kills,
+        const text = await metrics.render(await pool.figures(), {
+          appliedRevision: pool.applied()?.number ?? null,
+          workersReady: pool.ready,
+          workerRestarts: pool.restarts,
           hosts: cache.hosts(),
-          refusals: refusals().length,
+          refusals: pool.refusals().length,
           held: followed.held !== null,
           unsaved: followed.unsaved,
-          persistent: cache.persistent,
-          feed: followed.state,
-          behindSince: followed.behindSince,
-          faults: boundary.faults,
         });
         return { contentType: metrics.contentType, text };
       },
@@ -177,11 +154,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         home: cache.home,
         version,
         startedAt,
-        applied: workers.applied(),
-        refusals: refusals(),
+        applied: pool.applied(),
+        refusals: pool.refusals(),
         held: followed.held,
         hosts: cache.hosts(),
-        workers: { ready: workers.ready, of: config.workers },
+        workers: { ready: pool.ready, of: config.workers },
         feed: followed.state,
         clock: Date.now(),
         addresses: {
@@ -191,15 +168,15 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         },
       };
     }
-    const presence = createPresence({ feed, makeReport, log, boundary, onFatal: options.onFatal });
+    const presence = createPresence({ feed, makeReport, log, onFatal: options.onFatal });
     function changed(): void {
       presence.changed();
     }
 
     followed.start();
-    await workers.start();
+    await pool.start();
     presence.start();
-    undo.push(() => presence.leave(comesBack));
+    undo.push(() => presence.leave());
     log.info({ ...addresses }, 'the edge is listening');
     return addresses;
   }
@@ -214,8 +191,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   }
 
-  function stop(how: { comesBack?: boolean } = {}): Promise<void> {
-    comesBack ||= how.comesBack ?? false;
+  function stop(): Promise<void> {
     stopping ??= tearDown();
     return stopping;
   }

@@ -20,6 +20,7 @@ export interface CertificateTableOptions {
 
 /** The certificates a worker holds, managed and brought. */
 export interface CertificateTable {
+  revisionOf(id: string): number | null;
   /** Builds the context of a changed certificate; null, and a refusal noted, when it cannot be put to use. */
   build(stored: CertificateStored): SecureContext | null;
   /** Puts in a certificate that `build` has built. */
@@ -41,7 +42,7 @@ export interface CertificateTable {
 export function createCertificateTable(options: CertificateTableOptions): CertificateTable {
   const byId = new Map<string, HeldCertificate>();
   const index = createCertificateIndex();
-  const refused = new Map<string, { stored: CertificateStored; refusal: Refusal }>();
+  const refusals = new Map<string, Refusal>();
   const contexts = new LRUCache<CertificateStored, SecureContext>({ max: options.maxContexts });
   let built = 0;
 
@@ -58,7 +59,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   }
 
   function refuse(stored: CertificateStored, error: unknown): void {
-    refused.set(stored.id, { stored, refusal: refusalOf(stored, error) });
+    refusals.set(stored.id, refusalOf(stored, error));
   }
 
   function replace(entry: HeldCertificate): void {
@@ -89,6 +90,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   }
 
   return {
+    revisionOf: (id) => byId.get(id)?.stored.revision ?? null,
     build(stored) {
       try {
         return build(stored);
@@ -98,7 +100,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       }
     },
     put(stored, context) {
-      refused.delete(stored.id);
+      refusals.delete(stored.id);
       contexts.set(stored, context);
       replace({ stored, fallback: null, broken: false });
     },
@@ -111,26 +113,25 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
         return;
       }
       // Refused before, as a commit: it has not become better by coming again.
-      const again = refused.get(stored.id);
-      if (again !== undefined && sameMaterial(again.stored.value, stored.value)) return;
-      refused.delete(stored.id);
+      if (refusals.get(stored.id)?.revision === stored.revision) return;
+      refusals.delete(stored.id);
       const fallback = before?.broken ? before.fallback : (before ?? null);
       const same = fallback !== null && sameNames(fallback.stored.value, stored.value);
       replace({ stored, fallback: same ? fallback : null, broken: false });
     },
     delete(id) {
-      refused.delete(id);
+      refusals.delete(id);
       const entry = byId.get(id);
       if (entry === undefined) return;
       byId.delete(id);
       contexts.delete(entry.stored);
       index.remove(entry);
     },
-    ids: () => new Set([...byId.keys(), ...refused.keys()]),
+    ids: () => new Set([...byId.keys(), ...refusals.keys()]),
     find: (name) => index.find(name, contextOf),
     covers: index.covers,
     get refusals() {
-      return refused.values().map(({ refusal }) => refusal);
+      return refusals.values();
     },
     get built() {
       return built;

@@ -16,6 +16,7 @@ export interface FleetSettings {
   /** Null: names that no route names are refused. */
   readonly onDemand: OnDemand | null;
   readonly edge: EdgeSettings;
+  revisionOf(id: string): number | null;
   put(id: string, revision: number, record: SettingsRecord): void;
   delete(id: string): void;
   ids(): Iterable<string>;
@@ -40,6 +41,7 @@ export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions
     get edge() {
       return edge;
     },
+    revisionOf: (id) => (held?.id === id ? held.revision : null),
     put(id, revision, { config }) {
       held = { id, revision };
       put(config.onDemand, config.edge);

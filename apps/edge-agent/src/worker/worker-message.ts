@@ -8,17 +8,12 @@ import type { HandshakeFailure } from './https-listener.ts';
 export type ToWorker =
   | { worker: 'start'; settings: WorkerSettings }
   | { worker: 'figures'; id: number }
-  /** Answered at once: a worker that does not is hung. */
-  | { worker: 'beat' }
-  /** There is no configuration to wait for any more. */
-  | { worker: 'listen' }
   /** A host that was asked about is refused: to one client (see `clientKey`), or to all. */
   | { worker: 'refuse'; host: string; client: string | null }
   /** Take no more connections, finish what is in flight, exit. */
   | { worker: 'drain' };
 
 export type FromWorker =
-  | { worker: 'beat' }
   /** The ports are bound, and a configuration is in force if there was one. */
   | { worker: 'listening' }
   | { worker: 'status'; status: WorkerStatus }
@@ -36,8 +31,8 @@ export interface WorkerSettings {
   http: Address;
   secretKey: string;
   ticketKeys: Uint8Array;
-  /** Descriptors of sockets that are bound there and outlive the worker; null: it binds its own. */
-  sockets: { https: number; http: number } | null;
+  /** Several workers share the ports. */
+  reusePort: boolean;
   /** Bind before there is a configuration: there is none to wait for. */
   listenAtOnce: boolean;
   /** The fleet's own listeners, where no upstream may lead. */
@@ -65,6 +60,4 @@ export interface WorkerFigures {
   sessions: number;
   /** Connections to upstreams, and requests that wait for one. */
   upstreams: { open: number; pending: number };
-  /** What was passed over, by the place where it came (see `Boundary`). */
-  faults: Record<string, number>;
 }

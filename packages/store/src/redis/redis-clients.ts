@@ -1,7 +1,7 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisTarget } from './store-url.ts';
 
-const connectTimeoutMs = 2_000;
+const connectTimeoutMs = 5_000;
 
 // Left out, because ioredis types it without undefined.
 type Options = Omit<RedisOptions, 'replyMapping'>;
@@ -27,13 +27,17 @@ export function retryDelayMs(attempt: number): number {
 }
 
 /** Reconnects by itself, for ever. */
-export function createCommandClient(target: RedisTarget): Redis {
+export function createCommandClient(target: RedisTarget, watch: (connection: Redis) => void): Redis {
   const options: Options = {
     ...baseOptions(target),
     retryStrategy: retryDelayMs,
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };
-  if (target.mode !== 'cluster') return new Redis({ ...options, ...placeOf(target, 0) });
+  if (target.mode !== 'cluster') {
+    const client = new Redis({ ...options, ...placeOf(target, 0) });
+    watch(client);
+    return client;
+  }
   const { retryStrategy: _, enableOfflineQueue: __, ...redisOptions } = options;
   const cluster = new Cluster(target.nodes, {
     lazyConnect: true,
@@ -43,6 +47,7 @@ export function createCommandClient(target: RedisTarget): Redis {
     slotsRefreshTimeout: connectTimeoutMs,
     redisOptions,
   });
+  cluster.on('+node', watch);
   // The commands of a cluster client are those of a single one; every key here lies in one slot.
   return cluster as unknown as Redis;
 }
@@ -61,6 +66,7 @@ function placeOf(target: RedisTarget, attempt: number): Options {
       sentinels: target.nodes,
       name: target.masterName,
       sentinelRetryStrategy: () => null,
+      sentinelCommandTimeout: connectTimeoutMs,
       ...(target.tls ? { enableTLSForSentinelMode: true } : {}),
     };
   }

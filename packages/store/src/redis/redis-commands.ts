@@ -3,18 +3,31 @@ import { readFileSync } from 'node:fs';
 import { AppError } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
 import type { StoreLog } from '../log.ts';
+import { silence, watchProgress } from './connection-progress.ts';
 import { createCommandClient } from './redis-clients.ts';
-import { toStoreError, wasNotSent } from './redis-error.ts';
+import { isLost, toStoreError, wasNotSent } from './redis-error.ts';
 import type { RedisTarget } from './store-url.ts';
 
-/** For the connection to stand, and then again for the answer. */
+/** For a connection to stand. */
 const waitMs = 2_500;
 
 export type RedisCommands = ReturnType<typeof createRedisCommands>;
 
-/** The connection for commands. Each fails with `store_unavailable` after a bounded wait; reconnection goes on for ever. */
-export function createRedisCommands(target: RedisTarget, log: StoreLog) {
-  const client = createCommandClient(target);
+/**
+ * A connection for commands. Each fails with `store_unavailable` when there is no connection for a while, or when the one there
+ * is goes silent (see `watchProgress`); reconnection goes on for ever.
+ */
+export function createRedisCommands(
+  target: RedisTarget,
+  log: StoreLog,
+  { blockedMs = () => 0 }: { blockedMs?: () => number } = {},
+) {
+  const watches = new Set<ReturnType<typeof watchProgress>>();
+  const client = createCommandClient(target, (connection) => {
+    const watch = watchProgress(connection, { blockedMs });
+    watches.add(watch);
+    connection.once('end', () => watches.delete(watch));
+  });
   client.setMaxListeners(0);
   let lastError: unknown = null;
   let closed = false;
@@ -80,23 +93,21 @@ export function createRedisCommands(target: RedisTarget, log: StoreLog) {
   }
 
   async function answerOf<T>(answer: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new Error(`no answer within ${waitMs} ms`));
-        // A connection that swallows commands may never report its end (half-open TCP).
-        client.disconnect(true);
-      }, waitMs);
-    });
+    const before = givenUp();
     try {
-      return await Promise.race([answer, timeout]);
-    } finally {
-      clearTimeout(timer);
+      return await answer;
+    } catch (error) {
+      throw givenUp() > before && isLost(error) ? new Error(silence) : error;
     }
+  }
+
+  function givenUp(): number {
+    return [...watches].reduce((sum, watch) => sum + watch.givenUp, 0);
   }
 
   function close(): void {
     closed = true;
+    for (const watch of watches) watch.stop();
     client.disconnect();
   }
 }

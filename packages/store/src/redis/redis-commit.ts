@@ -1,21 +1,61 @@
 import { AppError, kinds, type Position, recordKey } from '@lockstep/contract';
 import type { Commit } from '../config-store.ts';
-import { hostTaken, leaseLost, prepareCommit, revisionConflict, splitKey } from '../prepared-commit.ts';
+import {
+  hostTaken,
+  leaseLost,
+  type PreparedCommit,
+  prepareCommit,
+  revisionConflict,
+  splitKey,
+} from '../prepared-commit.ts';
+import { rememberedCommits } from '../standing.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
+import type { RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-const commitScript = readScript('commit-21.lua');
+const commitScript = readScript('commit-22.lua');
+const maxAttempts = 3;
 const commitIdKeptMs = 3_900_000; // the contract says at least an hour
 
+export interface LogBounds {
+  entries: number;
+  bytes: number;
+}
+
+/**
+ * As `ConfigStore.commit`. Where the history turned, or went back behind what this process knows, it is made on the new one: its
+ * checks name revisions, and those of commits that are gone are in no record there.
+ */
 export async function commitToRedis(
-  { runScript }: RedisCommands,
+  commands: RedisCommands,
   keys: RedisKeys,
-  { epoch, logEntries }: { epoch: string | null; logEntries: number },
+  history: RedisHistory,
+  bounds: LogBounds,
   commit: Commit,
 ): Promise<Position> {
-  const { changes, logged } = prepareCommit(commit);
-  if (epoch === null) throw new AppError('store_lost', 'the store was not opened');
-  const { id, lease, checks = [] } = commit;
+  const prepared = prepareCommit(commit);
+  for (let attempt = 1; ; attempt += 1) {
+    const { epoch, known } = history;
+    if (epoch === null) throw new AppError('store_lost', 'the store was not opened');
+    const outcome = await tryCommit(commands, keys, { epoch, known, bounds }, commit, prepared);
+    if (typeof outcome !== 'string') {
+      history.see(outcome);
+      return outcome;
+    }
+    if (outcome === 'back' && known !== null && attempt < maxAttempts) await history.turn('went_back', known);
+    else if (attempt === maxAttempts || !(await history.adopt())) {
+      throw new AppError('store_lost', 'the store is not the one this process opened');
+    }
+  }
+}
+
+async function tryCommit(
+  { runScript }: RedisCommands,
+  keys: RedisKeys,
+  { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: LogBounds },
+  { id, lease, checks = [] }: Commit,
+  { changes, logged }: PreparedCommit,
+): Promise<Position | 'lost' | 'back'> {
   const [outcome, detail = '', holder = ''] = (await runScript(
     commitScript,
     [
@@ -25,6 +65,7 @@ export async function commitToRedis(
       keys.claims,
       keys.claimIndex,
       keys.log,
+      keys.history,
       keys.commitId(id),
       keys.lease(lease?.name ?? ''),
       ...keys.allDue,
@@ -33,10 +74,14 @@ export async function commitToRedis(
       epoch,
       id,
       logged,
-      logEntries,
+      bounds.entries,
+      bounds.bytes,
       lease?.token ?? '',
       keys.commitsChannel,
       commitIdKeptMs,
+      known?.number ?? '',
+      known?.commitId ?? '',
+      rememberedCommits,
       checks.length,
       changes.length,
       ...checks.flatMap((check) => [recordKey(check.kind, check.id), check.revision ?? '']),
@@ -61,5 +106,5 @@ export async function commitToRedis(
     const { kind, id: holderId } = splitKey(holder);
     throw hostTaken(detail, kind, holderId);
   }
-  throw new AppError('store_lost', 'the store is not the one this process opened');
+  return outcome === 'back' ? 'back' : 'lost';
 }

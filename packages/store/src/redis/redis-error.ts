@@ -24,10 +24,15 @@ export function toStoreError(error: unknown, shown: string): AppError {
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join(', ');
   const message = error instanceof Error ? error.message : String(error);
-  // ioredis explains itself in terms of its own options.
-  return /enableOfflineQueue|maxRetriesPerRequest|Connection is closed/.test(message)
-    ? 'connection lost'
-    : message;
+  return isLost(error) ? 'connection lost' : message;
+}
+
+/** Whether the command's connection ended; ioredis explains that in terms of its own options. */
+export function isLost(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    /enableOfflineQueue|maxRetriesPerRequest|Connection is closed/.test(error.message)
+  );
 }
 
 /** Whether ioredis refused to take the command, so that it certainly was not sent. */

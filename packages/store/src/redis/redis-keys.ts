@@ -7,7 +7,7 @@ export function createRedisKeys(prefix: string) {
   }
   const key = (name: string) => `{${prefix}}:${name}`;
   return {
-    /** Hash: epoch, number, commitId. */
+    /** Hash: epoch, number, commitId, and of the log: logFrom (its first number), logBytes. */
     meta: key('meta'),
     /** Hash: `kind/id` → revision, claims (a JSON array) and value, one to a line. */
     records: key('records'),
@@ -19,7 +19,11 @@ export function createRedisKeys(prefix: string) {
     claimIndex: key('claim-index'),
     /** Stream: entry `<number>-0` has id, previous and changes. */
     log: key('log'),
-    /** Counter of fencing tokens. */
+    /** Hash: number → commit id and bytes of the log's entry, for more commits than the log holds. */
+    history: key('history'),
+    /** List: when, reason, epoch, epoch before, number and id kept, number and id lost, one to a line. */
+    turns: key('turns'),
+    /** The last fencing token. */
     fence: key('fence'),
     /** Sorted set of node ids that may have a presence. */
     nodeIds: key('node-ids'),
@@ -30,7 +34,7 @@ export function createRedisKeys(prefix: string) {
     commitId: (id: string) => key(`commit:${id}`),
     /** String: the token of the grant; it expires with the lease. */
     lease: (name: string) => key(`lease:${name}`),
-    /** String: when it was seen, instance, home, report, one to a line. */
+    /** String, written by the node alone: JSON of report and stopped. Its time to live tells when. */
     node: (node: string) => key(`node:${node}`),
     commitsChannel: key('commits'),
     nodesChannel: key('nodes'),

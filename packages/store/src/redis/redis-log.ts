@@ -1,21 +1,23 @@
 import { AppError, type LogEntry, type Position } from '@lockstep/contract';
+import type { Redis } from 'ioredis';
 import { parseLogged } from '../prepared-commit.ts';
+import type { RareLog } from '../rare-log.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-export function createRedisLog({ run }: RedisCommands, keys: RedisKeys) {
+export type RedisLog = ReturnType<typeof createRedisLog>;
+
+export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisKeys, warn: RareLog) {
   return { head, readAfter };
 
   async function head(): Promise<Position> {
-    const meta = await run((redis) => redis.hmget(keys.meta, 'epoch', 'number', 'commitId'));
-    const [epoch, number, commitId] = meta;
-    if (epoch == null) throw new AppError('store_lost', 'the store holds no history; it is new or was wiped');
-    return { epoch, number: Number(number ?? 0), commitId: commitId ?? '' };
+    return toPosition(await run((redis) => redis.hmget(keys.meta, 'epoch', 'number', 'commitId')));
   }
 
   /**
    * As `ConfigStore.readLog`. Head and entries are two reads, sent together: each entry names its predecessor, so entries of
-   * another history cannot pass for a continuation.
+   * another history cannot pass for a continuation. One that cannot be read ends what the log gives, and where it is the next
+   * one, the log does not continue: a snapshot goes past it.
    */
   async function readAfter(after: Position, limit: number): Promise<LogEntry[] | null> {
     const [{ epoch, number, commitId }, entries] = await Promise.all([
@@ -23,37 +25,74 @@ export function createRedisLog({ run }: RedisCommands, keys: RedisKeys) {
       run((redis) => redis.xrange(keys.log, `(${after.number}-0`, '+', 'COUNT', limit)),
     ]);
     if (after.epoch !== epoch || after.number > number) return null;
-    if (after.number === number && after.commitId !== commitId) return null;
-    const found = entries.map((entry) => parseEntry(epoch, entry));
-    const first = found[0];
-    if (first === undefined) return after.number === number ? [] : null;
-    const continues =
-      first.position.number === after.number + 1 && (first.previousCommitId ?? '') === after.commitId;
-    return continues ? found : null;
+    if (after.number === number) return after.commitId === commitId ? [] : null;
+    const found: LogEntry[] = [];
+    for (const [streamId, fields] of entries) {
+      const entry = parseEntry(epoch, streamId, fields);
+      if (entry === null) {
+        warn(
+          'log',
+          { entry: streamId },
+          'an entry of the change log cannot be read; a snapshot goes past it',
+        );
+        break;
+      }
+      const before = found.at(-1)?.position ?? after;
+      if (entry.position.number !== before.number + 1) break;
+      if ((entry.previousCommitId ?? '') !== before.commitId) break;
+      found.push(entry);
+    }
+    return found.length === 0 ? null : found;
   }
 }
 
-function parseEntry(epoch: string, [streamId, fields]: [string, string[]]): LogEntry {
-  const [, commitId = '', , previous = '', , changes = '[]'] = fields;
-  return toEntry(epoch, Number.parseInt(streamId, 10), commitId, previous, changes);
+/** The head as one connection sees it; null where it does not say (a server of a Cluster that does not hold the keys). */
+export async function readHeadOn(connection: Redis, keys: RedisKeys): Promise<Position | null> {
+  try {
+    return toPosition(await connection.hmget(keys.meta, 'epoch', 'number', 'commitId'));
+  } catch (error) {
+    if (error instanceof AppError) return null;
+    if (error instanceof Error && /^(MOVED|ASK|NOPERM)\b/.test(error.message)) return null;
+    throw error;
+  }
 }
 
-/** Reads what the commit script publishes. */
-export function parseAnnouncement(message: string): LogEntry {
-  const [epoch = '', number, commitId = '', previous = '', changes = '[]'] = message.split('\n');
-  return toEntry(epoch, Number(number), commitId, previous, changes);
+/** Throws `store_lost` where there is no history, or none that can be read. */
+export function toPosition([epoch, number, commitId]: (string | null | undefined)[]): Position {
+  if (!epoch) throw new AppError('store_lost', 'the store holds no history; it is new or was wiped');
+  if (!/^\d{1,15}$/.test(number ?? '0')) {
+    throw new AppError('store_lost', 'the history of the store is damaged: its latest revision is no number');
+  }
+  return { epoch, number: Number(number ?? 0), commitId: commitId ?? '' };
+}
+
+function parseEntry(epoch: string, streamId: string, fields: string[]): LogEntry | null {
+  const named = new Map<string, string>();
+  for (let at = 0; at + 1 < fields.length; at += 2) named.set(fields[at]!, fields[at + 1]!);
+  const number = /^(\d{1,15})-0$/.exec(streamId)?.[1];
+  return toEntry(epoch, number, named.get('id'), named.get('previous'), named.get('changes'));
+}
+
+/** Reads what the commit script publishes; null for anything else. */
+export function parseAnnouncement(message: string): LogEntry | null {
+  const [epoch = '', number, commitId, previous, changes, ...more] = message.split('\n');
+  return more.length > 0 ? null : toEntry(epoch, number, commitId, previous, changes);
 }
 
 function toEntry(
   epoch: string,
-  number: number,
-  commitId: string,
-  previous: string,
-  changes: string,
-): LogEntry {
+  number: string | undefined,
+  commitId: string | undefined,
+  previous: string | undefined,
+  logged: string | undefined,
+): LogEntry | null {
+  if (epoch === '' || !commitId || previous === undefined || logged === undefined) return null;
+  if (!/^\d{1,15}$/.test(number ?? '')) return null;
+  const changes = parseLogged(logged);
+  if (changes === null) return null;
   return {
-    position: { epoch, number, commitId },
+    position: { epoch, number: Number(number), commitId },
     previousCommitId: previous === '' ? null : previous,
-    changes: parseLogged(changes),
+    changes,
   };
 }

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
+import type { OpenOptions } from '../config-store.ts';
 import type { StoreLog } from '../log.ts';
 import type { RedisCommands } from './redis-commands.ts';
+import type { RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
 const oldestMajor = 7;
@@ -10,7 +12,8 @@ const oldestMajor = 7;
 export async function openRedis(
   { run }: RedisCommands,
   keys: RedisKeys,
-  { create, expectedEpoch }: { create: boolean; expectedEpoch: string | null },
+  history: RedisHistory,
+  { create, expectedEpoch, known = null, restored = false }: OpenOptions,
   log: StoreLog,
 ): Promise<string> {
   checkServer(await run((redis) => redis.info()), log);
@@ -20,9 +23,15 @@ export async function openRedis(
   const epoch = await run((redis) => redis.hget(keys.meta, 'epoch'));
   if (epoch === null) throw new AppError('store_lost', 'the store is empty');
   if (expectedEpoch !== null && epoch !== expectedEpoch) {
-    throw new AppError('store_lost', 'the store does not hold the history that was there before');
+    const turned = (await history.listTurns()).some(({ kept }) => kept.epoch === expectedEpoch);
+    if (!turned)
+      throw new AppError('store_lost', 'the store does not hold the history that was there before');
   }
-  return epoch;
+  history.begin(epoch);
+  const mine = known?.epoch === epoch ? known : null;
+  if (restored) await history.turn('restored', mine);
+  else if (mine !== null) await history.leftBehind(mine);
+  return (await history.head()).epoch;
 }
 
 // From INFO: many managed servers refuse CONFIG.

@@ -1,114 +1,217 @@
-import { type NodePresence, type NodeReport, nodeLostAfterMs } from '@lockstep/contract';
-import { nodeIdTaken, presenceKeptMs } from '../node-presence.ts';
+import {
+  type NodePresence,
+  type NodeReport,
+  nodeIdPattern,
+  nodeLostAfterMs,
+  type Standing,
+} from '@lockstep/contract';
+import type { Redis } from 'ioredis';
+import type { StoreLog } from '../log.ts';
+import { isLive, isTaken, nodeIdTaken } from '../node-presence.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
+import type { RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
+import { pipelined } from './redis-pipeline.ts';
 import type { RedisSubscriber } from './redis-subscriber.ts';
+import { toMs } from './redis-time.ts';
 
-const reportNode = readScript('report-node-1.lua');
-const removeNode = readScript('remove-node-1.lua');
 const forgetNode = readScript('forget-node-2.lua');
 
 /**
- * The presence of nodes, one key each. An edge's own Redis user needs no more than this (here for the prefix `lockstep` and
- * the node `edge-1`), so that it can follow and report, and can neither commit, nor touch another's presence, nor forge an
- * announcement:
- *
- *     ACL SETUSER edge-1 on >PASSWORD resetkeys resetchannels -@all +hello +auth +ping +info +time
- *       +subscribe +unsubscribe &{lockstep}:commits &{lockstep}:nodes &{lockstep}:asks &{lockstep}:verdicts
- *       +hget +hmget +zrange +zrangebylex +zlexcount +xrange +get +mget +eval +evalsha +set +del
- *       %R~{lockstep}:* ~{lockstep}:node:edge-1
- *       (+zadd %W~{lockstep}:node-ids) (+publish &{lockstep}:nodes) (+publish &{lockstep}:asks)
- *
- * (and `+cluster|slots +cluster|info` in a Cluster). The selectors keep PUBLISH to the channel of the nodes, whose messages are
- * therefore names only (whoever hears one reads the presence itself), and to that of the asks: verdicts are a control plane's.
+ * How long a presence lives in Redis. What is left of that tells when it was written, by the store's own clock: no node can date
+ * itself. Control planes forget nodes much earlier.
+ */
+const keptMs = 400 * 86_400_000;
+/** A report with as many refusals as a node can have is far below this. What is longer is not read to its end. */
+const maxReportBytes = 1_048_576;
+/** Announced names that wait to be looked at; an edge may announce whatever it likes. */
+const maxAnnounced = 10_000;
+
+/**
+ * The presence of nodes, one key each, which the node itself writes with plain commands, so that its Redis user needs no right
+ * to run scripts (see docs/install-an-edge.md). Everything it writes is a claim: whoever reads takes of a key what can be
+ * read and names its own node, dates it by the time it has left to live, and compares its position with the history. What is
+ * published is the name of the node alone. Control planes keep the list of nodes.
  */
 export function createRedisPresence(
   { run, runScript }: RedisCommands,
   subscriber: RedisSubscriber,
   keys: RedisKeys,
+  history: RedisHistory,
+  log: StoreLog,
 ) {
-  return {
-    async report(report: NodeReport): Promise<void> {
-      const { node, instance, home } = report;
-      const args = [
-        JSON.stringify(instance),
-        JSON.stringify(home),
-        JSON.stringify(report),
-        nodeLostAfterMs,
-        presenceKeptMs,
-        keys.nodesChannel,
-        node,
-      ];
-      const [, written] = await Promise.all([
-        run((redis) => redis.zadd(keys.nodeIds, '0', node)),
-        runScript(reportNode, [keys.node(node)], args),
-      ]);
-      if (written === 0) throw nodeIdTaken(node);
-    },
+  const announced = new Set<string>();
+  let mayList = true;
 
-    async remove(node: string, instance: string): Promise<void> {
-      const args = [JSON.stringify(instance), keys.nodesChannel, node];
-      await runScript(removeNode, [keys.node(node)], args);
-    },
+  return { report, remove, forget, list, watch };
 
-    async list(): Promise<NodePresence[]> {
-      const nodes = await run((redis) => redis.zrange(keys.nodeIds, '0', '-1'));
-      const found = await read(nodes);
-      nodes.forEach((node, index) => {
-        // An edge that lists may not write here; the control plane's next list does it.
-        if (found[index] === null) forget(node).catch(() => {});
-      });
-      return found.filter((presence) => presence !== null);
-    },
+  async function report(report: NodeReport): Promise<void> {
+    const { node } = report;
+    if (isTaken(await readOwn(node), report)) throw nodeIdTaken(node);
+    await write(node, { report, stopped: false });
+    if (mayList) await enlist(node);
+  }
 
-    watch(listener: (presence: NodePresence | null) => void): () => void {
-      return subscriber.on(keys.nodesChannel, (node) => {
-        if (node === null) return listener(null);
-        read([node]).then(
-          ([presence]) => listener(presence ?? null),
-          () => {}, // a hint: the next list tells
-        );
-      });
-    },
-  };
+  async function remove(node: string, instance: string, { returns }: { returns: boolean }): Promise<void> {
+    const known = await readOwn(node);
+    if (known?.report.instance !== instance) return;
+    if (returns) return write(node, { report: known.report, stopped: true });
+    await run((redis) =>
+      pipelined(redis, (pipeline) => pipeline.del(keys.node(node)).publish(keys.nodesChannel, node)),
+    );
+  }
+
+  async function forget(node: string): Promise<boolean> {
+    const gone = await runScript(
+      forgetNode,
+      [keys.nodeIds, keys.node(node)],
+      [node, 'present', keys.nodesChannel],
+    );
+    return gone === 1;
+  }
+
+  async function list(): Promise<NodePresence[]> {
+    const listed = await run((redis) => redis.zrange(keys.nodeIds, '0', '-1'));
+    const fresh = [...announced].filter((node) => !listed.includes(node));
+    announced.clear();
+    const nodes = [...listed, ...fresh];
+    const found = await read(nodes);
+    nodes.forEach((node, index) => {
+      if (index < listed.length) {
+        if (found[index] === null)
+          runScript(forgetNode, [keys.nodeIds, keys.node(node)], [node, 'absent', '']).catch(() => {});
+      } else if (found[index] !== null) {
+        enlist(node).catch(() => {}); // it announces itself again
+      }
+    });
+    return found
+      .filter((presence) => presence !== null)
+      .sort((one, other) => (one.report.node < other.report.node ? -1 : 1));
+  }
+
+  function watch(listener: (presence: NodePresence | null) => void): () => void {
+    const waiting = new Set<string>();
+    let reading = false;
+    return subscriber.on(keys.nodesChannel, (node) => {
+      if (node === null) return listener(null);
+      if (!nodeIdPattern.test(node) || announced.size >= maxAnnounced) return;
+      announced.add(node);
+      waiting.add(node);
+      if (!reading) void readWaiting();
+    });
+
+    /** Those that are announced meanwhile are read together. */
+    async function readWaiting(): Promise<void> {
+      reading = true;
+      try {
+        while (waiting.size > 0) {
+          const nodes = [...waiting];
+          waiting.clear();
+          for (const presence of await read(nodes)) tell(presence);
+        }
+      } catch {
+        // a hint: the next list tells
+      } finally {
+        reading = false;
+      }
+    }
+
+    function tell(presence: NodePresence | null): void {
+      try {
+        listener(presence);
+      } catch (error) {
+        log.warn({ err: error }, 'a listener for nodes failed');
+      }
+    }
+  }
+
+  function write(node: string, value: { report: NodeReport; stopped: boolean }): Promise<void> {
+    return run(async (redis) => {
+      await pipelined(redis, (pipeline) =>
+        pipeline.set(keys.node(node), JSON.stringify(value), 'PX', keptMs).publish(keys.nodesChannel, node),
+      );
+    });
+  }
+
+  /** An edge's own user may not, and a control plane does it for whoever is announced. */
+  async function enlist(node: string): Promise<void> {
+    try {
+      await run((redis) => redis.zadd(keys.nodeIds, '0', node));
+    } catch (error) {
+      if (!(error instanceof Error && /NOPERM/.test(error.message))) throw error;
+      mayList = false;
+    }
+  }
+
+  /** What this node wrote itself, which needs no check of its form. */
+  async function readOwn(node: string): Promise<Pick<NodePresence, 'live' | 'report'> | null> {
+    const [text, left] = await run((redis) =>
+      pipelined(redis, (pipeline) => readKey(pipeline, keys.node(node))),
+    );
+    const value = parseValue(String(text), (report) => report as NodeReport | null);
+    return value?.report.node === node
+      ? { report: value.report, live: isLive(ageOf(Number(left)), value.stopped) }
+      : null;
+  }
 
   async function read(nodes: string[]): Promise<(NodePresence | null)[]> {
     if (nodes.length === 0) return [];
-    const [time, values, { NodeReport }] = await Promise.all([
-      run((redis) => redis.time()),
-      run((redis) => redis.mget(nodes.map(keys.node))),
+    // The positions before the head that they are compared with.
+    const [[time, ...values], { NodeReport }] = await Promise.all([
+      run((redis) =>
+        pipelined(redis, (pipeline) => {
+          pipeline.time();
+          for (const node of nodes) readKey(pipeline, keys.node(node));
+        }),
+      ),
       import('@lockstep/contract/schemas'), // here, because edges report and do not read: they load no schemas
     ]);
-    const parse = (value: unknown) => NodeReport.safeParse(value).data ?? null;
-    return nodes.map((node, index) => parsePresence(node, values[index] ?? null, { parse, now: toMs(time) }));
+    const parse = (report: unknown) => NodeReport.safeParse(report).data ?? null;
+    const now = toMs(time as string[]);
+    const found = nodes.map((node, index) => {
+      const value = parseValue(String(values[2 * index]), parse);
+      // The key says whose presence it is: an edge may write its own only, and anything into it.
+      if (value?.report.node !== node) return null;
+      const ageMs = ageOf(Number(values[2 * index + 1]));
+      return { ...value, seenAt: now - ageMs, live: isLive(ageMs, value.stopped), standing: null };
+    });
+    return judge(found);
   }
 
-  function forget(node: string): Promise<unknown> {
-    return runScript(forgetNode, [keys.nodeIds, keys.node(node)], [node]);
+  async function judge(found: (NodePresence | null)[]): Promise<(NodePresence | null)[]> {
+    const applied = found.flatMap((presence) => presence?.report.applied ?? []);
+    if (applied.length === 0) return found;
+    const standings = await history.standingOf(applied).catch(() => null);
+    return found.map((presence) => {
+      if (presence === null || presence.report.applied === null) return presence;
+      // Without a history nobody stands on it.
+      const standing: Standing = standings?.[applied.indexOf(presence.report.applied)] ?? 'apart';
+      return { ...presence, standing };
+    });
   }
 }
 
-export function toMs([seconds, microseconds]: (number | string)[]): number {
-  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+function readKey<P extends ReturnType<Redis['pipeline']>>(pipeline: P, key: string) {
+  return pipeline.getrange(key, 0, maxReportBytes - 1).pttl(key);
 }
 
-interface Reading {
-  parse(value: unknown): NodeReport | null;
-  now: number;
+/**
+ * More than a presence is given, or no end at all, would be a date to come: it counts as lost. The clocks of two servers differ
+ * a little.
+ */
+function ageOf(leftMs: number): number {
+  const dated = leftMs >= 0 && leftMs <= keptMs + nodeLostAfterMs;
+  return dated ? Math.max(keptMs - leftMs, 0) : nodeLostAfterMs + 1;
 }
 
-function parsePresence(node: string, text: string | null, { parse, now }: Reading): NodePresence | null {
-  const [seen, , , json] = text?.split('\n') ?? [];
-  if (seen === undefined || json === undefined) return null;
-  const report = parse(parseJson(json));
-  const seenAt = Number(seen);
-  // The key says whose presence it is: an edge may write its own only, and anything into it.
-  return report?.node === node ? { report, seenAt, live: now - seenAt <= nodeLostAfterMs } : null;
-}
-
-function parseJson(text: string): unknown {
+function parseValue(
+  text: string,
+  parse: (report: unknown) => NodeReport | null,
+): { report: NodeReport; stopped: boolean } | null {
   try {
-    return JSON.parse(text);
+    const value = JSON.parse(text);
+    const report = parse(value?.report ?? null);
+    return report === null ? null : { report, stopped: value.stopped === true };
   } catch {
     return null;
   }

@@ -2,16 +2,19 @@ import type { LogEntry } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { type StoreLog, silentLog } from '../log.ts';
+import { createRareLog } from '../rare-log.ts';
 import { createRedisCommands } from './redis-commands.ts';
 import { commitToRedis } from './redis-commit.ts';
 import { parseHint } from './redis-hint.ts';
+import { createRedisHistory } from './redis-history.ts';
 import { createRedisKeys } from './redis-keys.ts';
 import { createRedisLeases } from './redis-leases.ts';
-import { createRedisLog, parseAnnouncement } from './redis-log.ts';
+import { createRedisLog, parseAnnouncement, readHeadOn } from './redis-log.ts';
 import { openRedis } from './redis-open.ts';
-import { createRedisPresence, toMs } from './redis-presence.ts';
+import { createRedisPresence } from './redis-presence.ts';
 import { createRedisRecords } from './redis-records.ts';
 import { createRedisSubscriber } from './redis-subscriber.ts';
+import { toMs } from './redis-time.ts';
 import { parseStoreUrl } from './store-url.ts';
 
 export interface RedisStoreOptions {
@@ -22,8 +25,10 @@ export interface RedisStoreOptions {
   url: string;
   /** All keys and channels begin with `{prefix}:`. */
   prefix?: string;
-  /** How many entries the change log keeps. */
+  /** How many entries the change log keeps, at most. */
   logEntries?: number;
+  /** How many bytes of changes the change log keeps, at most, beside its latest entry. */
+  logBytes?: number;
   log?: StoreLog;
 }
 
@@ -35,34 +40,46 @@ export function createRedisStore({
   url,
   prefix = 'lockstep',
   logEntries = 10_000,
+  logBytes = 268_435_456,
   log = silentLog,
 }: RedisStoreOptions): ConfigStore {
   const target = parseStoreUrl(url);
   const keys = createRedisKeys(prefix);
   const commands = createRedisCommands(target, log);
-  const subscriber = createRedisSubscriber(
-    target,
-    [keys.commitsChannel, keys.nodesChannel, keys.hintChannels.ask, keys.hintChannels.verdict],
-    log,
-  );
   const records = createRedisRecords(commands, keys);
-  const changeLog = createRedisLog(commands, keys);
+  const warn = createRareLog(log);
+  const changeLog = createRedisLog(commands, keys, warn);
+  const history = createRedisHistory(commands, keys, changeLog, log);
+  const subscriber = createRedisSubscriber({
+    target,
+    log,
+    head: () => changeLog.head().catch(() => null),
+    headOn: (connection) => readHeadOn(connection, keys),
+  });
   const leases = createRedisLeases(commands, keys);
-  const presence = createRedisPresence(commands, subscriber, keys);
-  const source = { head: changeLog.head, readLog: changeLog.readAfter, list: records.list, onAnnouncement };
-  let epoch: string | null = null;
+  const presence = createRedisPresence(commands, subscriber, keys, history, log);
+  const source = {
+    head: history.head,
+    readLog: changeLog.readAfter,
+    list: records.list,
+    leftBehind: history.leftBehind,
+    onAnnouncement,
+  };
 
   return {
     get epoch() {
-      return epoch;
+      return history.epoch;
     },
-    async open(options) {
-      epoch = await openRedis(commands, keys, options, log);
-      return epoch;
+    get known() {
+      return history.known;
     },
-    commit: (commit) => commitToRedis(commands, keys, { epoch, logEntries }, commit),
+    open: (options) => openRedis(commands, keys, history, options, log),
+    commit: (commit) =>
+      commitToRedis(commands, keys, history, { entries: logEntries, bytes: logBytes }, commit),
     ...records,
-    head: changeLog.head,
+    head: history.head,
+    standingOf: history.standingOf,
+    listTurns: history.listTurns,
     readLog: changeLog.readAfter,
     follow: (from, options) => follow(source, from, options),
     acquireLease: leases.acquire,
@@ -70,6 +87,7 @@ export function createRedisStore({
     releaseLease: leases.release,
     reportNode: presence.report,
     removeNode: presence.remove,
+    forgetNode: presence.forget,
     listNodes: presence.list,
     watchNodes: presence.watch,
     async sendHint(hint) {
@@ -86,6 +104,7 @@ export function createRedisStore({
         for (const stop of unwatch) stop();
       };
     },
+    requireReplicas() {},
     now: async () => toMs(await commands.run((redis) => redis.time())),
     async close() {
       subscriber.close();
@@ -94,8 +113,13 @@ export function createRedisStore({
   };
 
   function onAnnouncement(listener: (entry: LogEntry | null) => void): () => void {
-    return subscriber.on(keys.commitsChannel, (message) =>
-      listener(message === null ? null : parseAnnouncement(message)),
-    );
+    return subscriber.on(keys.commitsChannel, (message) => {
+      const entry = message === null || message === 'turned' ? null : parseAnnouncement(message);
+      if (entry !== null) history.see(entry.position);
+      else if (message !== null && message !== 'turned') {
+        warn('commits', {}, 'an announcement cannot be read; the change log is looked at');
+      }
+      listener(entry);
+    });
   }
 }

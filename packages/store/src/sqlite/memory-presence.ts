@@ -1,33 +1,38 @@
 import { EventEmitter } from 'node:events';
-import { type NodePresence, type NodeReport, nodeLostAfterMs } from '@lockstep/contract';
-import { nodeIdTaken, presenceKeptMs } from '../node-presence.ts';
+import type { NodePresence, NodeReport, Position, Standing } from '@lockstep/contract';
+import { isLive, isTaken, nodeIdTaken } from '../node-presence.ts';
+
+interface Entry {
+  report: NodeReport;
+  seenAt: number;
+  stopped: boolean;
+}
 
 /** The presence of nodes within one process: it ends with the process, as the embedded store's nodes do. */
-export function createMemoryPresence(now: () => number) {
-  const reports = new Map<string, { report: NodeReport; seenAt: number }>();
+export function createMemoryPresence(now: () => number, standingOf: (position: Position) => Standing) {
+  const entries = new Map<string, Entry>();
   const events = new EventEmitter<{ change: [NodePresence | null] }>().setMaxListeners(0);
 
   return {
     report(report: NodeReport): void {
-      const known = reports.get(report.node);
-      if (known !== undefined && isTaken(known, report, now())) throw nodeIdTaken(report.node);
-      const entry = { report: structuredClone(report), seenAt: now() };
-      reports.set(report.node, entry);
-      events.emit('change', { ...entry, live: !report.stopped });
+      const known = entries.get(report.node);
+      if (isTaken(known === undefined ? null : present(known), report)) throw nodeIdTaken(report.node);
+      put({ report: structuredClone(report), seenAt: now(), stopped: false });
     },
 
-    remove(node: string, instance: string): void {
-      if (reports.get(node)?.report.instance !== instance) return;
-      reports.delete(node);
-      events.emit('change', null);
+    remove(node: string, instance: string, { returns }: { returns: boolean }): void {
+      const known = entries.get(node);
+      if (known?.report.instance !== instance) return;
+      if (returns) put({ ...known, seenAt: now(), stopped: true });
+      else forget(node);
     },
+
+    forget,
 
     list(): NodePresence[] {
-      const at = now();
-      for (const [node, { seenAt }] of reports) if (at - seenAt > presenceKeptMs) reports.delete(node);
-      return [...reports.values()]
+      return [...entries.values()]
         .sort((one, other) => (one.report.node < other.report.node ? -1 : 1))
-        .map((entry) => ({ ...entry, live: !entry.report.stopped && at - entry.seenAt <= nodeLostAfterMs }));
+        .map(present);
     },
 
     watch(listener: (presence: NodePresence | null) => void): () => void {
@@ -35,13 +40,20 @@ export function createMemoryPresence(now: () => number) {
       return () => events.off('change', listener);
     },
   };
-}
 
-function isTaken(known: { report: NodeReport; seenAt: number }, report: NodeReport, at: number): boolean {
-  return (
-    known.report.instance !== report.instance &&
-    known.report.home !== report.home &&
-    !known.report.stopped &&
-    at - known.seenAt <= nodeLostAfterMs
-  );
+  function put(entry: Entry): void {
+    entries.set(entry.report.node, entry);
+    events.emit('change', present(entry));
+  }
+
+  function forget(node: string): boolean {
+    if (!entries.delete(node)) return false;
+    events.emit('change', null);
+    return true;
+  }
+
+  function present({ report, seenAt, stopped }: Entry): NodePresence {
+    const standing = report.applied === null ? null : standingOf(report.applied);
+    return { report, seenAt, stopped, live: isLive(now() - seenAt, stopped), standing };
+  }
 }

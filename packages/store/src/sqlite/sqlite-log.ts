@@ -27,9 +27,16 @@ export function readLogAfter(sql: Sql, head: Position, after: Position, limit: n
   const first = rows[0];
   if (first === undefined || first.number !== after.number + 1 || first.previous !== after.commitId)
     return null;
-  return rows.map((row) => ({
-    position: { epoch: head.epoch, number: Number(row.number), commitId: String(row.commit_id) },
-    previousCommitId: row.previous === '' ? null : String(row.previous),
-    changes: parseLogged(String(row.changes)),
-  }));
+  const entries: LogEntry[] = [];
+  for (const row of rows) {
+    const changes = parseLogged(String(row.changes));
+    // A snapshot goes past an entry that cannot be read.
+    if (changes === null) return entries.length === 0 ? null : entries;
+    entries.push({
+      position: { epoch: head.epoch, number: Number(row.number), commitId: String(row.commit_id) },
+      previousCommitId: row.previous === '' ? null : String(row.previous),
+      changes,
+    });
+  }
+  return entries;
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import {
   AppError,
@@ -18,6 +17,7 @@ import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
 import { storeSchema } from './schema.ts';
 import { createSqliteHistory } from './sqlite-commit.ts';
 import { readHead, readLogAfter } from './sqlite-log.ts';
+import { createSqliteTurns } from './sqlite-turns.ts';
 import { createStatements } from './statements.ts';
 
 export interface SqliteStoreOptions {
@@ -39,28 +39,29 @@ export function createSqliteStore({
 }: SqliteStoreOptions): ConfigStore {
   const database = openStore(path);
   const sql = createStatements(database);
-  const presence = createMemoryPresence(now);
+  const turns = createSqliteTurns(sql, now);
+  const presence = createMemoryPresence(now, turns.standingOf);
   const leases = createMemoryLeases(nextGeneration, now);
   const history = createSqliteHistory({ sql, isHeld: leases.isHeld, now, logEntries });
   const writes = createGroupCommit({ sql, ...history, toFailure });
   const announcements = new EventEmitter<{ commit: [LogEntry] }>().setMaxListeners(0);
   const hints = new EventEmitter<{ hint: [Hint] }>().setMaxListeners(0);
   let epoch: string | null = null;
+  let known: Position | null = null;
 
   const store: ConfigStore = {
     get epoch() {
       return epoch;
     },
 
-    async open({ create, expectedEpoch }) {
+    get known() {
+      return known;
+    },
+
+    async open(options) {
       return attempt(() => {
-        const found = readHead(sql)?.epoch ?? null;
-        if (expectedEpoch !== null && found !== expectedEpoch) {
-          throw new AppError('store_lost', 'the store does not hold the history that was there before');
-        }
-        if (found === null && !create) throw new AppError('store_lost', 'the store is empty');
-        epoch = found ?? randomUUID();
-        if (found === null) sql("INSERT INTO meta (key, value) VALUES ('epoch', ?)").run(epoch);
+        epoch = turns.open(options);
+        known = readHead(sql);
         return epoch;
       });
     },
@@ -71,6 +72,7 @@ export function createSqliteStore({
       const { position, before } = await writes.add(() => history.apply(commit, prepared, epoch));
       if (before !== null && announcements.listenerCount('commit') > 0)
         announcements.emit('commit', toEntry(position, before, prepared.logged));
+      known = position;
       return position;
     },
 
@@ -145,6 +147,14 @@ export function createSqliteStore({
       return attempt(knownHead);
     },
 
+    async standingOf(positions) {
+      return attempt(() => positions.map(turns.standingOf));
+    },
+
+    async listTurns() {
+      return attempt(turns.listTurns);
+    },
+
     async readLog(after, limit) {
       return attempt(() => readLogAfter(sql, knownHead(), after, limit));
     },
@@ -173,12 +183,16 @@ export function createSqliteStore({
       presence.report(report);
     },
 
-    async removeNode(node, instance) {
-      presence.remove(node, instance);
+    async removeNode(node, instance, stop) {
+      presence.remove(node, instance, stop);
+    },
+
+    async forgetNode(node) {
+      return presence.forget(node);
     },
 
     async listNodes() {
-      return presence.list();
+      return attempt(presence.list);
     },
 
     watchNodes: presence.watch,
@@ -192,6 +206,8 @@ export function createSqliteStore({
       hints.on('hint', listener);
       return () => hints.off('hint', listener);
     },
+
+    requireReplicas() {},
 
     async now() {
       return now();
@@ -257,7 +273,7 @@ function openStore(path: string) {
 }
 
 function toEntry(position: Position, before: Position, logged: string): LogEntry {
-  return { position, previousCommitId: before.commitId || null, changes: parseLogged(logged) };
+  return { position, previousCommitId: before.commitId || null, changes: parseLogged(logged) ?? [] };
 }
 
 function toRecord<K extends Kind>(row: Record<string, unknown>): StoredRecord<K> {

@@ -7,10 +7,11 @@ import { leases } from './leases.ts';
 import { log } from './log.ts';
 import { presence } from './presence.ts';
 import { reads } from './reads.ts';
+import { turns } from './turns.ts';
 
 /** What every backend guarantees. */
 export async function conformance(t: Test, backend: Backend): Promise<void> {
-  for (const suite of [commits, reads, log, leases, presence, following, history]) {
+  for (const suite of [commits, reads, log, leases, presence, turns, following, history]) {
     await t.test(`${backend.name}: ${suite.name}`, (t) => suite(t, backend));
   }
 }

@@ -1,8 +1,8 @@
-import { nodeLostAfterMs } from '@lockstep/contract';
+import { nodeLostAfterMs, type Position } from '@lockstep/contract';
 import { waitFor } from '@lockstep/testkit';
 import type { Test } from 'tap';
 import type { Backend } from './backend.ts';
-import { report } from './records.ts';
+import { commitOf, putRoute, report } from './records.ts';
 
 export async function presence(t: Test, backend: Backend): Promise<void> {
   await t.test('nodes report, are listed by id, and leave', async (t) => {
@@ -20,9 +20,9 @@ export async function presence(t: Test, backend: Backend): Promise<void> {
       { report: { node: 'b', hosts: 7 }, live: true },
     ]);
     t.ok(nodes.every(({ seenAt }) => seenAt >= before));
-    await store.removeNode('b', 'another-instance');
+    await store.removeNode('b', 'another-instance', { returns: false });
     t.equal((await store.listNodes()).length, 2, 'another instance removes nothing');
-    await store.removeNode('b', 'instance-1');
+    await store.removeNode('b', 'instance-1', { returns: false });
     t.match(await store.listNodes(), [{ report: { node: 'a' } }]);
     await store.reportNode(report('b', { instance: 'instance-9', home: 'home-9' }));
     t.equal((await store.listNodes()).length, 2, 'it may come back at once');
@@ -40,6 +40,39 @@ export async function presence(t: Test, backend: Backend): Promise<void> {
       t.match(await store.listNodes(), [{ report: { instance: 'instance-3' } }]);
     },
   );
+
+  await t.test('a node that stops to return stays expected, until it is forgotten', async (t) => {
+    const { store, another } = await backend.bench(t);
+    const other = await another();
+    await store.reportNode(report('a'));
+    await store.removeNode('a', 'instance-1', { returns: true });
+    t.match(await other.listNodes(), [{ report: { node: 'a' }, live: false, stopped: true }]);
+    await store.reportNode(report('a', { instance: 'instance-2', home: 'home-2' }));
+    t.match(await other.listNodes(), [{ live: true, stopped: false }], 'its id is free meanwhile');
+    t.equal(await other.forgetNode('a'), true);
+    t.same(await store.listNodes(), []);
+    t.equal(await other.forgetNode('a'), false);
+    await store.reportNode(report('a', { instance: 'instance-2', home: 'home-2' }));
+    t.equal((await store.listNodes()).length, 1, 'one that reports again is expected again');
+  });
+
+  await t.test('the position of a report is compared with the history', async (t) => {
+    const { store, another } = await backend.bench(t);
+    const other = await another();
+    const first = await store.commit(commitOf(putRoute('a')));
+    const head = await store.commit(commitOf(putRoute('b')));
+    const standingOf = async (applied: Position | null) => {
+      await other.reportNode(report('a', { applied }));
+      return (await store.listNodes())[0]?.standing;
+    };
+    t.equal(await standingOf(null), null);
+    t.equal(await standingOf(first), 'on');
+    t.equal(await standingOf(head), 'on');
+    t.equal(await standingOf({ ...head, number: 3 }), 'ahead');
+    t.equal(await standingOf({ ...head, number: 1 }), 'apart');
+    t.equal(await standingOf({ ...head, commitId: 'another' }), 'apart');
+    t.equal(await standingOf({ ...head, epoch: 'another' }), 'apart');
+  });
 
   await t.test('watchers hear of reports and removals', async (t) => {
     const { store, another } = await backend.bench(t);
@@ -59,7 +92,7 @@ export async function presence(t: Test, backend: Backend): Promise<void> {
     await store.reportNode(report('a', { instance: 'instance-2' }));
     await until('instance-2');
     const nulls = heard.filter((one) => one === null).length;
-    await store.removeNode('a', 'instance-2');
+    await store.removeNode('a', 'instance-2', { returns: false });
     await until(null, nulls + 1);
     t.pass('heard of each');
   });
@@ -76,8 +109,12 @@ export async function lostNodes(t: Test, backend: Backend): Promise<void> {
     t.match(await store.listNodes(), [{ live: false }]);
     await store.reportNode(report('a', { instance: 'instance-2', home: 'home-2' }));
     t.match(await store.listNodes(), [{ live: true, report: { instance: 'instance-2' } }]);
-    await pass(86_400_001);
-    t.same(await store.listNodes(), [], 'forgotten after a day');
+    await pass(30 * 86_400_000);
+    t.match(
+      await store.listNodes(),
+      [{ live: false, report: { node: 'a' } }],
+      'expected until it is forgotten',
+    );
   });
 
   await t.test('hints reach whoever watches, the sender too', async (t) => {

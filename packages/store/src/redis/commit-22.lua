@@ -1,0 +1,132 @@
+#!lua
+--[[
+  Makes one commit. Values travel as opaque strings: cjson would turn [] into {} and round large numbers, so nothing but
+  the lists of claims (strings only) is ever decoded, and nothing is encoded. A script that fails half-way keeps what it has
+  written, so every check comes before the first write.
+
+  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 the commit id's, 9 the lease's, 10-22 due, by kind
+  ARGV: 1 epoch, 2 commit id, 3 the changes for the log, 4 entries and 5 bytes of changes that the log keeps, 6 lease token or '',
+        7 channel, 8 ms a commit id is remembered, 9 number and 10 id of the latest commit the caller knows (or '', ''),
+        11 how many commits the history remembers, 12 number of checks, 13 number of changes,
+        then for each check: key, revision or '' (must not exist)
+        then for each change: 'put' or 'delete', index of the kind (from 0), key, claims (JSON), dueAt or '', value
+  Output: {'made', number}, also for a commit id made before
+          {'lost'} | {'back'} (the caller knows commits that are gone) | {'lease'} | {'conflict', key}
+          | {'taken', claim, key of the holder}
+--]]
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'commitId', 'logFrom', 'logBytes')
+if meta[1] ~= ARGV[1] then return {'lost'} end
+local head = tonumber(meta[2] or 0)
+
+if ARGV[9] ~= '' then
+  local known = tonumber(ARGV[9])
+  if known > head then return {'back'} end
+  local id = meta[3] or ''
+  if known < head then
+    local entry = redis.call('HGET', KEYS[7], ARGV[9])
+    id = entry and string.match(entry, '^%S*') or ARGV[10]
+  end
+  if id ~= ARGV[10] then return {'back'} end
+end
+
+local made = redis.call('GET', KEYS[8])
+if made then
+  -- A write, though it changes nothing: what waits for replicas waits for the last one of its own connection.
+  redis.call('PEXPIRE', KEYS[8], ARGV[8])
+  return {'made', made}
+end
+
+if ARGV[6] ~= '' and redis.call('GET', KEYS[9]) ~= ARGV[6] then return {'lease'} end
+
+-- A record that cannot be read holds no claims: it can still be replaced or deleted.
+local function claimsOf(record)
+  local json = record and string.match(record, '^%d+\n([^\n]*)\n')
+  local ok, claims = pcall(cjson.decode, json or '[]')
+  return ok and type(claims) == 'table' and claims or {}
+end
+
+local at = 14
+for _ = 1, tonumber(ARGV[12]) do
+  local record = redis.call('HGET', KEYS[2], ARGV[at])
+  local revision = record and string.match(record, '^%d+') or ''
+  if revision ~= ARGV[at + 1] then return {'conflict', ARGV[at]} end
+  at = at + 2
+end
+
+local changes, changed = {}, {}
+for i = 1, tonumber(ARGV[13]) do
+  local key = ARGV[at + 2]
+  local record = redis.call('HGET', KEYS[2], key)
+  changes[i] = {
+    put = ARGV[at] == 'put',
+    due = KEYS[10 + ARGV[at + 1]],
+    key = key,
+    held = claimsOf(record),
+    claims = cjson.decode(ARGV[at + 3]),
+    claimsJson = ARGV[at + 3],
+    dueAt = ARGV[at + 4],
+    value = ARGV[at + 5],
+  }
+  changed[key] = true
+  at = at + 6
+end
+
+-- A holder that this very commit changes gives the claim up: no two changes of a commit name the same claim.
+for _, change in ipairs(changes) do
+  for _, claim in ipairs(change.claims) do
+    local holder = redis.call('HGET', KEYS[4], claim)
+    if holder and not changed[holder] and redis.call('HEXISTS', KEYS[2], holder) == 1 then
+      return {'taken', claim, holder}
+    end
+  end
+end
+
+local number = string.format('%d', head + 1)
+local previous = meta[3] or ''
+
+-- First among the writes, because it alone could still be refused (by a stream that is ahead).
+redis.call('XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', ARGV[3])
+redis.call('HSET', KEYS[7], number, ARGV[2] .. ' ' .. #ARGV[3])
+redis.call('HDEL', KEYS[7], string.format('%d', head + 1 - ARGV[11]))
+redis.call('SET', KEYS[8], number, 'PX', ARGV[8])
+
+-- What the log holds is known by the history, so that no entry is read only to be dropped. The latest always stays.
+local from = tonumber(meta[4] or number)
+local bytes = tonumber(meta[5] or 0) + #ARGV[3]
+local last = head + 1
+while from < last and (last - from >= tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
+  local entry = redis.call('HGET', KEYS[7], string.format('%d', from))
+  bytes = bytes - tonumber(entry and string.match(entry, '%d+$') or 0)
+  from = from + 1
+end
+redis.call('XTRIM', KEYS[6], 'MINID', '=', string.format('%d', from) .. '-0')
+redis.call('HSET', KEYS[1], 'number', number, 'commitId', ARGV[2], 'logFrom', string.format('%d', from),
+  'logBytes', string.format('%d', bytes))
+
+for _, change in ipairs(changes) do
+  for _, claim in ipairs(change.held) do
+    redis.call('HDEL', KEYS[4], claim)
+    redis.call('ZREM', KEYS[5], claim)
+  end
+end
+for _, change in ipairs(changes) do
+  if change.put then
+    redis.call('HSET', KEYS[2], change.key, number .. '\n' .. change.claimsJson .. '\n' .. change.value)
+    redis.call('ZADD', KEYS[3], 0, change.key)
+    for _, claim in ipairs(change.claims) do
+      redis.call('HSET', KEYS[4], claim, change.key)
+      redis.call('ZADD', KEYS[5], 0, claim)
+    end
+  else
+    redis.call('HDEL', KEYS[2], change.key)
+    redis.call('ZREM', KEYS[3], change.key)
+  end
+  if change.put and change.dueAt ~= '' then
+    redis.call('ZADD', change.due, change.dueAt, change.key)
+  else
+    redis.call('ZREM', change.due, change.key)
+  end
+end
+
+redis.call('PUBLISH', ARGV[7], table.concat({ARGV[1], number, ARGV[2], previous, ARGV[3]}, '\n'))
+return {'made', number}

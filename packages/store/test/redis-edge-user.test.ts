@@ -1,0 +1,212 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { inspect } from 'node:util';
+import { createRedisStore } from '@lockstep/store';
+import { startRedis, waitFor } from '@lockstep/testkit';
+import { Redis } from 'ioredis';
+import t, { type Test } from 'tap';
+import { commitOf, putRoute, report } from './conformance/records.ts';
+import { followView } from './conformance/view.ts';
+
+function store(t: Test, url: string, prefix: string) {
+  const warnings: string[] = [];
+  const log = {
+    info: () => {},
+    warn: (facts: object, message: string) => warnings.push(`${inspect(facts, { depth: 9 })} ${message}`),
+  };
+  const created = createRedisStore({ url, prefix, log });
+  t.teardown(() => created.close());
+  return Object.assign(created, { warnings, prefix });
+}
+
+/** The rights of `user` as docs/install-an-edge.md gives them, for another prefix. */
+async function documentedRights(user: string, prefix: string): Promise<string[]> {
+  const page = await readFile(new URL('../../../docs/install-an-edge.md', import.meta.url), 'utf8');
+  const line = page.split('\n').find((line) => line.startsWith(`user ${user} `));
+  const rights = line!.slice(`user ${user} `.length).replaceAll('{lockstep}', `{${prefix}}`);
+  return rights.match(/\([^)]*\)|\S+/g)!;
+}
+
+t.test('the Redis user of an edge', async (t) => {
+  const server = await startRedis();
+  t.teardown(() => server.close());
+  const admin = new Redis(server.url);
+  t.teardown(() => admin.disconnect());
+  const prefix = `test-${randomUUID()}`;
+  const p = `{${prefix}}`;
+  const url = (user: string) => server.url.replace('redis://', `redis://${user}:PASSWORD@`);
+  for (const user of ['edge-1', 'control-plane']) {
+    await admin.acl('SETUSER', user, ...(await documentedRights(user, prefix)));
+  }
+  const control = store(t, url('control-plane'), prefix);
+  const edge = store(t, url('edge-1'), prefix);
+  const raw = new Redis(url('edge-1'));
+  t.teardown(() => raw.disconnect());
+  const epoch = await control.open({ create: true, expectedEpoch: null });
+
+  await t.test('follows, from a snapshot and by announcements', async (t) => {
+    await control.commit(commitOf(putRoute('a')));
+    const view = followView(t, edge.follow, null);
+    await view.until(() => view.seen.includes('current'));
+    await view.reached(await control.commit(commitOf(putRoute('b'))));
+    t.same(view.ids(), ['route/a', 'route/b']);
+    t.same(view.troubles, []);
+    t.same(edge.warnings, []);
+  });
+
+  await t.test('reports itself, is enlisted by the control plane that hears of it, and leaves', async (t) => {
+    t.teardown(control.watchNodes(() => {}));
+    await waitFor(
+      async () => {
+        await edge.reportNode(report('edge-1'));
+        return (await control.listNodes()).length === 1;
+      },
+      { what: 'the node to be heard of' },
+    );
+    t.match(await control.listNodes(), [{ report: { node: 'edge-1' }, live: true }]);
+    const later = store(t, url('control-plane'), prefix);
+    await waitFor(async () => (await later.listNodes()).length === 1, { what: 'the node to be enlisted' });
+    await t.rejects(edge.reportNode(report('edge-1', { instance: 'i2', home: 'h2' })), {
+      code: 'node_id_taken',
+    });
+    await edge.removeNode('edge-1', 'instance-1', { returns: true });
+    t.match(await control.listNodes(), [{ live: false, stopped: true }]);
+    await edge.reportNode(report('edge-1'));
+    await edge.removeNode('edge-1', 'instance-1', { returns: false });
+    t.same(await control.listNodes(), []);
+  });
+
+  await t.test('cannot commit, nor take a lease', async (t) => {
+    await edge.open({ create: false, expectedEpoch: epoch });
+    await t.rejects(edge.commit(commitOf(putRoute('x'))), { code: 'bad_configuration', message: /NOPERM/ });
+    await t.rejects(edge.acquireLease('x', 1_000), { message: /NOPERM/ });
+    t.equal(await control.get('route', 'x'), null);
+  });
+
+  await t.test('cannot touch the presence of another', async (t) => {
+    await control.reportNode(report('edge-2'));
+    const other = report('edge-2', { instance: 'i2' });
+    await t.rejects(edge.reportNode(other), { message: /NOPERM/ });
+    await t.rejects(edge.removeNode('edge-2', 'instance-1', { returns: false }), { message: /NOPERM/ });
+    await raw.set(
+      `${p}:node:edge-1`,
+      JSON.stringify({ report: other, stopped: false }),
+      'PX',
+      34_560_000_000,
+    );
+    await raw.publish(`${p}:nodes`, 'edge-1');
+    t.match(await control.listNodes(), [{ report: { node: 'edge-2', instance: 'instance-1' } }]);
+    t.equal((await control.listNodes()).length, 1, 'its own key speaks for itself only');
+    await t.rejects(raw.zadd(`${p}:node-ids`, '0', 'edge-9'), /NOPERM/);
+    await t.rejects(raw.zrem(`${p}:node-ids`, 'edge-2'), /NOPERM/);
+    await control.forgetNode('edge-2');
+  });
+
+  await t.test('cannot date itself, nor stand where the history is not', async (t) => {
+    const head = await control.head();
+    const ownPresence = async () =>
+      (await control.listNodes()).find(({ report }) => report.node === 'edge-1');
+    await admin.zadd(`${p}:node-ids`, '0', 'edge-1');
+    await edge.reportNode(report('edge-1', { applied: { ...head, number: head.number + 1_000 } }));
+    t.match(await ownPresence(), { live: true, standing: 'ahead' });
+    await edge.reportNode(report('edge-1', { applied: { ...head, commitId: 'another' } }));
+    t.match(await ownPresence(), { live: true, standing: 'apart' });
+    const value = JSON.stringify({ report: report('edge-1', { applied: head }), stopped: false });
+    await raw.set(`${p}:node:edge-1`, value, 'PX', 400 * 86_400_000 + 3_600_000);
+    t.match(await ownPresence(), { live: false }, 'a date to come');
+    await raw.set(`${p}:node:edge-1`, value);
+    t.match(await ownPresence(), { live: false }, 'a presence without an end');
+    await raw.set(`${p}:node:edge-1`, value, 'PX', 1_000);
+    t.match(await ownPresence(), { live: false }, 'a date long ago');
+    await edge.reportNode(report('edge-1', { applied: head }));
+    t.match(await ownPresence(), { live: true, standing: 'on' }, 'and it is heard again');
+  });
+
+  await t.test('cannot hold up the list of nodes by what it writes', async (t) => {
+    await control.reportNode(report('edge-2'));
+    const junk = [
+      '',
+      '\0',
+      'null',
+      '[]',
+      '{"report":null}',
+      '{"report":{"node":"edge-1"}}',
+      'x'.repeat(8_000_000),
+    ];
+    for (const value of junk) {
+      await raw.set(`${p}:node:edge-1`, value, 'PX', 34_560_000_000);
+      await raw.publish(`${p}:nodes`, value);
+      t.match(await control.listNodes(), [{ report: { node: 'edge-2' } }]);
+    }
+    for (const value of junk) await raw.publish(`${p}:asks`, value);
+    await edge.reportNode(report('edge-1'));
+    t.equal((await control.listNodes()).length, 2);
+    t.match(await control.commit(commitOf(putRoute('c'))), { number: Number });
+  });
+
+  await t.test('asks about hosts and hears the verdicts, but gives none', async (t) => {
+    const heard: string[] = [];
+    t.teardown(edge.watchHints(({ hint, host }) => heard.push(`${hint} ${host}`)));
+    t.teardown(control.watchHints(({ hint, host }) => heard.push(`${hint} ${host}`)));
+    const until = Date.now();
+    await waitFor(
+      async () => {
+        await edge.sendHint({ hint: 'ask', host: 'a', node: 'edge-1' });
+        await control.sendHint({ hint: 'verdict', host: 'b', allowed: true, until });
+        return ['ask a', 'verdict b'].every((one) => heard.filter((other) => other === one).length > 1);
+      },
+      { what: 'both to hear both' },
+    );
+    await t.rejects(edge.sendHint({ hint: 'verdict', host: 'c', allowed: false, until }), {
+      message: /NOPERM/,
+    });
+    await raw.publish(`${p}:asks`, JSON.stringify({ hint: 'verdict', host: 'c', allowed: false, until }));
+    await edge.sendHint({ hint: 'ask', host: 'd', node: 'edge-1' });
+    await waitFor(() => heard.includes('ask d'), { what: 'what came after it' });
+    t.notOk(heard.includes('verdict c'));
+  });
+
+  await t.test('cannot run anything, forge an announcement, or write anything else', async (t) => {
+    const refused = async (...command: [string, ...(string | number)[]]) =>
+      t.rejects(raw.call(...command), /NOPERM|no permissions/, command.join(' ').slice(0, 60));
+    const sha = '0'.repeat(40);
+    await refused('EVAL', 'while true do end', 0);
+    await refused('EVAL_RO', 'while true do end', 0);
+    await refused('EVALSHA', sha, 1, `${p}:node:edge-1`);
+    await refused('SCRIPT', 'LOAD', 'return 1');
+    await refused('SCRIPT', 'FLUSH');
+    await refused('FUNCTION', 'FLUSH');
+    await refused('FCALL', 'any', 0);
+    await refused('PUBLISH', `${p}:commits`, 'forged');
+    await refused('PUBLISH', `${p}:verdicts`, 'forged');
+    for (const name of [
+      'meta',
+      'records',
+      'ids',
+      'log',
+      'history',
+      'turns',
+      'node-ids',
+      'node:edge-2',
+      'lease:a',
+    ]) {
+      await refused('SET', `${p}:${name}`, 'x');
+      await refused('DEL', `${p}:${name}`);
+    }
+    const own = `${p}:node:edge-1`;
+    await refused('APPEND', own, 'x');
+    await refused('SETRANGE', own, 500_000_000, 'x');
+    await refused('RPUSH', own, 'x');
+    await refused('XADD', own, '*', 'x', 'y');
+    await refused('HSET', own, 'x', 'y');
+    await refused('SET', 'elsewhere', 'x');
+    await refused('GETRANGE', 'elsewhere', 0, 1);
+    for (const command of ['FLUSHALL', 'FLUSHDB', 'SHUTDOWN', 'SAVE', 'MONITOR']) await refused(command);
+    await refused('KEYS', '*');
+    await refused('REPLICAOF', 'NO', 'ONE');
+    await refused('CONFIG', 'SET', 'maxmemory', '1');
+    await refused('CLIENT', 'KILL', 'TYPE', 'normal');
+    await refused('CLIENT', 'PAUSE', '100000');
+    await refused('ACL', 'SETUSER', 'edge-1', '+@all');
+  });
+});
