@@ -1,9 +1,10 @@
-import { randomBytes, webcrypto } from 'node:crypto';
-import type { AuthorityKeyIdentifierExtension, KeyUsageFlags, X509Certificate } from '@peculiar/x509';
+import { createPrivateKey, createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import { x509 } from './at-first-use.ts';
+import type { CertificateFacts } from './certificate-check.ts';
 import { generateKeyPem } from './key-pair.ts';
+import { createLeaf, keyIdOf, type LeafSigner, signatureOf, subjectOf } from './leaf-certificate.ts';
 import { createSerialNumber } from './serial-number.ts';
-import { importKeyPair, importPublicKey, type SigningAlgorithm } from './web-crypto-key.ts';
+import { importKeyPair } from './web-crypto-key.ts';
 
 const rootLifetimeMs = 10 * 365 * 86_400_000;
 /** Clocks of clients may be behind. */
@@ -20,21 +21,25 @@ export interface IssueOptions {
   authority: Authority;
   /** Exact or `*.name`. */
   host: string;
-  /** The certificate's own key, PKCS#8 PEM. */
-  keyPem: string;
+  /** DER of the SubjectPublicKeyInfo of the certificate's own key. */
+  publicKey: Buffer;
   lifetimeMs: number;
   /** Milliseconds since 1970. */
   now: number;
 }
 
-interface Signer {
-  root: X509Certificate;
-  privateKey: webcrypto.CryptoKey;
-  signingAlgorithm: SigningAlgorithm;
-  authorityKeyIdentifier: AuthorityKeyIdentifierExtension;
+/** A PEM chain, and what is in its leaf. */
+export interface IssuedLeaf {
+  chain: string;
+  facts: CertificateFacts;
 }
 
-const signers = new WeakMap<Authority, Promise<Signer>>();
+interface Signer extends LeafSigner {
+  notBefore: number;
+  notAfter: number;
+}
+
+const signers = new WeakMap<Authority, Signer>();
 
 /** A new internal CA, good for ten years. */
 export async function createAuthority({ now = Date.now() }: { now?: number } = {}): Promise<Authority> {
@@ -66,50 +71,35 @@ export async function createAuthority({ now = Date.now() }: { now?: number } = {
   return { certificate: `${certificate.toString('pem')}\n`, keyPem };
 }
 
-/** A server certificate signed by the internal CA, as a PEM chain: the leaf alone, since clients have the root. */
-export async function issueCertificate({
+/** A server certificate signed by the internal CA: the leaf alone, since clients have the root. */
+export async function issueLeaf({
   authority,
   host,
-  keyPem,
+  publicKey,
   lifetimeMs,
   now,
-}: IssueOptions): Promise<string> {
-  const {
-    BasicConstraintsExtension,
-    ExtendedKeyUsage,
-    ExtendedKeyUsageExtension,
-    KeyUsagesExtension,
-    SubjectAlternativeNameExtension,
-    SubjectKeyIdentifierExtension,
-    X509CertificateGenerator,
-  } = x509();
-  const { root, privateKey, signingAlgorithm, authorityKeyIdentifier } = await signerOf(authority);
-  const publicKey = await importPublicKey(keyPem);
-  const certificate = await X509CertificateGenerator.create(
-    {
-      serialNumber: createSerialNumber(),
-      issuer: root.subjectName,
-      notBefore: new Date(Math.max(now - backdateMs, root.notBefore.getTime())),
-      notAfter: new Date(Math.min(now + lifetimeMs, root.notAfter.getTime())),
-      signingKey: privateKey,
-      publicKey,
-      signingAlgorithm,
-      extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(keyUsageOf(publicKey), true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-        // Critical, since the subject is empty (RFC 5280, section 4.2.1.6).
-        new SubjectAlternativeNameExtension([{ type: 'dns', value: host }], true),
-        await SubjectKeyIdentifierExtension.create(publicKey, false, crypto),
-        authorityKeyIdentifier,
-      ],
-    },
-    crypto,
-  );
-  return `${certificate.toString('pem')}\n`;
+}: IssueOptions): Promise<IssuedLeaf> {
+  const signer = signerOf(authority);
+  const { certificate, facts } = await createLeaf({
+    signer,
+    host,
+    publicKey,
+    notBefore: Math.max(now - backdateMs, signer.notBefore),
+    notAfter: Math.min(now + lifetimeMs, signer.notAfter),
+  });
+  return { chain: certificate, facts };
 }
 
-function signerOf(authority: Authority): Promise<Signer> {
+/** The same as PEM, for a key that is at hand as PKCS#8 PEM. */
+export async function issueCertificate({
+  keyPem,
+  ...options
+}: Omit<IssueOptions, 'publicKey'> & { keyPem: string }): Promise<string> {
+  const publicKey = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
+  return (await issueLeaf({ ...options, publicKey })).chain;
+}
+
+function signerOf(authority: Authority): Signer {
   const known = signers.get(authority);
   if (known !== undefined) return known;
   const signer = createSigner(authority);
@@ -117,16 +107,16 @@ function signerOf(authority: Authority): Promise<Signer> {
   return signer;
 }
 
-async function createSigner({ certificate, keyPem }: Authority): Promise<Signer> {
-  const { AuthorityKeyIdentifierExtension, X509Certificate } = x509();
+function createSigner({ certificate, keyPem }: Authority): Signer {
   const root = new X509Certificate(certificate);
-  const { keys, signingAlgorithm } = await importKeyPair(keyPem);
-  const authorityKeyIdentifier = await AuthorityKeyIdentifierExtension.create(keys.publicKey, false, crypto);
-  return { root, privateKey: keys.privateKey, signingAlgorithm, authorityKeyIdentifier };
-}
-
-/** An RSA key may also be asked to decrypt: TLS 1.2 without forward secrecy does (RFC 5246, section 7.4.2). */
-function keyUsageOf({ algorithm }: webcrypto.CryptoKey): KeyUsageFlags {
-  const { digitalSignature, keyEncipherment } = x509().KeyUsageFlags;
-  return algorithm.name === 'ECDSA' ? digitalSignature : digitalSignature | keyEncipherment;
+  const privateKey = createPrivateKey(keyPem);
+  return {
+    ...signatureOf(privateKey),
+    privateKey,
+    issuer: subjectOf(root.raw),
+    issuerName: root.subject,
+    keyId: keyIdOf(root.publicKey.export({ type: 'spki', format: 'der' })),
+    notBefore: root.validFromDate.getTime(),
+    notAfter: root.validToDate.getTime(),
+  };
 }

@@ -7,7 +7,15 @@ import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { checkChain, createAuthority, createCsr, generateKeyPem, issueCertificate } from '../src/index.ts';
+import {
+  checkChain,
+  createAuthority,
+  createCsr,
+  createKeyPair,
+  generateKeyPem,
+  issueCertificate,
+  issueLeaf,
+} from '../src/index.ts';
 
 const run = promisify(execFile);
 const withOpenssl = { skip: spawnSync('openssl', ['version']).status !== 0 && 'needs the openssl command' };
@@ -69,6 +77,16 @@ t.test('a root that ends after 2049 is readable', async (t) => {
   const future = Date.parse('2045-06-01T00:00:00Z');
   const { certificate } = await createAuthority({ now: future });
   t.equal(new X509Certificate(certificate).validToDate.getUTCFullYear(), 2055);
+});
+
+t.test('what the maker says of a certificate is what is read in it, for keys of every type', async (t) => {
+  for (const type of ['ecdsa-p256', 'ecdsa-p384', 'rsa-2048'] as const) {
+    const { keyPem, publicKey } = await createKeyPair(type);
+    for (const host of hosts) {
+      const { chain, facts } = await issueLeaf({ authority, host, publicKey, lifetimeMs: 90 * dayMs, now });
+      t.strictSame(facts, checkChain({ chain, keyPem, host, now }), `${type} ${host}`);
+    }
+  }
 });
 
 t.test('serial numbers are positive, 128 bits wide and never the same', async (t) => {

@@ -23,8 +23,8 @@ export interface AttemptOutcomesOptions {
   store: ConfigStore;
   sealer: Sealer;
   ledger: Ledger;
-  /** What goes into the commit of a certificate so that its OCSP response is fetched. */
-  stapleChanges(id: string, chain: string): Change[];
+  /** What goes into the commit of a certificate so that its OCSP response is fetched; null: its maker names no responder. */
+  stapleChanges(id: string, chain: string | null): Change[];
   now: () => number;
 }
 
@@ -87,9 +87,10 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
   async function issued(
     { id, value: order }: StoredRecord<'order'>,
     issuer: Issuer,
-    { chain, keyPem }: Issued,
+    { chain, keyPem, facts }: Issued,
   ): Promise<Outcome> {
-    const { serialNumber, fingerprint256, notBefore, notAfter } = check(order.host, { chain, keyPem });
+    const made = facts ?? check(order.host, { chain, keyPem });
+    const { serialNumber, fingerprint256, notBefore, notAfter } = made;
     const renewAt = firstRenewalDate(Date.parse(notBefore), Date.parse(notAfter), now());
     // What a CA suggests for a new certificate is asked at once; after a renewal later, lest one that always says "now" is obeyed without end.
     const askAt = issuer.asksCa ? now() + (order.renewal === null ? 0 : ariRetryMs) : null;
@@ -128,7 +129,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       checks: entry.checks,
       changes: [
         putCertificate(id, value),
-        ...options.stapleChanges(id, chain),
+        ...options.stapleChanges(id, facts === undefined ? chain : null),
         ...withdrawChallenge(order),
         await attemptChange(store, id, attempt),
         ...entry.changes,

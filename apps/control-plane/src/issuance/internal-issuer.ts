@@ -1,5 +1,5 @@
 import type { KeyType } from '@lockstep/contract';
-import { type Authority, generateKeyPem, issueCertificate, type Sealer } from '@lockstep/pki';
+import { type Authority, createKeyPair, issueLeaf, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import { findOrMakeAuthority } from './authority.ts';
 import type { Issuer } from './issuer.ts';
@@ -33,15 +33,15 @@ export function createInternalIssuer(options: InternalIssuerOptions): Issuer {
     refuses: () => null,
     caa: async () => ({ identities: [], method: null, accountUrl: null }),
     async advance(_id, { host }) {
-      const keyPem = await generateKeyPem(keyType);
-      const chain = await issueCertificate({
+      const { keyPem, publicKey } = await createKeyPair(keyType);
+      const issued = await issueLeaf({
         authority: await authority(),
         host,
-        keyPem,
+        publicKey,
         lifetimeMs,
         now: now(),
       });
-      return { outcome: 'issued', chain, keyPem };
+      return { outcome: 'issued', keyPem, ...issued };
     },
     cleanUp: async () => {},
     renewalInfo: async () => null,

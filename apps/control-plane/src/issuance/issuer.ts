@@ -6,16 +6,17 @@ import type {
   RenewalWindow,
   StoredRecord,
 } from '@lockstep/contract';
+import type { CertificateFacts } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 
 /**
  * What one step of an issuer led to.
  * - next: `order` is to be written, with `changes` in the same commit, and then the next step is due after `waitMs`.
- * - issued: the chain for the key. The coordinator checks it before anything is replaced.
+ * - issued: the chain for the key. It is checked before anything is replaced, unless its own maker says what is in it (`facts`).
  */
 export type StepResult =
   | { outcome: 'next'; order: Partial<OrderRecord>; changes?: Change[]; waitMs?: number }
-  | { outcome: 'issued'; chain: string; keyPem: string };
+  | { outcome: 'issued'; chain: string; keyPem: string; facts?: CertificateFacts };
 
 export interface StepContext {
   signal: AbortSignal;
