@@ -17,6 +17,8 @@ export const errorCodes = {
   misdirected: 'The `Host` of the request is no name of this server.',
   headers_too_large: 'The fields of the request are larger than is read.',
   not_implemented: 'The method or the transfer coding of the request is not known here.',
+  version_not_supported: 'This version of HTTP is not spoken here.',
+  loop_detected: 'The request has passed the same edges too often.',
   commit_too_large: 'More records or bytes than one commit may carry.',
   lease_lost: 'The lease under which this was written has gone to another.',
   node_id_taken: 'Another live process runs under this node id.',

@@ -19,6 +19,8 @@ export const statusOf = {
   misdirected: 421,
   headers_too_large: 431,
   not_implemented: 501,
+  version_not_supported: 505,
+  loop_detected: 508,
   commit_too_large: 413,
   lease_lost: 503,
   node_id_taken: 409,

@@ -8,7 +8,7 @@ import { answerFailure, breakOff } from './answer-failure.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import { forwardAnswer } from './forward-answer.ts';
-import type { ForwardedRequest } from './forward-headers.ts';
+import type { ReadRequest } from './read-request.ts';
 import { RequestBody } from './request-body.ts';
 import { continueStatus } from './undici-repairs.ts';
 import type { Connection, Taker } from './upstream-pool.ts';
@@ -21,8 +21,7 @@ export interface ExchangeOptions {
   request: ClientRequest;
   response: ClientResponse;
   route: ServedRoute;
-  path: string;
-  forwarded: ForwardedRequest;
+  forwarded: ReadRequest;
   /** Called once, when the client has its answer or is gone. */
   onDone(statusCode: number): void;
   /** Called for whatever keeps the upstream's answer, or a part of it, from the client. */
@@ -67,6 +66,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     this.#body = forwarded.hasBody ? new RequestBody(request, expectsContinue(request)) : null;
   }
 
+  get body(): RequestBody | null {
+    return this.#body;
+  }
+
   start(): void {
     const { route, response } = this.#options;
     this.#first = route.turn;
@@ -92,12 +95,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   }
 
   #dispatch({ client }: Connection): void {
-    const { request, path, forwarded, onUpgrade } = this.#options;
+    const { request, forwarded, onUpgrade } = this.#options;
     const { servername, limits } = this.#upstream!;
     const { firstByteMs, idleMs } = limits();
     client.dispatch(
       {
-        path,
+        path: forwarded.path,
         method: request.method as Dispatcher.HttpMethod,
         headers: forwarded.headers,
         body: this.#body,

@@ -1,115 +1,182 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import type { ErrorCode } from '@lockstep/contract';
+import type { EdgeSettings } from '@lockstep/contract';
+import type { ChallengeTable } from '../worker/challenge-table.ts';
+import type { Incidents } from '../worker/incidents.ts';
 import type { RouteTable } from '../worker/route-table.ts';
+import { answerChallenge } from './answer-challenge.ts';
+import { breakOff } from './answer-failure.ts';
 import { type ClientRequest, type ClientResponse, Exchange } from './exchange.ts';
+import { ExchangeWatch } from './exchange-watch.ts';
 import type { FailureLog } from './failure-log.ts';
-import { forwardRequestHeaders, requestIdOf } from './forward-headers.ts';
-import { hostOf } from './host-of.ts';
+import { linger } from './linger.ts';
+import { readRequest } from './read-request.ts';
+import { requestIdOf } from './request-fields.ts';
+import { type Refused, requestRefusals } from './request-refusal.ts';
 import { sendProblem } from './send-problem.ts';
 import { tunnel } from './tunnel.ts';
 
 export interface ForwarderOptions {
-  routes: RouteTable;
+  routes: Pick<RouteTable, 'find' | 'servesHost'>;
+  challenges: Pick<ChallengeTable, 'keyAuthorization'>;
+  /** Read anew for each request. */
+  settings(): EdgeSettings;
+  /** By what name these edges sign `Via`. */
+  pseudonym: string;
   /** Called for each answer; 499 stands for a client that did not wait for it. */
   onAnswer(statusCode: number): void;
   failures: FailureLog;
+  incidents: Pick<Incidents, 'onRefused' | 'onCut'>;
 }
 
 /** Forwards requests to the upstreams of the route they match. */
 export interface Forwarder {
   handle(request: ClientRequest, response: ClientResponse): void;
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void;
   /** Requests without a complete answer; open tunnels are not among them. */
   readonly inFlight: number;
   readonly tunnels: number;
+  /** Ends exchanges whose client does not get on. To be called about every second. */
+  check(now: number): void;
   /** Breaks off what is still open: tunnels. */
   closeTunnels(): void;
 }
 
-export function createForwarder({ routes, onAnswer, failures }: ForwarderOptions): Forwarder {
-  const tunnels = new Set<Duplex>();
-  let inFlight = 0;
+type OnUpgrade = (fields: string[], upstream: Parameters<typeof tunnel>[1]) => void;
 
-  function onDone(statusCode: number): void {
-    inFlight -= 1;
-    onAnswer(statusCode);
+export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
+
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  const { routes, challenges, settings, pseudonym, onAnswer, failures, incidents } = options;
+  const tunnels = new Set<Socket>();
+  const open = new Set<ExchangeWatch>();
+
+  function forward(request: ClientRequest, response: ClientResponse, onUpgrade?: OnUpgrade): ExchangeWatch {
+    const watch = new ExchangeWatch(request, response);
+    open.add(watch);
+    serve(watch, onUpgrade);
+    return watch;
   }
 
-  function forward(
-    request: ClientRequest,
-    response: ClientResponse,
-    onUpgrade?: (fields: string[], upstream: Duplex) => void,
-  ): void {
-    const target = targetOf(request);
-    if (target === null) {
-      refuse(request, response, 400, 'invalid_request', 'The request names no host and path.');
+  function serve(watch: ExchangeWatch, onUpgrade: OnUpgrade | undefined): void {
+    const { request, response } = watch;
+    const onDone = (statusCode: number) => {
+      open.delete(watch);
+      onAnswer(statusCode);
+    };
+    const forwarded = readRequest(request, { limits: settings().limits, pseudonym, scheme: 'https' });
+    if ('reason' in forwarded) {
+      refuse(watch, forwarded, onDone);
       return;
     }
-    const { authority, path } = target;
-    const route = routes.find(hostOf(authority), path);
+    if (forwarded.hasBody && 'stream' in request) endWithAnswer(request, response);
+    const { host, path } = forwarded;
+    if (answerChallenge(response, path, challenges)) {
+      response.on('close', () => onDone(200));
+      return;
+    }
+    if (forwarded.endsHere && routes.servesHost(host)) {
+      answerHere(watch, onDone);
+      return;
+    }
+    const route = path === '*' ? null : routes.find(host, path);
     if (route === null) {
-      refuse(request, response, 404, 'no_route', 'No route matches this host and path.');
+      refuse(watch, { reason: 'no_route' }, onDone);
       return;
     }
-    const forwarded = forwardRequestHeaders(
-      request.rawHeaders,
-      authority,
-      request.headers.connection,
-      (request.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''),
-    );
-    if (forwarded === null) {
-      refuse(request, response, 400, 'invalid_request', 'The request names more than one host.');
-      return;
-    }
-    // HTTP/2 needs no header to announce a body (RFC 9113, section 8.1).
-    if ('stream' in request) forwarded.hasBody = !request.stream.endAfterHeaders;
-    inFlight += 1;
-    const common = { request, response, route, path, forwarded, onDone, onFailure: failures.note };
-    new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade }).start();
+    const common = { request, response, route, forwarded, onDone, onFailure: failures.note };
+    const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
+    watch.body = exchange.body;
+    exchange.start();
   }
 
   function refuse(
-    request: ClientRequest,
-    response: ClientResponse,
-    status: number,
-    code: ErrorCode,
-    detail: string,
+    { request, response }: ExchangeWatch,
+    { reason, detail }: Refused,
+    onDone: (statusCode: number) => void,
   ): void {
-    inFlight += 1;
+    const { status, code, detail: usual } = requestRefusals[reason];
+    incidents.onRefused(reason, detail);
     response.on('close', () => onDone(status));
-    sendProblem(response, status, code, detail, requestIdOf(request.headers['x-request-id']));
+    // Where a message ends is not clear, or was said in a language that is not spoken here.
+    if (!('stream' in response) && endsConnection.has(reason)) response.setHeader('connection', 'close');
+    if (reason === 'trace_ends_here') response.setHeader('allow', allowedMethods);
+    if ('stream' in request && !request.stream.endAfterHeaders) endWithAnswer(request, response);
+    const id = requestIdOf(request.headers['x-request-id']);
+    sendProblem(response, status, code, detail === undefined ? usual : sentence(detail), id);
+  }
+
+  /** OPTIONS about the server as a whole, or that is to go no further (RFC 9110, sections 7.6.2 and 9.3.7). */
+  function answerHere(watch: ExchangeWatch, onDone: (statusCode: number) => void): void {
+    const { request, response } = watch;
+    if (request.method !== 'OPTIONS') {
+      refuse(watch, { reason: 'trace_ends_here' }, onDone);
+      return;
+    }
+    response.on('close', () => onDone(204));
+    (response as ServerResponse).writeHead(204, { allow: allowedMethods });
+    response.end();
+  }
+
+  function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    if (head.length > 0) socket.unshift(head);
+    // Stands in until the upstream has agreed: whatever else it says is an ordinary answer.
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    const onDrain = () => response.emit('drain');
+    socket.on('drain', onDrain);
+    // What Node does for answers on connections of its own.
+    response.on('finish', () => {
+      socket.off('drain', onDrain);
+      response.detachSocket(socket);
+      process.nextTick(() => response.emit('close'));
+      linger(socket);
+    });
+    const watch = forward(request, response, (fields, upstream) => {
+      socket.off('drain', onDrain);
+      response.detachSocket(socket);
+      open.delete(watch);
+      onAnswer(101);
+      tunnels.add(socket);
+      let text = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n';
+      for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+      socket.write(`${text}\r\n`, 'latin1');
+      tunnel(socket, upstream, () => tunnels.delete(socket));
+    });
+  }
+
+  function cut({ request, response }: ExchangeWatch, reason: 'stalled_body' | 'stalled_reader'): void {
+    if (reason === 'stalled_body' && !response.headersSent) {
+      incidents.onRefused('body_timeout');
+      const { status, code, detail } = requestRefusals.body_timeout;
+      if (!('stream' in response)) response.setHeader('connection', 'close');
+      sendProblem(response, status, code, detail, requestIdOf(request.headers['x-request-id']));
+      return;
+    }
+    incidents.onCut(reason);
+    breakOff(response);
   }
 
   return {
     handle(request, response) {
       forward(request, response);
     },
-    upgrade(request, socket, head) {
-      socket.on('error', () => socket.destroy());
-      if (head.length > 0) socket.unshift(head);
-      // Stands in until the upstream has agreed: whatever else it says is an ordinary answer.
-      const response = new ServerResponse(request);
-      response.shouldKeepAlive = false;
-      response.assignSocket(socket as Socket);
-      response.on('finish', () => socket.end());
-      forward(request, response, (fields, upstream) => {
-        response.detachSocket(socket as Socket);
-        inFlight -= 1;
-        onAnswer(101);
-        tunnels.add(socket);
-        let text = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n';
-        for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
-        socket.write(`${text}\r\n`, 'latin1');
-        tunnel(socket, upstream, () => tunnels.delete(socket));
-      });
-    },
+    upgrade,
     get inFlight() {
-      return inFlight;
+      return open.size;
     },
     get tunnels() {
       return tunnels.size;
+    },
+    check(now) {
+      const { timeouts } = settings();
+      for (const watch of open) {
+        const stall = watch.check(now, timeouts);
+        if (stall !== null) cut(watch, stall);
+      }
     },
     closeTunnels() {
       for (const socket of tunnels) socket.destroy();
@@ -117,16 +184,20 @@ export function createForwarder({ routes, onAnswer, failures }: ForwarderOptions
   };
 }
 
-/** What a request is for; null when it does not say. */
-function targetOf(request: ClientRequest): { authority: string; path: string } | null {
-  const path = request.url!;
-  if (path.charCodeAt(0) === 0x2f) {
-    const named = 'authority' in request ? request.authority || request.headers.host : request.headers.host;
-    return named === undefined || named === '' ? null : { authority: named, path };
-  }
-  // A target in absolute form goes before the Host field (RFC 9112, section 3.2.2).
-  const absolute = /^https?:\/\/([^/?#@]+)(\/[^#]*|\?[^#]*)?$/i.exec(path);
-  if (absolute === null) return null;
-  const rest = absolute[2] ?? '/';
-  return { authority: absolute[1]!, path: rest.startsWith('/') ? rest : `/${rest}` };
+const endsConnection = new Set<Refused['reason']>([
+  'bad_framing',
+  'unknown_coding',
+  'unknown_version',
+  'parse_error',
+]);
+
+/** A stream whose answer is complete needs no more of the request (RFC 9113, section 8.1). */
+function endWithAnswer({ stream }: Http2ServerRequest, response: ClientResponse): void {
+  response.on('finish', () => {
+    if (!stream.readableEnded) stream.close(0); // NO_ERROR
+  });
+}
+
+function sentence(words: string): string {
+  return `${words[0]!.toUpperCase()}${words.slice(1)}.`;
 }

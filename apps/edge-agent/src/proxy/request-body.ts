@@ -11,6 +11,7 @@ import { ExchangeError } from './failure-cause.ts';
 export class RequestBody extends Readable {
   /** The client waits for a 100 before it sends the body. */
   readonly expectsContinue: boolean;
+  receivedBytes = 0;
   readonly #source: IncomingMessage | Http2ServerRequest;
   #attached = false;
 
@@ -38,6 +39,7 @@ export class RequestBody extends Readable {
   }
 
   #onData = (chunk: Buffer): void => {
+    this.receivedBytes += chunk.length;
     if (!this.push(chunk)) this.#source.pause();
   };
 

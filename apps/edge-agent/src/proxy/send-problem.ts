@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import { createProblem, type ErrorCode, problemContentType } from '@lockstep/contract';
 
@@ -16,8 +16,16 @@ export function sendProblem(
   response.setHeader('content-type', problemContentType);
   response.setHeader('content-length', body.length);
   response.setHeader('x-request-id', requestId);
-  // A body still on its way would be taken for the next request; the connection ends with this answer.
-  if (!('stream' in answer) && !response.req.complete) response.setHeader('connection', 'close');
+  if (!('stream' in answer) && !leavesLittle(response.req)) response.setHeader('connection', 'close');
   response.writeHead(status);
   response.end(body);
+}
+
+const mostReadToNowhere = 65_536;
+
+/** Whether what is left of a body is soon read to nowhere, so that the connection can go on; else it ends with this answer. */
+function leavesLittle({ complete, headers }: IncomingMessage): boolean {
+  if (complete) return true;
+  if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;
+  return Number(headers['content-length'] ?? 0) <= mostReadToNowhere;
 }

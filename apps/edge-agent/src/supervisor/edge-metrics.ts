@@ -1,5 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { failureCauses } from '../proxy/failure-cause.ts';
+import { requestRefusals } from '../proxy/request-refusal.ts';
+import { cutReasons } from '../worker/incidents.ts';
 import type { WorkerFigures } from '../worker/worker-message.ts';
 import { type AskOutcome, askOutcomes } from './asks.ts';
 
@@ -35,6 +37,15 @@ export function createEdgeMetrics(): EdgeMetrics {
     ['cause'],
   );
   for (const cause of Object.keys(failureCauses)) failed.inc({ cause }, 0);
+  const refused = counter('refused_requests_total', 'Requests that the edge answered itself, by reason', [
+    'reason',
+  ]);
+  for (const reason of Object.keys(requestRefusals)) refused.inc({ reason }, 0);
+  const cut = counter('cut_connections_total', 'Clients’ connections and answers ended early, by reason', [
+    'reason',
+  ]);
+  for (const reason of cutReasons) cut.inc({ reason }, 0);
+  const exceptions = counter('exceptions_total', 'Unexpected errors that were caught, by place', ['place']);
   const built = counter('certificates_built_total', 'TLS contexts built');
   const connections = gauge('connections', 'Open TLS connections');
   const contexts = gauge('contexts', 'Built TLS contexts kept by the workers');
@@ -69,6 +80,15 @@ export function createEdgeMetrics(): EdgeMetrics {
     }
     for (const [cause, value] of Object.entries(now.failures)) {
       failed.inc({ cause }, value - (before?.failures[cause as 'edge_failed'] ?? 0));
+    }
+    for (const [reason, value] of Object.entries(now.refusedRequests)) {
+      refused.inc({ reason }, value - (before?.refusedRequests[reason as 'failed'] ?? 0));
+    }
+    for (const [reason, value] of Object.entries(now.cuts)) {
+      cut.inc({ reason }, value - (before?.cuts[reason as 'idle'] ?? 0));
+    }
+    for (const [place, value] of Object.entries(now.exceptions)) {
+      exceptions.inc({ place }, value - (before?.exceptions[place] ?? 0));
     }
     built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
   }

@@ -1,53 +1,89 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { requestIdOf } from '../proxy/forward-headers.ts';
-import { hostOf } from '../proxy/host-of.ts';
+import type { EdgeSettings } from '@lockstep/contract';
+import { answerChallenge } from '../proxy/answer-challenge.ts';
+import { allowedMethods } from '../proxy/forwarder.ts';
+import { readRequest } from '../proxy/read-request.ts';
+import { requestIdOf } from '../proxy/request-fields.ts';
+import { type Refused, requestRefusals } from '../proxy/request-refusal.ts';
 import { sendProblem } from '../proxy/send-problem.ts';
 import type { ChallengeTable } from './challenge-table.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
+import { holdToSettings, serveHttp1 } from './http1-connections.ts';
+import type { Incidents } from './incidents.ts';
 import type { RouteTable } from './route-table.ts';
-
-const challengePrefix = '/.well-known/acme-challenge/';
 
 export interface HttpListenerOptions {
   challenges: ChallengeTable;
   routes: RouteTable;
   /** Where redirects point. */
   httpsPort: number;
+  settings(): EdgeSettings;
+  connectionLimits: ConnectionLimits;
+  incidents: Incidents;
   onAnswer(statusCode: number): void;
 }
 
+export interface HttpListener {
+  readonly server: Server;
+  /** The settings changed. */
+  refresh(): void;
+}
+
 /** Port 80: answers challenges of any order, sends the rest to https. */
-export function createHttpListener({ challenges, routes, httpsPort, onAnswer }: HttpListenerOptions): Server {
+export function createHttpListener(options: HttpListenerOptions): HttpListener {
+  const { challenges, routes, httpsPort, settings, incidents, onAnswer } = options;
   const portSuffix = httpsPort === 443 ? '' : `:${httpsPort}`;
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
     response.on('close', () => onAnswer(response.statusCode));
-    const path = request.url!;
-    const id = requestIdOf(request.headers['x-request-id']);
-    if (path.startsWith(challengePrefix)) {
-      const keyAuthorization = challenges.keyAuthorization(path.slice(challengePrefix.length));
-      if (keyAuthorization !== null) {
-        response.writeHead(200, {
-          'content-type': 'application/octet-stream', // RFC 8555, section 8.3
-          'content-length': Buffer.byteLength(keyAuthorization),
-        });
-        response.end(keyAuthorization);
-        return;
-      }
-    }
-    const host = hostOf(request.headers.host ?? '');
-    if (!path.startsWith('/') || !routes.servesHost(host)) {
-      sendProblem(response, 404, 'no_route', 'No route matches this host.', id);
+    const read = readRequest(request, { limits: settings().limits, pseudonym: '', scheme: 'http' });
+    if ('reason' in read) {
+      refuse(request, response, read);
       return;
     }
-    response.writeHead(308, { location: `https://${host}${portSuffix}${path}`, 'content-length': 0 });
-    response.end();
+    const { host, path } = read;
+    if (answerChallenge(response, path, challenges)) return;
+    if (!routes.servesHost(host)) refuse(request, response, { reason: 'no_route' });
+    else if (read.endsHere) response.writeHead(204, { allow: allowedMethods }).end();
+    else
+      response.writeHead(308, { location: `https://${host}${portSuffix}${path}`, 'content-length': 0 }).end();
   }
 
-  return createServer(
-    { keepAliveTimeout: 15_000, headersTimeout: 15_000, requestTimeout: 30_000 },
-    (request, response) => {
+  function refuse(request: IncomingMessage, response: ServerResponse, { reason, detail }: Refused): void {
+    const { status, code, detail: usual } = requestRefusals[reason];
+    incidents.onRefused(reason, detail);
+    if (status === 400 || status === 501 || status === 505) response.setHeader('connection', 'close');
+    sendProblem(response, status, code, usual, requestIdOf(request.headers['x-request-id']));
+  }
+
+  const server = createServer();
+  serveHttp1(server, {
+    handle(request, response) {
       answer(request, response);
       request.resume();
     },
-  );
+    upgrade: null,
+    onRefused: incidents.onRefused,
+    onCut: incidents.onCut,
+    onException: incidents.onException,
+  });
+  admitFirst(server, options.connectionLimits);
+
+  function refresh(): void {
+    const { timeouts } = settings();
+    holdToSettings(server, settings());
+    // Everything is answered at once here: silence for so long is a client's that does not read, or does not end its body.
+    server.timeout = Math.min(timeouts.bodyIdleMs, timeouts.writeIdleMs);
+  }
+  refresh();
+  return { server, refresh };
+}
+
+/** Asks the limits about each connection before anything else does. */
+export function admitFirst(server: Server, connectionLimits: ConnectionLimits): void {
+  const serve = server.listeners('connection') as ((socket: unknown) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket) => {
+    if (connectionLimits.admit(socket)) for (const listener of serve) listener.call(server, socket);
+  });
 }

@@ -1,12 +1,40 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import { constants } from 'node:crypto';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import type { ClientRequest, ClientResponse } from '../proxy/exchange.ts';
+import type { EdgeSettings } from '@lockstep/contract';
 import type { Forwarder } from '../proxy/forwarder.ts';
+import { linger } from '../proxy/linger.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from './handshakes.ts';
+import { admitFirst } from './http-listener.ts';
+import { holdToSettings, serveHttp1 } from './http1-connections.ts';
+import { serveHttp2 } from './http2-sessions.ts';
+import type { Incidents } from './incidents.ts';
 
-const idleSessionMs = 600_000;
+/** TLS 1.3, and of 1.2 what has forward secrecy and authenticates what it encrypts. */
+const ciphers = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** Beyond these nghttp2 breaks a stream off by itself; below, it is answered 431 like over HTTP/1.1. */
+const mostListBytes = 131_072;
+const mostListPairs = 4_096;
 
 export type HandshakeFailure = 'unknown_name' | 'not_held' | 'no_name' | 'timeout' | 'other';
 
@@ -15,6 +43,9 @@ export interface HttpsListenerOptions {
   forwarder: Forwarder;
   /** 48 bytes, the same for all workers of the edge: a session resumes at any of them. */
   ticketKeys: Buffer;
+  settings(): EdgeSettings;
+  connectionLimits: ConnectionLimits;
+  incidents: Incidents;
   onHandshakeFailure(reason: HandshakeFailure): void;
 }
 
@@ -23,6 +54,10 @@ export interface HttpsListener {
   readonly connections: number;
   /** Of HTTP/2. */
   readonly sessions: number;
+  /** The settings changed. */
+  refresh(): void;
+  /** Ends what is over its time. To be called about every second. */
+  check(now: number): void;
   /** Takes no more connections, and tells those there are that this is their last request. */
   drain(): void;
   /** Breaks off all connections. */
@@ -31,14 +66,17 @@ export interface HttpsListener {
 
 /** Terminates TLS by SNI; HTTP/1.1 (with websockets) and HTTP/2 on the same port. */
 export function createHttpsListener(options: HttpsListenerOptions): HttpsListener {
-  const { handshakes, forwarder } = options;
+  const { handshakes, forwarder, settings, incidents } = options;
   const sockets = new Set<Duplex>();
-  const sessions = new Set<ServerHttp2Session>();
   let draining = false;
+  /** Whose session is being made. */
+  let accepting: TLSSocket | null = null;
 
   const server = createSecureServer({
     allowHTTP1: true,
     minVersion: 'TLSv1.2',
+    ciphers,
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     SNICallback: handshakes.SNICallback,
     ALPNCallback: handshakes.ALPNCallback,
     sessionIdContext: 'lockstep',
@@ -47,60 +85,71 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     // A client that vanished without a word would keep its websocket or event stream for ever.
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
-    // http/1.1
-    keepAliveTimeout: 60_000,
-    headersTimeout: 30_000,
-    requestTimeout: 0, // an upload may take as long as it likes
-    // h2
-    settings: { maxConcurrentStreams: 128 },
+    settings: { maxConcurrentStreams: settings().limits.streams, maxHeaderListSize: mostListBytes },
+    maxHeaderListPairs: mostListPairs,
     unknownProtocolTimeout: 5_000,
   } as Parameters<typeof createSecureServer>[0]);
-  Object.assign(server, {
-    keepAliveTimeout: 60_000,
-    headersTimeout: 30_000,
-    requestTimeout: 0,
-    // Other upgrades (h2c, say) are ignored, as RFC 9110, section 7.8 allows.
-    shouldUpgradeCallback: (request: IncomingMessage) =>
-      request.headers.upgrade?.toLowerCase() === 'websocket',
-  });
 
-  function handle(request: ClientRequest, response: ClientResponse): void {
-    if (draining && request.httpVersionMajor === 1)
-      (response as ServerResponse).setHeader('connection', 'close');
-    forwarder.handle(request, response);
+  serveHttp1(server, {
+    handle(request, response) {
+      if (draining) response.setHeader('connection', 'close');
+      forwarder.handle(request, response);
+    },
+    upgrade: forwarder.upgrade,
+    onRefused: incidents.onRefused,
+    onCut: incidents.onCut,
+    onException: incidents.onException,
+  });
+  const sessions = serveHttp2(server, { timeouts: () => settings().timeouts, onCut: incidents.onCut });
+  server.on('session', (session: ServerHttp2Session) => {
+    const socket = accepting!;
+    // A client that does not end its side would keep the connection.
+    session.on('close', () => linger(socket));
+  });
+  // `checkContinue`: the upstream decides whether it wants the body (RFC 9110, section 10.1.1).
+  for (const event of ['request', 'checkContinue', 'checkExpectation', 'connect']) {
+    server.on(
+      event,
+      (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
+        if (!('stream' in request)) return;
+        try {
+          forwarder.handle(request, response);
+        } catch (error) {
+          incidents.onException('request', error);
+          request.stream.close(0x2); // INTERNAL_ERROR
+        }
+      },
+    );
   }
-  server.on('request', handle);
-  // The upstream decides whether it wants the body (RFC 9110, section 10.1.1).
-  server.on('checkContinue', handle);
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
-    forwarder.upgrade(request, socket, head),
-  );
+
   const serveHttp = server.listeners('secureConnection') as ((socket: TLSSocket) => void)[];
   server.removeAllListeners('secureConnection');
   server.on('secureConnection', (socket: TLSSocket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
-    // Node's own listener would take a protocol that it does not know for HTTP/2.
-    if (!handshakes.servesRequests(socket)) socket.destroySoon();
-    else for (const listener of serveHttp) listener.call(server, socket);
+    try {
+      accepting = socket;
+      // Node's own listener would take a protocol that it does not know for HTTP/2.
+      if (!handshakes.servesRequests(socket)) linger(socket);
+      else for (const listener of serveHttp) listener.call(server, socket);
+    } catch (error) {
+      incidents.onException('connection', error);
+      socket.destroy();
+    }
   });
+  admitFirst(server as unknown as Server, options.connectionLimits);
   server.on('OCSPRequest', handshakes.onOcspRequest);
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.on('close', () => sessions.delete(session));
-    session.on('error', () => session.destroy());
-    session.setTimeout(idleSessionMs, () => session.close()); // streams still open go on
-  });
-  server.on('sessionError', () => {});
-  server.on('clientError', (_error: Error, socket: Duplex) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
-    else socket.destroy();
-  });
   server.on('tlsClientError', (error: Error & { code?: string }, socket) => {
     if (error.code !== unknownNameCode) options.onHandshakeFailure(reasonOf(error));
     socket.destroy();
   });
+
+  function refresh(): void {
+    holdToSettings(server as unknown as Server, settings());
+    server.updateSettings({ maxConcurrentStreams: settings().limits.streams });
+  }
+  refresh();
 
   return {
     server,
@@ -108,15 +157,17 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       return sockets.size;
     },
     get sessions() {
-      return sessions.size;
+      return sessions.count;
     },
+    refresh,
+    check: sessions.check,
     drain() {
       draining = true;
       server.close();
-      for (const session of sessions) session.close();
+      sessions.drain();
     },
     destroy() {
-      for (const session of sessions) session.destroy();
+      sessions.destroy();
       for (const socket of sockets) socket.destroy();
     },
   };

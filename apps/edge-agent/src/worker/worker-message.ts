@@ -2,7 +2,9 @@ import type { Address, Position, Refusal } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { EdgeSettings } from '../config.ts';
 import type { FailureCause } from '../proxy/failure-cause.ts';
+import type { RefusalReason } from '../proxy/request-refusal.ts';
 import type { HandshakeFailure } from './https-listener.ts';
+import type { CutReason } from './incidents.ts';
 
 /** What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */
 export type ToWorker =
@@ -49,6 +51,10 @@ export interface WorkerFigures {
   answers: Record<string, number>;
   handshakeFailures: Partial<Record<HandshakeFailure, number>>;
   failures: Partial<Record<FailureCause, number>>;
+  refusedRequests: Partial<Record<RefusalReason, number>>;
+  cuts: Partial<Record<CutReason, number>>;
+  /** By place. */
+  exceptions: Record<string, number>;
   certificatesBuilt: number;
   connections: number;
   contexts: number;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Server } from 'node:http';
 import { type Address, defaultEdgeSettings } from '@lockstep/contract';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
@@ -10,15 +11,20 @@ import { createUpstreamPools } from '../proxy/upstream-pools.ts';
 import { createCertificateTable } from './certificate-table.ts';
 import { createChallengeTable } from './challenge-table.ts';
 import { createConfiguration } from './configuration.ts';
+import { createConnectionLimits } from './connection-limits.ts';
+import { createDescriptorWatch } from './descriptor-watch.ts';
 import { createFleetSettings } from './fleet-settings.ts';
 import { createHandshakes } from './handshakes.ts';
 import { createHeldHandshakes } from './held-handshakes.ts';
 import { createHttpListener } from './http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from './https-listener.ts';
+import { createIncidents } from './incidents.ts';
 import { listenError } from './listen-error.ts';
 import { createRouteTable } from './route-table.ts';
 import { createStapleTable } from './staple-table.ts';
 import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
+
+const watchIntervalMs = 1_000;
 
 export interface WorkerOptions {
   settings: WorkerSettings;
@@ -66,6 +72,8 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   const failures = createFailureLog(log);
+  const incidents = createIncidents(log);
+  const edgeSettings = () => fleet.edge;
   let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
   let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
   const pools = createUpstreamPools({ limits: () => upstreamLimits, denied: () => denied });
@@ -90,10 +98,20 @@ export function createWorker(options: WorkerOptions): Worker {
     onEdge(edge) {
       upstreamLimits = upstreamLimitsOf(edge);
       denied = createDeniedAddresses(edge.deny, settings.ownServices);
+      https.refresh();
+      http.refresh();
     },
   });
   const configuration = createConfiguration({ routes, certificates, challenges, staples, settings: fleet });
-  const forwarder = createForwarder({ routes, onAnswer, failures });
+  const forwarder = createForwarder({
+    routes,
+    challenges,
+    settings: edgeSettings,
+    pseudonym: pseudonymOf(settings.secretKey),
+    onAnswer,
+    failures,
+    incidents,
+  });
   const handshakes = createHandshakes({
     certificates,
     challenges,
@@ -103,26 +121,47 @@ export function createWorker(options: WorkerOptions): Worker {
     held,
     onRefused: onHandshakeFailure,
   });
+  const connectionLimits = createConnectionLimits({
+    limits: () => fleet.edge.limits,
+    onRefused: incidents.onCut,
+  });
   const https = createHttpsListener({
     handshakes,
     forwarder,
     ticketKeys: Buffer.from(settings.ticketKeys),
+    settings: edgeSettings,
+    connectionLimits,
+    incidents,
     onHandshakeFailure,
   });
   const http = createHttpListener({
     challenges,
     routes,
     httpsPort: config.publicHttpsPort ?? settings.https.port,
+    settings: edgeSettings,
+    connectionLimits,
+    incidents,
     onAnswer,
   });
+  const descriptors = createDescriptorWatch({ onNone: () => incidents.onCut('no_descriptors') });
+  const watch = setInterval(() => {
+    try {
+      const now = Date.now();
+      forwarder.check(now);
+      https.check(now);
+      descriptors.check();
+    } catch (error) {
+      incidents.onException('watch', error);
+    }
+  }, watchIntervalMs).unref();
 
   async function listen(): Promise<void> {
     await Promise.all([
       bind(https.server as unknown as Server, settings.https, settings.reusePort),
-      bind(http, settings.http, settings.reusePort),
+      bind(http.server, settings.http, settings.reusePort),
     ]);
     // Accepting can fail for a moment (too many open files, say); that ends neither the listener nor the worker.
-    for (const server of [https.server, http]) {
+    for (const server of [https.server, http.server]) {
       server.on('error', (error) => log.error({ err: error }, 'a connection was not accepted'));
     }
     onListening();
@@ -157,6 +196,9 @@ export function createWorker(options: WorkerOptions): Worker {
       contexts: certificates.contexts,
       held: held.count,
       failures: { ...failures.counts },
+      refusedRequests: { ...incidents.refused },
+      cuts: { ...incidents.cut },
+      exceptions: { ...incidents.exceptions },
       upstreams: pools.figures(),
       inFlight: forwarder.inFlight,
       tunnels: forwarder.tunnels,
@@ -165,8 +207,8 @@ export function createWorker(options: WorkerOptions): Worker {
     refuse: held.refuse,
     async drain() {
       const until = Date.now() + config.drainTimeoutMs;
-      http.close();
-      http.closeIdleConnections();
+      http.server.close();
+      http.server.closeIdleConnections();
       https.drain();
       held.refuseAll();
       while (forwarder.inFlight > 0 && Date.now() < until) {
@@ -175,10 +217,16 @@ export function createWorker(options: WorkerOptions): Worker {
       stopped.abort();
       forwarder.closeTunnels();
       https.destroy();
-      http.closeAllConnections();
+      http.server.closeAllConnections();
+      clearInterval(watch);
       await pools.close();
     },
   };
+}
+
+/** The same for all edges of a fleet, and no other's: what has passed one of them has passed these. */
+function pseudonymOf(secretKey: string): string {
+  return `lockstep-${createHash('sha256').update(`via ${secretKey}`).digest('hex').slice(0, 12)}`;
 }
 
 function bind(server: Server, { host, port }: Address, reusePort: boolean): Promise<void> {

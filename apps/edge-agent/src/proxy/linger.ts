@@ -1,0 +1,17 @@
+import type { Socket } from 'node:net';
+
+const lingerMs = 2_000;
+
+/**
+ * Ends a connection after what was written to it. What the client still sends is read to nowhere for a moment, for unread bytes make the
+ * kernel reset the connection, and the client may then lose the answer (RFC 9112, section 9.6). A client that neither reads nor ends
+ * is cut off after it.
+ */
+export function linger(socket: Socket): void {
+  if (socket.destroyed) return;
+  socket.setTimeout(0);
+  socket.end();
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once('close', () => clearTimeout(timer));
+}

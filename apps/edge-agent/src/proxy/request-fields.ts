@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+
+/** What becomes of a field of a request, by its name. */
+const passed = 0;
+const dropped = 1;
+const hostField = 2;
+const authorityField = 3;
+const lengthField = 4;
+const codingField = 5;
+const cookieField = 6;
+const connectionField = 7;
+const requestIdField = 8;
+const viaField = 9;
+const expectField = 10;
+const forwardsField = 11;
+const pseudoField = 12;
+
+interface Field {
+  lower: string;
+  kind: number;
+}
+
+const kinds = new Map<string, number>([
+  ['host', hostField],
+  [':authority', authorityField],
+  ['content-length', lengthField],
+  ['transfer-encoding', codingField],
+  ['cookie', cookieField],
+  ['connection', connectionField],
+  ['x-request-id', requestIdField],
+  ['via', viaField],
+  ['expect', expectField],
+  ['max-forwards', forwardsField],
+]);
+// What never passes the edge (RFC 9110, section 7.6.1), with `trailer` because trailers are not forwarded; what a client claims of itself
+// and the edge knows better: it is the first hop that is trusted; and `Proxy`, which CGI takes for a setting of its own (httpoxy).
+for (const name of 'keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade http2-settings forwarded x-real-ip proxy'.split(
+  ' ',
+)) {
+  kinds.set(name, dropped);
+}
+
+/** Clients send the same few names again and again. Bounded, for one may invent them. */
+const known = new Map<string, Field>();
+const mostKnown = 2_000;
+
+function fieldOf(name: string): Field {
+  let field = known.get(name);
+  if (field === undefined) {
+    const lower = name.toLowerCase();
+    field = { lower, kind: kindOf(lower) };
+    if (known.size < mostKnown && name.length <= 64) known.set(name, field);
+  }
+  return field;
+}
+
+function kindOf(lower: string): number {
+  if (lower.charCodeAt(0) === 0x3a) return kinds.get(lower) ?? pseudoField;
+  // CGI and its heirs read `-` and `_` as the same character: the twin of a field that the edge sets or needs would pass for it.
+  const dashed = lower.replaceAll('_', '-');
+  if (dashed.startsWith('x-forwarded-') || (dashed !== lower && kinds.has(dashed))) return dropped;
+  return kinds.get(lower) ?? passed;
+}
+
+/** The fields of a request as they go on, and what was read of them on the way. */
+export interface RequestFields {
+  /** Flat pairs, as undici takes them; the first is Host, and its value still to be set. */
+  headers: string[];
+  hosts: number;
+  host: string | undefined;
+  /** `:authority` of HTTP/2. */
+  authority: string | undefined;
+  /** Whether there is one other than 0. */
+  length: string | undefined;
+  coding: string | undefined;
+  expect: string | undefined;
+  via: string | undefined;
+  maxForwards: string | undefined;
+  requestId: string;
+  /** Of names and values. Fields that HTTP/2 splits a cookie into are one. */
+  bytes: number;
+  count: number;
+}
+
+const requestIdPattern = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
+
+/** The client's request id when it is a plain token, else a new one. */
+export function requestIdOf(given: string | string[] | undefined): string {
+  return typeof given === 'string' && requestIdPattern.test(given) ? given : randomUUID();
+}
+
+export function readFields(raw: string[]): RequestFields {
+  const headers: string[] = ['host', ''];
+  const read: RequestFields = {
+    headers,
+    hosts: 0,
+    host: undefined,
+    authority: undefined,
+    length: undefined,
+    coding: undefined,
+    expect: undefined,
+    via: undefined,
+    maxForwards: undefined,
+    requestId: '',
+    bytes: 0,
+    count: 0,
+  };
+  let cookie: string | undefined;
+  let connection: string | undefined;
+  let givenId: string | undefined;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!;
+    const value = raw[i + 1]!;
+    const { kind } = fieldOf(name);
+    if (kind === pseudoField) continue;
+    read.bytes += name.length + value.length;
+    read.count += 1;
+    if (kind === passed) headers.push(name, value);
+    else if (kind === hostField) {
+      read.hosts += 1;
+      read.host = value;
+    } else if (kind === authorityField) read.authority = value;
+    else if (kind === lengthField) {
+      read.length = value;
+      headers.push(name, value);
+    } else if (kind === cookieField) {
+      // HTTP/2 may split it; towards HTTP/1.1 it is one field again (RFC 9113, section 8.2.3).
+      if (cookie !== undefined) read.count -= 1;
+      cookie = cookie === undefined ? value : `${cookie}; ${value}`;
+    } else if (kind === connectionField) connection = joined(connection, value);
+    else if (kind === codingField) read.coding = joined(read.coding, value);
+    else if (kind === viaField) read.via = joined(read.via, value);
+    else if (kind === expectField) read.expect = joined(read.expect, value);
+    else if (kind === forwardsField) read.maxForwards = value;
+    else if (kind === requestIdField) givenId = value;
+  }
+  if (cookie !== undefined) headers.push('cookie', cookie);
+  read.requestId = requestIdOf(givenId);
+  if (connection !== undefined) dropNamed(headers, connection);
+  return read;
+}
+
+function joined(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`;
+}
+
+/** Takes out the fields that `Connection` names (RFC 9110, section 7.6.1). */
+function dropNamed(headers: string[], connection: string): void {
+  if (connection === 'keep-alive' || connection === 'close' || connection === 'Upgrade') return;
+  const names = new Set(connection.split(',').map((part) => part.trim().toLowerCase()));
+  // Naming these would let a client take away what the upstream needs to frame and to understand the message.
+  for (const kept of ['host', 'content-length', 'content-type']) names.delete(kept);
+  let to = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (names.has(headers[i]!.toLowerCase())) continue;
+    headers[to] = headers[i]!;
+    headers[to + 1] = headers[i + 1]!;
+    to += 2;
+  }
+  headers.length = to;
+}

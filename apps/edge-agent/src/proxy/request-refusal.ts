@@ -1,0 +1,61 @@
+import type { ErrorCode } from '@lockstep/contract';
+
+export interface RequestRefusal {
+  status: number;
+  code: ErrorCode;
+  detail: string;
+}
+
+const invalid = (detail: string): RequestRefusal => ({ status: 400, code: 'invalid_request', detail });
+const notImplemented = (detail: string): RequestRefusal => ({ status: 501, code: 'not_implemented', detail });
+
+/**
+ * Why the edge answers a request itself. A closed list: the label of a metric and the `reason` of a log line. `docs/edge-requests.md`
+ * lists the same.
+ */
+export const requestRefusals = {
+  no_route: { status: 404, code: 'no_route', detail: 'No route matches this host and path.' },
+  parse_error: invalid('What was sent is not HTTP.'),
+  bad_target: invalid('The target of the request is not acceptable.'),
+  bad_host: invalid('The host of the request is not acceptable.'),
+  bad_framing: invalid('The length of the body is not clear.'),
+  head_timeout: {
+    status: 408,
+    code: 'request_timeout',
+    detail: 'The head of the request did not arrive in time.',
+  },
+  body_timeout: { status: 408, code: 'request_timeout', detail: 'The body of the request stopped arriving.' },
+  target_too_long: { status: 414, code: 'uri_too_long', detail: 'The target of the request is too long.' },
+  head_too_large: {
+    status: 431,
+    code: 'headers_too_large',
+    detail: 'The fields of the request are too many or too large.',
+  },
+  bad_expectation: {
+    status: 417,
+    code: 'expectation_failed',
+    detail: 'Only 100-continue can be expected.',
+  },
+  trace_ends_here: {
+    status: 405,
+    code: 'method_not_allowed',
+    detail: 'A TRACE that goes no further is not answered.',
+  },
+  unknown_method: notImplemented('The method of the request is not one that is forwarded.'),
+  unknown_coding: notImplemented('The only transfer coding that is understood is chunked.'),
+  unknown_version: {
+    status: 505,
+    code: 'version_not_supported',
+    detail: 'This version of HTTP is not spoken here.',
+  },
+  loop: { status: 508, code: 'loop_detected', detail: 'The request has passed these edges too often.' },
+  failed: { status: 500, code: 'internal', detail: 'Something unexpected failed.' },
+} as const satisfies Record<string, RequestRefusal>;
+
+export type RefusalReason = keyof typeof requestRefusals;
+
+/** A refusal, with what of this request it is about. */
+export interface Refused {
+  reason: RefusalReason;
+  detail?: string;
+}

@@ -1,0 +1,270 @@
+import type { EventEmitter } from 'node:events';
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createProblem, type EdgeSettings, problemContentType } from '@lockstep/contract';
+import { linger } from '../proxy/linger.ts';
+import { type RefusalReason, requestRefusals } from '../proxy/request-refusal.ts';
+import { sendProblem } from '../proxy/send-problem.ts';
+
+/** So many requests in one packet are not what a client that waits for answers sends. */
+const mostQueued = 10_000;
+
+export interface Http1Handlers {
+  /** One request at a time of each connection. What it throws ends the exchange with a 500. */
+  handle(request: IncomingMessage, response: ServerResponse): void;
+  /** Takes the connection over; null where nothing can be upgraded. */
+  upgrade: ((request: IncomingMessage, socket: Socket, head: Buffer) => void) | null;
+  /** The edge answered by itself, outside of `handle`. */
+  onRefused(reason: RefusalReason, detail?: string): void;
+  /** A connection was ended before its time: idle, or broken off in the middle of an answer. */
+  onCut(reason: 'idle' | 'parse_error'): void;
+  onException(place: string, error: unknown): void;
+}
+
+/**
+ * The HTTP/1 side of a server: answers in the order of the requests, none begun before the one before is complete (RFC 9112, section 9.3.2),
+ * so that one connection never takes more than one of an upstream's; and nothing is written into an answer that is under way.
+ */
+export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): void {
+  const connections = new WeakMap<Duplex, Http1Connection>();
+
+  function of(socket: Duplex): Http1Connection {
+    let connection = connections.get(socket);
+    if (connection === undefined) {
+      connection = new Http1Connection(socket as Socket, handlers);
+      connections.set(socket, connection);
+    }
+    return connection;
+  }
+
+  function accept(request: IncomingMessage, response: ServerResponse): void {
+    if (!('stream' in request)) of(request.socket).accept(request, response);
+  }
+
+  Object.assign(server, {
+    // Answered with the reason, and counted, where everything else is.
+    requireHostHeader: false,
+    // Node drops those beyond without a word; here they are counted.
+    maxHeadersCount: 0,
+    // Others (h2c, say) are ignored, as RFC 9110, section 7.8 allows; so is one that has a body, or that comes while an answer is
+    // under way: the bytes after it belong to the protocol that was asked for only once it is granted.
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      handlers.upgrade !== null &&
+      request.headers.upgrade?.toLowerCase() === 'websocket' &&
+      request.httpVersion === '1.1' &&
+      !announcesBody(request) &&
+      of(request.socket).idle,
+  });
+  for (const event of ['request', 'checkContinue', 'checkExpectation']) server.on(event, accept);
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    try {
+      handlers.upgrade!(request, socket, head);
+    } catch (error) {
+      handlers.onException('upgrade', error);
+      socket.destroy();
+    }
+  });
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    if (!('stream' in request)) of(socket).refuseConnect();
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => of(socket).onError(error));
+  server.on('timeout', (socket: Socket) => {
+    handlers.onCut('idle');
+    socket.destroy();
+  });
+}
+
+/**
+ * Puts the settings of an edge in force at a server, for heads that begin from here on. The parser's own limit is above what is answered with
+ * 414 or 431, so that it can be told which.
+ */
+export function holdToSettings(server: Server, { limits, timeouts }: EdgeSettings): void {
+  Object.assign(server, {
+    maxHeaderSize: limits.headBytes + 4 * limits.targetBytes,
+    headersTimeout: timeouts.headMs,
+    keepAliveTimeout: timeouts.keepAliveMs,
+    // The deadlines of bodies count from their last progress.
+    requestTimeout: 0,
+    connectionsCheckingInterval: 1_000,
+  });
+}
+
+function announcesBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}
+
+class Http1Connection {
+  readonly #socket: Socket & { destroySoon(): void };
+  readonly #handlers: Http1Handlers;
+  readonly #queue: { request: IncomingMessage; response: ServerResponse }[] = [];
+  #current: { request: IncomingMessage; response: ServerResponse } | null = null;
+  /** The last answer has been sent, or there is to be none. */
+  #closing = false;
+  /** What comes after the answers under way cannot be read any more. */
+  #refusal: RefusalReason | null = null;
+  #holding = false;
+
+  constructor(socket: Socket, handlers: Http1Handlers) {
+    this.#socket = socket as Socket & { destroySoon(): void };
+    this.#handlers = handlers;
+    // Node ends a connection so after its last answer.
+    this.#socket.destroySoon = () => this.#close();
+    // Node takes its own listener away after an error, and hands a connection over without any.
+    socket.on('error', () => socket.destroy());
+    socket.on('drain', () => {
+      if (this.#holding) this.#pauseSoon();
+    });
+  }
+
+  get idle(): boolean {
+    return this.#current === null && !this.#closing && this.#refusal === null;
+  }
+
+  accept(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#closing || this.#refusal !== null) return;
+    if (this.#current === null) {
+      this.#run(request, response);
+      return;
+    }
+    this.#queue.push({ request, response });
+    this.#hold();
+    if (this.#queue.length > mostQueued) this.#socket.destroy();
+  }
+
+  #run(request: IncomingMessage, response: ServerResponse): void {
+    this.#current = { request, response };
+    response.once('close', this.#next);
+    try {
+      this.#handlers.handle(request, response);
+    } catch (error) {
+      this.#handlers.onException('request', error);
+      if (response.headersSent) response.destroy();
+      else this.#answer(request, response, 'failed');
+    }
+  }
+
+  #next = (): void => {
+    this.#current = null;
+    if (this.#closing || this.#socket.destroyed) return;
+    const next = this.#queue.shift();
+    if (next !== undefined) this.#run(next.request, next.response);
+    else if (this.#refusal !== null) this.#refuse(this.#refusal);
+    else if (this.#holding) {
+      this.#holding = false;
+      this.#socket.resume();
+    }
+  };
+
+  /** Reads no more until what has been read is answered. Later, for Node reads on by itself when it has parsed a request. */
+  #hold(): void {
+    if (this.#holding) return;
+    this.#holding = true;
+    this.#pauseSoon();
+  }
+
+  #pauseSoon(): void {
+    setImmediate(() => {
+      if (this.#holding && !this.#closing) this.#socket.pause();
+    });
+  }
+
+  /** Once what is under way is answered, this answers in place of what came after it, and ends the connection. */
+  refuseNext(reason: RefusalReason): void {
+    if (this.#closing || this.#refusal !== null) return;
+    if (this.#current === null) this.#refuse(reason);
+    else {
+      this.#refusal = reason;
+      this.#hold();
+    }
+  }
+
+  /** Node has let go of the connection: an answer under way has to be told here when there is room for more of it. */
+  refuseConnect(): void {
+    const current = this.#current?.response;
+    if (current !== undefined) this.#socket.on('drain', () => current.writableEnded || current.emit('drain'));
+    this.refuseNext('unknown_method');
+  }
+
+  onError(error: NodeJS.ErrnoException): void {
+    const reason = reasonOf(error);
+    if (reason === null) {
+      this.#socket.destroy();
+      return;
+    }
+    if (this.#closing || this.#refusal !== null) return;
+    if (!this.#socket.writable) {
+      this.#socket.destroy();
+      return;
+    }
+    // RFC 9112, section 9.6: what follows the last request is ignored.
+    if (error.code === 'HPE_CLOSED_CONNECTION') {
+      if (this.#current === null) this.#close();
+      return;
+    }
+    if (reason === 'head_timeout' && this.#current === null && this.#socket.bytesRead === 0) {
+      this.#handlers.onCut('idle');
+      this.#socket.destroy();
+      return;
+    }
+    const last = this.#queue.at(-1) ?? this.#current;
+    if (last === null || last.request.complete) {
+      this.refuseNext(reason);
+      return;
+    }
+    // The error is in the body of the last request that was read.
+    if (this.#queue.length > 0) {
+      this.#queue.pop();
+      this.refuseNext(reason);
+    } else if (last.response.headersSent) {
+      this.#handlers.onCut('parse_error');
+      this.#socket.destroy();
+    } else {
+      last.response.setHeader('connection', 'close');
+      this.#answer(last.request, last.response, reason);
+    }
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse, reason: RefusalReason): void {
+    const { status, code, detail } = requestRefusals[reason];
+    this.#handlers.onRefused(reason);
+    sendProblem(response, status, code, detail, String(request.headers['x-request-id'] ?? ''));
+  }
+
+  /** Answers where there is no request that could be answered. */
+  #refuse(reason: RefusalReason): void {
+    this.#handlers.onRefused(reason);
+    const { status, code, detail } = requestRefusals[reason];
+    const body = JSON.stringify(createProblem(code, status, detail));
+    this.#socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${problemContentType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    );
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#queue.length = 0;
+    // What Node pauses by when it has too much to write.
+    Object.assign(this.#socket, { _paused: false });
+    linger(this.#socket);
+  }
+}
+
+/** Null: the connection itself broke. */
+function reasonOf(error: NodeJS.ErrnoException & { rawPacket?: Buffer }): RefusalReason | null {
+  const { code = '' } = error;
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'head_timeout';
+  if (!code.startsWith('HPE_')) return null;
+  const text = error.rawPacket?.toString('latin1') ?? '';
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    // A line that begins with a method and does not end is a target without an end.
+    return /^[A-Z]+ [^\n]*$/.test(text) ? 'target_too_long' : 'head_too_large';
+  }
+  // Node's parser knows a list of methods; others are tokens all the same (RFC 9110, section 9.1).
+  if (code === 'HPE_INVALID_METHOD' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r?\n/.test(text)) {
+    return 'unknown_method';
+  }
+  return code === 'HPE_INVALID_VERSION' ? 'unknown_version' : 'parse_error';
+}
