@@ -89,6 +89,22 @@ t.test(
   },
 );
 
+t.test('an order that only a DNS provider holds up is kept for as long as that takes', async (t) => {
+  let order = begun;
+  for (const seconds of [2, 4, 8, 16, 32, 60, 600, 6_000, 86_400]) {
+    const reaction = fail(order, 'hindered', { rest: ['two'] });
+    t.match(reaction, { failed: seconds >= 60, ended: false });
+    t.match(reaction.order, {
+      orderUrl: begun.orderUrl,
+      step: 'placed',
+      dueAt: later(seconds * 1_000),
+    });
+    order = reaction.order;
+  }
+  const asked = fail(begun, 'hindered', { rest: ['two'], options: { retryAfterMs: hour } });
+  t.match(asked, { failed: true, ended: false, order: { orderUrl: begun.orderUrl, dueAt: later(hour) } });
+});
+
 t.test('an order that the CA has lost is begun again, but not for ever', async (t) => {
   let order = begun;
   for (let time = 1; time <= 5; time += 1) {

@@ -26,6 +26,7 @@ export function idleOrder(host: string, createdAt: string, dueAt: string | null)
 export const nothingUnderWay = {
   step: 'idle',
   issuer: null,
+  directory: null,
   orderUrl: null,
   finalizeUrl: null,
   challengeUrl: null,

@@ -28,6 +28,8 @@ export const OrderRecord = z.object({
   step: OrderStep,
   /** The issuer of the attempt under way; null before the first, and while none is. */
   issuer: z.string().nullable(),
+  /** The ACME directory where the order was made: its URL may be at any other host. */
+  directory: z.string().nullable(),
   orderUrl: z.string().nullable(),
   finalizeUrl: z.string().nullable(),
   challengeUrl: z.string().nullable(),

@@ -8,6 +8,7 @@ export * from './dns-server.ts';
 export * from './faulty-front.ts';
 export * from './free-port.ts';
 export * from './http-upstream.ts';
+export { createLocalhostCertificate } from './localhost-certificate.ts';
 export * from './lockstep-process.ts';
 export * from './node-report.ts';
 export * from './ocsp-responder.ts';

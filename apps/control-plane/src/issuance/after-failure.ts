@@ -54,6 +54,7 @@ export function afterFailure(step: FailedStep): Reaction {
       next: 'The order is begun again.',
     };
   }
+  if (failure.kind === 'hindered' && order.orderUrl !== null) return goOnLater(step, retryAfterMs);
   const passing = failure.kind === 'unavailable' || failure.kind === 'limit';
   if (passing && order.orderUrl !== null) {
     const waitMs = Math.max(retryAfterMs, stumbleMs(Math.min(stumbles, 8), random));
@@ -69,6 +70,23 @@ export function afterFailure(step: FailedStep): Reaction {
     }
   }
   return moveOn(step, retryAfterMs);
+}
+
+/** The CA has nothing to do with what hinders its order, and another issuer would meet the same: the order is kept however long it takes. */
+function goOnLater(step: FailedStep, retryAfterMs: number): Reaction {
+  const { order, now, random = Math.random } = step;
+  const stumbles = order.stumbles + 1;
+  const patient = stumbles <= patientStumbles;
+  const failures = patient ? order.failures : order.failures + 1;
+  const pauseMs = patient ? stumbleMs(stumbles, random) : within(step, backOffMs(failures, random));
+  const waitMs = Math.max(retryAfterMs, pauseMs);
+  const dueAt = iso(now + waitMs);
+  return {
+    order: { ...order, stumbles, failures, dueAt },
+    failed: !patient || waitMs > shortLimitMs,
+    ended: false,
+    next: `The order goes on at ${dueAt}.`,
+  };
 }
 
 /** On to the next issuer at once; after the last, back to the chain when the first of them may be tried again. */

@@ -67,17 +67,18 @@ export interface CaaFacts {
  * - unavailable: the CA does not answer, or only with errors of its own: another issuer can; this one later.
  * - limit: the CA asks to be left alone for a while.
  * - refused: this issuer will not certify this host as things are (its policy, CAA, the account): another issuer may.
+ * - hindered: what the order needs besides the CA (a DNS provider, the DNS) does not answer, or asks to be left alone: it goes on later.
  * - unproven: the name could not be validated; no issuer can until its owner repairs it.
  * - lost: the CA no longer knows the order: another has to be begun.
  */
-export type FailureKind = 'unavailable' | 'limit' | 'refused' | 'unproven' | 'lost';
+export type FailureKind = 'unavailable' | 'limit' | 'refused' | 'hindered' | 'unproven' | 'lost';
 
 export interface IssuerFailureOptions {
   kind: FailureKind;
   cause?: unknown;
   /** The CA's problem document. */
   problem?: AcmeProblemDocument | null;
-  /** What the CA asked to be left alone for. */
+  /** How long the CA, or what hinders, asked to be left alone. */
   retryAfterMs?: number | null;
   /** The CA was told to validate, and counts this. */
   counted?: boolean;

@@ -18,10 +18,20 @@ export interface TxtPublishers {
   close(): void;
 }
 
-const kept = 20;
+/** Beyond, those that were asked for longest ago go: once more needed, they are made anew. */
+const kept = 200;
 
 export function createTxtPublishers({ settings, lookups, log, now }: TxtPublishersOptions): TxtPublishers {
+  /** The one asked for last stands last. */
   const publishers = new Map<string, TxtPublisher>();
+
+  /** Never one in use: its record would not be made, and the order fail for nothing. */
+  function dropIdle(): void {
+    for (const [key, publisher] of publishers) {
+      if (publishers.size <= kept) return;
+      if (publisher.idle()) publishers.delete(key);
+    }
+  }
 
   return {
     find(own) {
@@ -30,15 +40,11 @@ export function createTxtPublishers({ settings, lookups, log, now }: TxtPublishe
       if (config === undefined) return null;
       const lookup = lookups.current();
       const key = JSON.stringify([config, authoritativeServers, settings.current().resolvers]);
-      const known = publishers.get(key);
-      if (known !== undefined) return known;
-      const publisher = createTxtPublisher({ config, lookup, authoritativeServers, log, now });
+      const publisher =
+        publishers.get(key) ?? createTxtPublisher({ config, lookup, authoritativeServers, log, now });
+      publishers.delete(key);
+      dropIdle();
       publishers.set(key, publisher);
-      const [oldest] = publishers.keys();
-      if (publishers.size > kept && oldest !== undefined) {
-        publishers.get(oldest)?.close();
-        publishers.delete(oldest);
-      }
       return publisher;
     },
     close() {

@@ -24,7 +24,7 @@ export function acmeDns(
       }
       // Where the DNS does not answer, setting it again is the lesser evil.
       if ((await context.lookup.txt(name).catch((): string[] => [])).includes(value)) return;
-      const { status, text, retryAfterMs } = await callProvider({
+      const { status, text, retryAfterMs, passing } = await callProvider({
         who,
         method: 'POST',
         url: `${url.replace(/\/+$/, '')}/update`,
@@ -37,6 +37,7 @@ export function acmeDns(
         status === 401 ? ': check username, password, and the addresses the account may be used from' : '';
       throw new DnsProviderError(`${who} answered ${status}${quote(text, password)}${hint}`, {
         retryAfterMs,
+        passing,
       });
     },
     async remove() {},

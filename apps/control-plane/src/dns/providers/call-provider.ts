@@ -15,6 +15,8 @@ export interface ProviderAnswer {
   status: number;
   text: string;
   retryAfterMs: number | null;
+  /** The status is that of a service which is busy or stumbles (RFC 6585, section 4; RFC 9110, section 15.6). */
+  passing: boolean;
 }
 
 const maxBodyBytes = 1024 * 1024;
@@ -47,11 +49,15 @@ export async function callProvider(call: ProviderCall): Promise<ProviderAnswer> 
   try {
     const response = await fetch(request);
     const text = await readText(response, who);
-    return { status: response.status, text, retryAfterMs: readRetryAfter(response) };
+    const { status } = response;
+    return { status, text, retryAfterMs: readRetryAfter(response), passing: status === 429 || status >= 500 };
   } catch (cause) {
     if (cause instanceof DnsProviderError) throw cause;
     // The address may carry credentials; its origin does not.
-    throw new DnsProviderError(`${who} at ${origin}: ${reasonOf(cause, deadline, context)}`, { cause });
+    throw new DnsProviderError(`${who} at ${origin}: ${reasonOf(cause, deadline, context)}`, {
+      cause,
+      passing: true,
+    });
   }
 }
 

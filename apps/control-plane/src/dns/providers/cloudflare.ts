@@ -41,7 +41,7 @@ export function cloudflare(
     if (token === undefined) throw new DnsProviderError(`${who} has no token set`);
     const address = new URL(`${url.replace(/\/+$/, '')}${path}`);
     for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value);
-    const { status, text, retryAfterMs } = await callProvider({
+    const { status, text, retryAfterMs, passing } = await callProvider({
       who,
       method,
       url: address,
@@ -54,7 +54,10 @@ export function cloudflare(
     const errors = answer.success ? answer.data.errors : [];
     if (errors.some(({ code }) => accept.includes(code))) return null;
     const said = errors.map(({ code, message }) => `${message} (${code})`).join('; ');
-    throw new DnsProviderError(`${who} answered ${status}${quote(said || text, token)}`, { retryAfterMs });
+    throw new DnsProviderError(`${who} answered ${status}${quote(said || text, token)}`, {
+      retryAfterMs,
+      passing,
+    });
   }
 
   async function findZoneId(name: string): Promise<string> {

@@ -39,8 +39,9 @@ export function createDnsProvider(
       log?.debug({ provider: config.type, action, host: record.host, name: record.name }, 'TXT record');
     } catch (error) {
       if (error instanceof DnsProviderError) throw error;
-      const reason = error instanceof DnsFailure ? error.message : 'unexpected failure';
-      throw new DnsProviderError(`DNS provider ${config.type}: ${reason}`, { cause: error });
+      const passing = error instanceof DnsFailure;
+      const reason = passing ? error.message : 'unexpected failure';
+      throw new DnsProviderError(`DNS provider ${config.type}: ${reason}`, { cause: error, passing });
     }
   }
 

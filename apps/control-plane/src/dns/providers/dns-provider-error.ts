@@ -2,10 +2,16 @@
 export class DnsProviderError extends Error {
   /** How long the provider asks to be left alone; null where it says nothing. */
   readonly retryAfterMs: number | null;
+  /** It did not answer, stumbled, or asks for a while: what was asked may well be done later as it is. */
+  readonly passing: boolean;
 
-  constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | null } = {}) {
+  constructor(
+    message: string,
+    options: { cause?: unknown; retryAfterMs?: number | null; passing?: boolean } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DnsProviderError';
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.passing = options.passing ?? false;
   }
 }

@@ -4,7 +4,7 @@ import { parseServerAddress } from '../server-address.ts';
 import { exchangeOverTcp } from '../tcp-exchange.ts';
 import type { DnsProviderActions, DnsProviderContext, TxtRecord } from './dns-provider-client.ts';
 import { DnsProviderError } from './dns-provider-error.ts';
-import { signMessage, verifyAnswer } from './tsig.ts';
+import { serverFailed, signMessage, verifyAnswer } from './tsig.ts';
 import { encodeUpdate } from './update-message.ts';
 
 /** Dynamic update (RFC 2136), signed with TSIG (RFC 8945), over TCP. */
@@ -25,20 +25,23 @@ export function rfc2136(
     const { message, mac } = signMessage(encodeUpdate({ zone, name, value, action }), key, Date.now());
     const answer = await exchange(message);
     const fault = verifyAnswer({ answer, key, request: message, requestMac: mac, now: Date.now() });
-    if (fault !== null) throw new DnsProviderError(`${who}: ${fault} (zone ${zone}, key ${keyName})`);
+    if (fault !== null)
+      throw new DnsProviderError(`${who}: ${fault} (zone ${zone}, key ${keyName})`, {
+        passing: fault === serverFailed,
+      });
   }
 
   async function exchange(message: Buffer): Promise<Buffer> {
     try {
       return await exchangeOverTcp(parseServerAddress(server), message, { timeoutMs, signal });
     } catch (cause) {
-      if (signal.aborted) throw new DnsProviderError(`${who}: stopped`, { cause });
+      if (signal.aborted) throw new DnsProviderError(`${who}: stopped`, { cause, passing: true });
       const { name, code, message: said } = cause as Error & { code?: unknown };
       const late = name === 'AbortError' || name === 'TimeoutError';
       const reason = late
         ? `no answer within ${timeoutMs} ms`
         : `cannot be reached (${typeof code === 'string' ? code : said})`;
-      throw new DnsProviderError(`${who}: ${reason}`, { cause });
+      throw new DnsProviderError(`${who}: ${reason}`, { cause, passing: true });
     }
   }
 

@@ -9,9 +9,10 @@ export interface TsigKey {
 
 const fudgeSeconds = 300;
 
+export const serverFailed = 'the server failed (SERVFAIL)';
 const responseCodes: Record<number, string> = {
   1: 'the server could not read the update (FORMERR)',
-  2: 'the server failed (SERVFAIL)',
+  2: serverFailed,
   4: 'the server does not do updates (NOTIMP)',
   5: 'the server refuses the update; may this key change this record? (REFUSED)',
   9: 'the server is not the primary of the zone (NOTAUTH)',

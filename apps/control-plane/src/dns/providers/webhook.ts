@@ -11,7 +11,7 @@ export function webhook(
   context: DnsProviderContext,
 ): DnsProviderActions {
   async function post(action: 'present' | 'remove', { host, name, value }: TxtRecord): Promise<void> {
-    const { status, text, retryAfterMs } = await callProvider({
+    const { status, text, retryAfterMs, passing } = await callProvider({
       who,
       method: 'POST',
       url,
@@ -22,6 +22,7 @@ export function webhook(
     if (status >= 200 && status < 300) return;
     throw new DnsProviderError(`${who} answered ${status} to "${action}"${quote(text, secret)}`, {
       retryAfterMs,
+      passing,
     });
   }
   return {

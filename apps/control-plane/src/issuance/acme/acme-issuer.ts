@@ -58,6 +58,7 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
       order: {
         step: 'ordered',
         orderedAt: iso(now()),
+        directory,
         orderUrl: created.url,
         finalizeUrl: created.finalizeUrl,
         sealedKey: sealer.seal(keyPem, recordKey('order', id)),
@@ -95,7 +96,8 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     orderUrl: string,
   ): Promise<StepResult> {
     const { signal } = context;
-    if (new URL(orderUrl).host !== new URL(directory).host)
+    // Not by the hosts of its URLs: RFC 8555 does not ask for the directory's (section 7.1).
+    if (order.directory !== directory)
       throw new IssuerFailure('the order was made at another directory', { kind: 'lost' });
     const current = await client.getOrder(orderUrl, signal);
     switch (current.status) {
