@@ -48,6 +48,8 @@ t.test('each rule finds its breach', async (t) => {
         {
           'sqlite.ts': "import { DatabaseSync } from 'node:sqlite';\n",
           'tap.ts': "import t from 'tap';\n",
+          'http.ts': "import { createServer } from 'node:http';\n",
+          'types.ts': "import type { Server } from 'node:http';\nimport { connect } from 'node:net';\n",
         },
         {
           'tap.test.ts':
@@ -63,6 +65,7 @@ t.test('each rule finds its breach', async (t) => {
     'apps/control-plane/src/redis.ts: only packages/store may import ioredis',
     'apps/control-plane/src/server.ts: process.env is read in a config.ts only',
     "apps/control-plane/src/stray.ts: undeclared is not declared in the package's dependencies",
+    "apps/edge-agent/src/http.ts: takes node:http by an import, not by process.getBuiltinModule('node:http')",
     'apps/edge-agent/src/sqlite.ts: only packages/store may import node:sqlite',
     "apps/edge-agent/src/tap.ts: tap is not declared in the package's dependencies",
     "apps/edge-agent/test/tap.test.ts: nope is not declared in the package's devDependencies",

@@ -57,7 +57,12 @@ function checkFile(file: string, source: string, workspace: Workspace, root: str
     const name = packageOf(specifier);
     const owner = onlyImporter[name];
     if (owner !== undefined && owner !== folder && !isTest) faults.push(`only ${owner} may import ${name}`);
-    if (isBuiltin(specifier)) continue;
+    if (isBuiltin(specifier)) {
+      // An import reads each export, and those of node:http that are lazy load Node's own undici: 8 MB and a tenth of an edge's start.
+      if (!isTest && folder !== 'packages/testkit' && name === 'node:http' && !typeOnly)
+        faults.push("takes node:http by an import, not by process.getBuiltinModule('node:http')");
+      continue;
+    }
     if (!isTest && folder === 'packages/contract' && name !== 'zod')
       faults.push(`contract may import zod only, not ${name}`);
     else if (!isTest) faults.push(...checkDirection(folder, name));

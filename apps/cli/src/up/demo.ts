@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Address } from '@lockstep/contract';
+
+const { createServer } = process.getBuiltinModule('node:http');
 
 /** Names below localhost are this machine's (RFC 6761, section 6.3), so a browser finds them without a hosts file. */
 export const demoHost = 'demo.localhost';

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { METHODS, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, problemContentType } from '@lockstep/contract';
 import { invalidField } from '../invalid-field.ts';
 import { statusOf } from './error-status.ts';
 import { problemOf } from './problem-answers.ts';
+
+const { METHODS, STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** How long a client may take to read the answer before the connection is reset. */
 const lingerMs = 1_000;

@@ -67,7 +67,8 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
   const total = createTotalLimit({ store, now });
   const deciding = new Map<string, Promise<void>>();
   /** By host, until when it is refused. */
-  const refusals = new LRUCache<string, number>({ max: rememberedRefusals });
+  // Not by `max`, which takes the room for all of them at once.
+  const refusals = new LRUCache<string, number>({ maxSize: rememberedRefusals, sizeCalculation: () => 1 });
   /** The endpoint that refused them: another one may say otherwise. */
   let refusedBy: string | null = null;
   const counts = noneCounted();

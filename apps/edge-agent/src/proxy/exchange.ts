@@ -1,4 +1,4 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -13,6 +13,8 @@ import { RequestBody } from './request-body.ts';
 import { continueStatus } from './undici-repairs.ts';
 import type { Connection, Taker } from './upstream-pool.ts';
 import type { Upstream } from './upstream-pools.ts';
+
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;

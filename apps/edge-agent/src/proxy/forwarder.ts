@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
@@ -16,6 +16,8 @@ import { requestIdOf } from './request-fields.ts';
 import { type Refused, requestRefusals } from './request-refusal.ts';
 import { sendProblem } from './send-problem.ts';
 import { tunnel } from './tunnel.ts';
+
+const http = process.getBuiltinModule('node:http');
 
 export interface ForwarderOptions {
   routes: Pick<RouteTable, 'find' | 'servesHost'>;
@@ -123,7 +125,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     socket.on('error', () => socket.destroy());
     if (head.length > 0) socket.unshift(head);
     // Stands in until the upstream has agreed: whatever else it says is an ordinary answer.
-    const response = new ServerResponse(request);
+    const response = new http.ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket);
     const onDrain = () => response.emit('drain');

@@ -1,8 +1,9 @@
-import { METHODS } from 'node:http';
 import { type Authority, type EdgeSettings, readAuthority, readRequestTarget } from '@lockstep/contract';
 import type { ClientRequest } from './exchange.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
 import type { Refused } from './request-refusal.ts';
+
+const { METHODS } = process.getBuiltinModule('node:http');
 
 /** A request that may be forwarded. */
 export interface ReadRequest {

@@ -1,5 +1,6 @@
 import { createGuardedLookup, type DeniedAddresses, denialOf } from '@lockstep/pki/denied-addresses';
-import { buildConnector } from 'undici';
+import type { buildConnector } from 'undici';
+import { buildConnector as createConnector } from './undici-client.ts';
 
 export interface UpstreamConnectorOptions {
   origin: URL;
@@ -18,7 +19,7 @@ export function createUpstreamConnector(options: UpstreamConnectorOptions): buil
   let connect = build();
 
   function build(): buildConnector.connector {
-    return buildConnector({ allowH2: false, timeout, lookup });
+    return createConnector({ allowH2: false, timeout, lookup });
   }
 
   return (target, callback) => {

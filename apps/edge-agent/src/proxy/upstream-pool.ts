@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
-import { type buildConnector, Client } from 'undici';
+import type { buildConnector } from 'undici';
 import { ExchangeError } from './failure-cause.ts';
+import { Client } from './undici-client.ts';
 import { keepResetsApart, repairParser } from './undici-repairs.ts';
 
 /** What one upstream may take of a worker. Read anew at each use: settings change while connections live. */

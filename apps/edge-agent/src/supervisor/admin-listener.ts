@@ -1,7 +1,9 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Address, Readiness } from '@lockstep/contract';
 import { listenError } from '../worker/listen-error.ts';
+
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface AdminListenerOptions {
   address: Address;

@@ -53,7 +53,8 @@ export function createAsks(options: AsksOptions): Asks {
   const { node, feed, log, onOutcome, now = Date.now } = options;
   const asks = new Map<string, Ask>();
   /** By the endpoint `refusedBy`: another one may say otherwise. */
-  const refusedUntil = new LRUCache<string, number>({ max: maxRefusals });
+  // Not by `max`, which takes the room for all of them at once.
+  const refusedUntil = new LRUCache<string, number>({ maxSize: maxRefusals, sizeCalculation: () => 1 });
   const perClient = createRateLimit({ now });
   const total = createRateLimit({ now });
   let refusedBy: string | undefined;

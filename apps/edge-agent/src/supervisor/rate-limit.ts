@@ -16,7 +16,8 @@ export interface RateLimit {
 }
 
 export function createRateLimit({ now = Date.now }: { now?: () => number } = {}): RateLimit {
-  const buckets = new LRUCache<string, Bucket>({ max: maxKeys });
+  // Not by `max`, which takes the room for all of them at once.
+  const buckets = new LRUCache<string, Bucket>({ maxSize: maxKeys, sizeCalculation: () => 1 });
 
   function tokensOf(key: string, perMinute: number): number {
     const bucket = buckets.get(key);

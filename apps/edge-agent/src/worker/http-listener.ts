@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { EdgeSettings } from '@lockstep/contract';
 import { answerChallenge } from '../proxy/answer-challenge.ts';
 import { allowedMethods } from '../proxy/forwarder.ts';
@@ -11,6 +11,8 @@ import type { ConnectionLimits } from './connection-limits.ts';
 import { holdToSettings, serveHttp1 } from './http1-connections.ts';
 import type { Incidents } from './incidents.ts';
 import type { RouteTable } from './route-table.ts';
+
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface HttpListenerOptions {
   challenges: ChallengeTable;

@@ -1,11 +1,13 @@
 import type { EventEmitter } from 'node:events';
-import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createProblem, type EdgeSettings, problemContentType } from '@lockstep/contract';
 import { linger } from '../proxy/linger.ts';
 import { type RefusalReason, requestRefusals } from '../proxy/request-refusal.ts';
 import { sendProblem } from '../proxy/send-problem.ts';
+
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** So many requests in one packet are not what a client that waits for answers sends. */
 const mostQueued = 10_000;
