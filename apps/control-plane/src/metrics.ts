@@ -1,11 +1,11 @@
 import { type OrderLane, orderLanes } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { CaCounts } from './issuance/ca-counts.ts';
 import type { Coordinator } from './issuance/coordinator.ts';
 import type { OnDemand } from './on-demand/on-demand.ts';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from './prom-client.ts';
 import type { Stapler } from './stapling/stapler.ts';
 
 export interface Metrics {
@@ -27,7 +27,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const { store, fleet, coordinator, counts, expiry } = options;
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  let isScraped = false;
   const requests = new Histogram({
     name: 'lockstep_api_request_duration_seconds',
     help: 'Time to answer an API request; waits that the caller preferred are in it',
@@ -150,6 +150,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     observeRequest: (method, route, status, seconds) =>
       requests.observe({ method, route, status: String(status) }, seconds),
-    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    async render() {
+      if (!isScraped) collectDefaultMetrics(registry);
+      isScraped = true;
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
   };
 }

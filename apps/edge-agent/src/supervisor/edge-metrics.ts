@@ -1,9 +1,9 @@
-import { Counter, Gauge, Registry } from 'prom-client';
 import { failureCauses } from '../proxy/failure-cause.ts';
 import { requestRefusals } from '../proxy/request-refusal.ts';
 import { cutReasons } from '../worker/incidents.ts';
 import type { WorkerFigures } from '../worker/worker-message.ts';
 import { type AskOutcome, askOutcomes } from './asks.ts';
+import { Counter, Gauge, Registry } from './prom-client.ts';
 
 export interface EdgeMetrics {
   readonly contentType: string;

@@ -1,5 +1,11 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { createRequire } from 'node:module';
+import type { Redis, RedisOptions } from 'ioredis';
 import type { RedisTarget } from './store-url.ts';
+
+const require = createRequire(import.meta.url);
+
+/** Loaded with the first connection: whoever uses another store, or is fed by a parent, has no need of its 13 MB. */
+const ioredis = (): typeof import('ioredis') => require('ioredis');
 
 const connectTimeoutMs = 5_000;
 
@@ -34,12 +40,12 @@ export function createCommandClient(target: RedisTarget, watch: (connection: Red
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };
   if (target.mode !== 'cluster') {
-    const client = new Redis({ ...options, ...placeOf(target, 0) });
+    const client = new (ioredis().Redis)({ ...options, ...placeOf(target, 0) });
     watch(client);
     return client;
   }
   const { retryStrategy: _, enableOfflineQueue: __, ...redisOptions } = options;
-  const cluster = new Cluster(target.nodes, {
+  const cluster = new (ioredis().Cluster)(target.nodes, {
     lazyConnect: true,
     enableOfflineQueue: false,
     clusterRetryStrategy: retryDelayMs,
@@ -57,7 +63,11 @@ export function createCommandClient(target: RedisTarget, watch: (connection: Red
  * what is published reaches them all.
  */
 export function createSubscriberClient(target: RedisTarget, attempt: number): Redis {
-  return new Redis({ ...baseOptions(target), ...placeOf(target, attempt), retryStrategy: () => null });
+  return new (ioredis().Redis)({
+    ...baseOptions(target),
+    ...placeOf(target, attempt),
+    retryStrategy: () => null,
+  });
 }
 
 function placeOf(target: RedisTarget, attempt: number): Options {
