@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { ClientResponse } from './exchange.ts';
 import type { FailureCause } from './failure-cause.ts';
 import { sendProblem } from './send-problem.ts';
@@ -34,8 +35,19 @@ export function answerFailure(
 }
 
 /** Ends a response so that the client sees it is incomplete: never as a regular end. */
-export function breakOff(response: ClientResponse): void {
-  if ('stream' in response)
-    response.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
-  else (response as ServerResponse).destroy();
+export function breakOff(answer: ClientResponse, hasLength: boolean): void {
+  if ('stream' in answer) {
+    answer.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
+    return;
+  }
+  const response = answer as ServerResponse;
+  // Where only the end of the connection ends the body, no regular end may come (RFC 9112, section 8). Node does not tell the end
+  // of TLS from that of TCP, and other clients neither.
+  if (!response.chunkedEncoding && !hasLength) resetConnection(response.socket);
+  response.destroy();
+}
+
+function resetConnection(socket: Socket | null): void {
+  const carrier = (socket as (Socket & { _parent?: Socket }) | null)?._parent ?? socket;
+  carrier?.resetAndDestroy();
 }

@@ -58,6 +58,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   #interimAnswers = 0;
   #headTimer: NodeJS.Timeout | null = null;
   #answered = false;
+  #hasLength = false;
   #ended = false;
   #gone = false;
   #upgraded = false;
@@ -180,6 +181,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     this.#stopHeadTimer();
     const overHttp2 = 'stream' in response;
     const { fields, hasLength } = forwardAnswer(head, statusCode, overHttp2);
+    this.#hasLength = hasLength;
     if (overHttp2) {
       // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
       if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
@@ -260,7 +262,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     } catch (unexpected) {
       this.#ended = true;
       this.#options.onFailure('edge_failed', this.#upstream!.origin, unexpected);
-      if (!this.#gone) breakOff(this.#options.response);
+      if (!this.#gone) breakOff(this.#options.response, this.#hasLength);
     }
   }
 
@@ -295,7 +297,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     onFailure(cause, origin, error);
     if (this.#answered || response.headersSent) {
       this.#ended = true;
-      if (this.#answered) breakOff(response);
+      if (this.#answered) breakOff(response, this.#hasLength);
       return;
     }
     // Only a failed dial is tried again elsewhere: nothing of this request has left the edge. Once a connection carried any of
