@@ -34,16 +34,23 @@ export function answerFailure(
   }
 }
 
+/** Answers whose body only the end of the connection ends, as HTTP/1.0 has them. */
+const endedByConnection = new WeakSet<ServerResponse>();
+
+/** To be called once the head of an answer without length is out. */
+export function noteFraming(response: ServerResponse): void {
+  if (!response.chunkedEncoding) endedByConnection.add(response);
+}
+
 /** Ends a response so that the client sees it is incomplete: never as a regular end. */
-export function breakOff(answer: ClientResponse, hasLength: boolean): void {
+export function breakOff(answer: ClientResponse): void {
   if ('stream' in answer) {
     answer.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
     return;
   }
   const response = answer as ServerResponse;
-  // Where only the end of the connection ends the body, no regular end may come (RFC 9112, section 8). Node does not tell the end
-  // of TLS from that of TCP, and other clients neither.
-  if (!response.chunkedEncoding && !hasLength) resetConnection(response.socket);
+  // RFC 9112, section 8. A reset, because most clients do not tell the end of TLS from that of TCP.
+  if (endedByConnection.has(response)) resetConnection(response.socket);
   response.destroy();
 }
 

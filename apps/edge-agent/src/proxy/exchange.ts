@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { ServedRoute } from '../worker/route-table.ts';
-import { answerFailure, breakOff } from './answer-failure.ts';
+import { answerFailure, breakOff, noteFraming } from './answer-failure.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import { forwardAnswer } from './forward-answer.ts';
@@ -58,7 +58,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   #interimAnswers = 0;
   #headTimer: NodeJS.Timeout | null = null;
   #answered = false;
-  #hasLength = false;
   #ended = false;
   #gone = false;
   #upgraded = false;
@@ -181,7 +180,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     this.#stopHeadTimer();
     const overHttp2 = 'stream' in response;
     const { fields, hasLength } = forwardAnswer(head, statusCode, overHttp2);
-    this.#hasLength = hasLength;
     if (overHttp2) {
       // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
       if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
@@ -193,7 +191,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
     this.#answered = true;
     // The head goes out at once: an event stream may send nothing for a while.
-    if (!hasLength) h1.flushHeaders();
+    if (hasLength) return;
+    h1.flushHeaders();
+    noteFraming(h1);
   }
 
   /** A proxy passes interim answers on (RFC 9110, section 15.2). The time to the final head goes on running. */
@@ -262,7 +262,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     } catch (unexpected) {
       this.#ended = true;
       this.#options.onFailure('edge_failed', this.#upstream!.origin, unexpected);
-      if (!this.#gone) breakOff(this.#options.response, this.#hasLength);
+      if (!this.#gone) breakOff(this.#options.response);
     }
   }
 
@@ -297,7 +297,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     onFailure(cause, origin, error);
     if (this.#answered || response.headersSent) {
       this.#ended = true;
-      if (this.#answered) breakOff(response, this.#hasLength);
+      if (this.#answered) breakOff(response);
       return;
     }
     // Only a failed dial is tried again elsewhere: nothing of this request has left the edge. Once a connection carried any of
