@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { type Kind, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import type { RecentCommits } from './fleet/recent-commits.ts';
 
 const watchedKinds = [
   'route',
@@ -20,14 +21,18 @@ export interface ChangeHub {
 
 export async function createChangeHub({
   store,
+  commits,
   log,
 }: {
   store: ConfigStore;
+  /** Told of each commit before whoever watches is. */
+  commits?: Pick<RecentCommits, 'append' | 'begin'>;
   log: Logger;
 }): Promise<ChangeHub> {
   const emitter = new EventEmitter().setMaxListeners(0);
   const stop = new AbortController();
   const from = await store.head();
+  commits?.begin(from);
   const onTrouble = (error: Error | null) => {
     if (error === null) log.info('following the store again');
     else log.warn({ err: error }, 'cannot follow the store; trying on');
@@ -36,10 +41,12 @@ export async function createChangeHub({
   async function run(): Promise<void> {
     for await (const event of store.follow(from, { kinds: watchedKinds, signal: stop.signal, onTrouble })) {
       if (event.type === 'snapshot') {
+        commits?.begin(event.position);
         for await (const _records of event.records); // read by whoever is told; following goes on after the last
         emitter.emit('change', null);
       }
       if (event.type !== 'commit') continue;
+      commits?.append(event.entry);
       for (const change of event.entry.changes) emitter.emit('change', recordKey(change.kind, change.id));
     }
   }

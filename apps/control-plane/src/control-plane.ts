@@ -12,6 +12,10 @@ import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createChangeHub } from './change-hub.ts';
 import { type ControlPlaneConfig, readRoots } from './config.ts';
 import { createFleet } from './fleet/fleet.ts';
+import { createFleetWatch } from './fleet/fleet-status.ts';
+import { createRecentCommits } from './fleet/recent-commits.ts';
+import { createStoreClock } from './fleet/store-clock.ts';
+import { createTurns } from './fleet/turns.ts';
 import { accountIdOf } from './issuance/acme/account-id.ts';
 import { findAccountUrl } from './issuance/acme/acme-account.ts';
 import { findOrMakeAuthority } from './issuance/authority.ts';
@@ -73,18 +77,27 @@ export async function createControlPlane({
   };
 
   try {
-    const fleet = await createFleet({ store, log });
-    closers.push(fleet.close);
-    const hub = await createChangeHub({ store, log });
+    // What is dated in the store is dated by its clock, whatever this machine's says.
+    const clock = await createStoreClock({ store, log });
+    closers.push(clock.close);
+    const { now } = clock;
+    const commits = createRecentCommits({ now });
+    const hub = await createChangeHub({ store, commits, log });
     closers.push(hub.close);
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
+    const fleet = await createFleet({ store, clock, settings: settings.current, log });
+    closers.push(fleet.close);
+    const turns = await createTurns({ store, commits, log });
+    closers.push(turns.close);
+    const fleetWatch = createFleetWatch({ fleet, commits, turns, clock, log });
+    closers.push(fleetWatch.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
     const rootCertificate =
       config.acme === null ? (await findOrMakeAuthority(store, sealer)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
-    const onDemand = createOnDemand({ store, settings, log });
+    const onDemand = createOnDemand({ store, settings, log, now });
     closers.push(onDemand.close);
     const issuance = createIssuance({
       store,
@@ -96,36 +109,40 @@ export async function createControlPlane({
       stillAllowed: onDemand.allows,
       userAgent: `lockstep/${version}`,
       log,
+      now,
     });
     closers.push(issuance.close);
     const { preflight, ledger, revokeAtCa } = issuance;
     const coordinator = issuance.start();
-    const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked });
+    const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked, now });
     closers.push(stapler.close);
-    const expiry = createExpiryWatch({ store, hub, log });
+    const expiry = createExpiryWatch({ store, hub, log, now });
     closers.push(expiry.close);
     const app = await createServer({
       adminToken: config.adminToken,
       store,
       fleet,
-      service: createRouteService({ store, check: createCheckRoute({ known, settings }) }),
+      fleetWatch,
+      service: createRouteService({ store, now, check: createCheckRoute({ known, settings }) }),
       view: createRouteView({ store, fleet, hub }),
       checker: createRouteChecker({ store, preflight }),
-      certificates: createCertificateService({ store, sealer, revokeAtCa }),
+      certificates: createCertificateService({ store, sealer, revokeAtCa, now }),
       certificateView: createCertificateView({ store, fleet }),
       issuers: createIssuerService({
         store,
         sealer,
         known,
+        now,
         findAccountUrl: ({ name, config }) => findAccountUrl(store, accountIdOf(name, config)),
       }),
       ledger,
-      retryFailed: createRetryFailed({ store }),
-      settings: createSettingsService({ store, sealer, known }),
-      ready: createReadiness({ store, fleet, expectedEdges: config.expectedEdges }),
+      retryFailed: createRetryFailed({ store, now }),
+      settings: createSettingsService({ store, sealer, known, now }),
+      ready: createReadiness({ store, fleet, clock, expectedEdges: config.expectedEdges }),
       metrics: createMetrics({
         store,
         fleet,
+        fleetWatch,
         coordinator,
         counts: issuance.counts,
         expiry,

@@ -1,7 +1,9 @@
-import { type OrderLane, orderLanes } from '@lockstep/contract';
+import { type FleetStatus, type OrderLane, orderLanes } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
+import type { Gauge as AnyGauge } from 'prom-client';
 import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
 import type { Fleet } from './fleet/fleet.ts';
+import type { FleetWatch } from './fleet/fleet-status.ts';
 import type { CaCounts } from './issuance/ca-counts.ts';
 import type { Coordinator } from './issuance/coordinator.ts';
 import type { OnDemand } from './on-demand/on-demand.ts';
@@ -16,6 +18,7 @@ export interface Metrics {
 export interface MetricsOptions {
   store: ConfigStore;
   fleet: Fleet;
+  fleetWatch: Pick<FleetWatch, 'status'>;
   coordinator: Coordinator;
   counts: Pick<CaCounts, 'attempts' | 'requests'>;
   expiry: ExpiryWatch;
@@ -24,7 +27,7 @@ export interface MetricsOptions {
 }
 
 export function createMetrics(options: MetricsOptions): Metrics {
-  const { store, fleet, coordinator, counts, expiry } = options;
+  const { store, fleet, fleetWatch, coordinator, counts, expiry } = options;
   const registry = new Registry();
   const registers = [registry];
   let isScraped = false;
@@ -37,7 +40,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   new Gauge({
     name: 'lockstep_nodes',
-    help: 'Edges heard of within the last day, by state',
+    help: 'Expected edges, by state',
     labelNames: ['state'],
     registers,
     collect() {
@@ -46,23 +49,60 @@ export function createMetrics(options: MetricsOptions): Metrics {
       this.set({ state: 'lost' }, fleet.nodes().length - live);
     },
   });
+  const ofFleet = (name: string, help: string, read: (status: FleetStatus) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read(fleetWatch.status()));
+      },
+    });
+  ofFleet('lockstep_fleet_in_step', '1 while every expected edge is live and in step', ({ inStep }) =>
+    Number(inStep),
+  );
+  ofFleet('lockstep_nodes_behind', 'Expected edges that are not in step', ({ behind }) => behind.length);
+  ofFleet(
+    'lockstep_history_turns',
+    'How often the store’s history went back, of the last hundred times',
+    ({ history }) => history.wentBack.length,
+  );
+  ofFleet(
+    'lockstep_clock_skew_seconds',
+    'How far this control plane’s clock is ahead of the store’s',
+    ({ clock }) => clock.skewMs / 1_000,
+  );
+  new Gauge({
+    name: 'lockstep_store_reachable',
+    help: '1 while the store answers; what it alone could tell is left out otherwise',
+    registers,
+    async collect() {
+      this.set(
+        await store.head().then(
+          () => 1,
+          () => 0,
+        ),
+      );
+    },
+  });
   new Gauge({
     name: 'lockstep_records',
     help: 'Records in the store, by kind',
     labelNames: ['kind'],
     registers,
-    async collect() {
+    collect: fromStore(async (gauge) => {
       for (const kind of ['route', 'certificate', 'order'] as const)
-        this.set({ kind }, await store.count(kind));
-    },
+        gauge.set({ kind }, await store.count(kind));
+    }),
   });
   new Gauge({
     name: 'lockstep_store_revision',
     help: 'Number of the latest revision',
     registers,
-    async collect() {
-      this.set((await store.head()).number);
-    },
+    collect: fromStore(
+      async (gauge) => gauge.set((await store.head()).number),
+      (gauge) => gauge.remove(), // without labels a reset would be a zero
+    ),
   });
   new Gauge({
     name: 'lockstep_orders_running',
@@ -87,10 +127,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       help,
       labelNames: ['queue'],
       registers,
-      async collect() {
+      collect: fromStore(async (gauge) => {
         for (const [queue, lane] of Object.entries(orderLanes) as [OrderLane, number][])
-          this.set({ queue }, await store.countDue('order', until(), lane));
-      },
+          gauge.set({ queue }, await store.countDue('order', until(), lane));
+      }),
     });
   queues(
     'lockstep_orders',
@@ -155,5 +195,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       isScraped = true;
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
+  };
+}
+
+/** Sets a gauge from the store. While the store does not answer the gauge is left out, and the others are told all the same. */
+function fromStore<T extends string>(
+  set: (gauge: AnyGauge<T>) => Promise<void>,
+  leaveOut = (gauge: AnyGauge<T>) => gauge.reset(),
+) {
+  return async function collect(this: AnyGauge<T>): Promise<void> {
+    await set(this).catch(() => leaveOut(this));
   };
 }

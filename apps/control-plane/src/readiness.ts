@@ -1,16 +1,18 @@
 import type { Readiness } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Fleet } from './fleet/fleet.ts';
+import type { StoreClock } from './fleet/store-clock.ts';
 
 export type Ready = () => Promise<Readiness>;
 
 export interface ReadinessOptions {
   store: ConfigStore;
   fleet: Fleet;
+  clock: Pick<StoreClock, 'fault' | 'skewMs'>;
   expectedEdges: number;
 }
 
-export function createReadiness({ store, fleet, expectedEdges }: ReadinessOptions): Ready {
+export function createReadiness({ store, fleet, clock, expectedEdges }: ReadinessOptions): Ready {
   async function checkStore() {
     try {
       const { epoch } = await store.head();
@@ -28,7 +30,13 @@ export function createReadiness({ store, fleet, expectedEdges }: ReadinessOption
       ok: live >= expectedEdges,
       detail: `${live} live, ${expectedEdges} expected`,
     };
-    const checks = [await checkStore(), edges];
+    const fault = clock.fault();
+    const clockCheck = {
+      name: 'clock',
+      ok: fault === null,
+      detail: fault ?? `${clock.skewMs()} ms from the store’s`,
+    };
+    const checks = [await checkStore(), edges, clockCheck];
     return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks };
   };
 }

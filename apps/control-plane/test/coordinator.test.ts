@@ -49,7 +49,8 @@ t.test(
   async (t) => {
     const { store, hub, counts, retry } = await startBacklog(t);
     // There are no edges here: that one is live is all that the coordinator asks.
-    const fleet = { liveNodes: () => [{}], watch: () => () => {} } as unknown as Fleet;
+    const view = () => ({ issuesNothing: null });
+    const fleet = { liveNodes: () => [{}], view, watch: () => () => {} } as unknown as Fleet;
     const taken = new Set<string>();
     const runner = {
       /** As at a CA that does not answer. */

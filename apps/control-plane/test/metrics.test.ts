@@ -42,3 +42,20 @@ t.test(
     t.equal(value('lockstep_orders_due{queue="retry"}'), 0);
   },
 );
+
+t.test('tells what it knows without the store while the store does not answer', async (t) => {
+  const { url, store, report } = await startControlPlane(t, t.testdir());
+  await report('edge-1');
+  const scrape = async () => {
+    const response = await fetch(`${url}/metrics`);
+    return { status: response.status, text: await response.text() };
+  };
+  t.match(await scrape(), { status: 200, text: /^lockstep_records\{kind="route"\} 0$/m });
+  await store.close();
+  const { status, text } = await scrape();
+  t.equal(status, 200);
+  t.match(text, /^lockstep_store_reachable 0$/m);
+  t.match(text, /^lockstep_nodes\{state="live"\} 1$/m);
+  t.match(text, /^process_cpu_user_seconds_total /m);
+  t.notMatch(text, /^lockstep_(records|store_revision|orders)\b/m, 'and makes up nothing of the store');
+});

@@ -78,7 +78,10 @@ t.test('a route whose host waits for the DNS says so, and what to create; a wait
   const controlPlane = await startControlPlane(t, t.testdir());
   const { call } = controlPlane;
   const { revision } = (await call('PUT', '/v1/routes/shop', { body: shop })).body;
-  const waiting = call('PATCH', '/v1/routes/shop', { body: {}, headers: { prefer: 'wait=60' } });
+  const waiting = call('PATCH', '/v1/routes/shop', {
+    body: { paths: ['/a'] },
+    headers: { prefer: 'wait=60' },
+  });
   await waitFor(async () => (await call('GET', '/v1/routes/shop')).body.revision > revision, {
     what: 'the PATCH',
   });

@@ -1,8 +1,11 @@
 import type { NodePresence, NodeReport, OrderRecord, StoredRecord } from '@lockstep/contract';
 import { nodeReport } from '@lockstep/testkit';
 import t from 'tap';
+import type { HostRecords } from '../src/certificates/certificate-status.ts';
+import type { FleetView } from '../src/fleet/fleet.ts';
+import { standingOf } from '../src/fleet/serving.ts';
 import { newOrder } from '../src/issuance/order-record.ts';
-import { deriveRouteStatus, type FleetView, type HostRecords } from '../src/routes/route-status.ts';
+import { deriveRouteStatus as derive } from '../src/routes/route-status.ts';
 
 const epoch = 'e1';
 const now = Date.parse('2026-01-01T00:00:00Z');
@@ -22,13 +25,8 @@ const route: StoredRecord<'route'> = {
 
 function node(name: string, number: number, changes: Partial<NodeReport> = {}): NodePresence {
   const applied = { epoch, number, commitId: `commit ${number}` };
-  return {
-    report: nodeReport(name, { applied, ...changes }),
-    seenAt: now,
-    live: true,
-    stopped: false,
-    standing: 'on',
-  };
+  const report = nodeReport(name, { applied, ...changes });
+  return { report, seenAt: now, live: true, stopped: false, standing: 'on' };
 }
 
 function records(
@@ -50,7 +48,7 @@ function records(
         sealedKey: '',
         serialNumber: '',
         fingerprint256: '',
-        notBefore: '',
+        notBefore: '2025-12-01T00:00:00Z',
         notAfter: certificate.notAfter ?? '2026-03-01T00:00:00Z',
         issuedAt: '',
       },
@@ -58,7 +56,14 @@ function records(
   };
 }
 
-const fleet = (...liveNodes: NodePresence[]): FleetView => ({ epoch, liveNodes, now });
+const fleet = (...nodes: NodePresence[]): FleetView => ({
+  nodes: nodes.map(standingOf),
+  liveNeeds: 'connected',
+  now,
+  issuesNothing: null,
+});
+const deriveRouteStatus = (...args: Parameters<typeof derive>) => derive(...args).status;
+const lost = (presence: NodePresence): NodePresence => ({ ...presence, live: false, seenAt: now - 60_000 });
 const failure = {
   detail: 'the CA refused',
   issuer: 'acme',
@@ -83,11 +88,71 @@ t.test('is deploying while one node has not, and names it', async (t) => {
   });
 });
 
-t.test('a revision of another epoch acknowledges nothing', async (t) => {
-  const stranger = node('a', 100, { applied: { epoch: 'e0', number: 100, commitId: 'commit 100' } });
-  t.match(deriveRouteStatus(route, [issued], fleet(stranger)), {
-    state: 'deploying',
-    nodes: { live: 0, of: 1 },
+t.test(
+  'a lost node is named, is expected, and keeps a route from live where the settings say so',
+  async (t) => {
+    const view = fleet(node('a', 7), lost(node('b', 7)));
+    const nodes = {
+      live: 1,
+      of: 1,
+      expected: 2,
+      lost: ['b'],
+      behind: [{ node: 'b', reason: 'is lost: not heard of since 2025-12-31T23:59:00.000Z' }],
+    };
+    t.match(deriveRouteStatus(route, [issued], view), { state: 'live', nodes });
+    t.match(deriveRouteStatus(route, [issued], { ...view, liveNeeds: 'expected' }), {
+      state: 'deploying',
+      reason: /^b is lost/,
+      certificates: [{ state: 'deploying' }],
+      nodes,
+    });
+    t.match(deriveRouteStatus(route, [issued], fleet(lost(node('a', 7)))), {
+      state: 'deploying',
+      reason: 'no_live_edges',
+      nodes: { live: 0, of: 0, expected: 1, lost: ['a'] },
+    });
+  },
+);
+
+t.test('the host that is served counts its nodes while another host of the route waits', async (t) => {
+  const waiting = records({ lastError: failure, dueAt: '2026-01-01T01:00:00Z' }, null);
+  t.match(deriveRouteStatus(route, [issued, waiting], fleet(node('a', 9), node('b', 6))), {
+    state: 'failed',
+    nodes: { live: 1, of: 2, behind: [{ node: 'b', reason: /not applied/ }] },
+  });
+});
+
+t.test('is settled when each host is, and what can be served is', async (t) => {
+  const { settled } = derive(route, [issued], fleet(node('a', 7)));
+  t.equal(settled, true);
+  const failed = records({ lastError: failure, dueAt: '2026-01-01T01:00:00Z' }, null);
+  const issuing = records({ step: 'placed' }, null);
+  const isSettled = (hosts: HostRecords[], ...nodes: NodePresence[]) =>
+    derive(route, hosts, fleet(...nodes)).settled;
+  t.equal(isSettled([failed], node('a', 5)), true);
+  t.equal(isSettled([failed, issuing], node('a', 5)), false, 'the other host may still become live');
+  t.equal(isSettled([failed, issued], node('a', 6)), false, 'its certificate is on its way to the nodes');
+  t.equal(isSettled([failed, issued], node('a', 7)), true);
+  t.equal(isSettled([failed, issued]), false, 'nobody serves it yet');
+});
+
+t.test('a certificate that is not valid yet is none', async (t) => {
+  const { certificate, ...rest } = records({ dueAt: '2026-06-01T00:00:00Z' }, { revision: 7 });
+  if (certificate === null) throw new Error('no certificate');
+  certificate.value.notBefore = '2026-02-01T00:00:00Z';
+  t.match(deriveRouteStatus(route, [{ ...rest, certificate }], fleet(node('a', 7))), {
+    state: 'pending',
+    reason: 'the certificate is not valid before 2026-02-01T00:00:00Z',
+    certificates: [{ state: 'pending' }],
+    nodes: { live: 0 },
+  });
+});
+
+t.test('a control plane that issues nothing says so of what waits for it', async (t) => {
+  const issuesNothing = 'the clock is wrong';
+  t.match(deriveRouteStatus(route, [records({}, null)], { ...fleet(node('a', 5)), issuesNothing }), {
+    state: 'pending',
+    reason: issuesNothing,
   });
 });
 
@@ -159,7 +224,7 @@ t.test('the state of a route is that of its host furthest from live', async (t) 
     [issued, records({ lastError: failure, dueAt: '2026-01-01T01:00:00Z' }, null)],
     fleet(node('a', 9)),
   );
-  t.match(statuses, { state: 'failed', reason: 'the CA refused', nodes: { live: 0 } });
+  t.match(statuses, { state: 'failed', reason: 'the CA refused' });
 });
 
 t.test(

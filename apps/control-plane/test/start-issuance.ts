@@ -13,7 +13,7 @@ import { createIssuance } from '../src/issuance/issuance.ts';
 import { createIssuerService } from '../src/issuers/issuer-service.ts';
 import { createKnownIssuers } from '../src/issuers/known-issuers.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
-import { createSettingsService } from '../src/settings/settings-service.ts';
+import { createSettingsService, defaultSettings } from '../src/settings/settings-service.ts';
 import { createSettingsSource } from '../src/settings/settings-source.ts';
 
 const log = pino({ level: 'silent' });
@@ -41,7 +41,8 @@ export async function startIssuance(
   const sealer = createSealer(generateSecretKey());
   const hub = await createChangeHub({ store, log });
   test.teardown(() => hub.close());
-  const fleet = await createFleet({ store, log });
+  const clock = { now, skewMs: () => 0, fault: () => null, watch: () => () => {}, close: () => {} };
+  const fleet = await createFleet({ store, clock, settings: defaultSettings, log });
   test.teardown(() => fleet.close());
   const settings = await createSettingsSource({ store, sealer, hub, log });
   test.teardown(() => settings.close());
@@ -78,10 +79,11 @@ export async function startIssuance(
   const routes = createRouteService({ store, check: async () => [], now });
 
   async function reportNode(): Promise<void> {
-    const applied = { ...(await store.head()), number: Number.MAX_SAFE_INTEGER };
-    await store.reportNode(nodeReport('edge-1', { applied }));
+    await store.reportNode(nodeReport('edge-1', { applied: await store.head() }));
     await fleet.refresh();
   }
+  // The edge applies each commit as it comes.
+  test.teardown(hub.watch(() => void reportNode().catch(() => {})));
 
   /** Takes up whatever is due now, until nothing is or `enough` says so. */
   async function runDue(enough: () => Promise<boolean> = async () => false): Promise<void> {

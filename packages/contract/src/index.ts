@@ -13,6 +13,7 @@ export type * from './dns-provider.ts';
 export type * from './edge-settings.ts';
 export * from './error-code.ts';
 export * from './feed-message.ts';
+export type * from './fleet.ts';
 export type * from './health.ts';
 export * from './heartbeat.ts';
 export * from './hint.ts';

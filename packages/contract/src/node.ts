@@ -70,11 +70,28 @@ export const Node = z
     id: z.string(),
     state: z.enum(['live', 'lost']),
     lastSeenAt: z.string(),
-    revision: z.int().nullable().describe('The revision the node has applied'),
+    revision: z
+      .int()
+      .nullable()
+      .describe('The revision the node has applied; null before the first, and of another history'),
+    fault: z
+      .string()
+      .nullable()
+      .describe('Why nothing is live with this node as it stands; null: it serves what it has applied'),
+    configurationAgeMs: z
+      .int()
+      .nullable()
+      .describe(
+        'For how long there have been commits that the node has not applied, as far as this control plane knows; 0: none',
+      ),
+    feed: FeedState.describe('How it follows the store; while `syncing`, `records` have come so far'),
+    clockSkewMs: z.int().describe('How far its clock was ahead of the store’s at its last report'),
     hosts: z.int(),
     refusals: z.array(Refusal),
     held: HeldSnapshot.nullable(),
-    workers: z.object({ ready: z.int(), of: z.int() }),
+    workers: z
+      .object({ ready: z.int(), of: z.int() })
+      .describe('`ready`: listens with a whole configuration, and has answered its last beats'),
     addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),
     version: z.string(),
     startedAt: z.string(),

@@ -96,7 +96,7 @@ export type RouteRecord = z.infer<typeof RouteRecord>;
 
 export const BehindNode = z
   .object({ node: z.string(), reason: z.string() })
-  .meta({ id: 'BehindNode', description: 'A live node that does not serve this yet, and why' });
+  .meta({ id: 'BehindNode', description: 'An expected node that does not serve this, and why' });
 export type BehindNode = z.infer<typeof BehindNode>;
 
 export const RouteStatus = z
@@ -109,8 +109,12 @@ export const RouteStatus = z
     certificates: z.array(CertificateStatus),
     dnsRequirements: z.array(DnsRequirement).describe('With `waiting_for_dns`: the records to create'),
     nodes: z.object({
-      live: z.int().describe('Live nodes that serve every host of the route'),
-      of: z.int().describe('Live nodes in all'),
+      live: z
+        .int()
+        .describe('Connected nodes that serve the route, for all of its hosts that have a certificate'),
+      of: z.int().describe('Connected nodes in all'),
+      expected: z.int().describe('Connected and lost nodes'),
+      lost: z.array(z.string()).describe('Nodes that are expected and not heard of'),
       behind: z.array(BehindNode),
     }),
   })

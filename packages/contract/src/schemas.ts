@@ -4,6 +4,7 @@ export * from './certificate.ts';
 export * from './challenge.ts';
 export * from './dns-provider.ts';
 export * from './edge-settings.ts';
+export * from './fleet.ts';
 export * from './health.ts';
 export * from './issuer.ts';
 export * from './node.ts';

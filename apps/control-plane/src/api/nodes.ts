@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, type NodePresence } from '@lockstep/contract';
-import { Node, NodeId, PageQuery, Problem, pageOf } from '@lockstep/contract/schemas';
+import { FleetStatus, Node, NodeId, PageQuery, Problem, pageOf } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
 import type { Fleet } from '../fleet/fleet.ts';
-import { presentNode } from '../routes/route-view.ts';
+import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { ApiInstance } from './server.ts';
 
 const NodePage = pageOf(Node, 'NodePage');
@@ -13,9 +13,13 @@ const params = z.object({ id: NodeId });
 export interface NodesApiOptions {
   store: ConfigStore;
   fleet: Fleet;
+  fleetWatch: FleetWatch;
 }
 
-export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): void {
+/** The edges of the fleet, and how it stands as a whole. */
+export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesApiOptions): void {
+  const present = (presence: NodePresence) => fleetWatch.present(presence);
+
   function find(id: string): NodePresence {
     const presence = fleet.nodes().find(({ report }) => report.node === id);
     if (presence === undefined)
@@ -23,10 +27,20 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
     return presence;
   }
 
+  app.get('/fleet', {
+    schema: {
+      operationId: 'getFleet',
+      summary: 'How the fleet stands: whether all edges are in step, who is not, and what the store has lost',
+      tags: ['nodes'],
+      response: { 200: FleetStatus, '4xx': Problem, '5xx': Problem },
+    },
+    handler: async () => fleetWatch.status(),
+  });
+
   app.get('/nodes', {
     schema: {
       operationId: 'listNodes',
-      summary: 'List the edges heard of within the last day',
+      summary: 'List the expected edges: those heard of that neither left for good nor were forgotten',
       tags: ['nodes'],
       querystring: PageQuery,
       response: { 200: NodePage, '4xx': Problem, '5xx': Problem },
@@ -36,7 +50,7 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
       const nodes = fleet.nodes().filter(({ report }) => cursor === undefined || report.node > cursor);
       const shown = nodes.slice(0, limit);
       return {
-        items: shown.map((presence) => presentNode(presence, store.epoch)),
+        items: shown.map(present),
         next: nodes.length > limit ? (shown.at(-1)?.report.node ?? null) : null,
       };
     },
@@ -51,7 +65,28 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
       response: { 200: Node, '4xx': Problem, '5xx': Problem },
     },
     async handler(request) {
-      return presentNode(find(request.params.id), store.epoch);
+      return present(find(request.params.id));
+    },
+  });
+
+  app.delete('/nodes/:id', {
+    schema: {
+      operationId: 'forgetNode',
+      summary: 'Expect a lost edge no more',
+      description:
+        'One that still runs is refused: stop it first. An edge that reports again is expected again.',
+      tags: ['nodes'],
+      params,
+      response: { 204: z.null().describe('Forgotten'), '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request, reply) {
+      const { id } = request.params;
+      if (find(id).live)
+        throw new AppError('wrong_state', `node "${id}" is live; stop it, and it is gone`, {
+          facts: { node: id },
+        });
+      await fleet.forget(id);
+      return reply.code(204).send(null);
     },
   });
 
@@ -67,7 +102,7 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
       const presence = find(request.params.id);
       const { held, node } = presence.report;
       if (held === null) {
-        throw new AppError('revision_conflict', `node "${node}" holds no snapshot back`, { facts: { node } });
+        throw new AppError('wrong_state', `node "${node}" holds no snapshot back`, { facts: { node } });
       }
       const change = {
         op: 'put',
@@ -76,7 +111,7 @@ export function nodesApi(app: ApiInstance, { store, fleet }: NodesApiOptions): v
         value: { revision: held.revision },
       } as const;
       await store.commit({ id: randomUUID(), changes: [change] });
-      return reply.code(202).send(presentNode(presence, store.epoch));
+      return reply.code(202).send(present(presence));
     },
   });
 }

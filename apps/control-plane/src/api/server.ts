@@ -15,6 +15,7 @@ import type { Logger } from 'pino';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { Ledger } from '../issuance/ledger/ledger.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
@@ -53,6 +54,7 @@ export interface ServerOptions {
   adminToken: string;
   store: ConfigStore;
   fleet: Fleet;
+  fleetWatch: FleetWatch;
   service: RouteService;
   view: RouteView;
   checker: RouteChecker;

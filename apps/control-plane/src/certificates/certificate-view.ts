@@ -1,11 +1,11 @@
 import type { Attempts, Certificate, OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore, Page } from '@lockstep/store';
-import type { Fleet } from '../fleet/fleet.ts';
+import type { Fleet, FleetView } from '../fleet/fleet.ts';
 import { completeOrder } from '../issuance/order-record.ts';
-import { deriveCertificateStatus, type FleetView } from '../routes/route-status.ts';
 import { isBrought } from './brought.ts';
 import { expiresSoonFrom } from './certificate-record.ts';
 import { certificateNotFound } from './certificate-service.ts';
+import { deriveCertificateStatus } from './certificate-status.ts';
 
 /** Certificates as the API shows them, those not issued yet too: what is stored, and what the fleet last said of it. */
 export interface CertificateView {
@@ -25,7 +25,6 @@ export interface CertificateView {
 export interface CertificateViewOptions {
   store: ConfigStore;
   fleet: Fleet;
-  now?: () => number;
 }
 
 const pageSize = 500;
@@ -37,13 +36,7 @@ interface Records {
   certificate: StoredRecord<'certificate'> | null;
 }
 
-export function createCertificateView({
-  store,
-  fleet,
-  now = Date.now,
-}: CertificateViewOptions): CertificateView {
-  const fleetView = (): FleetView => ({ epoch: store.epoch ?? '', liveNodes: fleet.liveNodes(), now: now() });
-
+export function createCertificateView({ store, fleet }: CertificateViewOptions): CertificateView {
   async function find(id: string): Promise<Records> {
     const [order, certificate] = await Promise.all([store.get('order', id), store.get('certificate', id)]);
     if (order === null && certificate === null) throw certificateNotFound(id);
@@ -70,7 +63,7 @@ export function createCertificateView({
     const ids = [...byId.keys()].sort();
     const shown = ids.slice(0, limit);
     const more = ids.length > limit || orders.next !== null || certificates.next !== null;
-    const view = fleetView();
+    const view = fleet.view();
     return {
       items: shown.map((id) => present(id, byId.get(id) ?? { order: null, certificate: null }, view)),
       next: more ? (shown.at(-1) ?? null) : null,
@@ -79,7 +72,7 @@ export function createCertificateView({
 
   return {
     async get(id) {
-      return present(id, await find(id), fleetView());
+      return present(id, await find(id), fleet.view());
     },
 
     list,

@@ -1,75 +1,185 @@
 import { EventEmitter } from 'node:events';
-import { hasReached, type NodePresence, type Revision } from '@lockstep/contract';
+import { type NodePresence, nodeLostAfterMs, type PutSettings } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { iso } from '../iso.ts';
+import { type NeededRecord, type NodeStanding, standingOf, whyNotServed } from './serving.ts';
+import type { StoreClock } from './store-clock.ts';
 
 /** A node this far behind a challenge's revision no longer holds up the orders of the fleet. */
 export const challengePatienceMs = 15_000;
 const refreshIntervalMs = 2_000;
+/** After a node that fell silent counts as lost. */
+const lostMarginMs = 50;
+
+/** What is needed to tell what is live. */
+export interface FleetView {
+  /** The expected nodes, lost ones too, by id. */
+  nodes: readonly NodeStanding[];
+  liveNeeds: PutSettings['liveNeeds'];
+  /** Milliseconds since 1970 by the store's clock. */
+  now: number;
+  /** Why this control plane issues nothing; null: it does. */
+  issuesNothing: string | null;
+}
 
 /** The nodes as the store last told. Kept current by reports as they come, and read anew every 2 s. */
 export interface Fleet {
+  /** Those that are expected: heard of, and neither gone for good nor forgotten. By id. */
   nodes(): NodePresence[];
   liveNodes(): NodePresence[];
-  /** Calls `listener` after a node came, went, reported another revision, refusal or held snapshot. */
+  view(): FleetView;
+  /** Calls `listener` after a node came, went, reported something else than before, or stands otherwise on the store's history. */
   watch(listener: () => void): () => void;
   /**
-   * Waits until every live node has applied `revision`. A node that holds back a snapshot, or is still behind after 15 s, is not
-   * waited for; the ids of those are returned. Null when after 15 s no node at all has it. Throws when `signal` aborts.
+   * Waits until every live node serves `record`. One that holds back a snapshot, refused the record or is still behind after 15 s is
+   * not waited for; the ids of those are returned. Null when after 15 s no node at all serves it. Throws when `signal` aborts.
    */
-  applied(revision: Revision, signal: AbortSignal): Promise<string[] | null>;
+  applied(record: NeededRecord, signal: AbortSignal): Promise<string[] | null>;
+  /** Expects the node no more, unless it reports again. */
+  forget(node: string): Promise<void>;
   refresh(): Promise<void>;
   close(): void;
 }
 
-export async function createFleet({ store, log }: { store: ConfigStore; log: Logger }): Promise<Fleet> {
-  const emitter = new EventEmitter().setMaxListeners(0);
-  let known = new Map<string, NodePresence>();
+export interface FleetOptions {
+  store: ConfigStore;
+  clock: StoreClock;
+  settings(): Pick<PutSettings, 'liveNeeds' | 'forgetNodesAfter'>;
+  log: Logger;
+}
 
-  function announce(before: NodePresence | undefined, after: NodePresence): void {
-    if (before === undefined || digest(before) !== digest(after)) emitter.emit('change');
+interface Heard {
+  presence: NodePresence;
+  /** Which of the things heard this was: a list that was asked for earlier does not take its place. */
+  turn: number;
+}
+
+/** Throws `store_unavailable` when the nodes cannot be read at the start; nothing is left running then. */
+export async function createFleet({ store, clock, settings, log }: FleetOptions): Promise<Fleet> {
+  const emitter = new EventEmitter().setMaxListeners(0);
+  let known = new Map<string, Heard>();
+  let standings: NodeStanding[] | null = null;
+  let turn = 0;
+  let listing: Promise<void> | null = null;
+  let listAgain = false;
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  function changed(): void {
+    standings = null;
+    emitter.emit('change');
   }
 
-  async function refresh(): Promise<void> {
-    const listed = new Map((await store.listNodes()).map((presence) => [presence.report.node, presence]));
-    const gone = [...known.keys()].some((node) => !listed.has(node));
+  function hear(presence: NodePresence): void {
+    const { node, instance } = presence.report;
+    const before = known.get(node)?.presence;
+    // Two reads at once may end in the other order; the next list tells what is right.
+    if (before?.report.instance === instance && before.seenAt > presence.seenAt) return;
+    turn += 1;
+    known.set(node, { presence, turn });
+    if (before === undefined || digest(before) !== digest(presence)) changed();
+  }
+
+  async function list(): Promise<void> {
+    const asked = turn;
+    const listed = new Map<string, Heard>();
+    for (const presence of await store.listNodes())
+      listed.set(presence.report.node, { presence, turn: asked });
+    for (const [node, heard] of known) if (heard.turn > asked) listed.set(node, heard);
     const before = known;
     known = listed;
-    if (gone) emitter.emit('change');
-    else for (const [node, presence] of listed) announce(before.get(node), presence);
+    const same =
+      before.size === listed.size &&
+      [...listed].every(([node, { presence }]) => {
+        const one = before.get(node);
+        return one !== undefined && digest(one.presence) === digest(presence);
+      });
+    if (!same) changed();
+    schedule();
+    await forgetOld();
   }
 
-  const unwatch = store.watchNodes((presence) => {
-    if (presence === null) {
-      refresh().catch(onTrouble);
-      return;
+  async function forgetOld(): Promise<void> {
+    const before = clock.now() - settings().forgetNodesAfter * 1_000;
+    for (const { live, seenAt, report } of nodes()) {
+      if (live || seenAt >= before) continue;
+      log.warn({ node: report.node, lastSeenAt: iso(seenAt) }, 'a node lost for so long is expected no more');
+      await forget(report.node);
     }
-    const before = known.get(presence.report.node);
-    known.set(presence.report.node, presence);
-    announce(before, presence);
-  });
-  const onTrouble = (error: unknown) =>
-    log.warn({ err: error }, 'cannot read the nodes; keeping what is known');
-  const timer = setInterval(() => refresh().catch(onTrouble), refreshIntervalMs);
-  await refresh();
+  }
 
-  const nodes = () => [...known.values()].sort((a, b) => (a.report.node < b.report.node ? -1 : 1));
+  async function forget(node: string): Promise<void> {
+    await store.forgetNode(node);
+    if (known.delete(node)) changed();
+  }
+
+  /** One at a time; what is asked for meanwhile comes after it. */
+  function refresh(): Promise<void> {
+    listAgain = listing !== null;
+    listing ??= (async () => {
+      try {
+        do {
+          listAgain = false;
+          await list();
+        } while (listAgain && !closed);
+      } finally {
+        listing = null;
+      }
+    })();
+    return listing;
+  }
+
+  /** Again after 2 s, or just when the store would take a silent node for lost. */
+  function schedule(): void {
+    clearTimeout(timer);
+    if (closed) return;
+    const silentMs = liveNodes().map(({ seenAt }) => seenAt + nodeLostAfterMs - clock.now());
+    const nextMs = Math.max(0, Math.min(...silentMs)) + lostMarginMs;
+    timer = setTimeout(look, Math.min(refreshIntervalMs, nextMs));
+  }
+
+  function look(): void {
+    refresh().catch((error: unknown) => {
+      log.warn({ err: error }, 'cannot read the nodes; keeping what is known');
+      clearTimeout(timer);
+      if (!closed) timer = setTimeout(look, refreshIntervalMs);
+    });
+  }
+
+  const nodes = () =>
+    [...known.values()]
+      .map(({ presence }) => presence)
+      .sort((a, b) => (a.report.node < b.report.node ? -1 : 1));
   const liveNodes = () => nodes().filter((presence) => presence.live);
+
+  function currentStandings(): NodeStanding[] {
+    standings ??= nodes().map((presence) => standingOf(presence));
+    return standings;
+  }
+
+  function view(): FleetView {
+    const { liveNeeds } = settings();
+    return { nodes: currentStandings(), liveNeeds, now: clock.now(), issuesNothing: clock.fault() };
+  }
 
   function watch(listener: () => void): () => void {
     emitter.on('change', listener);
     return () => emitter.off('change', listener);
   }
 
-  function applied(revision: Revision, signal: AbortSignal): Promise<string[] | null> {
+  function applied(record: NeededRecord, signal: AbortSignal): Promise<string[] | null> {
     return new Promise((resolve, reject) => {
       let patient = true;
       const check = () => {
-        const live = liveNodes();
-        const behind = live.filter(({ report }) => !hasReached(report.applied, revision));
-        const waitedFor = patient ? behind.filter(({ report }) => report.held === null) : [];
+        const live = currentStandings().filter(({ connected }) => connected);
+        const behind = live.flatMap((standing) => {
+          const fault = whyNotServed(standing, [record]);
+          return fault === null ? [] : [{ node: standing.node, fault }];
+        });
+        const waitedFor = patient ? behind.filter(({ fault }) => !fault.lasting) : [];
         if (waitedFor.length === 0 && behind.length < live.length) {
-          finish(() => resolve(behind.map(({ report }) => report.node)));
+          finish(() => resolve(behind.map(({ node }) => node)));
         } else if (!patient && behind.length === live.length) {
           finish(() => resolve(null));
         }
@@ -92,20 +202,27 @@ export async function createFleet({ store, log }: { store: ConfigStore; log: Log
     });
   }
 
-  return {
-    nodes,
-    liveNodes,
-    watch,
-    applied,
-    refresh,
-    close() {
-      unwatch();
-      clearInterval(timer);
-    },
-  };
+  const unwatchNodes = store.watchNodes((presence) => {
+    if (presence === null) look();
+    else hear(presence);
+  });
+  const unwatchClock = clock.watch(changed);
+  function close(): void {
+    closed = true;
+    unwatchNodes();
+    unwatchClock();
+    clearTimeout(timer);
+  }
+  try {
+    await refresh();
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { nodes, liveNodes, view, watch, applied, forget, refresh, close };
 }
 
-function digest({ live, report }: NodePresence): string {
-  const { instance, applied, refusals, held } = report;
-  return JSON.stringify([live, instance, applied, refusals, held]);
+function digest({ live, stopped, standing, report }: NodePresence): string {
+  const { instance, applied, refusals, held, workers } = report;
+  return JSON.stringify([live, stopped, standing, instance, applied, refusals, held, workers]);
 }

@@ -7,6 +7,7 @@ import { accountIdOf, directoryOf } from './acme/account-id.ts';
 import { createAcmeIssuer } from './acme/acme-issuer.ts';
 import { type AcmeSessionOptions, createAcmeSession } from './acme/acme-session.ts';
 import { createAuthorizer } from './acme/authorizer.ts';
+import { createCaClock } from './acme/ca-clock.ts';
 import type { TxtPublisher } from './acme/txt-publisher.ts';
 import type { CaCounts } from './ca-counts.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
@@ -37,6 +38,7 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
   }
   const zeroSsl = config.type === 'zerossl' ? options.zeroSsl : undefined;
   const directory = zeroSsl?.directory ?? directoryOf(config)?.directory ?? '';
+  const caClock = createCaClock();
   const session = createAcmeSession({
     store,
     sealer,
@@ -46,7 +48,10 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     rootsPem: config.type === 'acme' ? (config.roots ?? null) : (zeroSsl?.rootsPem ?? null),
     eab: eabOf(config, zeroSsl?.apiUrl),
     userAgent: options.userAgent,
-    onAnswer: (status) => options.counts.request(name, status),
+    onAnswer(status, date) {
+      options.counts.request(name, status);
+      caClock.note(date);
+    },
   });
   const publisher = () => options.publisher(config.dnsProvider);
   return createAcmeIssuer({
@@ -61,6 +66,7 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     challenges: config.challenges ?? null,
     caaIdentities: config.caaIdentities ?? null,
     limits: limitsOf(config),
+    clockFault: caClock.fault,
     now,
   });
 }

@@ -25,7 +25,8 @@ const orderPrefix = recordKey('order', '');
 
 /**
  * Takes up orders as they fall due. Any number of coordinators may run over one store; the lease of each order says who works
- * on it. Nothing is taken up while no edge is live: nobody could answer a challenge or serve the certificate.
+ * on it. Nothing is taken up while no edge is live: nobody could answer a challenge or serve the certificate. Nor while this machine's
+ * clock is wrong: what it obtained might not be valid yet.
  */
 export interface Coordinator {
   /** Orders under way here, by queue. */
@@ -90,9 +91,13 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       });
   }
 
+  function mayIssue(): boolean {
+    return fleet.liveNodes().length > 0 && fleet.view().issuesNothing === null;
+  }
+
   /** Takes up what is due, and tells how long nothing else will be. */
   async function look(): Promise<number> {
-    if (stop.signal.aborted || fleet.liveNodes().length === 0) return idleMs;
+    if (stop.signal.aborted || !mayIssue()) return idleMs;
     for (const [id, until] of elsewhere) if (until <= now()) elsewhere.delete(id);
     const waits = await Promise.all(lanes.map(lookAtLane));
     return Math.min(idleMs, ...waits);
@@ -152,11 +157,11 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const unwatchHub = hub.watch((key) => {
     if (key === null || key.startsWith(orderPrefix)) wake();
   });
-  let hadLiveNodes = false;
+  let might = false;
   const unwatchFleet = fleet.watch(() => {
-    const hasLiveNodes = fleet.liveNodes().length > 0;
-    if (hasLiveNodes && !hadLiveNodes) wake();
-    hadLiveNodes = hasLiveNodes;
+    const may = mayIssue();
+    if (may && !might) wake();
+    might = may;
   });
   wake();
 

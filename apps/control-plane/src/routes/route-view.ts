@@ -1,24 +1,18 @@
-import {
-  type NodePresence,
-  type Route,
-  type RouteStatus,
-  recordKey,
-  type StoredRecord,
-} from '@lockstep/contract';
+import { type Route, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
+import type { HostRecords } from '../certificates/certificate-status.ts';
 import type { ChangeHub } from '../change-hub.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { iso } from '../iso.ts';
-import { deriveRouteStatus, type FleetView, type HostRecords } from './route-status.ts';
+import { deriveRouteStatus } from './route-status.ts';
 
 /** Routes as the API shows them: what is stored, and what the fleet last said of it. */
 export interface RouteView {
   route(id: string): Promise<Route | null>;
   routes(records: StoredRecord<'route'>[]): Promise<Route[]>;
   /**
-   * The route as soon as it is live or can no longer become so by waiting (`waiting_for_dns`, or the whole issuer chain failed),
-   * else as it stands when `timeoutMs` is over or `signal` aborts. Null when the route is gone.
+   * The route as soon as it is live or nothing more comes of waiting: each of its hosts is live, waits for the DNS, or the whole issuer
+   * chain failed for it. Else as it stands when `timeoutMs` is over or `signal` aborts. Null when the route is gone.
    */
   settled(id: string, timeoutMs: number, signal: AbortSignal): Promise<Route | null>;
 }
@@ -27,7 +21,6 @@ export interface RouteViewOptions {
   store: ConfigStore;
   fleet: Fleet;
   hub: ChangeHub;
-  now?: () => number;
 }
 
 /** A brought certificate that comes may be for any host. */
@@ -38,17 +31,13 @@ interface LoadedRoute {
   hosts: HostRecords[];
 }
 
-export function createRouteView({ store, fleet, hub, now = Date.now }: RouteViewOptions): RouteView {
-  function fleetView(): FleetView {
-    return { epoch: store.epoch ?? '', liveNodes: fleet.liveNodes(), now: now() };
-  }
-
+export function createRouteView({ store, fleet, hub }: RouteViewOptions): RouteView {
   async function load(records: StoredRecord<'route'>[]): Promise<LoadedRoute[]> {
     const hosts = [...new Set(records.flatMap(({ value }) => value.hosts))];
     const [orders, certificates, brought] = await Promise.all([
       store.getMany('order', hosts),
       store.getMany('certificate', hosts),
-      findBrought(store, hosts, now()),
+      findBrought(store, hosts, fleet.view().now),
     ]);
     const byHost = new Map(hosts.map((host, index) => [host, index]));
     return records.map((record) => ({
@@ -70,10 +59,11 @@ export function createRouteView({ store, fleet, hub, now = Date.now }: RouteView
     return record === null ? null : ((await load([record]))[0] ?? null);
   }
 
-  function present({ record, hosts }: LoadedRoute): Route {
+  function present({ record, hosts }: LoadedRoute): { route: Route; settled: boolean } {
     const { createdAt, updatedAt, ...rest } = record.value;
-    const status = deriveRouteStatus(record, hosts, fleetView());
-    return { id: record.id, ...rest, revision: record.revision, createdAt, updatedAt, status };
+    const { status, settled } = deriveRouteStatus(record, hosts, fleet.view());
+    const route = { id: record.id, ...rest, revision: record.revision, createdAt, updatedAt, status };
+    return { route, settled };
   }
 
   async function settled(id: string, timeoutMs: number, signal: AbortSignal): Promise<Route | null> {
@@ -103,8 +93,8 @@ export function createRouteView({ store, fleet, hub, now = Date.now }: RouteView
           concerns = keysOf(loaded);
         }
         if (loaded === null) return null;
-        const route = present(loaded);
-        if (over.aborted || isSettled(route.status)) return route;
+        const { route, settled } = present(loaded);
+        if (over.aborted || settled) return route;
         await nudged;
       }
     } finally {
@@ -118,10 +108,10 @@ export function createRouteView({ store, fleet, hub, now = Date.now }: RouteView
     settled,
     async route(id) {
       const loaded = await loadOne(id);
-      return loaded === null ? null : present(loaded);
+      return loaded === null ? null : present(loaded).route;
     },
     async routes(records) {
-      return (await load(records)).map(present);
+      return (await load(records)).map((loaded) => present(loaded).route);
     },
   };
 }
@@ -129,28 +119,4 @@ export function createRouteView({ store, fleet, hub, now = Date.now }: RouteView
 function keysOf({ record, hosts }: LoadedRoute): Set<string> {
   const keys = hosts.flatMap(({ host }) => [recordKey('order', host), recordKey('certificate', host)]);
   return new Set([recordKey('route', record.id), ...keys]);
-}
-
-function isSettled({ state, nodes }: RouteStatus): boolean {
-  if (state === 'live') return nodes.of > 0;
-  return state === 'waiting_for_dns' || state === 'failed';
-}
-
-/** A node as the API shows it. */
-export function presentNode({ report, seenAt, live }: NodePresence, epoch: string | null) {
-  const { node, hosts, refusals, held, workers, addresses, version, startedAt } = report;
-  return {
-    id: node,
-    state: live ? ('live' as const) : ('lost' as const),
-    lastSeenAt: iso(seenAt),
-    // The number of another history says nothing about this one.
-    revision: report.applied?.epoch === epoch ? (report.applied?.number ?? null) : null,
-    hosts,
-    refusals,
-    held,
-    workers,
-    addresses,
-    version,
-    startedAt,
-  };
 }

@@ -108,8 +108,8 @@ export interface AcmeClientOptions {
   eab?: { kid: string; hmacKey: string } | null;
   userAgent: string;
   timeoutMs?: number;
-  /** Told of each request: the status of the CA's answer, or null without one. */
-  onAnswer?: ((status: number | null) => void) | undefined;
+  /** Told of each request: the status of the CA's answer, or null without one, and its Date. */
+  onAnswer?: ((status: number | null, date: string | null) => void) | undefined;
 }
 
 export function createAcmeClient(options: AcmeClientOptions): AcmeClient {

@@ -20,8 +20,8 @@ export interface AcmeTransportOptions {
   userAgent: string;
   timeoutMs: number;
   eab: { kid: string; hmacKey: string } | null;
-  /** Told of each request: the status of its answer, or null without one. */
-  onAnswer?: ((status: number | null) => void) | undefined;
+  /** Told of each request: the status of its answer, or null without one, and its Date. */
+  onAnswer?: ((status: number | null, date: string | null) => void) | undefined;
 }
 
 /** acme-client's signing (RFC 7515), which it keeps to itself. */
@@ -91,6 +91,7 @@ export function createAcmeTransport(options: AcmeTransportOptions): AcmeTranspor
   ): Promise<AxiosResponse> {
     const unanswered = (why: string) => new AcmeProblem({ status: null, detail: `${method} ${url}: ${why}` });
     let status: number | null = null;
+    let date: string | null = null;
     try {
       const response = await exchange<unknown>(
         http,
@@ -98,9 +99,10 @@ export function createAcmeTransport(options: AcmeTransportOptions): AcmeTranspor
         { timeoutMs, signal, unanswered },
       );
       status = response.status;
+      date = typeof response.headers.date === 'string' ? response.headers.date : null;
       return response;
     } finally {
-      options.onAnswer?.(status);
+      options.onAnswer?.(status, date);
     }
   }
 

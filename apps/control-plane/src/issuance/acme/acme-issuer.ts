@@ -34,6 +34,8 @@ export interface AcmeIssuerOptions {
   challenges: readonly ChallengeType[] | null;
   caaIdentities: string[] | null;
   limits: Limits | null;
+  /** Why nothing is to be ordered, as the CA's answers tell the time. */
+  clockFault?: (() => string | null) | undefined;
   now: () => number;
 }
 
@@ -50,9 +52,10 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     if (typesFor(order, context.challenge).length === 0) throw noChallenge(order.host, context.challenge);
     const keyPem = await generateKeyPem(options.keyType);
     const replaces = context.certificate?.value.issuer === name ? await replacedId(context) : null;
-    const created = await session.use(context.signal, (client) =>
-      newOrder(client, order.host, replaces, context.signal),
-    );
+    const created = await session.use(context.signal, async (client) => {
+      await checkClock(client, context.signal);
+      return newOrder(client, order.host, replaces, context.signal);
+    });
     return {
       outcome: 'next',
       order: {
@@ -64,6 +67,13 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
         sealedKey: sealer.seal(keyPem, recordKey('order', id)),
       },
     };
+  }
+
+  async function checkClock(client: AcmeClient, signal: AbortSignal): Promise<void> {
+    if (options.clockFault === undefined) return;
+    await client.directory(signal); // with the first answer comes the first Date
+    const fault = options.clockFault();
+    if (fault !== null) throw new IssuerFailure(fault, { kind: 'unavailable' });
   }
 
   async function replacedId({ certificate, signal }: StepContext): Promise<string | null> {

@@ -16,8 +16,8 @@ export interface AcmeSessionOptions {
   /** External account binding (RFC 8555, section 7.3.4); fetched when the account is made. */
   eab: ((signal: AbortSignal) => Promise<{ kid: string; hmacKey: string }>) | null;
   userAgent: string;
-  /** Told of each request to the CA: the status of its answer, or null without one. */
-  onAnswer?: ((status: number | null) => void) | undefined;
+  /** Told of each request to the CA: the status of its answer, or null without one, and its Date. */
+  onAnswer?: ((status: number | null, date: string | null) => void) | undefined;
 }
 
 /** The way to one CA under the fleet's account there, opened at the first use. */

@@ -14,7 +14,7 @@ import {
   dnsChallengeValue,
   type Sealer,
 } from '@lockstep/pki';
-import { type ConfigStore, revisionOf } from '@lockstep/store';
+import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { iso } from '../../iso.ts';
@@ -101,8 +101,7 @@ export function createAuthorizer({
     if (order.txt !== null) return needPublisher().publish(order.host, order.txt);
     const placed = order.challengeId === null ? null : await store.get('challenge', order.challengeId);
     if (placed === null) throw new IssuerFailure('the challenge is gone', { kind: 'lost' });
-    const revision = revisionOf({ ...(await store.head()), number: placed.revision });
-    const behind = await fleet.applied(revision, signal);
+    const behind = await fleet.applied(placed, signal);
     if (behind === null) {
       const waitedMs = order.orderedAt === null ? 0 : now() - Date.parse(order.orderedAt);
       return Math.min(longestNobodyAnswersMs, Math.max(nobodyAnswersMs, waitedMs / 10));

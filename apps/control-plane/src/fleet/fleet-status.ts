@@ -1,0 +1,100 @@
+import type { FleetStatus, Node, NodePresence } from '@lockstep/contract';
+import type { Logger } from 'pino';
+import { iso } from '../iso.ts';
+import type { Fleet } from './fleet.ts';
+import { presentNode, skewOf } from './node-view.ts';
+import type { RecentCommits } from './recent-commits.ts';
+import { clockSkewAllowedMs, type StoreClock } from './store-clock.ts';
+import type { Turns } from './turns.ts';
+
+/** How long a node may take with a commit before it counts as behind: slow links and full machines are no trouble yet. */
+const patienceMs = 5_000;
+const lookIntervalMs = 1_000;
+
+/** Whether the fleet is in step, since when, and who is not. Changes are logged. */
+export interface FleetWatch {
+  status(): FleetStatus;
+  /** A node as the API shows it. */
+  present(presence: NodePresence): Node;
+  close(): void;
+}
+
+export interface FleetWatchOptions {
+  fleet: Fleet;
+  commits: RecentCommits;
+  turns: Turns;
+  clock: StoreClock;
+  log: Logger;
+}
+
+export function createFleetWatch({ fleet, commits, turns, clock, log }: FleetWatchOptions): FleetWatch {
+  let behind = new Map<string, { reason: string; since: number }>();
+  let inStep: boolean | null = null;
+  let since = clock.now();
+
+  function look(): void {
+    const now = clock.now();
+    const found = new Map<string, { reason: string; since: number }>();
+    for (const [node, reason] of reasons(now))
+      found.set(node, { reason, since: behind.get(node)?.since ?? now });
+    for (const [node, { reason }] of found)
+      if (!behind.has(node)) log.warn({ node, reason }, 'a node is not in step');
+    for (const node of behind.keys())
+      if (!found.has(node)) log.info({ node }, 'a node is in step again, or gone');
+    behind = found;
+    const stands = found.size === 0 && fleet.nodes().length > 0;
+    if (stands !== inStep) since = now;
+    inStep = stands;
+  }
+
+  function* reasons(now: number): Generator<[string, string]> {
+    for (const { node, fault, applied, refusals } of fleet.view().nodes) {
+      const waitedSince = commits.since(applied);
+      const [refusal] = refusals.values();
+      if (fault !== null) yield [node, fault.reason];
+      else if (waitedSince !== null && now - waitedSince > patienceMs)
+        yield [node, `has applied revision ${applied} of ${commits.head?.number ?? applied}`];
+      else if (refusal !== undefined)
+        yield [
+          node,
+          `refused ${refusals.size} records, among them ${refusal.kind} ${refusal.id}: ${refusal.reason}`,
+        ];
+    }
+  }
+
+  // Some faults last a moment: they are looked for now and then, not at each change.
+  const timer = setInterval(look, lookIntervalMs);
+  look();
+
+  return {
+    status() {
+      look();
+      const { nodes } = fleet.view();
+      const connected = nodes.filter((node) => node.connected);
+      return {
+        inStep: inStep === true,
+        since: iso(since),
+        epoch: commits.head?.epoch ?? null,
+        revision: commits.head?.number ?? null,
+        nodes: {
+          live: connected.filter(({ node }) => !behind.has(node)).length,
+          of: connected.length,
+          expected: nodes.length,
+          lost: nodes.filter((node) => !node.connected).map(({ node }) => node),
+        },
+        behind: [...behind].map(([node, one]) => ({ node, reason: one.reason, since: iso(one.since) })),
+        history: { wentBack: turns.wentBack() },
+        clock: {
+          skewMs: clock.skewMs(),
+          fault: clock.fault(),
+          nodes: fleet
+            .nodes()
+            .map((presence) => ({ node: presence.report.node, skewMs: skewOf(presence) }))
+            .filter(({ skewMs }) => Math.abs(skewMs) > clockSkewAllowedMs),
+        },
+      };
+    },
+    present: (presence) => presentNode(presence, commits, clock.now()),
+    close: () => clearInterval(timer),
+  };
+}

@@ -1,0 +1,40 @@
+import type { Node, NodePresence } from '@lockstep/contract';
+import { iso } from '../iso.ts';
+import type { RecentCommits } from './recent-commits.ts';
+import { standingOf } from './serving.ts';
+
+/** A node as the API shows it. */
+export function presentNode(presence: NodePresence, commits: RecentCommits, now: number): Node {
+  const { report, seenAt, live, standing } = presence;
+  const { node, applied, hosts, refusals, held, workers, feed, addresses, version, startedAt } = report;
+  const revision = applied !== null && standing === 'on' ? applied.number : null;
+  return {
+    id: node,
+    state: live ? ('live' as const) : ('lost' as const),
+    lastSeenAt: iso(seenAt),
+    // The number of another history says nothing about this one.
+    revision,
+    fault: standingOf(presence).fault?.reason ?? null,
+    configurationAgeMs: revision === null ? null : ageOf(revision, commits, now),
+    feed,
+    clockSkewMs: skewOf(presence),
+    hosts,
+    refusals,
+    held,
+    workers,
+    addresses,
+    version,
+    startedAt,
+  };
+}
+
+/** How far a node's clock was ahead of the store's when it reported: the time that the report took is in it. */
+export function skewOf({ report, seenAt }: NodePresence): number {
+  return Math.round(report.clock - seenAt);
+}
+
+function ageOf(applied: number, commits: RecentCommits, now: number): number | null {
+  if (commits.head === null || applied >= commits.head.number) return 0;
+  const since = commits.since(applied);
+  return since === null ? null : Math.max(0, Math.round(now - since));
+}

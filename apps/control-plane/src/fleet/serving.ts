@@ -1,0 +1,108 @@
+import { type BehindNode, type Kind, type NodePresence, type Refusal, recordKey } from '@lockstep/contract';
+import { iso } from '../iso.ts';
+
+/** A record as somebody has to serve it: at this revision of the store's history, or at a later one. */
+export interface NeededRecord {
+  kind: Kind;
+  id: string;
+  revision: number;
+}
+
+/** Why a node does not serve something. `lasting`: nothing is gained by waiting a moment. */
+export interface Fault {
+  reason: string;
+  lasting: boolean;
+}
+
+/** What a node's last report says of all that it serves. */
+export interface NodeStanding {
+  node: string;
+  /** Heard of within the last seconds; a lost node is still expected. */
+  connected: boolean;
+  /** Why it may serve none of what the store says; null: it serves everything up to `applied` that it does not refuse. */
+  fault: Fault | null;
+  applied: number;
+  /** By the key of the record. */
+  refusals: ReadonlyMap<string, Refusal>;
+}
+
+/** Who serves some records, and who does not. */
+export interface Served {
+  /** How many connected nodes serve all of them. */
+  live: number;
+  /** The expected nodes that do not, the connected ones first. */
+  behind: BehindNode[];
+  /** All that have to serve them do, and there is one at least. */
+  everywhere: boolean;
+}
+
+/**
+ * What is live, in one place: a node serves a record when it is live, holds nothing back, its workers beat, and it stands on the
+ * store's history (by commit, not by number) at or beyond the record's revision, without a refusal of it.
+ */
+export function standingOf({ report, live, stopped, seenAt, standing }: NodePresence): NodeStanding {
+  const { node, applied, held, workers, refusals } = report;
+  return {
+    node,
+    connected: live,
+    fault: faultOf(),
+    applied: applied?.number ?? 0,
+    refusals: new Map(refusals.map((refusal) => [`${refusal.kind}/${refusal.id}`, refusal])),
+  };
+
+  function faultOf(): Fault | null {
+    if (stopped) return lasting(`was stopped at ${iso(seenAt)}`);
+    if (!live) return lasting(`is lost: not heard of since ${iso(seenAt)}`);
+    if (held !== null) return lasting('holds back a snapshot');
+    if (applied === null) return passing('has no whole configuration yet');
+    if (workers.ready < workers.of) return passing(`has ${workers.ready} of ${workers.of} workers ready`);
+    if (standing === 'on') return null;
+    return passing(`stands at revision ${applied.number}, ${strayed[standing ?? 'unknown']}`);
+  }
+}
+
+const strayed = {
+  ahead: 'which the store does not have',
+  apart: 'of a history that is not the store’s',
+  unknown: 'which the store no longer remembers',
+} as const;
+
+/** Why the node does not serve all of `needed`; null: it does. */
+export function whyNotServed(
+  { fault, applied, refusals }: NodeStanding,
+  needed: readonly NeededRecord[],
+): Fault | null {
+  if (fault !== null) return fault;
+  for (const { kind, id, revision } of refusals.size === 0 ? [] : needed) {
+    const refusal = refusals.get(recordKey(kind, id));
+    if (refusal !== undefined && refusal.revision >= revision)
+      return lasting(`refused ${kind} ${id}: ${refusal.reason}`);
+  }
+  return needed.every(({ revision }) => revision <= applied)
+    ? null
+    : passing('has not applied this revision yet');
+}
+
+export function servedBy(
+  nodes: readonly NodeStanding[],
+  needed: readonly NeededRecord[],
+  liveNeeds: 'connected' | 'expected',
+): Served {
+  const served: BehindNode[] = [];
+  const lost: BehindNode[] = [];
+  const behind: BehindNode[] = [];
+  for (const standing of nodes) {
+    const fault = whyNotServed(standing, needed);
+    const list = fault === null ? served : standing.connected ? behind : lost;
+    list.push({ node: standing.node, reason: fault?.reason ?? '' });
+  }
+  const missing = behind.length + (liveNeeds === 'expected' ? lost.length : 0);
+  return {
+    live: served.length,
+    behind: [...behind, ...lost],
+    everywhere: served.length > 0 && missing === 0,
+  };
+}
+
+const lasting = (reason: string): Fault => ({ reason, lasting: true });
+const passing = (reason: string): Fault => ({ reason, lasting: false });

@@ -1,0 +1,58 @@
+import type { Turn, WentBack } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import { iso } from '../iso.ts';
+import type { RecentCommits } from './recent-commits.ts';
+
+const lookIntervalMs = 10_000;
+/** Records named of a history that went back. */
+const mostNamed = 100;
+
+/** The times that the store's history went back. Each is logged, with what is gone, by every control plane that learns of it. */
+export interface Turns {
+  /** The latest first. */
+  wentBack(): WentBack[];
+  close(): void;
+}
+
+export interface TurnsOptions {
+  store: Pick<ConfigStore, 'listTurns'>;
+  commits: RecentCommits;
+  log: Logger;
+}
+
+/** Throws `store_unavailable` when the turns cannot be read at the start. */
+export async function createTurns({ store, commits, log }: TurnsOptions): Promise<Turns> {
+  const known = new Map<string, WentBack>();
+
+  async function look(): Promise<void> {
+    for (const turn of await store.listTurns()) {
+      if (known.has(turn.epoch)) continue;
+      const went = present(turn, commits);
+      known.set(turn.epoch, went);
+      log.error({ ...went }, 'the history of the store went back; commits after `from` are gone');
+    }
+  }
+
+  await look();
+  const timer = setInterval(() => {
+    look().catch((error: unknown) => log.debug({ err: error }, 'cannot read the turns; reading them again'));
+  }, lookIntervalMs);
+
+  return {
+    wentBack: () => [...known.values()].reverse(),
+    close: () => clearInterval(timer),
+  };
+}
+
+function present({ at, reason, epoch, kept, lost }: Turn, commits: RecentCommits): WentBack {
+  return {
+    at: iso(at),
+    reason,
+    epoch,
+    from: kept.number,
+    to: lost?.number ?? null,
+    commits: lost === null ? null : lost.number - kept.number,
+    records: lost === null ? [] : commits.changed(kept.number, lost.number, mostNamed),
+  };
+}

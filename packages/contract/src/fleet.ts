@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { BehindNode } from './route.ts';
+
+export const WentBack = z
+  .object({
+    at: z.string(),
+    reason: z
+      .enum(['restored', 'went_back'])
+      .describe('`restored`: an operator said so; `went_back`: commits that were known are gone'),
+    epoch: z.string().describe('The epoch in which the history goes on'),
+    from: z.int().describe('The last revision that still stands'),
+    to: z.int().nullable().describe('The last revision that is gone; null where none was known of'),
+    commits: z.int().nullable().describe('How many are gone'),
+    records: z
+      .array(z.string())
+      .describe('Routes and certificates that these had changed, as far as this control plane remembers'),
+  })
+  .meta({
+    id: 'WentBack',
+    description:
+      'The store went back behind commits that were answered for: a backup was put back, or a replica took over without them',
+  });
+export type WentBack = z.infer<typeof WentBack>;
+
+/** The answer of `GET /v1/fleet`. */
+export const FleetStatus = z
+  .object({
+    inStep: z
+      .boolean()
+      .describe('Every expected node is live and stands at the store’s last commit, or will within a moment'),
+    since: z.string().describe('Since when this control plane has found it so'),
+    epoch: z.string().nullable(),
+    revision: z.int().nullable().describe('The store’s last commit, as this control plane knows it'),
+    nodes: z.object({
+      live: z.int().describe('Connected nodes that serve all that the store says'),
+      of: z.int().describe('Connected nodes'),
+      expected: z.int().describe('Connected and lost nodes'),
+      lost: z.array(z.string()),
+    }),
+    behind: z.array(BehindNode.extend({ since: z.string() })).describe('Nodes that are not in step, and why'),
+    history: z.object({ wentBack: z.array(WentBack) }),
+    clock: z.object({
+      skewMs: z.int().describe('How far this control plane’s clock is ahead of the store’s'),
+      fault: z.string().nullable().describe('Why this control plane issues no certificates, if it is wrong'),
+      nodes: z
+        .array(z.object({ node: z.string(), skewMs: z.int() }))
+        .describe('Nodes whose clock is more than five minutes off'),
+    }),
+  })
+  .meta({ id: 'FleetStatus' });
+export type FleetStatus = z.infer<typeof FleetStatus>;
