@@ -12,7 +12,8 @@ export interface RunEdgeOptions {
 }
 
 /**
- * Runs an edge over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start or go on: `wrong_secret_key`,
+ * Runs an edge over Redis until SIGTERM or SIGINT, with which it leaves the fleet, or SIGHUP, after which it is still expected: for a
+ * restart. Throws `AppError` when it cannot start or go on: `wrong_secret_key`,
  * `bad_configuration` (a port, the data folder), `store_unavailable` (only without a saved configuration), `node_id_taken`.
  */
 export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: RunEdgeOptions): Promise<void> {
@@ -25,8 +26,12 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
     ...(storePrefix !== undefined && { prefix: storePrefix }),
   });
   const ended = Promise.withResolvers<AppError | null>();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => ended.resolve(null));
+  let returns = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ended.resolve(null));
+  process.on('SIGHUP', () => {
+    returns = true;
+    ended.resolve(null);
+  });
 
   async function checkKey(): Promise<void> {
     const canary = await store.get('canary', 'canary');
@@ -60,6 +65,6 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   await supervisor.start();
   const error = await ended.promise;
   log.info('the edge stops');
-  await supervisor.stop();
+  await supervisor.stop({ returns: returns || error !== null });
   if (error !== null) throw error;
 }

@@ -3,6 +3,7 @@ import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import { createBoundary } from '../src/boundary.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { type Asker, type AskOutcome, createAsks } from '../src/supervisor/asks.ts';
 
@@ -24,6 +25,7 @@ async function startAsks(t: Test, limits: Partial<OnDemand> = {}) {
     feed: createStoreFeed(store),
     onDemand: () => onDemand,
     log,
+    boundary: createBoundary(log),
     onOutcome: (outcome) => outcomes.push(outcome),
     now: () => clock.now,
   });

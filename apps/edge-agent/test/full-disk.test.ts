@@ -6,6 +6,7 @@ import { createConfigCache } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
+import { createBoundary } from '../src/boundary.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { createReplica, type Replica } from '../src/supervisor/replica.ts';
 import { createConfiguredStore } from './configured-store.ts';
@@ -42,13 +43,14 @@ t.test(
       node: 'edge-1',
       cache: {
         ...cache,
-        apply(entry) {
+        apply(entries) {
           if (full) throw new AppError('internal', 'the saved configuration cannot be used: disk full');
-          cache.apply(entry);
+          cache.apply(entries);
         },
       },
       feed: createStoreFeed(store),
       log,
+      boundary: createBoundary(log),
       onChange: () => {},
       saveAgainMs: 20,
       onFatal: t.fail,

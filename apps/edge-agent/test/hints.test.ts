@@ -4,6 +4,7 @@ import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
+import { createBoundary } from '../src/boundary.ts';
 import { createParentFeed } from '../src/feed/parent-feed.ts';
 import { serveFeed } from '../src/feed/serve-feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
@@ -26,7 +27,7 @@ t.test('hints pass between a child process and the store, both ways, while they 
   t.teardown(() => store.close());
   const { parent, child } = createChannel();
   const stop = serveFeed(parent, createStoreFeed(store), pino({ level: 'silent' }));
-  const feed = createParentFeed(child);
+  const feed = createParentFeed(child, createBoundary(pino({ level: 'silent' })));
 
   const ask: Hint = { hint: 'ask', host: 'a.example.com', node: 'edge-1' };
   const verdict: Hint = { hint: 'verdict', host: 'a.example.com', allowed: false, until: 5 };

@@ -5,6 +5,7 @@ import { createSealer } from '@lockstep/pki';
 import { freePort } from '@lockstep/testkit';
 import { pino } from 'pino';
 import type { Test } from 'tap';
+import { createBoundary } from '../src/boundary.ts';
 import { type EdgeConfig, withDefaults } from '../src/config.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { createWorker, type Worker } from '../src/worker/worker.ts';
@@ -58,13 +59,14 @@ export async function startWorker(
       http,
       secretKey: configured.secretKey,
       ticketKeys: randomBytes(48),
-      reusePort: false,
       ownServices: [],
+      sockets: null,
       listenAtOnce: true,
     },
     open: (sealed, context) => sealer.open(sealed, context),
     feed: createStoreFeed(configured.store),
     log: pino({ level: 'silent' }),
+    boundary: createBoundary(pino({ level: 'silent' })),
     onListening: () => changes.emit('listening'),
     onStatus(now) {
       status = now;

@@ -4,7 +4,9 @@ import { generateSecretKey } from '@lockstep/pki';
 import { freePort, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
+import { createBoundary } from '../src/boundary.ts';
 import { withDefaults } from '../src/config.ts';
+import { createListeningSockets } from '../src/supervisor/listening-sockets.ts';
 import { createWorkerPool } from '../src/supervisor/worker-pool.ts';
 
 t.test('nothing is applied before every worker that takes connections has a configuration', async (t) => {
@@ -30,9 +32,9 @@ t.test('nothing is applied before every worker that takes connections has a conf
       http,
       secretKey: generateSecretKey(),
       ticketKeys: randomBytes(48),
-      reusePort: true,
       ownServices: [],
     },
+    sockets: await createListeningSockets(2, { https, http }),
     feed: {
       async *follow(_from, { signal }): AsyncGenerator<FollowEvent> {
         follows += 1;
@@ -44,6 +46,7 @@ t.test('nothing is applied before every worker that takes connections has a conf
     hasConfiguration: () => false,
     asks: { ask() {}, enough() {}, gone() {} },
     log: pino({ level: 'silent' }),
+    boundary: createBoundary(pino({ level: 'silent' })),
     onChange() {},
   });
   t.teardown(() => pool.drain());

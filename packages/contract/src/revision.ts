@@ -37,3 +37,20 @@ export interface Turn {
 export function hasReached(applied: Revision | null, needed: Revision): boolean {
   return applied !== null && applied.epoch === needed.epoch && applied.number >= needed.number;
 }
+
+/** Whether an entry of the log is the next one for a follower that stands at `at`. Every follower asks this before it applies one. */
+export function continues(
+  at: Position | null,
+  entry: { position: Position; previousCommitId: string | null },
+): boolean {
+  return (
+    at !== null &&
+    entry.position.epoch === at.epoch &&
+    entry.position.number === at.number + 1 &&
+    (entry.previousCommitId ?? '') === at.commitId
+  );
+}
+
+export function samePosition(one: Position, other: Position): boolean {
+  return one.epoch === other.epoch && one.number === other.number && one.commitId === other.commitId;
+}

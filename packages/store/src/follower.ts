@@ -1,10 +1,12 @@
 import {
   AppError,
+  continues,
   type FollowEvent,
   type Kind,
   type LogEntry,
   type Position,
   type StoredRecord,
+  samePosition,
   snapshotBatchRecords,
 } from '@lockstep/contract';
 import { createAnnouncementQueue } from './announcement-queue.ts';
@@ -47,6 +49,8 @@ export async function* follow(
   { checkIntervalMs = 3_000, retryMs = 100, maxRetryMs = 2_000, maxPending = 100 }: FollowTuning = {},
 ): AsyncGenerator<FollowEvent, void, undefined> {
   let at = from;
+  /** Where the history stood when a scan ended: what it read may be of any commit up to this one. */
+  let scanned: Position | null = null;
   let failures = 0;
   const queue = createAnnouncementQueue(maxPending, signal);
   const unsubscribe = source.onAnnouncement(queue.add);
@@ -74,6 +78,10 @@ export async function* follow(
         continue;
       }
       well();
+      if (leavesScanned(at!, entries)) {
+        at = null;
+        continue;
+      }
       for (const entry of entries) {
         if (signal.aborted) return;
         yield deliver(entry);
@@ -121,8 +129,16 @@ export async function* follow(
       if ((await persist(() => source.readLog(position, 1))) === null) {
         throw new AppError('store_unavailable', 'the history moved on under a snapshot; another one follows');
       }
+      scanned = await persist(() => source.head());
       complete = true;
     }
+  }
+
+  /** The history went back after a scan, and the scan may hold what is no longer part of it. */
+  function leavesScanned(held: Position, entries: LogEntry[]): boolean {
+    if (scanned === null || scanned.number <= held.number) return false;
+    const there = entries.find(({ position }) => position.number === scanned!.number)?.position;
+    return there === undefined ? entries.length < logBatchEntries : !samePosition(there, scanned);
   }
 
   /** Half a snapshot is worth finishing: a scan goes on from its cursor when the store is back. */
@@ -161,19 +177,7 @@ export async function* follow(
   }
 }
 
-function continues(at: Position, entry: LogEntry): boolean {
-  return (
-    entry.position.epoch === at.epoch &&
-    entry.position.number === at.number + 1 &&
-    (entry.previousCommitId ?? '') === at.commitId
-  );
-}
-
 /** Announced before the subscription stood still, and read from the log since. */
 function isOlder(at: Position, position: Position): boolean {
   return position.epoch === at.epoch && (position.number < at.number || samePosition(position, at));
-}
-
-export function samePosition(one: Position, other: Position): boolean {
-  return one.epoch === other.epoch && one.number === other.number && one.commitId === other.commitId;
 }

@@ -1,5 +1,6 @@
 import { AppError, isAppError } from '@lockstep/contract';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
+import { createBoundary } from '../boundary.ts';
 import { createParentFeed } from '../feed/parent-feed.ts';
 import type { FromEdge, ToEdge } from '../supervisor/edge-message.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
@@ -7,7 +8,9 @@ import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 /** Past this nothing is worth waiting for. */
 const exitAfterMs = 9_000;
 
-const feed = createParentFeed(process);
+let log: Logger = pino();
+const boundary = createBoundary({ error: (facts: object, message: string) => log.error(facts, message) });
+const feed = createParentFeed(process, boundary);
 let supervisor: Supervisor | null = null;
 let stopping = false;
 
@@ -27,7 +30,7 @@ function asAppError(error: unknown): AppError {
 }
 
 async function start({ config, secretKey }: Extract<ToEdge, { edge: 'start' }>): Promise<void> {
-  const log = pino({ level: config.logLevel, base: { node: config.node } });
+  log = pino({ level: config.logLevel, base: { node: config.node } });
   try {
     supervisor = createSupervisor({ config, secretKey, feed, log, onFatal: (error) => void stop(error) });
     const addresses = await supervisor.start();
@@ -39,7 +42,11 @@ async function start({ config, secretKey }: Extract<ToEdge, { edge: 'start' }>):
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(null));
 process.on('disconnect', () => void stop(null));
-process.on('message', (message: ToEdge | { edge?: undefined }) => {
-  if (message.edge === 'start') void start(message);
-  else if (message.edge === 'stop') void stop(null);
-});
+process.on(
+  'message',
+  boundary.guard('message', (message: ToEdge | { edge?: undefined }) => {
+    if (message.edge === 'start') void start(message);
+    else if (message.edge === 'stop') void stop(null);
+    else if (message.edge === 'beat') process.send?.({ edge: 'beat' } satisfies FromEdge, () => {});
+  }),
+);

@@ -12,8 +12,8 @@ export interface Feed {
   ): AsyncIterable<FollowEvent>;
   /** As `ConfigStore.reportNode`: heartbeat and acknowledgement. */
   report(report: NodeReport): Promise<void>;
-  /** Takes the presence back, on a graceful stop. */
-  leave(node: string, instance: string): Promise<void>;
+  /** As `ConfigStore.removeNode`, on a graceful stop. */
+  leave(node: string, instance: string, stop: { returns: boolean }): Promise<void>;
   /** As `ConfigStore.sendHint` and `watchHints`: what is sent either way may be lost. */
   sendHint(hint: Hint): Promise<void>;
   watchHints(listener: (hint: Hint) => void): () => void;

@@ -6,7 +6,11 @@ import {
   type Hint,
   type StoredRecord,
 } from '@lockstep/contract';
+import type { Boundary } from '../boundary.ts';
 import type { Feed } from './feed.ts';
+
+/** Handled messages are answered in batches: as soon as none waits any more, and after so many at the latest. */
+const answerAfter = 16;
 
 /** The part of `process` that a child uses to talk to its parent. */
 export interface ParentChannel {
@@ -16,39 +20,46 @@ export interface ParentChannel {
 }
 
 /** The feed of a child process, from the parent at the other end of its IPC channel (see `serveFeed`). */
-export function createParentFeed(channel: ParentChannel): Feed {
+export function createParentFeed(channel: ParentChannel, boundary: Boundary): Feed {
   const waiting: FeedToChild[] = [];
   const hintListeners = new Set<(hint: Hint) => void>();
   const reports = new Map<number, (error: AppError | null) => void>();
   let wake: (() => void) | null = null;
   let unanswered = 0;
   let reportId = 0;
+  let handled = 0;
+  let onTrouble: ((error: Error | null) => void) | undefined;
 
   function send(message: FeedToParent): void {
     // A parent that is gone is noticed by 'disconnect', which ends this process.
     channel.send?.(message, () => {});
   }
 
-  function onMessage(message: unknown): void {
+  const onMessage = boundary.guard('feed', (message: unknown) => {
     if (typeof message !== 'object' || message === null || !('feed' in message)) return;
     const event = message as FeedToChild;
     if (event.feed === 'reported') {
       reports.get(event.id)?.(event.error && new AppError(event.error.code, event.error.detail));
       reports.delete(event.id);
     } else if (event.feed === 'hint') {
-      for (const listener of hintListeners) listener(event.hint);
+      for (const listener of hintListeners) boundary.guard('hint', listener)(event.hint);
     } else if (event.feed === 'following') {
       unanswered -= 1;
-    } else if (unanswered === 0) {
+    } else if (unanswered > 0) {
+      // It belongs to an earlier following.
+    } else if (event.feed === 'trouble') {
+      onTrouble?.(event.detail === null ? null : new AppError('store_unavailable', event.detail));
+    } else {
       waiting.push(event);
       wake?.();
     }
-  }
+  });
   channel.on('message', onMessage);
 
   async function take(signal: AbortSignal): Promise<FeedToChild | null> {
     while (waiting.length === 0) {
       if (signal.aborted) return null;
+      answer();
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
@@ -56,12 +67,22 @@ export function createParentFeed(channel: ParentChannel): Feed {
     return signal.aborted ? null : waiting.shift()!;
   }
 
+  function answer(): void {
+    if (handled > 0) send({ feed: 'next', count: handled });
+    handled = 0;
+  }
+
+  function onHandled(): void {
+    handled += 1;
+    if (handled >= answerAfter) answer();
+  }
+
   async function* records(signal: AbortSignal): AsyncGenerator<StoredRecord[]> {
     while (true) {
       const message = await take(signal);
       if (message?.feed === 'records') {
         yield message.records;
-        send({ feed: 'next' });
+        onHandled();
       } else if (message?.feed === 'snapshotEnd') {
         return;
       } else {
@@ -81,8 +102,10 @@ export function createParentFeed(channel: ParentChannel): Feed {
   }
 
   return {
-    async *follow(from, { signal }): AsyncGenerator<FollowEvent> {
+    async *follow(from, { signal, onTrouble: tell }): AsyncGenerator<FollowEvent> {
       waiting.length = 0;
+      handled = 0;
+      onTrouble = tell;
       unanswered += 1;
       send({ feed: 'follow', from });
       const onAbort = () => wake?.();
@@ -95,7 +118,9 @@ export function createParentFeed(channel: ParentChannel): Feed {
             yield { type: 'snapshot', position: message.position, records: records(signal) };
           } else if (message.feed === 'commit') {
             yield { type: 'commit', entry: message.entry };
-            send({ feed: 'next' });
+            onHandled();
+          } else if (message.feed === 'records') {
+            onHandled(); // of a snapshot that was given up
           } else if (message.feed === 'current') {
             yield { type: 'current', position: message.position };
           }
@@ -105,7 +130,7 @@ export function createParentFeed(channel: ParentChannel): Feed {
       }
     },
     report: (report) => ask((id) => ({ feed: 'report', id, report })),
-    leave: (node, instance) => ask((id) => ({ feed: 'leave', id, node, instance })),
+    leave: (node, instance, { returns }) => ask((id) => ({ feed: 'leave', id, node, instance, returns })),
     async sendHint(hint) {
       send({ feed: 'hint', hint });
     },

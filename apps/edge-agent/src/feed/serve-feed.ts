@@ -2,12 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type FeedToChild,
   type FeedToParent,
+  feedWindowBytes,
+  feedWindowMessages,
   type Hint,
   isAppError,
   type Position,
+  type StoredRecord,
+  sizeOf,
+  snapshotBatchBytes,
   snapshotBatchRecords,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import { createBoundary } from '../boundary.ts';
 import type { Feed } from './feed.ts';
 
 /** The part of a `ChildProcess` that its parent feeds it through. */
@@ -22,15 +28,19 @@ export interface ChildChannel {
 const retryAfterMs = 1_000;
 
 /**
- * Hands a feed on to a child process (see `createParentFeed`). The child sets the pace: one batch or commit is under way at a
- * time. Ends by itself when the channel closes. Returns a function that ends it earlier.
+ * Hands a feed on to a child process (see `createParentFeed`). The child sets the pace: a window of commits or batches is under way
+ * at a time. Ends by itself when the channel closes. Returns a function that ends it earlier.
  */
 export function serveFeed(
   child: ChildChannel,
   feed: Pick<Feed, 'follow'> & Partial<Feed>,
   log: Logger,
 ): () => void {
+  const boundary = createBoundary(log);
   let following = new AbortController();
+  /** The sizes of what the child has not answered, the oldest first. */
+  let underWay: number[] = [];
+  let bytesUnderWay = 0;
   let proceed: (() => void) | null = null;
   let unwatch: (() => void) | undefined;
 
@@ -38,27 +48,61 @@ export function serveFeed(
     if (child.connected) child.send(message, () => {});
   }
 
-  /** Sends, and waits for `next` or for the end of this following. */
-  function sendAndWait(message: FeedToChild, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal.aborted) return resolve();
-      proceed = resolve;
-      send(message);
-    });
+  /** Sends as soon as the window has room for it, unless this following ends before. */
+  async function sendInTurn(message: FeedToChild, bytes: number, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !hasRoom(bytes)) {
+      await new Promise<void>((resolve) => {
+        proceed = resolve;
+      });
+    }
+    if (signal.aborted) return;
+    underWay.push(bytes);
+    bytesUnderWay += bytes;
+    send(message);
+  }
+
+  function hasRoom(bytes: number): boolean {
+    const { length } = underWay;
+    return length === 0 || (length < feedWindowMessages && bytesUnderWay + bytes <= feedWindowBytes);
+  }
+
+  function onNext(count: number): void {
+    for (const bytes of underWay.splice(0, count)) bytesUnderWay -= bytes;
+    proceed?.();
+    proceed = null;
+  }
+
+  async function sendRecords(records: StoredRecord[], signal: AbortSignal): Promise<void> {
+    let page: StoredRecord[] = [];
+    let bytes = 0;
+    const sendPage = async () => {
+      if (page.length > 0) await sendInTurn({ feed: 'records', records: page }, bytes, signal);
+      page = [];
+      bytes = 0;
+    };
+    for (const record of records) {
+      const size = sizeOf(record);
+      if (page.length >= snapshotBatchRecords || bytes + size > snapshotBatchBytes) await sendPage();
+      page.push(record);
+      bytes += size;
+    }
+    await sendPage();
+  }
+
+  function onTrouble(error: Error | null): void {
+    send({ feed: 'trouble', detail: error === null ? null : error.message });
   }
 
   async function deliver(from: Position | null, signal: AbortSignal): Promise<void> {
-    for await (const event of feed.follow(from, { signal })) {
+    for await (const event of feed.follow(from, { signal, onTrouble })) {
       if (event.type === 'commit') {
-        await sendAndWait({ feed: 'commit', entry: event.entry }, signal);
+        await sendInTurn({ feed: 'commit', entry: event.entry }, sizeOf(event.entry), signal);
       } else if (event.type === 'current') {
         send({ feed: 'current', position: event.position });
       } else {
         send({ feed: 'snapshot', position: event.position });
         for await (const batch of event.records) {
-          for (let i = 0; i < batch.length; i += snapshotBatchRecords) {
-            await sendAndWait({ feed: 'records', records: batch.slice(i, i + snapshotBatchRecords) }, signal);
-          }
+          await sendRecords(batch, signal);
           if (signal.aborted) return;
         }
         send({ feed: 'snapshotEnd' });
@@ -82,7 +126,7 @@ export function serveFeed(
         return;
       } catch (error) {
         if (signal.aborted) return;
-        log.warn({ err: error }, 'feeding a child broke off; it starts again with a snapshot');
+        boundary.note('following', error);
         await delay(retryAfterMs, undefined, { signal }).catch(() => {});
       }
     }
@@ -90,6 +134,8 @@ export function serveFeed(
 
   function end(): void {
     following.abort();
+    underWay = [];
+    bytesUnderWay = 0;
     proceed?.();
     proceed = null;
   }
@@ -116,20 +162,17 @@ export function serveFeed(
     );
   }
 
-  function onMessage(message: unknown): void {
+  const onMessage = boundary.guard('feed', (message: unknown) => {
     if (typeof message !== 'object' || message === null || !('feed' in message)) return;
     const asked = message as FeedToParent;
     if (asked.feed === 'follow') follow(asked.from);
     else if (asked.feed === 'report') answer(asked.id, feed.report?.(asked.report));
-    else if (asked.feed === 'leave') answer(asked.id, feed.leave?.(asked.node, asked.instance));
-    else if (asked.feed === 'hint') passOn(asked.hint);
+    else if (asked.feed === 'leave') {
+      answer(asked.id, feed.leave?.(asked.node, asked.instance, { returns: asked.returns }));
+    } else if (asked.feed === 'hint') passOn(asked.hint);
     else if (asked.feed === 'watchHints') watchHints(asked.watch);
-    else {
-      const resolve = proceed;
-      proceed = null;
-      resolve?.();
-    }
-  }
+    else if (asked.feed === 'next') onNext(asked.count);
+  });
 
   function stop(): void {
     watchHints(false);

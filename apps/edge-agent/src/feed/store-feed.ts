@@ -7,7 +7,7 @@ export function createStoreFeed(store: ConfigStore): Feed {
   return {
     follow: (from, options) => store.follow(from, { kinds: edgeKinds, ...options }),
     report: (report) => store.reportNode(report),
-    leave: (node, instance) => store.removeNode(node, instance, { returns: false }),
+    leave: (node, instance, stop) => store.removeNode(node, instance, stop),
     sendHint: (hint) => store.sendHint(hint),
     watchHints: (listener) => store.watchHints(listener),
     close: () => store.close(),

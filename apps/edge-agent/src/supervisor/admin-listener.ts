@@ -1,13 +1,16 @@
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Address, Readiness } from '@lockstep/contract';
+import { hostname } from 'node:os';
+import { type Address, isAdminHost, nameInHost, type Readiness } from '@lockstep/contract';
+import type { Boundary } from '../boundary.ts';
 import { listenError } from '../worker/listen-error.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
 
 export interface AdminListenerOptions {
   address: Address;
-  readiness(): Readiness;
+  boundary: Boundary;
+  readiness(): Promise<Readiness>;
   metrics(): Promise<{ contentType: string; text: string }>;
 }
 
@@ -18,23 +21,36 @@ export interface AdminListener {
 
 /** `/healthz`, `/readyz` and `/metrics` of one edge. Throws `bad_configuration` when the address cannot be bound. */
 export async function createAdminListener(options: AdminListenerOptions): Promise<AdminListener> {
-  const server = createServer((request, response) => {
-    const answer = (status: number, contentType: string, text: string) => {
-      response.writeHead(status, { 'content-type': contentType }).end(text);
-    };
-    const path = request.url!.split('?', 1)[0];
-    if (path === '/healthz') answer(200, 'application/json', '{"status":"ok"}');
+  const { boundary } = options;
+  const names = [options.address.host, hostname()];
+
+  async function answer(path: string, response: ServerResponse): Promise<void> {
+    if (path === '/healthz') send(response, 200, 'application/json', '{"status":"ok"}');
     else if (path === '/readyz') {
-      const readiness = options.readiness();
-      answer(readiness.status === 'ready' ? 200 : 503, 'application/json', JSON.stringify(readiness));
+      const readiness = await options.readiness();
+      const status = readiness.status === 'not_ready' ? 503 : 200;
+      send(response, status, 'application/json', JSON.stringify(readiness));
     } else if (path === '/metrics') {
-      options.metrics().then(
-        ({ contentType, text }) => answer(200, contentType, text),
-        () => answer(500, 'text/plain', 'the figures are not available\n'),
-      );
-    } else answer(404, 'text/plain', 'not found\n');
+      const { contentType, text } = await options.metrics();
+      send(response, 200, contentType, text);
+    } else send(response, 404, 'text/plain', 'not found\n');
+  }
+
+  const server = createServer((request, response) => {
+    response.on('error', () => {});
+    const name = nameInHost(request.headers.host ?? '');
+    if (name === null || !isAdminHost(name, names)) {
+      send(response, 421, 'text/plain', 'this host is not served here\n');
+      return;
+    }
+    answer(request.url!.split('?', 1)[0]!, response).catch((error) => {
+      boundary.note('admin', error);
+      if (response.headersSent) response.destroy();
+      else send(response, 500, 'text/plain', 'the answer is not available\n');
+    });
   });
   await listen(server, options.address);
+  server.on('error', (error) => boundary.note('admin', error));
   return {
     address: { host: options.address.host, port: (server.address() as AddressInfo).port },
     close: () =>
@@ -45,9 +61,17 @@ export async function createAdminListener(options: AdminListenerOptions): Promis
   };
 }
 
+function send(response: ServerResponse, status: number, contentType: string, text: string): void {
+  response.writeHead(status, { 'content-type': contentType }).end(text);
+}
+
 function listen(server: Server, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) => reject(listenError(address, cause)));
-    server.listen(address.port, address.host, resolve);
+    const onError = (cause: NodeJS.ErrnoException) => reject(listenError(address, cause));
+    server.once('error', onError);
+    server.listen(address.port, address.host, () => {
+      server.off('error', onError);
+      resolve();
+    });
   });
 }

@@ -1,6 +1,7 @@
 import type { Hint, OnDemand } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
+import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createRateLimit } from './rate-limit.ts';
 
@@ -26,6 +27,7 @@ export interface AsksOptions {
   feed: Pick<Feed, 'sendHint' | 'watchHints'>;
   onDemand(): OnDemand | null;
   log: Logger;
+  boundary: Boundary;
   onOutcome(outcome: AskOutcome): void;
   now?: () => number;
 }
@@ -50,7 +52,7 @@ interface Ask {
 }
 
 export function createAsks(options: AsksOptions): Asks {
-  const { node, feed, log, onOutcome, now = Date.now } = options;
+  const { node, feed, log, boundary, onOutcome, now = Date.now } = options;
   const asks = new Map<string, Ask>();
   /** By the endpoint `refusedBy`: another one may say otherwise. */
   // Not by `max`, which takes the room for all of them at once.
@@ -130,7 +132,7 @@ export function createAsks(options: AsksOptions): Asks {
     for (const asker of ask.askers) asker.refuse(host, null);
   }
 
-  const unwatch = feed.watchHints(onHint);
+  const unwatch = feed.watchHints(boundary.guard('hint', onHint));
 
   return {
     ask(asker, host, client) {
@@ -149,7 +151,10 @@ export function createAsks(options: AsksOptions): Asks {
         onOutcome('limited');
         asker.refuse(host, client);
       } else {
-        const timer = setInterval(() => send(host), askAgainMs);
+        const timer = setInterval(
+          boundary.guard('ask', () => send(host)),
+          askAgainMs,
+        );
         asks.set(host, { askers: new Set([asker]), timer, answered: false });
         send(host);
       }

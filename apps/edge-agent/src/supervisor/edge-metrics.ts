@@ -1,3 +1,4 @@
+import type { FeedState } from '@lockstep/contract';
 import { failureCauses } from '../proxy/failure-cause.ts';
 import { requestRefusals } from '../proxy/request-refusal.ts';
 import { cutReasons } from '../worker/incidents.ts';
@@ -20,6 +21,15 @@ export interface EdgeGauges {
   refusals: number;
   held: boolean;
   unsaved: number;
+  /** Whether commits are saved in the data folder, rather than in a copy that ends with the process. */
+  persistent: boolean;
+  workersHung: number;
+  workerKills: number;
+  feed: FeedState;
+  /** Since when what is in force has not been what the store says; null: it is. */
+  behindSince: number | null;
+  /** Of the supervisor. */
+  exceptions: Readonly<Record<string, number>>;
 }
 
 export function createEdgeMetrics(): EdgeMetrics {
@@ -68,7 +78,33 @@ export function createEdgeMetrics(): EdgeMetrics {
 
   const unsaved = gauge('unsaved_commits', 'Commits in force that the disk did not take');
 
+  const persistent = gauge(
+    'disk_writable',
+    '0 while the data folder cannot be written and a copy is worked on',
+  );
+  const hung = gauge('workers_hung', 'Workers that do not answer');
+  const kills = gauge('worker_kills', 'Hung workers that were killed and replaced');
+  const age = gauge(
+    'configuration_age_seconds',
+    'How long what is in force has not been what the store says; 0 while it is',
+  );
+  const feed = new Gauge({
+    name: 'lockstep_edge_feed_state',
+    help: '1 for how following the store stands',
+    labelNames: ['state'],
+    registers,
+  });
+  const syncing = gauge('sync_records', 'Records of a snapshot that were read so far; 0 while none is read');
+
   const seen = new Map<number, WorkerFigures>();
+  let ownExceptions: Readonly<Record<string, number>> = {};
+
+  function countExceptions(
+    now: Readonly<Record<string, number>>,
+    before: Readonly<Record<string, number>>,
+  ): void {
+    for (const [place, value] of Object.entries(now)) exceptions.inc({ place }, value - (before[place] ?? 0));
+  }
 
   function count(pid: number, now: WorkerFigures): void {
     const before = seen.get(pid);
@@ -87,9 +123,7 @@ export function createEdgeMetrics(): EdgeMetrics {
     for (const [reason, value] of Object.entries(now.cuts)) {
       cut.inc({ reason }, value - (before?.cuts[reason as 'idle'] ?? 0));
     }
-    for (const [place, value] of Object.entries(now.exceptions)) {
-      exceptions.inc({ place }, value - (before?.exceptions[place] ?? 0));
-    }
+    countExceptions(now.exceptions, before?.exceptions ?? {});
     built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
   }
 
@@ -117,6 +151,16 @@ export function createEdgeMetrics(): EdgeMetrics {
       refusals.set(now.refusals);
       held.set(now.held ? 1 : 0);
       unsaved.set(now.unsaved);
+      persistent.set(now.persistent ? 1 : 0);
+      hung.set(now.workersHung);
+      kills.set(now.workerKills);
+      age.set(now.behindSince === null ? 0 : Math.max(0, (Date.now() - now.behindSince) / 1_000));
+      for (const state of ['following', 'syncing', 'broken']) {
+        feed.set({ state }, state === now.feed.state ? 1 : 0);
+      }
+      syncing.set(now.feed.records ?? 0);
+      countExceptions(now.exceptions, ownExceptions);
+      ownExceptions = { ...now.exceptions };
       return registry.metrics();
     },
   };

@@ -3,9 +3,9 @@ import type { ConfigCache } from '@lockstep/store';
 
 /** Hands what is on disk, and then each change, to any number of followers, each at its own pace. */
 export interface FanOut {
-  /** To the followers at once, before it is on disk; `written` says that the first of those in `unwritten` is. */
+  /** To the followers at once, before it is on disk; `written` says that the first so many in `unwritten` are. */
   commit(entry: LogEntry): void;
-  written(): void;
+  written(count: number): void;
   /** Commits that the disk has not taken yet, in order. */
   readonly unwritten: readonly LogEntry[];
   /** What is on disk was replaced. */
@@ -16,6 +16,8 @@ export interface FanOut {
   follow(signal: AbortSignal): AsyncGenerator<FollowEvent>;
   close(): void;
 }
+
+const maxWaiting = 10_000;
 
 interface Follower {
   waiting: (LogEntry | 'snapshot')[];
@@ -71,11 +73,13 @@ export function createFanOut(cache: ConfigCache): FanOut {
       unwritten.push(entry);
       for (const follower of followers) {
         follower.waiting.push(entry);
+        // One that does not keep up costs no memory: it is given what is on disk, and what is not.
+        if (follower.waiting.length > maxWaiting) follower.waiting = ['snapshot', ...unwritten];
         follower.wake();
       }
     },
-    written() {
-      unwritten.shift();
+    written(count) {
+      unwritten = unwritten.slice(count);
     },
     get unwritten() {
       return unwritten;

@@ -6,6 +6,7 @@ import {
   nodeLostAfterMs,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 
 const retryRefusedMs = 1_000;
@@ -17,6 +18,7 @@ export interface PresenceOptions {
   feed: Pick<Feed, 'report' | 'leave'>;
   makeReport(): NodeReport;
   log: Logger;
+  boundary: Boundary;
   /** Another live process runs under this node id. */
   onFatal(error: AppError): void;
 }
@@ -26,11 +28,12 @@ export interface Presence {
   start(): void;
   /** Something changed: reports at once, or as soon as the report under way is through. */
   changed(): void;
-  /** Takes the presence back. */
-  leave(): Promise<void>;
+  /** Takes the presence back; that of an edge that `returns` stays expected. */
+  leave(stop: { returns: boolean }): Promise<void>;
 }
 
-export function createPresence({ feed, makeReport, log, onFatal }: PresenceOptions): Presence {
+export function createPresence(options: PresenceOptions): Presence {
+  const { feed, makeReport, log, boundary, onFatal } = options;
   let timer: NodeJS.Timeout | undefined;
   let reporting: Promise<void> | null = null;
   let dirty = false;
@@ -40,7 +43,7 @@ export function createPresence({ feed, makeReport, log, onFatal }: PresenceOptio
 
   function next(delayMs: number): void {
     clearTimeout(timer);
-    if (active) timer = setTimeout(report, delayMs);
+    if (active) timer = setTimeout(boundary.guard('report', report), delayMs);
   }
 
   function report(): void {
@@ -94,7 +97,7 @@ export function createPresence({ feed, makeReport, log, onFatal }: PresenceOptio
       dirty = true;
       report();
     },
-    async leave() {
+    async leave(stop) {
       if (!active) return;
       active = false;
       clearTimeout(timer);
@@ -102,7 +105,7 @@ export function createPresence({ feed, makeReport, log, onFatal }: PresenceOptio
       const { node, instance } = makeReport();
       let timeout: NodeJS.Timeout | undefined;
       await Promise.race([
-        feed.leave(node, instance).catch(() => {}),
+        feed.leave(node, instance, stop).catch(() => {}),
         new Promise((resolve) => {
           timeout = setTimeout(resolve, leaveTimeoutMs);
         }),

@@ -1,19 +1,24 @@
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import {
   AppError,
   type ConfirmationRecord,
+  changeFault,
+  continues,
   type FeedState,
   type FollowEvent,
   type HeldSnapshot,
   isAppError,
   type LogEntry,
-  type OnDemand,
+  type LoggedChange,
   type Position,
+  recordFault,
+  type SettingsRecord,
   type StoredRecord,
   settingsId,
 } from '@lockstep/contract';
 import { type ConfigCache, revisionOf, type StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
+import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createFanOut } from './fan-out.ts';
 
@@ -21,6 +26,8 @@ const retryAfterMs = 1_000;
 const saveAgainMs = 5_000;
 const lookAgainFirstMs = 2_000;
 const lookAgainAtMostMs = 60_000;
+/** More commits than that, and the feed waits until the disk has had its turn. */
+const maxUnwritten = 64;
 /** An edge with a single host is not worth guarding: removing it is an ordinary change. */
 const guardFromHosts = 2;
 
@@ -29,6 +36,7 @@ export interface ReplicaOptions {
   cache: ConfigCache;
   feed: Pick<Feed, 'follow'>;
   log: Logger;
+  boundary: Boundary;
   /** Called before a snapshot is taken; throws `wrong_secret_key` when its secrets cannot be opened. */
   checkKey?: (() => Promise<void>) | undefined;
   onChange(): void;
@@ -50,88 +58,125 @@ export interface Replica {
   /** Commits that are in memory alone, as the disk does not take them. */
   readonly unsaved: number;
   readonly held: HeldSnapshot | null;
-  /** What the settings say of unknown names; null: nothing. */
-  readonly onDemand: OnDemand | null;
+  /** Null without settings. */
+  readonly settings: SettingsRecord['config'] | null;
   /** How following the feed stands. */
   readonly state: FeedState;
+  /** Since when this has not been what the store says, in milliseconds since 1970; null while it is. */
+  readonly behindSince: number | null;
   start(): void;
   /** Follows the feed anew from what is on disk. */
   restart(): void;
+  /** The disk lost some of it: the same, and commits that waited for it have nothing to continue from. */
+  lost(): void;
   close(): Promise<void>;
 }
 
 type Snapshot = Extract<FollowEvent, { type: 'snapshot' }>;
 
 export function createReplica(options: ReplicaOptions): Replica {
-  const { node, cache, feed, log } = options;
+  const { node, cache, feed, log, boundary } = options;
   const stopped = new AbortController();
   const fanOut = createFanOut(cache);
   let round = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let held: HeldSnapshot | null = null;
-  let trouble: Error | null = null;
-  let state: FeedState = standing('syncing', null);
-  let onDemand = savedOnDemand();
+  let state = standing('syncing', null);
+  let behindSince: number | null = Date.now();
+  let toldTrouble = false;
+  /** Records of the snapshot that is being read. */
+  let scanning: number | null = null;
+  let settings = savedSettings();
   let unsavable = false;
+  let saving: NodeJS.Immediate | null = null;
   let saveTimer: NodeJS.Timeout | undefined;
   let lookAgainMs = lookAgainFirstMs;
   let lookAgainTimer: NodeJS.Timeout | undefined;
 
-  function savedOnDemand(): OnDemand | null {
+  function savedSettings(): SettingsRecord['config'] | null {
     try {
-      return cache.get('settings', settingsId)?.value.config.onDemand ?? null;
+      const record = cache.get('settings', settingsId);
+      return record === null || recordFault(record) !== null ? null : record.value.config;
     } catch {
       return null; // damaged: it was set aside, and a snapshot follows
     }
   }
 
   async function run(): Promise<void> {
+    let continuing = true;
     while (!stopped.signal.aborted) {
       round = new AbortController();
       const signal = AbortSignal.any([stopped.signal, round.signal]);
-      // Nothing on disk can continue from a held snapshot; it is taken whole again. Nor does what lacks a kind.
-      const from = held === null && cache.isComplete() ? position() : null;
       try {
+        // Nothing on disk can continue from a held snapshot; it is taken whole again. Nor does what is not whole.
+        const from = continuing && held === null && cache.isComplete() ? position() : null;
+        continuing = true;
         for await (const event of feed.follow(from, { signal, onTrouble })) {
           if (event.type === 'snapshot') await takeSnapshot(event);
-          else if (event.type === 'commit') await takeCommit(event.entry);
-          if (state.state === 'syncing') state = standing('following', null);
+          else if (event.type === 'commit') continuing = await takeCommit(event.entry);
+          if (!continuing)
+            throw new AppError('internal', 'a commit cannot be read, or does not follow what is held');
+          if (state.state !== 'following') stand(standing('following', null));
         }
       } catch (error) {
         // An edge that serves goes on serving, whatever the store has become.
-        if (isAppError(error, 'wrong_secret_key') && cache.position() === null) return options.onFatal(error);
+        if (isAppError(error, 'wrong_secret_key') && isEmpty()) return options.onFatal(error);
         if (stopped.signal.aborted) return;
-        log.warn({ err: error }, 'following broke off; it starts again');
-        await new Promise((resolve) => setTimeout(resolve, retryAfterMs));
+        boundary.note('following', error);
+        stand(standing('broken', error instanceof Error ? error.message : String(error)));
+        await delay(retryAfterMs, undefined, { signal: stopped.signal }).catch(() => {});
       }
     }
   }
 
-  function onTrouble(error: Error | null): void {
-    if (error !== null && trouble === null) log.warn({ err: error }, 'the configuration cannot be followed');
-    if (error === null && trouble !== null) log.info('the configuration is followed again');
-    trouble = error;
-    state = error === null ? standing('following', null) : standing('broken', error.message);
+  function isEmpty(): boolean {
+    try {
+      return cache.position() === null;
+    } catch {
+      return false;
+    }
+  }
+
+  function stand(now: FeedState): void {
+    const well = now.state === 'following';
+    if (now.state === 'broken' && !toldTrouble) {
+      log.warn({ detail: now.detail }, 'the configuration cannot be followed');
+    }
+    if (well && toldTrouble) log.info('the configuration is followed again');
+    if (now.state !== 'syncing') toldTrouble = !well;
+    // How often it was tried again since does not matter.
+    state = now.state === state.state ? { ...now, since: state.since } : now;
+    behindSince = well && held === null ? null : (behindSince ?? Date.now());
     options.onChange();
   }
 
-  async function takeCommit(entry: LogEntry): Promise<void> {
+  function onTrouble(error: Error | null): void {
+    if (error !== null) stand({ ...standing('broken', error.message), records: scanning });
+    else if (scanning !== null) stand({ ...standing('syncing', null), records: scanning });
+    else stand(standing('following', null));
+  }
+
+  /** False for one that is not to be applied: what follows can only be a snapshot. */
+  async function takeCommit(entry: LogEntry): Promise<boolean> {
     if (held !== null) {
-      const confirmed = entry.changes.some(({ kind, id }) => kind === 'confirmation' && id === node);
-      lookAgainIn(confirmed ? 0 : lookAgainFirstMs);
-      return;
+      const { changes } = entry;
+      // Other commits leave the next look where it is: each costs a whole snapshot.
+      if (changes?.some((change) => change?.kind === 'confirmation' && change.id === node)) lookAgainIn(0);
+      return true;
     }
-    if (!follows(entry, position())) {
-      throw new AppError('internal', `revision ${entry.position.number} does not follow what is held`);
-    }
-    for (const change of entry.changes) {
-      if (change.kind === 'settings') onDemand = change.op === 'put' ? change.value.config.onDemand : null;
-    }
+    if (!continues(position(), entry) || !Array.isArray(entry.changes)) return false;
+    for (const change of entry.changes) takeSettings(change, entry.position.number);
     fanOut.commit(entry);
     // The workers first: they swap while the disk is written.
-    await setImmediate();
-    save();
-    options.onChange();
+    if (!unsavable) saving ??= setImmediate(boundary.guard('save', save));
+    if (fanOut.unwritten.length % maxUnwritten === 0) await turn();
+    return true;
+  }
+
+  function takeSettings(change: LoggedChange, number: number): void {
+    if (change?.kind !== 'settings' || change.id !== settingsId || changeFault(change, number) !== null)
+      return;
+    settings = change.op === 'put' ? change.value.config : null;
   }
 
   function position(): Position | null {
@@ -140,35 +185,49 @@ export function createReplica(options: ReplicaOptions): Replica {
 
   /** A disk that is full must not keep the workers from later changes: what it does not take is kept, and offered again. */
   function save(): void {
+    if (saving !== null) clearImmediate(saving);
+    saving = null;
     clearTimeout(saveTimer);
+    const entries = fanOut.unwritten;
+    if (entries.length === 0) return;
     try {
-      for (const entry of [...fanOut.unwritten]) {
-        cache.apply(entry);
-        fanOut.written();
-      }
+      cache.apply(entries);
+      fanOut.written(entries.length);
       if (unsavable) log.info('the configuration is saved again');
       unsavable = false;
     } catch (error) {
       if (!unsavable) log.error({ err: error }, 'changes are in force but cannot be saved on this disk');
       unsavable = true;
-      // Damaged, and set aside: the feed is followed anew from nothing.
-      if (cache.position() === null) fanOut.lost();
-      else if (!stopped.signal.aborted) saveTimer = setTimeout(save, options.saveAgainMs ?? saveAgainMs);
+      if (!stopped.signal.aborted) {
+        saveTimer = setTimeout(boundary.guard('save', save), options.saveAgainMs ?? saveAgainMs);
+      }
     }
+    options.onChange();
   }
 
   async function takeSnapshot({ position, records }: Snapshot): Promise<void> {
     await options.checkKey?.();
+    save(); // what it would not take is part of what comes, or of a history that is gone
     let confirmation: ConfirmationRecord | null = null;
     async function* watched(): AsyncGenerator<StoredRecord[]> {
       for await (const batch of records) {
         for (const record of batch) {
-          if (record.kind === 'confirmation' && record.id === node) confirmation = record.value;
+          if (record?.kind !== 'confirmation' || record.id !== node) continue;
+          if (recordFault(record) === null) confirmation = record.value;
         }
+        scanning = (scanning ?? 0) + batch.length;
+        state = { ...state, records: scanning };
         yield batch;
       }
     }
-    const staged = await cache.stage({ type: 'snapshot', position, records: watched() });
+    scanning = 0;
+    stand({ ...standing('syncing', null), records: 0 });
+    let staged: StagedSnapshot;
+    try {
+      staged = await cache.stage({ type: 'snapshot', position, records: watched() });
+    } finally {
+      scanning = null;
+    }
     const wiped = wipedBy(staged);
     if (wiped !== null) {
       const offered = holdable(position, wiped.hosts, wiped.removed);
@@ -180,7 +239,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       log.warn({ ...offered }, 'an operator confirmed the snapshot that was held back');
     }
     staged.accept();
-    onDemand = savedOnDemand();
+    settings = savedSettings();
     clearTimeout(lookAgainTimer);
     lookAgainTimer = undefined;
     lookAgainMs = lookAgainFirstMs;
@@ -224,10 +283,13 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (lookAgainTimer !== undefined && lookAgainAt <= at) return;
     clearTimeout(lookAgainTimer);
     lookAgainAt = at;
-    lookAgainTimer = setTimeout(() => {
-      lookAgainTimer = undefined;
-      round.abort();
-    }, delayMs);
+    lookAgainTimer = setTimeout(
+      boundary.guard('look', () => {
+        lookAgainTimer = undefined;
+        round.abort();
+      }),
+      delayMs,
+    );
   }
 
   return {
@@ -239,11 +301,14 @@ export function createReplica(options: ReplicaOptions): Replica {
     get held() {
       return held;
     },
-    get onDemand() {
-      return onDemand;
+    get settings() {
+      return settings;
     },
     get state() {
       return state;
+    },
+    get behindSince() {
+      return behindSince;
     },
     start() {
       running = run();
@@ -251,11 +316,16 @@ export function createReplica(options: ReplicaOptions): Replica {
     restart() {
       round.abort();
     },
+    lost() {
+      fanOut.lost();
+      round.abort();
+    },
     async close() {
       stopped.abort();
       clearTimeout(lookAgainTimer);
       fanOut.close();
       await running;
+      if (saving !== null) save();
       clearTimeout(saveTimer);
     },
   };
@@ -263,15 +333,6 @@ export function createReplica(options: ReplicaOptions): Replica {
 
 function standing(state: FeedState['state'], detail: string | null): FeedState {
   return { state, since: new Date().toISOString(), detail, records: null };
-}
-
-function follows({ position, previousCommitId }: LogEntry, held: Position | null): boolean {
-  return (
-    held !== null &&
-    held.epoch === position.epoch &&
-    held.number + 1 === position.number &&
-    held.commitId === (previousCommitId ?? '')
-  );
 }
 
 function covers(confirmation: ConfirmationRecord | null, { revision }: HeldSnapshot): boolean {

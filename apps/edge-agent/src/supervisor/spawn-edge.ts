@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import { createBoundary } from '../boundary.ts';
 import type { EdgeConfig } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
 import { serveFeed } from '../feed/serve-feed.ts';
@@ -10,6 +11,9 @@ import type { EdgeAddresses } from './supervisor.ts';
 
 const entry = fileURLToPath(new URL('../child/main.ts', import.meta.url));
 const killAfterMs = 9_500;
+const beatMs = 1_000;
+/** Unanswered beats, counted from the first message on, after which a hung edge is killed, and its workers end with it. */
+const killAfterBeats = 15;
 
 export interface SpawnEdgeOptions {
   config: EdgeConfig;
@@ -39,7 +43,9 @@ export function spawnEdge({ config, secretKey, feed, log, outputFd }: SpawnEdgeO
     execArgv: [],
     stdio: ['ignore', output, output, 'ipc'],
   });
+  const boundary = createBoundary(log);
   let failure: AppError | null = null;
+  let unanswered: number | null = null;
 
   const exited: EdgeProcess['exited'] = new Promise((resolve) => {
     child.on('exit', (code, signal) => resolve({ code, signal, error: failure }));
@@ -51,13 +57,17 @@ export function spawnEdge({ config, secretKey, feed, log, outputFd }: SpawnEdgeO
     });
   });
   const ready = new Promise<EdgeAddresses>((resolve, reject) => {
-    child.on('message', (message: FromEdge | { edge?: undefined }) => {
-      if (message.edge === 'ready') resolve(message.addresses);
-      else if (message.edge === 'failed') {
-        failure = new AppError(message.code, message.detail);
-        reject(failure);
-      }
-    });
+    child.on(
+      'message',
+      boundary.guard('edge', (message: FromEdge | { edge?: undefined }) => {
+        unanswered = 0;
+        if (message.edge === 'ready') resolve(message.addresses);
+        else if (message.edge === 'failed') {
+          failure = new AppError(message.code, message.detail);
+          reject(failure);
+        }
+      }),
+    );
     void exited.then(({ error }) =>
       reject(error ?? new AppError('internal', `edge "${config.node}" ended before it was ready`)),
     );
@@ -66,6 +76,21 @@ export function spawnEdge({ config, secretKey, feed, log, outputFd }: SpawnEdgeO
 
   serveFeed(child, feed, log);
   send({ edge: 'start', config, secretKey });
+
+  const beating = setInterval(
+    boundary.guard('edge', () => {
+      if (unanswered === null) return;
+      unanswered += 1;
+      if (unanswered === killAfterBeats + 1) {
+        log.error({ node: config.node, pid: child.pid }, 'a hung edge is killed');
+        child.kill('SIGKILL');
+      }
+      send({ edge: 'beat' });
+    }),
+    beatMs,
+  );
+  beating.unref();
+  void exited.then(() => clearInterval(beating));
 
   function send(message: ToEdge): void {
     if (child.connected) child.send(message, () => {});

@@ -5,21 +5,25 @@ import {
   type AppError,
   formatAddress,
   type NodeReport,
-  type Readiness,
+  type Refusal,
 } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki/sealer';
 import { createConfigCache } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { createBoundary } from '../boundary.ts';
 import { type EdgeConfig, withDefaults } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
 import { version } from '../version.ts';
 import { createAdminListener } from './admin-listener.ts';
 import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
+import { edgeReadiness } from './edge-readiness.ts';
+import { createListeningSockets } from './listening-sockets.ts';
+import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
 import { probeAddress } from './probe-address.ts';
 import { createReplica, type Replica } from './replica.ts';
-import { createWorkerPool } from './worker-pool.ts';
+import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
 
 export interface SupervisorOptions {
   config: EdgeConfig;
@@ -46,8 +50,11 @@ export interface Supervisor {
    * Resolves when the ports are bound. Rejects with nothing left behind: `bad_configuration` when a port cannot be bound.
    */
   start(): Promise<EdgeAddresses>;
-  /** Drains and ends everything, within about 9 s. May be called at any time, and more than once. */
-  stop(): Promise<void>;
+  /**
+   * Drains and ends everything, within about 9 s. May be called at any time, and more than once. An edge leaves the fleet with that,
+   * unless it `returns`: then it is lost until it does, and expected.
+   */
+  stop(options?: { returns?: boolean }): Promise<void>;
 }
 
 /**
@@ -61,14 +68,21 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const startedAt = new Date().toISOString();
   const metrics = createEdgeMetrics();
   const undo: (() => Promise<void> | void)[] = [];
+  const boundary = createBoundary(log);
   let replica: Replica | null = null;
+  let pool: WorkerPool | null = null;
+  let returns = false;
   let stopping: Promise<void> | null = null;
 
   const cache = createConfigCache({
     path: join(config.dataDir, 'edge-cache.db'),
     sealer: createSealer(options.secretKey),
     log,
-    onSetAside: () => replica?.restart(),
+    onSetAside: boundary.guard('cache', () => {
+      replica?.lost();
+      if (cache.position() === null) pool?.listen();
+    }),
+    onDamagedRow: boundary.guard('cache', () => replica?.restart()),
   });
   undo.push(() => cache.close());
   undo.push(() => feed.close());
@@ -80,6 +94,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       cache,
       feed,
       log,
+      boundary,
       checkKey: options.checkKey,
       onChange: changed,
       onFatal: options.onFatal,
@@ -89,13 +104,16 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const asks = createAsks({
       node: config.node,
       feed,
-      onDemand: () => followed.onDemand,
+      onDemand: () => followed.settings?.onDemand ?? null,
       log,
+      boundary,
       onOutcome: metrics.countAsk,
     });
     undo.push(() => asks.close());
     const ownServices = [...(config.ownServices ?? [])];
-    const pool = createWorkerPool({
+    const sockets = await createListeningSockets(config.workers, { https, http });
+    undo.push(() => sockets.close());
+    const workers = createWorkerPool({
       count: config.workers,
       settings: {
         config,
@@ -103,42 +121,47 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         http,
         secretKey: options.secretKey,
         ticketKeys: randomBytes(48),
-        reusePort: config.workers > 1,
         ownServices,
       },
+      sockets,
       feed: followed.feed,
       hasConfiguration: () => cache.position() !== null,
       asks,
       log,
+      boundary,
       onChange: changed,
     });
-    undo.push(() => pool.drain());
+    pool = workers;
+    undo.push(() => workers.drain());
 
-    function readiness(): Readiness {
-      const applied = pool.applied();
-      const checks = [
-        { name: 'configuration', ok: applied !== null, detail: applied === null ? 'none yet' : 'applied' },
-        {
-          name: 'workers',
-          ok: pool.ready === config.workers,
-          detail: `${pool.ready} of ${config.workers} ready`,
-        },
-      ];
-      return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks };
+    const handshake = createOwnHandshake({
+      address: https,
+      host: () => cache.first('certificate')?.value?.host ?? null,
+    });
+    function refusals(): Refusal[] {
+      return [...cache.damaged, ...workers.refusals()];
     }
 
     const admin = await createAdminListener({
       address: config.admin,
-      readiness,
+      boundary,
+      readiness: () =>
+        edgeReadiness({ workers: config.workers, pool: workers, replica: followed, handshake }),
       async metrics() {
-        const text = await metrics.render(await pool.figures(), {
-          appliedRevision: pool.applied()?.number ?? null,
-          workersReady: pool.ready,
-          workerRestarts: pool.restarts,
+        const text = await metrics.render(await workers.figures(), {
+          appliedRevision: workers.applied()?.number ?? null,
+          workersReady: workers.ready,
+          workersHung: workers.hung,
+          workerRestarts: workers.restarts,
+          workerKills: workers.kills,
           hosts: cache.hosts(),
-          refusals: pool.refusals().length,
+          refusals: refusals().length,
           held: followed.held !== null,
           unsaved: followed.unsaved,
+          persistent: cache.persistent,
+          feed: followed.state,
+          behindSince: followed.behindSince,
+          exceptions: boundary.exceptions,
         });
         return { contentType: metrics.contentType, text };
       },
@@ -154,11 +177,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         home: cache.home,
         version,
         startedAt,
-        applied: pool.applied(),
-        refusals: pool.refusals(),
+        applied: workers.applied(),
+        refusals: refusals(),
         held: followed.held,
         hosts: cache.hosts(),
-        workers: { ready: pool.ready, of: config.workers },
+        workers: { ready: workers.ready, of: config.workers },
         feed: followed.state,
         clock: Date.now(),
         addresses: {
@@ -168,15 +191,15 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         },
       };
     }
-    const presence = createPresence({ feed, makeReport, log, onFatal: options.onFatal });
+    const presence = createPresence({ feed, makeReport, log, boundary, onFatal: options.onFatal });
     function changed(): void {
       presence.changed();
     }
 
     followed.start();
-    await pool.start();
+    await workers.start();
     presence.start();
-    undo.push(() => presence.leave());
+    undo.push(() => presence.leave({ returns }));
     log.info({ ...addresses }, 'the edge is listening');
     return addresses;
   }
@@ -191,7 +214,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   }
 
-  function stop(): Promise<void> {
+  function stop(how: { returns?: boolean } = {}): Promise<void> {
+    returns ||= how.returns ?? false;
     stopping ??= tearDown();
     return stopping;
   }

@@ -20,7 +20,6 @@ export interface CertificateTableOptions {
 
 /** The certificates a worker holds, managed and brought. */
 export interface CertificateTable {
-  revisionOf(id: string): number | null;
   /** Builds the context of a changed certificate; null, and a refusal noted, when it cannot be put to use. */
   build(stored: CertificateStored): SecureContext | null;
   /** Puts in a certificate that `build` has built. */
@@ -42,7 +41,7 @@ export interface CertificateTable {
 export function createCertificateTable(options: CertificateTableOptions): CertificateTable {
   const byId = new Map<string, HeldCertificate>();
   const index = createCertificateIndex();
-  const refusals = new Map<string, Refusal>();
+  const refused = new Map<string, { stored: CertificateStored; refusal: Refusal }>();
   const contexts = new LRUCache<CertificateStored, SecureContext>({ max: options.maxContexts });
   let built = 0;
 
@@ -59,7 +58,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   }
 
   function refuse(stored: CertificateStored, error: unknown): void {
-    refusals.set(stored.id, refusalOf(stored, error));
+    refused.set(stored.id, { stored, refusal: refusalOf(stored, error) });
   }
 
   function replace(entry: HeldCertificate): void {
@@ -90,7 +89,6 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   }
 
   return {
-    revisionOf: (id) => byId.get(id)?.stored.revision ?? null,
     build(stored) {
       try {
         return build(stored);
@@ -100,7 +98,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       }
     },
     put(stored, context) {
-      refusals.delete(stored.id);
+      refused.delete(stored.id);
       contexts.set(stored, context);
       replace({ stored, fallback: null, broken: false });
     },
@@ -113,25 +111,26 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
         return;
       }
       // Refused before, as a commit: it has not become better by coming again.
-      if (refusals.get(stored.id)?.revision === stored.revision) return;
-      refusals.delete(stored.id);
+      const again = refused.get(stored.id);
+      if (again !== undefined && sameMaterial(again.stored.value, stored.value)) return;
+      refused.delete(stored.id);
       const fallback = before?.broken ? before.fallback : (before ?? null);
       const same = fallback !== null && sameNames(fallback.stored.value, stored.value);
       replace({ stored, fallback: same ? fallback : null, broken: false });
     },
     delete(id) {
-      refusals.delete(id);
+      refused.delete(id);
       const entry = byId.get(id);
       if (entry === undefined) return;
       byId.delete(id);
       contexts.delete(entry.stored);
       index.remove(entry);
     },
-    ids: () => new Set([...byId.keys(), ...refusals.keys()]),
+    ids: () => new Set([...byId.keys(), ...refused.keys()]),
     find: (name) => index.find(name, contextOf),
     covers: index.covers,
     get refusals() {
-      return refusals.values();
+      return refused.values().map(({ refusal }) => refusal);
     },
     get built() {
       return built;

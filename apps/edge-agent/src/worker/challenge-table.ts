@@ -13,7 +13,6 @@ export interface HeldChallenge {
 
 /** The challenges of orders under way, which any worker may be asked for. */
 export interface ChallengeTable {
-  revisionOf(id: string): number | null;
   /** Builds what answers the challenge; null, and a refusal noted, when that cannot be done. */
   build(stored: ChallengeStored): HeldChallenge | null;
   put(challenge: HeldChallenge): void;
@@ -61,7 +60,6 @@ export function createChallengeTable({
   }
 
   return {
-    revisionOf: (id) => byId.get(id)?.stored.revision ?? null,
     build(stored) {
       try {
         return { stored, context: contextFor(stored) };

@@ -1,16 +1,22 @@
 import { setImmediate } from 'node:timers/promises';
-import type {
-  FollowEvent,
-  Kind,
-  LogEntry,
-  LoggedChange,
-  Position,
-  Refusal,
-  StoredRecord,
+import {
+  AppError,
+  changeFault,
+  continues,
+  type FollowEvent,
+  isPosition,
+  type LogEntry,
+  type LoggedChange,
+  type Position,
+  type Refusal,
+  recordFault,
+  recordKey,
+  type StoredRecord,
 } from '@lockstep/contract';
 import type { CertificateTable } from './certificate-table.ts';
 import type { ChallengeTable } from './challenge-table.ts';
 import type { FleetSettings } from './fleet-settings.ts';
+import { refusalOf } from './refusal.ts';
 import type { RouteTable } from './route-table.ts';
 import type { StapleTable } from './staple-table.ts';
 
@@ -29,7 +35,10 @@ export interface ConfigurationOptions {
 export interface Configuration {
   /**
    * Validates and builds first, then puts the whole commit or snapshot in at once: no request sees half of it. Resolves
-   * when it is in force.
+   * when it is in force. A record that cannot be put to use is refused by its name, and what it was before stays.
+   *
+   * Rejects, with nothing changed, for a commit that does not follow the position, and for what cannot be read as a whole: only a
+   * snapshot helps then.
    */
   apply(event: FollowEvent): Promise<void>;
   readonly position: Position | null;
@@ -38,20 +47,29 @@ export interface Configuration {
 
 /** What each table is asked for, whatever it holds. */
 interface Table {
-  revisionOf(id: string): number | null;
   delete(id: string): void;
   ids(): Iterable<string>;
 }
 
+/** What puts one record in, or takes it out, once everything else is ready. */
+interface Swap {
+  of: { kind: string; id: string; revision: number };
+  run(): void;
+}
+
 export function createConfiguration(options: ConfigurationOptions): Configuration {
   const { routes, certificates, challenges, staples, settings } = options;
-  const tables: Partial<Record<Kind, Table>> = {
-    route: routes,
-    certificate: certificates,
-    challenge: challenges,
-    staple: staples,
-    settings,
-  };
+  const tables = new Map<string, Table>([
+    ['route', routes],
+    ['certificate', certificates],
+    ['challenge', challenges],
+    ['staple', staples],
+    ['settings', settings],
+  ]);
+  /** Beside those of the tables: what could not be read. */
+  const unread = new Map<string, Refusal>();
+  /** Records of the last snapshot, which was scanned beside commits, that are of a commit still to come. */
+  let ahead = new Map<string, number>();
   let position: Position | null = null;
   let builds = 0;
 
@@ -60,66 +78,127 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
     if (builds % buildsBeforeYield === 0) await setImmediate();
   }
 
-  /** What puts a record in, once everything else is ready; null for one that is refused, or of no concern. */
-  async function prepare(record: StoredRecord): Promise<(() => void) | null> {
+  function refuse(of: unknown, revision: number, error: unknown): void {
+    const { kind, id } = (of ?? {}) as { kind?: unknown; id?: unknown };
+    const name = { kind: typeof kind === 'string' ? kind : '?', id: typeof id === 'string' ? id : '?' };
+    unread.set(`${name.kind}/${name.id}`, refusalOf({ ...name, revision }, error));
+  }
+
+  /** Whether what has this name is of any concern to a worker. */
+  function concerns(of: unknown): boolean {
+    const kind = (of as { kind?: unknown } | null)?.kind;
+    return typeof kind !== 'string' || tables.has(kind);
+  }
+
+  function takesBuilding(record: StoredRecord): boolean {
+    return (
+      record.kind === 'certificate' || (record.kind === 'challenge' && record.value.type === 'tls-alpn-01')
+    );
+  }
+
+  /** What puts a record in; null for one that its table refuses. */
+  function prepare(record: StoredRecord): (() => void) | null {
     const { id, revision } = record;
     if (record.kind === 'route') return () => routes.put(id, revision, record.value);
     if (record.kind === 'staple') return () => staples.put(id, revision, record.value);
     if (record.kind === 'settings') return () => settings.put(id, revision, record.value);
     if (record.kind === 'certificate') {
-      await yieldAtTimes();
       const context = certificates.build(record);
       return context === null ? null : () => certificates.put(record, context);
     }
     if (record.kind === 'challenge') {
-      if (record.value.type === 'tls-alpn-01') await yieldAtTimes();
       const challenge = challenges.build(record);
       return challenge === null ? null : () => challenges.put(challenge);
     }
     return null;
   }
 
-  async function applyCommit(entry: LogEntry): Promise<void> {
-    const { number } = entry.position;
-    const swaps: (() => void)[] = [];
-    for (const change of entry.changes) {
-      const table = tables[change.kind];
-      // The snapshot before was scanned beside commits and may have had this already.
-      if (table === undefined || (table.revisionOf(change.id) ?? -1) >= number) continue;
-      const swap =
-        change.op === 'delete' ? () => table.delete(change.id) : await prepare(storedAt(change, number));
-      if (swap !== null) swaps.push(swap);
+  /** No await in here: this is the swap. */
+  function swapIn(swaps: Swap[]): void {
+    for (const { of, run } of swaps) {
+      try {
+        run();
+      } catch (error) {
+        refuse(of, of.revision, error);
+      }
     }
-    // No await from here on: this is the swap.
-    for (const swap of swaps) swap();
+  }
+
+  async function applyCommit(entry: LogEntry): Promise<void> {
+    if (!isPosition(entry?.position) || !Array.isArray(entry.changes)) {
+      throw new AppError('internal', 'a commit cannot be read');
+    }
+    const { number } = entry.position;
+    if (!continues(position, entry)) {
+      throw new AppError('internal', `revision ${number} does not follow what is in force`);
+    }
+    const swaps: Swap[] = [];
+    for (const change of entry.changes) {
+      if (!concerns(change)) continue;
+      const fault = changeFault(change, number);
+      if (fault !== null) {
+        refuse(change, number, new AppError('internal', `the record ${fault}`));
+        continue;
+      }
+      const key = recordKey(change.kind, change.id);
+      if ((ahead.get(key) ?? -1) >= number) continue;
+      unread.delete(key);
+      const run = change.op === 'delete' ? deletion(change) : await built(storedAt(change, number));
+      if (run !== null) swaps.push({ of: { kind: change.kind, id: change.id, revision: number }, run });
+    }
+    swapIn(swaps);
     position = entry.position;
+    if (ahead.size > 0 && Math.max(...ahead.values()) <= number) ahead = new Map();
+  }
+
+  function deletion({ kind, id }: LoggedChange): () => void {
+    return () => tables.get(kind)!.delete(id);
+  }
+
+  async function built(record: StoredRecord): Promise<(() => void) | null> {
+    if (takesBuilding(record)) await yieldAtTimes();
+    return prepare(record);
   }
 
   async function applySnapshot(at: Position, batches: AsyncIterable<StoredRecord[]>): Promise<void> {
-    const swaps: (() => void)[] = [];
-    const seen = new Map(Object.keys(tables).map((kind) => [kind, new Set<string>()]));
-    const sameEpoch = position?.epoch === at.epoch;
+    if (!isPosition(at)) throw new AppError('internal', 'a snapshot has no position');
+    const swaps: Swap[] = [];
+    const faulty: [unknown, string][] = [];
+    const runsAhead = new Map<string, number>();
+    const seen = new Map([...tables.keys()].map((kind) => [kind, new Set<string>()]));
     for await (const batch of batches) {
       for (const record of batch) {
-        const table = tables[record.kind];
-        if (table === undefined) continue;
-        seen.get(record.kind)!.add(record.id);
-        if (record.kind === 'certificate') {
-          // Built at its first handshake: a hundred thousand of them must not hold up the start.
-          swaps.push(() => certificates.putUnbuilt(record));
+        if (!concerns(record)) continue;
+        seen.get(record?.kind)?.add(record.id);
+        const fault = recordFault(record);
+        if (fault !== null) {
+          faulty.push([record, fault]);
           continue;
         }
-        // A route that is the same keeps its turn among the upstreams, and its pools.
-        if (sameEpoch && table.revisionOf(record.id) === record.revision) continue;
-        const swap = await prepare(record);
-        if (swap !== null) swaps.push(swap);
+        if (record.revision > at.number) runsAhead.set(recordKey(record.kind, record.id), record.revision);
+        // A certificate is built at its first handshake: a hundred thousand of them must not hold up the start.
+        const run =
+          record.kind === 'certificate' ? () => certificates.putUnbuilt(record) : await built(record);
+        if (run !== null) swaps.push({ of: record, run });
       }
     }
-    // No await from here on: this is the swap.
-    for (const swap of swaps) swap();
-    for (const [kind, table] of Object.entries(tables)) {
-      for (const id of new Set(table.ids())) if (!seen.get(kind)!.has(id)) table.delete(id);
+    unread.clear();
+    for (const [record, fault] of faulty) {
+      refuse(
+        record,
+        (record as StoredRecord | null)?.revision ?? 0,
+        new AppError('internal', `the record ${fault}`),
+      );
     }
+    for (const [kind, table] of tables) {
+      for (const id of new Set(table.ids())) {
+        if (!seen.get(kind)!.has(id)) {
+          swaps.push({ of: { kind, id, revision: at.number }, run: () => table.delete(id) });
+        }
+      }
+    }
+    swapIn(swaps);
+    ahead = runsAhead;
     position = at;
   }
 
@@ -132,7 +211,7 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
       return position;
     },
     get refusals() {
-      return [...certificates.refusals, ...challenges.refusals];
+      return [...unread.values(), ...certificates.refusals, ...challenges.refusals];
     },
   };
 }

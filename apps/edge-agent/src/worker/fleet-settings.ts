@@ -16,7 +16,6 @@ export interface FleetSettings {
   /** Null: names that no route names are refused. */
   readonly onDemand: OnDemand | null;
   readonly edge: EdgeSettings;
-  revisionOf(id: string): number | null;
   put(id: string, revision: number, record: SettingsRecord): void;
   delete(id: string): void;
   ids(): Iterable<string>;
@@ -41,7 +40,6 @@ export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions
     get edge() {
       return edge;
     },
-    revisionOf: (id) => (held?.id === id ? held.revision : null),
     put(id, revision, { config }) {
       held = { id, revision };
       put(config.onDemand, config.edge);

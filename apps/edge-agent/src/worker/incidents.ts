@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Boundary } from '../boundary.ts';
 import type { RefusalReason } from '../proxy/request-refusal.ts';
 
 /** Why a connection or an exchange was ended before its time. A closed list: the label of a metric and of a log line. */
@@ -23,17 +24,15 @@ export interface Incidents {
   onRefused(reason: RefusalReason, detail?: string): void;
   onCut(reason: CutReason): void;
   /** Something that was not expected was thrown; the process goes on. */
-  onException(place: string, error: unknown): void;
+  readonly onException: Boundary['note'];
   /** Grow over the life of the process. */
   readonly refused: Partial<Record<RefusalReason, number>>;
   readonly cut: Partial<Record<CutReason, number>>;
-  readonly exceptions: Record<string, number>;
 }
 
-export function createIncidents(log: Logger, now: () => number = Date.now): Incidents {
+export function createIncidents(log: Logger, boundary: Boundary, now: () => number = Date.now): Incidents {
   const refused: Incidents['refused'] = {};
   const cut: Incidents['cut'] = {};
-  const exceptions: Record<string, number> = {};
   const kinds = new Map<string, { loggedAt: number; unlogged: number }>();
 
   /** How many of the kind were passed over since the last line; null: so is this one. */
@@ -59,14 +58,8 @@ export function createIncidents(log: Logger, now: () => number = Date.now): Inci
       const before = unlogged(`cut ${reason}`);
       if (before !== null) log.warn({ reason, unlogged: before }, 'a client’s connection was cut');
     },
-    onException(place, error) {
-      exceptions[place] = (exceptions[place] ?? 0) + 1;
-      const before = unlogged(`exception ${place}`);
-      if (before !== null)
-        log.error({ err: error, place, unlogged: before }, 'something unexpected was thrown');
-    },
+    onException: boundary.note,
     refused,
     cut,
-    exceptions,
   };
 }

@@ -1,7 +1,7 @@
-import { isAppError, type Refusal, type StoredRecord } from '@lockstep/contract';
+import { isAppError, type Refusal } from '@lockstep/contract';
 
 /** Why a record is not put to use, in a sentence for an operator. Errors of OpenSSL name no key material. */
-export function refusalOf({ kind, id, revision }: StoredRecord, error: unknown): Refusal {
+export function refusalOf({ kind, id, revision }: Omit<Refusal, 'reason'>, error: unknown): Refusal {
   const { reason, message } = error as Error & { reason?: string };
   return {
     kind,

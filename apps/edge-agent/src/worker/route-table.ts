@@ -21,8 +21,7 @@ interface Held {
 
 /** The routes a worker serves, found by host and path. All methods are synchronous: a commit is put in without a gap. */
 export interface RouteTable {
-  /** The revision at which a route is held; null when it is not. */
-  revisionOf(id: string): number | null;
+  /** A route that leads where it led before keeps its turn among the upstreams, and its pools. Throws with nothing changed. */
   put(id: string, revision: number, record: RouteRecord): void;
   delete(id: string): void;
   ids(): Iterable<string>;
@@ -49,6 +48,17 @@ export function createRouteTable({ pools, hasCertificate }: RouteTableOptions): 
   const byHost = new Map<string, Entry[]>();
   let catchAll: ServedRoute | null = null;
 
+  function acquireAll(addresses: readonly { url: string }[]): Upstream[] {
+    const acquired: Upstream[] = [];
+    try {
+      for (const { url } of addresses) acquired.push(pools.acquire(url));
+      return acquired;
+    } catch (error) {
+      for (const upstream of acquired) pools.release(upstream);
+      throw error;
+    }
+  }
+
   function insert({ record, route }: Held): void {
     for (const host of record.hosts) {
       const entries = byHost.get(host) ?? [];
@@ -74,15 +84,17 @@ export function createRouteTable({ pools, hasCertificate }: RouteTableOptions): 
   }
 
   return {
-    revisionOf: (id) => byId.get(id)?.route.revision ?? null,
     put(id, revision, record) {
       const before = byId.get(id);
-      const upstreams = record.upstreams.map(({ url }) => pools.acquire(url));
-      const held = { record, route: { id, revision, upstreams, turn: 0 } };
+      const same = before !== undefined && leadsTo(before.record) === leadsTo(record);
+      const upstreams = same ? before.route.upstreams : acquireAll(record.upstreams);
+      const held = { record, route: { id, revision, upstreams, turn: same ? before.route.turn : 0 } };
       if (before !== undefined) remove(before);
       byId.set(id, held);
       insert(held);
-      if (before !== undefined) for (const upstream of before.route.upstreams) pools.release(upstream);
+      if (before !== undefined && !same) {
+        for (const upstream of before.route.upstreams) pools.release(upstream);
+      }
     },
     delete(id) {
       const held = byId.get(id);
@@ -94,7 +106,7 @@ export function createRouteTable({ pools, hasCertificate }: RouteTableOptions): 
     ids: () => byId.keys(),
     setCatchAll(addresses) {
       const before = catchAll;
-      const upstreams = addresses.map(({ url }) => pools.acquire(url));
+      const upstreams = acquireAll(addresses);
       catchAll = upstreams.length === 0 ? null : { id: 'on-demand', revision: 0, upstreams, turn: 0 };
       for (const upstream of before?.upstreams ?? []) pools.release(upstream);
     },
@@ -110,6 +122,10 @@ export function createRouteTable({ pools, hasCertificate }: RouteTableOptions): 
       return byHost.size;
     },
   };
+}
+
+function leadsTo({ upstreams }: RouteRecord): string {
+  return upstreams.map(({ url }) => url).join(' ');
 }
 
 /** `path` may carry a query: `/api` matches `/api`, `/api/…` and `/api?…`, not `/apis`. */

@@ -3,7 +3,6 @@ import type { StapleRecord } from '@lockstep/contract';
 
 /** The OCSP responses to staple (RFC 6066, section 8), by the fingerprint of the certificate they speak of. */
 export interface StapleTable {
-  revisionOf(id: string): number | null;
   put(id: string, revision: number, record: StapleRecord): void;
   delete(id: string): void;
   ids(): Iterable<string>;
@@ -31,7 +30,6 @@ export function createStapleTable(): StapleTable {
   }
 
   return {
-    revisionOf: (id) => byId.get(id)?.revision ?? null,
     put(id, revision, { fingerprint256, response, nextUpdate }) {
       remove(id);
       const held = {

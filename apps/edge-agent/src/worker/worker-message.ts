@@ -10,12 +10,17 @@ import type { CutReason } from './incidents.ts';
 export type ToWorker =
   | { worker: 'start'; settings: WorkerSettings }
   | { worker: 'figures'; id: number }
+  /** Answered at once: a worker that does not is hung. */
+  | { worker: 'beat' }
+  /** There is no configuration to wait for any more. */
+  | { worker: 'listen' }
   /** A host that was asked about is refused: to one client (see `clientKey`), or to all. */
   | { worker: 'refuse'; host: string; client: string | null }
   /** Take no more connections, finish what is in flight, exit. */
   | { worker: 'drain' };
 
 export type FromWorker =
+  | { worker: 'beat' }
   /** The ports are bound, and a configuration is in force if there was one. */
   | { worker: 'listening' }
   | { worker: 'status'; status: WorkerStatus }
@@ -33,8 +38,8 @@ export interface WorkerSettings {
   http: Address;
   secretKey: string;
   ticketKeys: Uint8Array;
-  /** Several workers share the ports. */
-  reusePort: boolean;
+  /** Descriptors of sockets that are bound there and outlive the worker; null: it binds its own. */
+  sockets: { https: number; http: number } | null;
   /** Bind before there is a configuration: there is none to wait for. */
   listenAtOnce: boolean;
   /** The fleet's own listeners, where no upstream may lead. */

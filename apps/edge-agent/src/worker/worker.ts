@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Server } from 'node:http';
-import { type Address, defaultEdgeSettings } from '@lockstep/contract';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Address, defaultEdgeSettings, isAppError } from '@lockstep/contract';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
+import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createFailureLog } from '../proxy/failure-log.ts';
 import { createForwarder } from '../proxy/forwarder.ts';
@@ -31,6 +33,7 @@ export interface WorkerOptions {
   open(sealed: string, context: string): string;
   feed: Feed;
   log: Logger;
+  boundary: Boundary;
   onListening(): void;
   onStatus(status: WorkerStatus): void;
   /** A client's handshake waits for a host that is not known. */
@@ -39,24 +42,32 @@ export interface WorkerOptions {
   onEnough(host: string): void;
 }
 
+/** How soon a snapshot is asked for again when what came could not be applied; doubled each time. */
+const askAgainFirstMs = 100;
+const askAgainAtMostMs = 5_000;
+
 export interface Worker {
   /** Rejects with `bad_configuration` when a port cannot be bound; else ends with the worker. */
   run(): Promise<void>;
   figures(): WorkerFigures;
   /** A host that was asked about is refused; to one client, or to all. */
   refuse(host: string, client: string | null): void;
+  /** Binds the ports, if it still waits for a configuration with that. */
+  listen(): void;
   /** Resolves when nothing is in flight any more, or after the time-out with the rest broken off. */
   drain(): Promise<void>;
 }
 
 /** One process's share of an edge: owns the listeners, serves from memory, follows its feed. */
 export function createWorker(options: WorkerOptions): Worker {
-  const { settings, open, feed, log, onListening, onStatus } = options;
+  const { settings, open, feed, log, boundary, onListening, onStatus } = options;
   const { config } = settings;
   const answers: Record<string, number> = {};
   const handshakeFailures: Partial<Record<HandshakeFailure, number>> = {};
   const stopped = new AbortController();
+  const bound = Promise.withResolvers<never>();
   let listening: Promise<void> | null = null;
+  let statusDue = false;
 
   function onAnswer(statusCode: number): void {
     const status = `${Math.trunc(statusCode / 100)}xx`;
@@ -67,12 +78,20 @@ export function createWorker(options: WorkerOptions): Worker {
     handshakeFailures[reason] = (handshakeFailures[reason] ?? 0) + 1;
   }
 
+  /** Once a turn, however many commits were put in force in it. */
   function sendStatus(): void {
-    onStatus({ position: configuration.position, refusals: configuration.refusals });
+    if (statusDue) return;
+    statusDue = true;
+    setImmediate(
+      boundary.guard('status', () => {
+        statusDue = false;
+        onStatus({ position: configuration.position, refusals: configuration.refusals });
+      }),
+    );
   }
 
   const failures = createFailureLog(log);
-  const incidents = createIncidents(log);
+  const incidents = createIncidents(log, boundary);
   const edgeSettings = () => fleet.edge;
   let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
   let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
@@ -157,8 +176,8 @@ export function createWorker(options: WorkerOptions): Worker {
 
   async function listen(): Promise<void> {
     await Promise.all([
-      bind(https.server as unknown as Server, settings.https, settings.reusePort),
-      bind(http.server, settings.http, settings.reusePort),
+      bind(https.server as unknown as Server, settings.https, settings.sockets?.https),
+      bind(http.server, settings.http, settings.sockets?.http),
     ]);
     // Accepting can fail for a moment (too many open files, say); that ends neither the listener nor the worker.
     for (const server of [https.server, http.server]) {
@@ -167,27 +186,40 @@ export function createWorker(options: WorkerOptions): Worker {
     onListening();
   }
 
+  function listenOnce(): Promise<void> {
+    listening ??= listen();
+    listening.catch(bound.reject);
+    return listening;
+  }
+
   async function follow(): Promise<void> {
-    if (settings.listenAtOnce) listening = listen();
-    for await (const event of feed.follow(null, { signal: stopped.signal })) {
-      await listening;
-      if (event.type === 'current') continue;
+    if (settings.listenAtOnce) void listenOnce();
+    let pauseMs = askAgainFirstMs;
+    while (!stopped.signal.aborted) {
       try {
-        await configuration.apply(event);
-        held.proceed();
+        for await (const event of feed.follow(null, { signal: stopped.signal })) {
+          await listening;
+          if (event.type === 'current') continue;
+          await configuration.apply(event);
+          sendStatus();
+          held.proceed();
+          await listenOnce();
+          pauseMs = askAgainFirstMs;
+        }
       } catch (error) {
-        // Only a feed that broke off in a snapshot gets here; another snapshot follows.
-        log.warn({ err: error }, 'a snapshot was not applied');
-        continue;
+        if (isAppError(error, 'bad_configuration')) throw error;
+        // What came does not follow, cannot be read, or broke off in a snapshot: it goes on with a whole one.
+        boundary.note('configuration', error);
       }
-      sendStatus();
-      listening ??= listen();
-      await listening;
+      if (stopped.signal.aborted) return;
+      await delay(pauseMs, undefined, { signal: stopped.signal }).catch(() => {});
+      pauseMs = Math.min(pauseMs * 2, askAgainAtMostMs);
     }
   }
 
   return {
-    run: follow,
+    run: () => Promise.race([follow(), bound.promise]),
+    listen: () => void listenOnce(),
     figures: () => ({
       answers: { ...answers },
       handshakeFailures: { ...handshakeFailures },
@@ -198,11 +230,11 @@ export function createWorker(options: WorkerOptions): Worker {
       failures: { ...failures.counts },
       refusedRequests: { ...incidents.refused },
       cuts: { ...incidents.cut },
-      exceptions: { ...incidents.exceptions },
       upstreams: pools.figures(),
       inFlight: forwarder.inFlight,
       tunnels: forwarder.tunnels,
       sessions: https.sessions,
+      exceptions: { ...boundary.exceptions },
     }),
     refuse: held.refuse,
     async drain() {
@@ -229,13 +261,14 @@ function pseudonymOf(secretKey: string): string {
   return `lockstep-${createHash('sha256').update(`via ${secretKey}`).digest('hex').slice(0, 12)}`;
 }
 
-function bind(server: Server, { host, port }: Address, reusePort: boolean): Promise<void> {
+/** Takes connections of a socket that the supervisor has bound, or of one of its own. */
+function bind(server: Server, { host, port }: Address, fd: number | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (cause: NodeJS.ErrnoException) => {
       reject(listenError({ host, port }, cause));
     };
     server.once('error', onError);
-    server.listen({ host, port, reusePort, backlog: 2_048 }, () => {
+    server.listen({ ...(fd === undefined ? { host, port } : { fd }), backlog: 2_048 }, () => {
       server.off('error', onError);
       resolve();
     });

@@ -1,9 +1,9 @@
 import { renameSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { AppError } from '@lockstep/contract';
+import { AppError, isAppError } from '@lockstep/contract';
 import { isDamage, isSqliteError, openDatabase } from '../sqlite/open-database.ts';
 import { createStatements, type Sql } from '../sqlite/statements.ts';
-import type { ConfigCacheOptions } from './config-cache.ts';
+import type { ConfigCacheOptions, Sealer } from './config-cache.ts';
 
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -17,13 +17,29 @@ const schema = `
 
 const canary = { text: 'lockstep', context: 'cache/canary' };
 
+export interface CacheFileOptions extends Pick<ConfigCacheOptions, 'path' | 'log'> {
+  sealer: Sealer;
+  /** Whether a row opens: the canary may be what is damaged. */
+  opensAny(sql: Sql): boolean;
+  /** The damaged file was renamed to `aside` and a fresh one begun: takes over what can be read. */
+  salvage(aside: string, sql: Sql): number;
+  onSetAside(aside: string): void;
+}
+
 export type CacheFile = ReturnType<typeof openCacheFile>;
 
-/** The file of a cache: opens it, finds a wrong key, and replaces it where it is damaged. */
-export function openCacheFile({ path, sealer, log, onSetAside }: ConfigCacheOptions) {
-  let database = openSound();
-  let sql = createStatements(database);
-  let closed = false;
+/** The file of a cache: opens it, finds a wrong key, and replaces it where it is damaged. Throws `wrong_secret_key`. */
+export function openCacheFile(options: CacheFileOptions) {
+  const { path, sealer, log } = options;
+  let closed = true;
+  let database: DatabaseSync;
+  let sql: Sql;
+  try {
+    open();
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    beginAnew(error);
+  }
 
   return { attempt, close };
 
@@ -33,15 +49,11 @@ export function openCacheFile({ path, sealer, log, onSetAside }: ConfigCacheOpti
     try {
       return work(sql);
     } catch (error) {
-      // The key was found right, so a row that does not open was altered.
-      const damaged = isDamage(error) || (error instanceof AppError && error.code === 'wrong_secret_key');
+      const damaged = isDamage(error);
       if (!damaged && !isSqliteError(error)) throw error;
       if (damaged) {
         close();
-        setAside(error);
-        database = open();
-        sql = createStatements(database);
-        closed = false;
+        beginAnew(error);
       }
       const what = damaged ? 'is damaged and was set aside' : 'cannot be used';
       throw new AppError('internal', `the saved configuration ${path} ${what}: ${reasonOf(error)}`, {
@@ -50,38 +62,40 @@ export function openCacheFile({ path, sealer, log, onSetAside }: ConfigCacheOpti
     }
   }
 
-  function openSound(): DatabaseSync {
+  function open(): void {
+    database = openDatabase({ path, what: 'the saved configuration', synchronous: 'NORMAL', schema });
+    sql = createStatements(database);
+    closed = false;
     try {
-      return open();
+      checkKey();
     } catch (error) {
-      if (!isDamage(error)) throw error;
-      setAside(error);
-      return open();
-    }
-  }
-
-  function open(): DatabaseSync {
-    const opened = openDatabase({ path, what: 'the saved configuration', synchronous: 'NORMAL', schema });
-    try {
-      checkKey(opened);
-      return opened;
-    } catch (error) {
-      opened.close();
+      close();
       throw error;
     }
   }
 
-  function checkKey(opened: DatabaseSync): void {
-    const row = opened.prepare("SELECT value FROM meta WHERE key = 'canary'").get();
-    if (row === undefined) {
-      const sealed = sealer.seal(canary.text, canary.context);
-      opened.prepare("INSERT INTO meta (key, value) VALUES ('canary', ?)").run(sealed);
-    } else if (sealer.open(String(row.value), canary.context) !== canary.text) {
-      throw new AppError('wrong_secret_key', 'the saved configuration was made with another secret key');
+  function checkKey(): void {
+    const row = sql("SELECT value FROM meta WHERE key = 'canary'").get();
+    if (row !== undefined) {
+      try {
+        if (sealer.open(String(row.value), canary.context) === canary.text) return;
+      } catch (error) {
+        if (!isAppError(error, 'wrong_secret_key')) throw error;
+      }
+      if (!options.opensAny(sql)) {
+        throw new AppError('wrong_secret_key', 'the saved configuration was made with another secret key');
+      }
+      log.warn(
+        { file: path },
+        'the saved configuration has a damaged canary; its rows open, and it is made anew',
+      );
     }
+    sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('canary', ?)").run(
+      sealer.seal(canary.text, canary.context),
+    );
   }
 
-  function setAside(error: unknown): void {
+  function beginAnew(error: unknown): void {
     const aside = `${path}.damaged`;
     rmSync(`${aside}-wal`, { force: true });
     renameSync(path, aside);
@@ -90,11 +104,13 @@ export function openCacheFile({ path, sealer, log, onSetAside }: ConfigCacheOpti
     } catch {
       // none was left
     }
+    open();
+    const saved = options.salvage(aside, sql);
     log.warn(
-      { file: path, aside, reason: reasonOf(error) },
-      'saved configuration damaged; set aside and begun anew',
+      { file: path, aside, saved, reason: reasonOf(error) },
+      'saved configuration damaged; set aside and begun anew with what could be read',
     );
-    onSetAside?.(aside);
+    options.onSetAside(aside);
   }
 
   function close(): void {

@@ -1,23 +1,48 @@
 import { createHash } from 'node:crypto';
-import type { Kind, LoggedChange, RouteRecord, StoredRecord } from '@lockstep/contract';
+import { AppError, type Kind, type StoredRecord } from '@lockstep/contract';
 import type { Sql } from '../sqlite/statements.ts';
 import type { Sealer } from './config-cache.ts';
 
+/** A row as it stands on the disk; only its key can be read without the secret key. */
+export interface SealedRow {
+  kind: Kind;
+  id: string;
+  revision: number;
+  sealed: string;
+}
+
+export interface RowPage {
+  records: StoredRecord[];
+  /** Rows, damaged ones as well. */
+  found: number;
+  /** Where the page after this one begins; null on the last. */
+  next: string | null;
+}
+
+export interface CacheRowsOptions {
+  sealer: Sealer;
+  home: string;
+  /** Chooses between what is served and what is staged. Default: what is served. */
+  prefix?: 'staged_';
+  /** A row that does not open, or holds no JSON, was altered: the key was found right before. */
+  onDamaged(row: Omit<SealedRow, 'sealed'>): void;
+}
+
 /**
  * Sealed rows, and beside them how many routes name each host: counting hosts must neither open all rows nor show a name.
- * `prefix` chooses between what is served and what is staged.
+ * A damaged row counts as one that is not there.
  */
-export function createCacheRows(sealer: Sealer, home: string, prefix: '' | 'staged_' = '') {
-  const records = `${prefix}records`;
-  const hosts = `${prefix}hosts`;
-  return { get, revisionOf, put, remove, page, countHosts };
+export function createCacheRows({ sealer, home, prefix, onDamaged }: CacheRowsOptions) {
+  const records = `${prefix ?? ''}records`;
+  const hosts = `${prefix ?? ''}hosts`;
+  return { get, revisionOf, put, putSealed, remove, page, countHosts };
 
   function get<K extends Kind>(sql: Sql, kind: K, id: string): StoredRecord<K> | null {
     const row = sql(`SELECT kind, id, revision, sealed FROM ${records} WHERE kind = ? AND id = ?`).get(
       kind,
       id,
     );
-    return row === undefined ? null : toRecord<K>(row);
+    return row === undefined ? null : open<K>(row as unknown as SealedRow);
   }
 
   function revisionOf(sql: Sql, kind: Kind, id: string): number | null {
@@ -25,59 +50,89 @@ export function createCacheRows(sealer: Sealer, home: string, prefix: '' | 'stag
     return row === undefined ? null : Number(row.revision);
   }
 
-  function put(sql: Sql, { kind, id, revision, value }: StoredRecord): void {
+  function put(sql: Sql, record: StoredRecord): void {
+    const { kind, id, revision, value } = record;
     dropHosts(sql, kind, id);
-    sql(`INSERT OR REPLACE INTO ${records} (kind, id, revision, sealed) VALUES (?, ?, ?, ?)`).run(
+    insert(sql, {
       kind,
       id,
       revision,
-      sealer.seal(JSON.stringify(value), context(kind, id)),
-    );
-    if (kind !== 'route') return;
-    const add = sql(
-      `INSERT INTO ${hosts} (hash, routes) VALUES (?, 1) ON CONFLICT (hash) DO UPDATE SET routes = routes + 1`,
-    );
-    for (const hash of hashesOf(value as RouteRecord)) add.run(hash);
+      sealed: sealer.seal(JSON.stringify(value ?? null), contextOf(record)),
+    });
+    addHosts(sql, record);
   }
 
-  function remove(sql: Sql, { kind, id }: LoggedChange): void {
+  /** Takes over a row as it is, unless it is damaged. */
+  function putSealed(sql: Sql, row: SealedRow): void {
+    const record = open(row);
+    if (record === null) return;
+    insert(sql, row);
+    addHosts(sql, record);
+  }
+
+  function remove(sql: Sql, { kind, id }: { kind: Kind; id: string }): void {
     dropHosts(sql, kind, id);
     sql(`DELETE FROM ${records} WHERE kind = ? AND id = ?`).run(kind, id);
   }
 
   /** Records of `kind` behind `after`, by id. */
-  function page(sql: Sql, kind: Kind, after: string, limit: number): StoredRecord[] {
-    return sql(
+  function page(sql: Sql, kind: Kind, after: string, limit: number): RowPage {
+    const found = sql(
       `SELECT kind, id, revision, sealed FROM ${records} WHERE kind = ? AND id > ? ORDER BY id LIMIT ?`,
-    )
-      .all(kind, after, limit)
-      .map(toRecord<Kind>);
+    ).all(kind, after, limit) as unknown as SealedRow[];
+    return {
+      records: found.map((row) => open(row)).filter((record) => record !== null),
+      found: found.length,
+      next: found.length < limit ? null : found.at(-1)!.id,
+    };
   }
 
   function countHosts(sql: Sql): number {
     return Number(sql(`SELECT count(*) AS n FROM ${hosts}`).get()?.n);
   }
 
+  function insert(sql: Sql, { kind, id, revision, sealed }: SealedRow): void {
+    sql(`INSERT OR REPLACE INTO ${records} (kind, id, revision, sealed) VALUES (?, ?, ?, ?)`).run(
+      kind,
+      id,
+      revision,
+      sealed,
+    );
+  }
+
+  function addHosts(sql: Sql, record: StoredRecord): void {
+    const add = sql(
+      `INSERT INTO ${hosts} (hash, routes) VALUES (?, 1) ON CONFLICT (hash) DO UPDATE SET routes = routes + 1`,
+    );
+    for (const hash of hashesOf(record)) add.run(hash);
+  }
+
   function dropHosts(sql: Sql, kind: Kind, id: string): void {
-    const held = kind === 'route' ? get(sql, 'route', id) : null;
-    for (const hash of held === null ? [] : hashesOf(held.value)) {
+    const held = kind === 'route' ? get(sql, kind, id) : null;
+    for (const hash of held === null ? [] : hashesOf(held)) {
       sql(`UPDATE ${hosts} SET routes = routes - 1 WHERE hash = ?`).run(hash);
       sql(`DELETE FROM ${hosts} WHERE hash = ? AND routes = 0`).run(hash);
     }
   }
 
-  function toRecord<K extends Kind>(row: Record<string, unknown>): StoredRecord<K> {
-    const { kind, id, revision, sealed } = row as { kind: K; id: string; revision: number; sealed: string };
-    return {
-      kind,
-      id,
-      revision,
-      value: JSON.parse(sealer.open(sealed, context(kind, id))),
-    } as unknown as StoredRecord<K>;
+  function open<K extends Kind>(row: SealedRow): StoredRecord<K> | null {
+    const { kind, id, revision, sealed } = row;
+    try {
+      const value = JSON.parse(sealer.open(sealed, contextOf(row)));
+      return { kind, id, revision, value } as unknown as StoredRecord<K>;
+    } catch (error) {
+      if (!(error instanceof AppError || error instanceof SyntaxError || error instanceof TypeError))
+        throw error;
+      onDamaged({ kind, id, revision });
+      return null;
+    }
   }
 
-  function hashesOf({ hosts: names }: RouteRecord): Buffer[] {
-    return [...new Set(names)].map((name) =>
+  /** A record that no edge can read is kept as it is, and counts for no host. */
+  function hashesOf({ kind, value }: StoredRecord): Buffer[] {
+    const names: unknown = kind === 'route' ? value?.hosts : [];
+    if (!Array.isArray(names)) return [];
+    return [...new Set(names.filter((name) => typeof name === 'string'))].map((name) =>
       createHash('sha256').update(home).update(name).digest().subarray(0, 16),
     );
   }
@@ -85,6 +140,7 @@ export function createCacheRows(sealer: Sealer, home: string, prefix: '' | 'stag
 
 export type CacheRows = ReturnType<typeof createCacheRows>;
 
-function context(kind: Kind, id: string): string {
-  return `cache/${kind}/${id}`;
+/** The revision is part of it: a row is whole or it does not open. */
+function contextOf({ kind, id, revision }: { kind: Kind; id: string; revision: number }): string {
+  return `cache/${kind}/${id}/${revision}`;
 }

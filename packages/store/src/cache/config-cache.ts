@@ -1,20 +1,30 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import {
   AppError,
+  continues,
   edgeKinds,
   type FollowEvent,
+  isAppError,
   type Kind,
   kinds,
   type LogEntry,
   type LoggedChange,
   type Position,
+  type Refusal,
+  recordKey,
   type StoredRecord,
   snapshotBatchRecords,
 } from '@lockstep/contract';
 import type { StoreLog } from '../log.ts';
+import { isHeldByAnother } from '../sqlite/open-database.ts';
 import { type Sql, transact } from '../sqlite/statements.ts';
-import { type CacheFile, openCacheFile } from './cache-file.ts';
-import { type CacheLock, lockCache } from './cache-lock.ts';
-import { createCacheRows } from './cache-rows.ts';
+import { openCacheFile } from './cache-file.ts';
+import { lockCache } from './cache-lock.ts';
+import { isWhole, mustBeAll, type Place, parsePlace, readPlace, writePlace } from './cache-place.ts';
+import { type CacheRows, createCacheRows, type RowPage } from './cache-rows.ts';
+import { copyToWorkOn } from './copy-to-work-on.ts';
+import { salvage } from './salvage.ts';
 import { countRemoved, createStaged, dropStaged, replaceByStaged } from './staged-tables.ts';
 
 /** Seals rows. `open` throws `AppError('wrong_secret_key')` for another key, another context or altered text. */
@@ -28,8 +38,10 @@ export interface ConfigCacheOptions {
   path: string;
   sealer: Sealer;
   log: StoreLog;
-  /** The damaged file was renamed to `path`, and the cache is empty again: follow from null. */
+  /** The damaged file was renamed to `path`, and the cache holds what could be read of it: follow from null. */
   onSetAside?: (path: string) => void;
+  /** A row is damaged and left out, see `damaged`: follow from null. */
+  onDamagedRow?: (row: Refusal) => void;
 }
 
 /** A whole snapshot on the disk beside what is served. Exactly one of `accept` and `discard` ends it. */
@@ -48,8 +60,10 @@ export interface StagedSnapshot {
  * The edge's last known good configuration on disk, sealed. One process at a time: the second gets
  * `AppError('bad_configuration')`.
  *
- * A damaged file is renamed aside and a fresh one begun. Damage found when the cache is made is only reported; damage
- * found later also makes the call that met it throw `AppError('internal')`, with the cache empty from then on.
+ * A damaged row is left out and named. A damaged file is renamed aside and a fresh one begun with the rows that can be read;
+ * damage found after the cache was made also makes the call that met it throw `AppError('internal')`.
+ *
+ * A folder that cannot be written is served from: the cache then works on a copy in the system's temporary folder, which ends with it.
  */
 export interface ConfigCache {
   /** A random id made with the folder; it outlives a damaged file. */
@@ -57,18 +71,27 @@ export interface ConfigCache {
   /** Null while empty. */
   position(): Position | null;
   /**
-   * Whether it was filled with every kind that an edge follows. One of an earlier version lacks the newer kinds, and commits after
-   * its position would not bring them: it is good to serve from, not to follow from.
+   * Whether it can be followed from: it was filled with every kind that an edge follows, has no damaged row, and nothing in it is
+   * of a commit that is still to come. Otherwise it is good to serve from alone.
    */
   isComplete(): boolean;
+  /** False while it works on a copy, as its folder cannot be written. */
+  readonly persistent: boolean;
+  /** Rows that are damaged and left out, until a commit or a snapshot brings them again. */
+  readonly damaged: readonly Refusal[];
   count(kind: Kind): number;
   /** Distinct hosts over all routes. */
   hosts(): number;
   get<K extends Kind>(kind: K, id: string): StoredRecord<K> | null;
+  /** The first record of a kind by id, if there is one. */
+  first<K extends Kind>(kind: K): StoredRecord<K> | null;
   /** Everything held, or all records of `kinds`, at most `snapshotBatchRecords` at a time. */
   batches(kinds?: readonly Kind[]): Iterable<StoredRecord[]>;
-  /** Applies the next commit in one transaction, skipping changes to records already held at its number or a later one. */
-  apply(entry: LogEntry): void;
+  /**
+   * Applies the next commits in one transaction, skipping changes to records already held at their number or a later one, and
+   * changes that have no name.
+   */
+  apply(entries: readonly LogEntry[]): void;
   /** Reads a snapshot to its end. Rejects, with nothing changed, when the snapshot's records do. */
   stage(snapshot: Extract<FollowEvent, { type: 'snapshot' }>): Promise<StagedSnapshot>;
   close(): void;
@@ -76,58 +99,161 @@ export interface ConfigCache {
 
 /** Throws `bad_configuration` (locked, not writable) and `wrong_secret_key` (the file stays as it is). */
 export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
-  const { path, sealer } = options;
-  const lock = lockCache(path);
-  const file = openLocked(options, lock);
-  const rows = createCacheRows(sealer, lock.home);
-  const stagedRows = createCacheRows(sealer, lock.home, 'staged_');
+  const { sealer, log } = options;
+  const damaged = new Map<string, Refusal>();
+  let copy: ReturnType<typeof copyToWorkOn> | null = null;
+  const { lock, file, rows, stagedRows } = openWritable();
   let staging = 0;
+  let writes = 0;
 
   return {
     home: lock.home,
+    persistent: copy === null,
+    get damaged() {
+      return [...damaged.values()];
+    },
     position: () => file.attempt((sql) => readPlace(sql)?.position ?? null),
-    isComplete: () => file.attempt((sql) => edgeKinds.every((kind) => readPlace(sql)?.kinds.includes(kind))),
+    isComplete: () => file.attempt((sql) => damaged.size === 0 && isWhole(readPlace(sql))),
     count: (kind) => file.attempt((sql) => countRecords(sql, kind)),
     hosts: () => file.attempt(rows.countHosts),
+    first: <K extends Kind>(kind: K) =>
+      file.attempt((sql) => (rows.page(sql, kind, '', 1).records[0] ?? null) as StoredRecord<K> | null),
     get: (kind, id) => file.attempt((sql) => rows.get(sql, kind, id)),
     batches,
-    apply: (entry) => file.attempt((sql) => transact(sql, () => applyEntry(sql, entry))),
+    apply: (entries) => file.attempt((sql) => transact(sql, () => applyEntries(sql, entries))),
     stage,
     close() {
       file.close();
       lock.close();
+      copy?.remove();
     },
   };
 
-  function* batches(wanted: readonly Kind[] = kinds): Generator<StoredRecord[], void, undefined> {
-    for (const kind of wanted) {
-      let after = '';
-      for (;;) {
-        const records = file.attempt((sql) => rows.page(sql, kind, after, snapshotBatchRecords));
-        if (records.length > 0) yield records;
-        if (records.length < snapshotBatchRecords) break;
-        after = records.at(-1)!.id;
+  function openWritable() {
+    try {
+      return openAt(options.path);
+    } catch (error) {
+      const unwritable = isAppError(error, 'bad_configuration') && !isHeldByAnother(error);
+      if (!unwritable || !existsSync(options.path)) throw error;
+      copy = copyToWorkOn(options.path);
+      log.warn(
+        { err: error, folder: dirname(options.path), copy: dirname(copy.path) },
+        'the data folder cannot be written; what is saved there is served, and nothing is saved',
+      );
+      try {
+        return openAt(copy.path);
+      } catch (again) {
+        copy.remove();
+        throw again;
       }
     }
   }
 
-  function applyEntry(sql: Sql, { position, previousCommitId, changes }: LogEntry): void {
-    const place = readPlace(sql);
-    const held = place?.position;
-    if (
-      held === undefined ||
-      held.epoch !== position.epoch ||
-      held.number + 1 !== position.number ||
-      held.commitId !== (previousCommitId ?? '')
-    ) {
-      throw new AppError('internal', `revision ${position.number} does not follow the saved configuration`);
+  function openAt(path: string) {
+    const lock = lockCache(path);
+    const rowsOptions = { sealer, home: lock.home, onDamaged };
+    const rows = createCacheRows(rowsOptions);
+    const stagedRows = createCacheRows({ ...rowsOptions, prefix: 'staged_' });
+    try {
+      const file = openCacheFile({
+        path,
+        sealer,
+        log,
+        opensAny: (sql) => countOpening(sql, rows) > 0,
+        salvage: (aside, sql) => takeOver(aside, sql, rows),
+        onSetAside: (aside) => options.onSetAside?.(aside),
+      });
+      return { lock, file, rows, stagedRows };
+    } catch (error) {
+      lock.close();
+      throw error;
     }
-    for (const change of changes) {
-      if ((rows.revisionOf(sql, change.kind, change.id) ?? -1) >= position.number) continue;
-      if (change.op === 'delete') rows.remove(sql, change);
-      else rows.put(sql, toRecord(change, position.number));
+  }
+
+  function onDamaged({ kind, id, revision }: { kind: Kind; id: string; revision: number }): void {
+    const key = recordKey(kind, id);
+    if (damaged.has(key)) return;
+    const refusal = { kind, id, revision, reason: 'its copy on the disk is damaged' };
+    damaged.set(key, refusal);
+    if (damaged.size === 1) log.warn(refusal, 'a row of the saved configuration is damaged and left out');
+    options.onDamagedRow?.(refusal);
+  }
+
+  /** Of the first rows, to tell a damaged canary from another key. */
+  function countOpening(sql: Sql, rows: CacheRows): number {
+    const opening = kinds.reduce((sum, kind) => sum + rows.page(sql, kind, '', 20).records.length, 0);
+    if (opening === 0) damaged.clear();
+    return opening;
+  }
+
+  /** What is read of a damaged file may lack anything: its position has a commit id that no history knows. */
+  function takeOver(aside: string, sql: Sql, rows: CacheRows): number {
+    damaged.clear();
+    return transact(sql, () => {
+      let position: Position = { epoch: 'damaged', number: 0, commitId: '' };
+      let saved = 0;
+      for (const found of salvage(aside)) {
+        if ('position' in found) position = parsePlace(found.position)?.position ?? position;
+        else {
+          rows.putSealed(sql, found);
+          saved += 1;
+        }
+      }
+      if (saved > 0)
+        writePlace(sql, {
+          position: { ...position, commitId: 'damaged' },
+          kinds: [],
+          through: 0,
+          counts: {},
+        });
+      return saved;
+    });
+  }
+
+  function* batches(wanted: readonly Kind[] = kinds): Generator<StoredRecord[], void, undefined> {
+    for (const kind of wanted) {
+      const began = writes;
+      let seen = 0;
+      for (let after: string | null = ''; after !== null; ) {
+        const page: RowPage = file.attempt((sql) => rows.page(sql, kind, after!, snapshotBatchRecords));
+        seen += page.found;
+        if (page.records.length > 0) yield page.records;
+        after = page.next;
+      }
+      if (writes === began) file.attempt((sql) => mustBeAll(readPlace(sql), kind, seen));
     }
-    writePlace(sql, position, place!.kinds);
+  }
+
+  function applyEntries(sql: Sql, entries: readonly LogEntry[]): void {
+    const held = readPlace(sql);
+    let at = held?.position ?? null;
+    const counts = { ...held?.counts };
+    for (const entry of entries) {
+      if (!continues(at, entry)) {
+        throw new AppError(
+          'internal',
+          `revision ${entry.position.number} does not follow the saved configuration`,
+        );
+      }
+      for (const change of entry.changes) {
+        if (hasName(change)) applyChange(sql, change, entry.position.number, counts);
+      }
+      at = entry.position;
+    }
+    writes += 1;
+    if (at !== null && held !== null) writePlace(sql, { ...held, position: at, counts });
+  }
+
+  function applyChange(sql: Sql, change: LoggedChange, number: number, counts: Place['counts']): void {
+    const { kind, id } = change;
+    const key = recordKey(kind, id);
+    const held = rows.revisionOf(sql, kind, id);
+    if (held !== null && held >= number && !damaged.has(key)) return;
+    if (change.op === 'delete') rows.remove(sql, change);
+    else rows.put(sql, toRecord(change, number));
+    damaged.delete(key);
+    const grown = (change.op === 'delete' ? 0 : 1) - (held === null ? 0 : 1);
+    if (counts[kind] !== undefined || grown > 0) counts[kind] = (counts[kind] ?? 0) + grown;
   }
 
   async function stage({
@@ -136,13 +262,18 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
   }: Extract<FollowEvent, { type: 'snapshot' }>): Promise<StagedSnapshot> {
     staging += 1;
     const mine = staging;
+    let through = 0;
     file.attempt((sql) => transact(sql, () => createStaged(sql)));
     try {
       for await (const batch of records) {
         mustBeLatest();
         file.attempt((sql) =>
           transact(sql, () => {
-            for (const record of batch) stagedRows.put(sql, record);
+            for (const record of batch) {
+              if (!hasName(record) || !Number.isSafeInteger(record.revision)) continue;
+              through = Math.max(through, record.revision);
+              stagedRows.put(sql, record);
+            }
           }),
         );
       }
@@ -159,9 +290,11 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
       file.attempt((sql) =>
         transact(sql, () => {
           replaceByStaged(sql);
-          writePlace(sql, position, edgeKinds);
+          writePlace(sql, { position, kinds: edgeKinds, through, counts: countAll(sql) });
         }),
       );
+      damaged.clear();
+      writes += 1;
       staging += 1;
     }
 
@@ -177,33 +310,24 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
   }
 }
 
-function openLocked(options: ConfigCacheOptions, lock: CacheLock): CacheFile {
-  try {
-    return openCacheFile(options);
-  } catch (error) {
-    lock.close();
-    throw error;
-  }
-}
-
 function toRecord(change: LoggedChange & { op: 'put' }, revision: number): StoredRecord {
   const { kind, id, value } = change;
   return { kind, id, revision, value } as StoredRecord;
 }
 
-/** The kinds stand in the row of the position, so that an earlier version, which writes it without them, takes them back. */
-function readPlace(sql: Sql): { position: Position; kinds: readonly Kind[] } | null {
-  const row = sql("SELECT value FROM meta WHERE key = 'position'").get();
-  if (row === undefined) return null;
-  const { kinds = [], ...position } = JSON.parse(String(row.value)) as Position & { kinds?: Kind[] };
-  return { position, kinds };
-}
-
-function writePlace(sql: Sql, position: Position, kinds: readonly Kind[]): void {
-  const value = JSON.stringify({ ...position, kinds });
-  sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)").run(value);
+function hasName(record: { kind: unknown; id: unknown } | null | undefined): boolean {
+  return (
+    typeof record === 'object' &&
+    record !== null &&
+    typeof record.id === 'string' &&
+    kinds.includes(record.kind as Kind)
+  );
 }
 
 function countRecords(sql: Sql, kind: Kind): number {
   return Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n);
+}
+
+function countAll(sql: Sql): Place['counts'] {
+  return Object.fromEntries(edgeKinds.map((kind) => [kind, countRecords(sql, kind)]));
 }

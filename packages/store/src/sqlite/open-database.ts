@@ -58,6 +58,16 @@ export function isDamage(error: unknown): boolean {
   return code === corrupt || code === notADatabase;
 }
 
+/** What `isDamage` takes for damage, where SQLite did not notice. */
+export function damage(message: string): Error {
+  return Object.assign(new Error(message), { errcode: corrupt });
+}
+
+/** Whether `openDatabase` failed because another process holds the file. */
+export function isHeldByAnother(error: unknown): boolean {
+  return error instanceof AppError && sqliteCode(error.cause) === busy;
+}
+
 export function isSqliteError(error: unknown): boolean {
   return sqliteCode(error) !== null;
 }
