@@ -17,6 +17,9 @@ const commitScript = readScript('commit-22.lua');
 const maxAttempts = 3;
 const commitIdKeptMs = 3_900_000; // the contract says at least an hour
 
+/** As `RedisCommands.runScript`. Throws `store_unavailable` as well when what was made is not on enough replicas. */
+export type RunScript = RedisCommands['runScript'];
+
 export interface LogBounds {
   entries: number;
   bytes: number;
@@ -27,7 +30,7 @@ export interface LogBounds {
  * checks name revisions, and those of commits that are gone are in no record there.
  */
 export async function commitToRedis(
-  commands: RedisCommands,
+  runScript: RunScript,
   keys: RedisKeys,
   history: RedisHistory,
   bounds: LogBounds,
@@ -37,7 +40,7 @@ export async function commitToRedis(
   for (let attempt = 1; ; attempt += 1) {
     const { epoch, known } = history;
     if (epoch === null) throw new AppError('store_lost', 'the store was not opened');
-    const outcome = await tryCommit(commands, keys, { epoch, known, bounds }, commit, prepared);
+    const outcome = await tryCommit(runScript, keys, { epoch, known, bounds }, commit, prepared);
     if (typeof outcome !== 'string') {
       history.see(outcome);
       return outcome;
@@ -50,7 +53,7 @@ export async function commitToRedis(
 }
 
 async function tryCommit(
-  { runScript }: RedisCommands,
+  runScript: RunScript,
   keys: RedisKeys,
   { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: LogBounds },
   { id, lease, checks = [] }: Commit,

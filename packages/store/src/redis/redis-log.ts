@@ -4,6 +4,7 @@ import { parseLogged } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
+import { countWithin } from './redis-scan.ts';
 
 export type RedisLog = ReturnType<typeof createRedisLog>;
 
@@ -15,17 +16,20 @@ export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisK
   }
 
   /**
-   * As `ConfigStore.readLog`. Head and entries are two reads, sent together: each entry names its predecessor, so entries of
-   * another history cannot pass for a continuation. One that cannot be read ends what the log gives, and where it is the next
+   * As `ConfigStore.readLog`, and no more than a page of bytes. Head and entries are two reads: each entry names its predecessor, so
+   * entries of another history cannot pass for a continuation. One that cannot be read ends what the log gives, and where it is the next
    * one, the log does not continue: a snapshot goes past it.
    */
   async function readAfter(after: Position, limit: number): Promise<LogEntry[] | null> {
-    const [{ epoch, number, commitId }, entries] = await Promise.all([
+    const numbers = Array.from({ length: limit }, (_, index) => String(after.number + 1 + index));
+    const [{ epoch, number, commitId }, sizes] = await Promise.all([
       head(),
-      run((redis) => redis.xrange(keys.log, `(${after.number}-0`, '+', 'COUNT', limit)),
+      run((redis) => redis.hmget(keys.history, ...numbers)),
     ]);
     if (after.epoch !== epoch || after.number > number) return null;
     if (after.number === number) return after.commitId === commitId ? [] : null;
+    const count = countWithin(sizes.map((entry) => Number(entry?.split(' ')[1] ?? 0)));
+    const entries = await run((redis) => redis.xrange(keys.log, `(${after.number}-0`, '+', 'COUNT', count));
     const found: LogEntry[] = [];
     for (const [streamId, fields] of entries) {
       const entry = parseEntry(epoch, streamId, fields);

@@ -1,6 +1,7 @@
-import type { Kind, StoredRecord } from '@lockstep/contract';
+import { AppError, type Kind, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
+import type { RareLog } from '../rare-log.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
@@ -9,11 +10,18 @@ type Reads = Pick<
   'get' | 'getMany' | 'list' | 'count' | 'listDue' | 'countDue' | 'nextDue' | 'findClaims'
 >;
 
-export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys): Reads {
+/**
+ * A record that cannot be read is named in the log. `get` throws `internal` for it; where others are read with it, it is left
+ * out.
+ */
+export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys, warn: RareLog): Reads {
   return {
     async get(kind, id) {
       const key = `${kind}/${id}`;
-      return parseRecord(key, await run((redis) => redis.hget(keys.records, key)));
+      const record = parse<typeof kind>(key, await run((redis) => redis.hget(keys.records, key)));
+      if (record === undefined)
+        throw new AppError('internal', `the record ${key} of the store cannot be read`);
+      return record;
     },
 
     async getMany(kind, ids) {
@@ -91,17 +99,29 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys): Rea
   async function read<K extends Kind>(recordKeys: string[]): Promise<(StoredRecord<K> | null)[]> {
     if (recordKeys.length === 0) return [];
     const texts = await run((redis) => redis.hmget(keys.records, ...recordKeys));
-    return recordKeys.map((key, index) => parseRecord<K>(key, texts[index] ?? null));
+    return recordKeys.map((key, index) => parse<K>(key, texts[index] ?? null) ?? null);
+  }
+
+  /** Undefined for one that cannot be read. */
+  function parse<K extends Kind>(key: string, text: string | null): StoredRecord<K> | null | undefined {
+    if (text === null) return null;
+    const record = parseRecord<K>(key, text);
+    if (record !== null) return record;
+    warn(`record ${key}`, { record: key }, 'a record of the store cannot be read');
+    return undefined;
   }
 }
 
-function parseRecord<K extends Kind>(key: string, text: string | null): StoredRecord<K> | null {
-  if (text === null) return null;
+/** Null for a text that is not what the commit script writes. */
+export function parseRecord<K extends Kind>(key: string, text: string): StoredRecord<K> | null {
   const first = text.indexOf('\n');
   const second = text.indexOf('\n', first + 1);
-  return {
-    ...splitKey(key),
-    revision: Number(text.slice(0, first)),
-    value: JSON.parse(text.slice(second + 1)),
-  } as unknown as StoredRecord<K>;
+  if (first === -1 || second === -1 || !/^\d{1,15}$/.test(text.slice(0, first))) return null;
+  try {
+    const value: unknown = JSON.parse(text.slice(second + 1));
+    const record = { ...splitKey(key), revision: Number(text.slice(0, first)), value };
+    return typeof value === 'object' && value !== null ? (record as unknown as StoredRecord<K>) : null;
+  } catch {
+    return null;
+  }
 }

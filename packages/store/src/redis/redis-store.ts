@@ -1,10 +1,11 @@
-import type { LogEntry } from '@lockstep/contract';
+import type { Durability, LogEntry } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { type StoreLog, silentLog } from '../log.ts';
 import { createRareLog } from '../rare-log.ts';
 import { createRedisCommands } from './redis-commands.ts';
 import { commitToRedis } from './redis-commit.ts';
+import { createDurableScripts, notOnReplicas } from './redis-durable.ts';
 import { parseHint } from './redis-hint.ts';
 import { createRedisHistory } from './redis-history.ts';
 import { createRedisKeys } from './redis-keys.ts';
@@ -13,6 +14,7 @@ import { createRedisLog, parseAnnouncement, readHeadOn } from './redis-log.ts';
 import { openRedis } from './redis-open.ts';
 import { createRedisPresence } from './redis-presence.ts';
 import { createRedisRecords } from './redis-records.ts';
+import { createRedisScan } from './redis-scan.ts';
 import { createRedisSubscriber } from './redis-subscriber.ts';
 import { toMs } from './redis-time.ts';
 import { parseStoreUrl } from './store-url.ts';
@@ -43,11 +45,15 @@ export function createRedisStore({
   logBytes = 268_435_456,
   log = silentLog,
 }: RedisStoreOptions): ConfigStore {
+  const warn = createRareLog(log);
+  let durability: Durability = { replicas: 0, timeoutMs: 0 };
   const target = parseStoreUrl(url);
   const keys = createRedisKeys(prefix);
   const commands = createRedisCommands(target, log);
-  const records = createRedisRecords(commands, keys);
-  const warn = createRareLog(log);
+  const records = createRedisRecords(commands, keys, warn);
+  // Of their own, so that reports and small reads do not wait behind what takes long.
+  const bulk = createRedisCommands(target, log);
+  const waiting = createRedisCommands(target, log, { blockedMs: () => durability.timeoutMs });
   const changeLog = createRedisLog(commands, keys, warn);
   const history = createRedisHistory(commands, keys, changeLog, log);
   const subscriber = createRedisSubscriber({
@@ -56,12 +62,13 @@ export function createRedisStore({
     head: () => changeLog.head().catch(() => null),
     headOn: (connection) => readHeadOn(connection, keys),
   });
+  const durable = createDurableScripts(waiting, target.shown, () => durability);
   const leases = createRedisLeases(commands, keys);
   const presence = createRedisPresence(commands, subscriber, keys, history, log);
   const source = {
     head: history.head,
-    readLog: changeLog.readAfter,
-    list: records.list,
+    readLog: createRedisLog(bulk, keys, warn).readAfter,
+    list: createRedisScan(bulk, keys, warn),
     leftBehind: history.leftBehind,
     onAnnouncement,
   };
@@ -75,7 +82,7 @@ export function createRedisStore({
     },
     open: (options) => openRedis(commands, keys, history, options, log),
     commit: (commit) =>
-      commitToRedis(commands, keys, history, { entries: logEntries, bytes: logBytes }, commit),
+      commitToRedis(runCommit, keys, history, { entries: logEntries, bytes: logBytes }, commit),
     ...records,
     head: history.head,
     standingOf: history.standingOf,
@@ -104,13 +111,23 @@ export function createRedisStore({
         for (const stop of unwatch) stop();
       };
     },
-    requireReplicas() {},
+    requireReplicas(wanted) {
+      durability = wanted;
+    },
     now: async () => toMs(await commands.run((redis) => redis.time())),
     async close() {
       subscriber.close();
-      commands.close();
+      for (const connection of [commands, bulk, waiting]) connection.close();
     },
   };
+
+  async function runCommit(...script: Parameters<typeof commands.runScript>): Promise<unknown> {
+    if (durability.replicas === 0) return commands.runScript(...script);
+    const { answer, replicas } = await durable.run(...script);
+    const made = Array.isArray(answer) && answer[0] === 'made';
+    if (made && replicas < durability.replicas) throw notOnReplicas(durability, replicas);
+    return answer;
+  }
 
   function onAnnouncement(listener: (entry: LogEntry | null) => void): () => void {
     return subscriber.on(keys.commitsChannel, (message) => {
