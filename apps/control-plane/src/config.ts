@@ -20,6 +20,8 @@ export interface ControlPlaneConfig {
   adminHosts: string[];
   /** Makes a new history although this data folder knows of an older one. */
   newStore: boolean;
+  /** The store was put back from a backup: begins a new epoch. */
+  restored: boolean;
 }
 
 /** The ACME issuer named by the environment, or null. */

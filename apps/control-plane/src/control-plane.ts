@@ -30,7 +30,7 @@ import { createCheckRoute } from './routes/check-route.ts';
 import { createRouteChecker } from './routes/route-check.ts';
 import { createRouteService } from './routes/route-service.ts';
 import { createRouteView } from './routes/route-view.ts';
-import { readSeenEpoch, rememberEpoch } from './seen-epoch.ts';
+import { keepSeenHistory, readSeenHistory, rememberHistory } from './seen-history.ts';
 import { createSettingsService } from './settings/settings-service.ts';
 import { createSettingsSource } from './settings/settings-source.ts';
 import { createStapler } from './stapling/stapler.ts';
@@ -77,6 +77,7 @@ export async function createControlPlane({
   };
 
   try {
+    closers.push(keepSeenHistory(config.dataDir, store, log).close);
     // What is dated in the store is dated by its clock, whatever this machine's says.
     const clock = await createStoreClock({ store, log });
     closers.push(clock.close);
@@ -168,11 +169,16 @@ export async function createControlPlane({
   }
 }
 
-async function openStore({ dataDir, newStore }: ControlPlaneConfig, store: ConfigStore): Promise<void> {
+async function openStore(
+  { dataDir, newStore, restored }: ControlPlaneConfig,
+  store: ConfigStore,
+): Promise<void> {
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const expectedEpoch = newStore ? null : await readSeenEpoch(dataDir);
-    await rememberEpoch(dataDir, await store.open({ create: expectedEpoch === null, expectedEpoch }));
+    const known = newStore ? null : await readSeenHistory(dataDir);
+    const expectedEpoch = known?.epoch ?? null;
+    const epoch = await store.open({ create: expectedEpoch === null, expectedEpoch, known, restored });
+    await rememberHistory(dataDir, store.known ?? { epoch, number: 0, commitId: '' });
   } catch (error) {
     if (isAppError(error)) throw error;
     throw new AppError('bad_configuration', `the data folder "${dataDir}" cannot be written`, {

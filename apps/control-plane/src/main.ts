@@ -12,18 +12,20 @@ export interface RunControlPlaneOptions {
   storeUrl: string;
   storePrefix: string;
   newStore: boolean;
+  restored: boolean;
   logLevel: string;
 }
 
 /** Runs a control plane over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start. */
 export async function runControlPlane(options: RunControlPlaneOptions): Promise<void> {
   const log = pino({ name: 'control-plane', level: options.logLevel });
-  const { listen, adminHosts, dataDir, newStore, storeUrl, storePrefix } = options;
+  const { listen, adminHosts, dataDir, newStore, restored, storeUrl, storePrefix } = options;
   const config = {
     listen,
     adminHosts,
     dataDir,
     newStore,
+    restored,
     adminToken: readAdminToken(),
     acme: readAcmeConfig(),
     expectedEdges: 0,

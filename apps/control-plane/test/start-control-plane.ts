@@ -36,6 +36,7 @@ export async function startControlPlane(
       expectedEdges: 0,
       adminHosts: [],
       newStore: false,
+      restored: false,
       ...config,
     },
     store,

@@ -32,6 +32,11 @@ export function controlPlaneCommand(): Command {
         'LOCKSTEP_NEW_STORE',
       ),
     )
+    .addOption(
+      new Option('--restored', 'the store was put back from a backup: begin a new epoch, once').env(
+        'LOCKSTEP_RESTORED',
+      ),
+    )
     .addOption(logLevelOption())
     .addHelpText(
       'after',
@@ -52,6 +57,7 @@ export function controlPlaneCommand(): Command {
         storePrefix: flags.storePrefix,
         logLevel: flags.logLevel,
         newStore: flags.newStore ?? false,
+        restored: flags.restored ?? false,
       });
     });
 }
@@ -63,5 +69,6 @@ interface ControlPlaneFlags {
   storePrefix: string;
   dataDir?: string;
   newStore?: boolean;
+  restored?: boolean;
   logLevel: string;
 }

@@ -6,6 +6,7 @@ import {
   nameInHost,
   parseAddress,
 } from '@lockstep/contract';
+import { parseStoreUrl } from '@lockstep/store/store-url';
 import { InvalidArgumentError } from 'commander';
 
 /** Parsers of flag values. What they throw, commander prints with the name of the flag or the variable. */
@@ -49,11 +50,11 @@ export function checkStoreUrl(input: string | undefined): string {
       'no store is named; give --store redis://… or set LOCKSTEP_STORE',
     );
   }
-  if (!/^rediss?:$/.test(URL.parse(input)?.protocol ?? '')) {
-    throw new AppError(
-      'bad_configuration',
-      '--store (LOCKSTEP_STORE) takes a Redis address, which looks like redis://127.0.0.1:6379',
-    );
+  try {
+    parseStoreUrl(input);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    throw new AppError('bad_configuration', `--store (LOCKSTEP_STORE): ${error.message}`, { cause: error });
   }
   return input;
 }

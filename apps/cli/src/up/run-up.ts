@@ -79,6 +79,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
       expectedEdges: plan.edges.length,
       adminHosts,
       newStore: false,
+      restored: false,
     },
     store,
     sealer,

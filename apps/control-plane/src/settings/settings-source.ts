@@ -32,6 +32,7 @@ export async function createSettingsSource({
   log,
 }: SettingsSourceOptions): Promise<SettingsSource> {
   let known = defaultSettings();
+  let epoch: string | null = null;
   let revision = 0;
   let wanted = 0;
   let reading = false;
@@ -40,8 +41,9 @@ export async function createSettingsSource({
 
   async function load(): Promise<void> {
     const record = await store.get('settings', settingsId);
-    // Two reads at once may end in the other order.
-    if ((record?.revision ?? 0) < revision) return;
+    // Two reads at once may end in the other order. In another epoch the settings may well be older ones.
+    if (store.epoch === epoch && (record?.revision ?? 0) < revision) return;
+    epoch = store.epoch;
     revision = record?.revision ?? 0;
     const { dnsProvider, ...config } = { ...defaultSettings(), ...record?.value.config };
     const secrets = openSecrets(sealer, record?.value.sealedSecrets ?? null, settingsKey);
@@ -49,6 +51,7 @@ export async function createSettingsSource({
       dnsProvider === undefined
         ? config
         : { ...config, dnsProvider: joinProvider(dnsProvider, secrets.dnsProvider) };
+    store.requireReplicas(known.durability);
   }
 
   /** Reads until nothing has changed since the read began, so that the last change always wins. */
