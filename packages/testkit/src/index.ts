@@ -16,4 +16,5 @@ export * from './openssl.ts';
 export * from './pebble.ts';
 export * from './pebble-dns.ts';
 export * from './redis-server.ts';
+export * from './troubled-way.ts';
 export * from './wait-for.ts';

@@ -84,8 +84,13 @@ end
 local number = string.format('%d', head + 1)
 local previous = meta[3] or ''
 
--- First among the writes, because it alone could still be refused (by a stream that is ahead).
-redis.call('XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', ARGV[3])
+-- A log that does not take the entry (it is ahead, or no log) holds no commit up: it begins anew, and followers take a snapshot.
+local entry = {'XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', ARGV[3]}
+if redis.pcall(unpack(entry)).err then
+  redis.call('DEL', KEYS[6])
+  redis.call(unpack(entry))
+  meta[4], meta[5] = nil, nil
+end
 redis.call('HSET', KEYS[7], number, ARGV[2] .. ' ' .. #ARGV[3])
 redis.call('HDEL', KEYS[7], string.format('%d', head + 1 - ARGV[11]))
 redis.call('SET', KEYS[8], number, 'PX', ARGV[8])

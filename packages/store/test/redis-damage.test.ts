@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto';
+import { isAppError, kinds } from '@lockstep/contract';
+import { createRedisStore } from '@lockstep/store';
+import { startRedis, waitFor } from '@lockstep/testkit';
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import t, { type Test } from 'tap';
+import { commitOf, putRoute, remove, report } from './conformance/records.ts';
+import { contentOf, followView } from './conformance/view.ts';
+
+const texts = [
+  '',
+  '\n',
+  '\0',
+  'a\nb\nc\nd\nnot json',
+  '1\n[]\n{',
+  'null',
+  '[]',
+  '{}',
+  '1\n[]\nnull',
+  '\ud800',
+  'x'.repeat(100_000),
+];
+/** Anything, and things that look like what belongs there. */
+const junk = fc.oneof(
+  fc.constantFrom(...texts),
+  fc.string({ unit: 'binary', maxLength: 60 }),
+  fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
+  fc.json({ maxDepth: 2 }),
+  fc.tuple(fc.string(), fc.integer(), fc.string(), fc.json()).map((parts) => parts.join('\n')),
+);
+
+t.test('what stands in Redis and cannot be read', async (t) => {
+  const server = await startRedis();
+  t.teardown(() => server.close());
+  const admin = new Redis(server.url);
+  t.teardown(() => admin.disconnect());
+
+  await t.test('no message on any channel stops a process, or the commits that come with it', async (t) => {
+    const { store, prefix, follower } = await openStore(t, server.url);
+    const watchers = [store.watchNodes(() => {}), store.watchHints(() => {}), follower.watchHints(() => {})];
+    t.teardown(() => watchers.map((stop) => stop()));
+    const view = followView(t, follower.follow, await store.head());
+    await view.until(() => view.seen.includes('current'));
+    const channels = await waitFor(
+      async () => {
+        const found = (await admin.pubsub('CHANNELS', `{${prefix}}:*`)) as string[];
+        return found.length === 4 && found;
+      },
+      { what: 'all channels to be heard' },
+    );
+    let commits = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...channels), junk, async (channel, message) => {
+        await admin.publish(channel, message);
+        if (commits++ % 10 === 0) await store.commit(commitOf(putRoute(`r${commits % 7}`)));
+      }),
+      { numRuns: 300 },
+    );
+    await view.reached(await store.commit(commitOf(putRoute('last'))));
+    t.same(view.records, await contentOf(store));
+    t.notOk(view.seen.includes('snapshot'), 'a gap is filled from the log');
+    t.same(view.troubles, []);
+  });
+
+  await t.test('an entry of the log that cannot be read is passed by a snapshot, once', async (t) => {
+    const { store, prefix, follower, warnings } = await openStore(t, server.url);
+    const start = await store.head();
+    for (let i = 0; i < 6; i++) await store.commit(commitOf(putRoute(`r${i}`)));
+    const log = `{${prefix}}:log`;
+    const entries = await admin.xrange(log, '-', '+');
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 5 }),
+        fc.constantFrom('id', 'previous', 'changes', 'nothing'),
+        junk,
+        async (broken, field, value) => {
+          await admin.del(log);
+          for (const [index, [id, fields]] of entries.entries()) {
+            const named = new Map<string, string | Buffer>();
+            for (let at = 0; at < fields.length; at += 2) named.set(fields[at]!, fields[at + 1]!);
+            if (index === broken && field === 'nothing') named.clear();
+            if (index === broken) named.set(field, value);
+            await admin.xadd(log, id, ...[...named].flat());
+          }
+          const view = followView(t, follower.follow, start);
+          await view.reached(await store.head());
+          await view.until(() => view.seen.at(-1) === 'current');
+          t.ok(view.seen.filter((type) => type === 'snapshot').length <= 1);
+          t.same(view.records, await contentOf(store));
+          await view.close();
+        },
+      ),
+      { numRuns: 40 },
+    );
+    t.match(warnings.join('\n'), /entry of the change log cannot be read/);
+    await store.commit(commitOf(putRoute('after')));
+  });
+
+  await t.test('an entry ahead of the history does not hold commits up', async (t) => {
+    const { store, prefix, follower } = await openStore(t, server.url);
+    const view = followView(t, follower.follow, null);
+    await view.reached(await store.commit(commitOf(putRoute('a'))));
+    await admin.xadd(`{${prefix}}:log`, '900-0', 'id', 'x', 'previous', '', 'changes', '[]');
+    await view.reached(await store.commit(commitOf(putRoute('b'))));
+    await view.reached(await store.commit(commitOf(putRoute('c'))));
+    t.same(view.records, await contentOf(store));
+  });
+
+  await t.test('a record that cannot be read is named and left out; the others are not', async (t) => {
+    const { store, prefix, follower, warnings } = await openStore(t, server.url);
+    for (const id of ['a', 'b', 'c']) await store.commit(commitOf(putRoute(id)));
+    const sound = await admin.hget(`{${prefix}}:records`, 'route/b');
+    await fc.assert(
+      fc.asyncProperty(junk, async (value) => {
+        await admin.hset(`{${prefix}}:records`, 'route/b', value);
+        await t.rejects(store.get('route', 'b'), { code: 'internal', message: /route\/b/ });
+        t.same(
+          (await store.list('route', { limit: 10 })).items.map(({ id }) => id),
+          ['a', 'c'],
+        );
+        t.match(await store.getMany('route', ['a', 'b', 'c']), [{ id: 'a' }, null, { id: 'c' }]);
+      }),
+      { numRuns: 40 },
+    );
+    t.match(warnings.join('\n'), /route\/b.*cannot be read/);
+    const view = followView(t, follower.follow, null);
+    await view.until(() => view.seen.includes('current'));
+    t.same(view.ids(), ['route/a', 'route/b', 'route/c']);
+    t.match(view.records['route/b'], { value: null }, 'for whoever follows to refuse');
+    await view.reached(await store.commit(commitOf(putRoute('d'))));
+
+    await store.commit(commitOf(remove('route', 'b')));
+    await view.reached(await store.commit(commitOf(putRoute('e', ['b.example.com']))));
+    t.same(view.ids(), ['route/a', 'route/c', 'route/d', 'route/e'], 'it can be deleted, and its host taken');
+    await admin.hset(`{${prefix}}:records`, 'route/a', sound!.replace('[', 'x'));
+    await view.reached(await store.commit(commitOf(putRoute('a'))));
+    t.match(await store.get('route', 'a'), { id: 'a' }, 'and it can be replaced');
+  });
+
+  await t.test('a presence that cannot be read is no node, and hides no other', async (t) => {
+    const { store, prefix } = await openStore(t, server.url);
+    await store.reportNode(report('a'));
+    await store.reportNode(report('b'));
+    await fc.assert(
+      fc.asyncProperty(junk, async (value) => {
+        await admin.set(`{${prefix}}:node:b`, value, 'PX', 400 * 86_400_000);
+        t.match(await store.listNodes(), [{ report: { node: 'a' } }]);
+      }),
+      { numRuns: 40 },
+    );
+    await store.reportNode(report('b'));
+    t.equal((await store.listNodes()).length, 2);
+  });
+
+  await t.test(
+    'a key of another type fails what needs it, with an error of the store, and nothing else',
+    async (t) => {
+      const { store, prefix, follower } = await openStore(t, server.url);
+      const view = followView(t, follower.follow, null);
+      await store.reportNode(report('a'));
+      const lease = (await store.acquireLease('l', 60_000))!;
+      await view.reached(await store.commit(commitOf(putRoute('a'))));
+      const keys = await admin.keys(`{${prefix}}:*`);
+      const position = await store.head();
+      for (const key of keys) {
+        const kept = await admin.dumpBuffer(key);
+        for (const wrong of ['string', 'list']) {
+          await admin.del(key);
+          if (wrong === 'string') await admin.set(key, 'junk');
+          else await admin.rpush(key, 'junk');
+          const calls = [
+            store.head(),
+            store.get('route', 'a'),
+            store.list('route', { limit: 10 }),
+            store.listDue('order', Date.now(), 10),
+            store.findClaims('a', 10),
+            store.readLog(position, 10),
+            store.standingOf([position]),
+            store.listTurns(),
+            store.listNodes(),
+            store.renewLease(lease, 60_000),
+            store.acquireLease('m', 10),
+          ];
+          for (const outcome of await Promise.allSettled(calls)) {
+            if (outcome.status === 'rejected') t.ok(isAppError(outcome.reason), `${key}: ${outcome.reason}`);
+          }
+          await admin.publish(`{${prefix}}:nodes`, 'a');
+          await admin.publish(`{${prefix}}:commits`, 'look');
+        }
+        await admin.del(key);
+        await admin.restore(key, 0, kept);
+      }
+      await view.reached(await store.commit(commitOf(putRoute('b'))));
+      t.same(view.records, await contentOf(store));
+      t.same((await store.count('route')) + kinds.length, 2 + kinds.length);
+    },
+  );
+
+  await t.test('a listener that throws stops neither the process nor the other listeners', async (t) => {
+    const { store, follower, warnings } = await openStore(t, server.url);
+    const heard: string[] = [];
+    const unwatch = [
+      store.watchHints(() => {
+        throw new Error('the listener’s own');
+      }),
+      store.watchHints(({ host }) => heard.push(host)),
+      store.watchNodes(() => {
+        throw new Error('the listener’s own');
+      }),
+    ];
+    t.teardown(() => unwatch.map((stop) => stop()));
+    await waitFor(
+      async () => {
+        await follower.sendHint({ hint: 'ask', host: 'a', node: 'n' });
+        await follower.reportNode(report('n'));
+        return heard.length > 1 && warnings.some((line) => line.includes('nodes'));
+      },
+      { what: 'the other listener to hear' },
+    );
+    t.match(warnings.join('\n'), /could not be dealt with/);
+  });
+});
+
+async function openStore(t: Test, url: string) {
+  const prefix = `test-${randomUUID()}`;
+  const warnings: string[] = [];
+  const log = {
+    info: () => {},
+    warn: (facts: object, message: string) => warnings.push(`${JSON.stringify(facts)} ${message}`),
+  };
+  const [store, follower] = [createRedisStore({ url, prefix, log }), createRedisStore({ url, prefix, log })];
+  t.teardown(() => Promise.all([store.close(), follower.close()]));
+  await store.open({ create: true, expectedEpoch: null });
+  return { store, prefix, follower, warnings };
+}
