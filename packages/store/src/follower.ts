@@ -86,7 +86,8 @@ export async function* follow(
         if (signal.aborted) return;
         yield deliver(entry);
       }
-      if (entries.length < logBatchEntries) {
+      // A store may give fewer than it was asked for and still have more.
+      if (entries.length === 0) {
         if (!signal.aborted && at !== null) yield { type: 'current', position: at };
         return;
       }
@@ -138,7 +139,7 @@ export async function* follow(
   function leavesScanned(held: Position, entries: LogEntry[]): boolean {
     if (scanned === null || scanned.number <= held.number) return false;
     const there = entries.find(({ position }) => position.number === scanned!.number)?.position;
-    return there === undefined ? entries.length < logBatchEntries : !samePosition(there, scanned);
+    return there === undefined ? entries.length === 0 : !samePosition(there, scanned);
   }
 
   /** Half a snapshot is worth finishing: a scan goes on from its cursor when the store is back. */

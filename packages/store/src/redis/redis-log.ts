@@ -44,6 +44,7 @@ export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisK
       const before = found.at(-1)?.position ?? after;
       if (entry.position.number !== before.number + 1) break;
       if ((entry.previousCommitId ?? '') !== before.commitId) break;
+      if (entry.position.number === number && entry.position.commitId !== commitId) break;
       found.push(entry);
     }
     return found.length === 0 ? null : found;
