@@ -133,6 +133,11 @@ class Pool implements UpstreamPool {
     else if (this.#waiting.size >= limits.pending) {
       taker.onBusy(new ExchangeError('upstream_busy', `${this.#waiting.size} requests wait already`));
     } else {
+      // The timer may be that of one who waits no more.
+      if (this.#waiting.size === 0 && this.#timer !== null) {
+        clearTimeout(this.#timer);
+        this.#timer = null;
+      }
       this.#waiting.set(taker, Date.now() + limits.pendingMs);
       this.#timer ??= setTimeout(this.#giveUp, limits.pendingMs);
     }
