@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 if (runsTypeScript()) {
   keepCompiled();
+  endWithLauncher();
   await import('../src/main.ts');
 } else await runUnder(findPinnedNode(root));
 
@@ -21,10 +22,19 @@ function keepCompiled() {
   module.enableCompileCache(process.env.NODE_COMPILE_CACHE);
 }
 
+/** The Node that is too old holds a channel to this process: it closes however that one ends, where no signal can be passed on. */
+function endWithLauncher() {
+  if (process.channel === undefined) return;
+  process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  process.channel.unref();
+}
+
 async function runUnder(node) {
   if (node === null) return fail(`no pinned Node is installed here; run "npm ci"`);
   const { spawn } = await import('node:child_process');
-  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
   child.on('error', (error) => fail(`the pinned Node does not start on this machine (${error.code})`));
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code);

@@ -1,3 +1,4 @@
+import { logDestination } from '@lockstep/contract';
 import { tidyEnvironment } from './config.ts';
 import { createProgram } from './program.ts';
 import type { OpenLog } from './up/run-up.ts';
@@ -7,12 +8,14 @@ const openLog: OpenLog = async ({ fd, level, terminal }) => {
   return pino(
     { level },
     pino.multistream([
-      { level: 'trace', stream: pino.destination({ dest: fd, sync: true }) },
+      { level: 'trace', stream: logDestination(pino.destination, fd) },
       { level: 'warn', stream: terminal },
     ]),
   );
 };
 
+// A screen that is gone costs what would be on it.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 tidyEnvironment();
 try {
   await createProgram({ openLog }).parseAsync();

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { freePortsInARow, startUpstream, waitFor } from '@lockstep/testkit';
@@ -106,20 +106,29 @@ t.test('a route once posted is served by every edge, through every way to stop a
     await nobodyListens(first);
   });
 
-  await t.test('after all that, a start serves what was there; --demo adds its own route', async (t) => {
-    const up = startLockstep(t, [...args, '--demo']);
-    await up.seen(allUp);
-    await bothServe(t);
-    t.match(up.output(), /the route is live/);
-    for (const edge of ['edge-1', 'edge-2']) {
-      t.match(
-        up.output(),
-        new RegExp(`${edge}  https://demo\\.localhost:\\d+/  200 Hello from the demo upstream`),
-      );
-    }
-    process.kill(up.pid, 'SIGTERM');
-    t.match(await up.exited, { code: 0 });
-  });
+  await t.test(
+    'after all that, a start serves what was there; --demo adds its own route; a full disk costs the log',
+    async (t) => {
+      const logFile = join(data, 'lockstep.log');
+      rmSync(logFile);
+      symlinkSync('/dev/full', logFile);
+      t.teardown(() => rmSync(logFile));
+      const up = startLockstep(t, [...args, '--demo', '--log-level', 'trace'], { nodeArgs: asOldNode });
+      await up.seen(allUp);
+      await bothServe(t);
+      t.match(up.output(), /the route is live/);
+      for (const edge of ['edge-1', 'edge-2']) {
+        t.match(
+          up.output(),
+          new RegExp(`${edge}  https://demo\\.localhost:\\d+/  200 Hello from the demo upstream`),
+        );
+      }
+      // The launcher alone: the process that it started has to notice.
+      process.kill(up.pid, 'SIGKILL');
+      await up.exited;
+      await nobodyListens(first);
+    },
+  );
 });
 
 t.test('a signal while it starts stops it as well', async (t) => {

@@ -1,4 +1,4 @@
-import { type Address, AppError, isAppError } from '@lockstep/contract';
+import { type Address, AppError, isAppError, logDestination } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki';
 import { createRedisStore } from '@lockstep/store';
 import { pino } from 'pino';
@@ -18,7 +18,7 @@ export interface RunControlPlaneOptions {
 
 /** Runs a control plane over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start. */
 export async function runControlPlane(options: RunControlPlaneOptions): Promise<void> {
-  const log = pino({ name: 'control-plane', level: options.logLevel });
+  const log = pino({ name: 'control-plane', level: options.logLevel }, logDestination(pino.destination));
   const { listen, adminHosts, dataDir, newStore, restored, storeUrl, storePrefix } = options;
   const config = {
     listen,

@@ -1,4 +1,4 @@
-import { type AppError, isAppError } from '@lockstep/contract';
+import { type AppError, isAppError, logDestination } from '@lockstep/contract';
 import { checkCanary, createSealer } from '@lockstep/pki/sealer';
 import { createRedisStore } from '@lockstep/store';
 import { pino } from 'pino';
@@ -17,7 +17,7 @@ export interface RunEdgeOptions {
  * `bad_configuration` (a port, the data folder), `store_unavailable` (only without a saved configuration), `node_id_taken`.
  */
 export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: RunEdgeOptions): Promise<void> {
-  const log = pino({ level: config.logLevel, base: { node: config.node } });
+  const log = pino({ level: config.logLevel, base: { node: config.node } }, logDestination(pino.destination));
   const secretKey = readSecretKey();
   const sealer = createSealer(secretKey);
   const store = createRedisStore({

@@ -20,6 +20,7 @@ export * from './hint.ts';
 export * from './hostname.ts';
 export * from './idle-order.ts';
 export type * from './issuer.ts';
+export * from './log-destination.ts';
 export * from './max-body-bytes.ts';
 export type * from './node.ts';
 export * from './node-id.ts';

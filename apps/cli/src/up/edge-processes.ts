@@ -31,13 +31,28 @@ export function createEdgeProcesses({
   onHopeless,
 }: EdgeProcessesOptions): EdgeProcesses {
   const running = new Map<string, EdgeProcess>();
+  const closing = new AbortController();
+  const over = AbortSignal.any([signal, closing.signal]);
 
   async function keep(node: string): Promise<void> {
     let everReady = false;
     let failures = 0;
-    while (!signal.aborted) {
+    const wait = async (startedAt: number, how: string) => {
+      failures = performance.now() - startedAt > settledAfterMs ? 0 : failures + 1;
+      const pauseMs = Math.min(shortestPauseMs * 2 ** failures, longestPauseMs);
+      log.warn({ node, pauseMs }, `the edge ended (${how}) and is started again`);
+      await setTimeout(pauseMs, undefined, { signal: over }).catch(() => {});
+    };
+    while (!over.aborted) {
       const startedAt = performance.now();
-      const edge = spawn(node);
+      let edge: EdgeProcess;
+      try {
+        edge = spawn(node);
+      } catch (error) {
+        // No memory, or no process to be had for now.
+        await wait(startedAt, (error as Error).message);
+        continue;
+      }
       running.set(node, edge);
       void edge.ready.then(
         () => {
@@ -47,19 +62,16 @@ export function createEdgeProcesses({
       );
       const { code, signal: killedBy, error } = await edge.exited;
       running.delete(node);
-      if (signal.aborted) return;
+      if (over.aborted) return;
       if (error !== null && !everReady) return onHopeless(error);
-      failures = performance.now() - startedAt > settledAfterMs ? 0 : failures + 1;
-      const pauseMs = Math.min(shortestPauseMs * 2 ** failures, longestPauseMs);
-      const how = error?.message ?? killedBy ?? `exit code ${code}`;
-      log.warn({ node, pauseMs }, `the edge ended (${how}) and is started again`);
-      await setTimeout(pauseMs, undefined, { signal }).catch(() => {});
+      await wait(startedAt, error?.message ?? killedBy ?? `exit code ${code}`);
     }
   }
   const kept = nodes.map(keep);
 
   return {
     async close() {
+      closing.abort();
       await Promise.all([...running.values()].map((edge) => edge.stop()));
       await Promise.all(kept);
     },

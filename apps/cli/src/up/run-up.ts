@@ -16,7 +16,7 @@ import { readSecrets } from '../config.ts';
 import { checkPorts } from './check-ports.ts';
 import { openDataFolder } from './data-folder.ts';
 import { createDemoUpstream, demoHost, getFromEdge, getRoot, putDemoRoute } from './demo.ts';
-import { createEdgeProcesses } from './edge-processes.ts';
+import { createEdgeProcesses, type EdgeProcesses } from './edge-processes.ts';
 import type { AddressPlan } from './plan-addresses.ts';
 import { describeAddresses, describeFirstRoute, type ScreenFacts } from './screen.ts';
 import { createStopSignal } from './stop-signal.ts';
@@ -86,9 +86,15 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
     log,
   }).catch((error) => Promise.reject(explain(error, dataDir)));
 
+  let edges: EdgeProcesses | null = null;
+  // Together: an edge's drain may wait for requests in flight as long as the control plane may for its own.
+  parts.defer(async () => {
+    await Promise.all([controlPlane.close(), edges?.close()]);
+  });
+
   print(`Starting ${plan.edges.length === 1 ? 'the edge' : `${plan.edges.length} edges`} …`);
   const feed = createStoreFeed(store);
-  const edges = createEdgeProcesses({
+  edges = createEdgeProcesses({
     nodes: plan.edges.map(({ node }) => node),
     spawn: (node) => {
       const { https, http, admin } = plan.edges.find((edge) => edge.node === node)!;
@@ -112,10 +118,6 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
     signal,
     log,
     onHopeless: (error) => stopSignal.stop(error),
-  });
-  // Together: an edge's drain may wait for requests in flight as long as the control plane may for its own.
-  parts.defer(async () => {
-    await Promise.all([controlPlane.close(), edges.close()]);
   });
 
   const chain = controlPlane.chain();
@@ -176,13 +178,24 @@ async function waitUntilReady(
   { signal, print }: { signal: AbortSignal; print: (line: string) => void },
 ): Promise<void> {
   for (let saidAt = performance.now(); ; await pause(readinessIntervalMs, undefined, { signal })) {
-    const response = await fetch(`${apiUrl}/readyz`, { signal });
-    const { checks } = (await response.json()) as Readiness;
-    if (response.ok) return;
+    const waitingFor = await missing(apiUrl, signal);
+    if (waitingFor === null) return;
     if (performance.now() - saidAt < progressIntervalMs) continue;
     saidAt = performance.now();
-    const waitingFor = checks.filter(({ ok }) => !ok).map(({ detail }) => detail);
-    print(`  waiting: ${waitingFor.join('; ')}`);
+    print(`  waiting: ${waitingFor}`);
+  }
+}
+
+/** Null when it is ready. An answer that does not come is no reason to give up: so early, this process is busy with its own start. */
+async function missing(apiUrl: string, signal: AbortSignal): Promise<string | null> {
+  try {
+    const response = await fetch(`${apiUrl}/readyz`, { signal });
+    if (response.ok) return null;
+    const { checks = [] } = (await response.json()) as Partial<Readiness>;
+    return checks.flatMap(({ ok, detail }) => (ok ? [] : [detail])).join('; ');
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return `the API does not answer (${(error as Error).message})`;
   }
 }
 

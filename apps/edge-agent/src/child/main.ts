@@ -1,4 +1,4 @@
-import { AppError, isAppError } from '@lockstep/contract';
+import { AppError, isAppError, logDestination } from '@lockstep/contract';
 import { type Logger, pino } from 'pino';
 import { createBoundary } from '../boundary.ts';
 import { createParentFeed } from '../feed/parent-feed.ts';
@@ -8,7 +8,7 @@ import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 /** Past this nothing is worth waiting for. */
 const exitAfterMs = 9_000;
 
-let log: Logger = pino();
+let log: Logger = pino(logDestination(pino.destination));
 const boundary = createBoundary({ error: (facts: object, message: string) => log.error(facts, message) });
 const feed = createParentFeed(process, boundary);
 let supervisor: Supervisor | null = null;
@@ -30,7 +30,7 @@ function asAppError(error: unknown): AppError {
 }
 
 async function start({ config, secretKey }: Extract<ToEdge, { edge: 'start' }>): Promise<void> {
-  log = pino({ level: config.logLevel, base: { node: config.node } });
+  log = pino({ level: config.logLevel, base: { node: config.node } }, logDestination(pino.destination));
   try {
     supervisor = createSupervisor({ config, secretKey, feed, log, onFatal: (error) => void stop(error) });
     const addresses = await supervisor.start();

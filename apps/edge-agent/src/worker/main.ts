@@ -1,3 +1,4 @@
+import { logDestination } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki/sealer';
 import { type Logger, pino } from 'pino';
 import { createBoundary } from '../boundary.ts';
@@ -11,7 +12,7 @@ process.on('SIGTERM', () => {});
 
 let worker: Worker | null = null;
 let leaving = false;
-let log: Logger = pino({ base: { worker: process.pid } });
+let log: Logger = pino({ base: { worker: process.pid } }, logDestination(pino.destination));
 const boundary = createBoundary({ error: (facts: object, message: string) => log.error(facts, message) });
 const feed = createParentFeed(process, boundary);
 
@@ -28,10 +29,13 @@ async function leave(): Promise<void> {
 
 function start(settings: WorkerSettings): void {
   const sealer = createSealer(settings.secretKey);
-  log = pino({
-    level: settings.config.logLevel,
-    base: { node: settings.config.node, worker: process.pid },
-  });
+  log = pino(
+    {
+      level: settings.config.logLevel,
+      base: { node: settings.config.node, worker: process.pid },
+    },
+    logDestination(pino.destination),
+  );
   worker = createWorker({
     settings,
     open: (sealed, context) => sealer.open(sealed, context),
