@@ -10,7 +10,7 @@ export class ExchangeWatch {
   /** Set once the request is forwarded. */
   body: RequestBody | null = null;
   #received = 0;
-  #receivedAt = 0;
+  #receivedAt: number | null = null;
   #unsent = 0;
   #queued = 0;
   #takenAt = 0;
@@ -23,7 +23,8 @@ export class ExchangeWatch {
   /** What the client let go past its time; null while it gets on, or while it is not the one that is waited for. */
   check(now: number, { bodyIdleMs, writeIdleMs, firstByteMs }: EdgeSettings['timeouts']): Stall | null {
     const { body, request } = this;
-    if (body === null || request.readableFlowing !== true || request.complete) this.#receivedAt = now;
+    const waitedFor = body !== null && request.readableFlowing === true && !request.complete;
+    if (!waitedFor || this.#receivedAt === null) this.#receivedAt = now;
     else if (body.receivedBytes !== this.#received) {
       this.#received = body.receivedBytes;
       this.#receivedAt = now;
