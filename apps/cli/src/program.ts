@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { backupCommand, restoreCommand } from './commands/backup.ts';
 import { controlPlaneCommand } from './commands/control-plane.ts';
 import { edgeCommand } from './commands/edge.ts';
 import { keygenCommand } from './commands/keygen.ts';
@@ -10,7 +11,14 @@ import type { OpenLog } from './up/run-up.ts';
 export function createProgram({ openLog }: { openLog: OpenLog }): Command {
   const { version } = packageJson;
   const program = new Command('lockstep').description('One POST, every edge serves it.');
-  const commands = [upCommand({ openLog, version }), controlPlaneCommand(), edgeCommand(), keygenCommand()];
+  const commands = [
+    upCommand({ openLog, version }),
+    controlPlaneCommand(),
+    edgeCommand(),
+    keygenCommand(),
+    backupCommand(),
+    restoreCommand(),
+  ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {
     command

@@ -30,6 +30,7 @@ t.test('every command has --version and --help, which names the variable of each
       'STORE_PREFIX',
       'DATA_DIR',
       'NEW_STORE',
+      'RESTORED',
       'LOG_LEVEL',
       ...acme,
       'SECRET_KEY',
@@ -49,6 +50,8 @@ t.test('every command has --version and --help, which names the variable of each
       'SECRET_KEY',
     ],
     keygen: [],
+    backup: ['STORE', 'STORE_PREFIX'],
+    restore: ['STORE', 'STORE_PREFIX'],
   };
   for (const [command, names] of Object.entries(variables)) {
     const help = await runLockstep(t, [command, '--help']);

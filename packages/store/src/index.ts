@@ -1,3 +1,6 @@
+export { readBackup, writeBackup } from './backup/backup-file.ts';
+export { dumpRedis, fillRedis } from './backup/redis-backup.ts';
+export { dumpSqlite, fillSqlite } from './backup/sqlite-backup.ts';
 export * from './cache/config-cache.ts';
 export * from './config-store.ts';
 export type { StoreLog } from './log.ts';

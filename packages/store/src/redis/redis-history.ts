@@ -167,6 +167,21 @@ export function createRedisHistory(
   }
 }
 
+/** As the script of a turn writes it down. */
+export function formatTurn({ at, reason, epoch, kept, lost }: Turn): string {
+  const parts = [
+    at,
+    reason,
+    epoch,
+    kept.epoch,
+    kept.number,
+    kept.commitId,
+    lost?.number ?? '',
+    lost?.commitId ?? '',
+  ];
+  return parts.join('\n');
+}
+
 function parseTurn(text: string): Turn | null {
   const [at, reason, epoch = '', before = '', kept, keptId = '', lost = '', lostId = ''] = text.split('\n');
   if (reason !== 'restored' && reason !== 'went_back') return null;

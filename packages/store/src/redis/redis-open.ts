@@ -17,6 +17,12 @@ export async function openRedis(
   log: StoreLog,
 ): Promise<string> {
   checkServer(await run((redis) => redis.info()), log);
+  if ((await run((redis) => redis.hexists(keys.meta, 'restoring'))) === 1) {
+    throw new AppError(
+      'store_lost',
+      'a backup is being put into the store, or that broke off: let it end, or repeat it',
+    );
+  }
   if (create && expectedEpoch === null) {
     await run((redis) => redis.hsetnx(keys.meta, 'epoch', randomUUID())); // of two at once, one wins
   }
