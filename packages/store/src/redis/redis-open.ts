@@ -17,7 +17,8 @@ export async function openRedis(
   log: StoreLog,
 ): Promise<string> {
   checkServer(await run((redis) => redis.info()), log);
-  if ((await run((redis) => redis.hexists(keys.meta, 'restoring'))) === 1) {
+  const [restoring] = await run((redis) => redis.hmget(keys.meta, 'restoring'));
+  if (restoring !== null) {
     throw new AppError(
       'store_lost',
       'a backup is being put into the store, or that broke off: let it end, or repeat it',
