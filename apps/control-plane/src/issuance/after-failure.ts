@@ -83,7 +83,8 @@ function goOnLater(step: FailedStep, retryAfterMs: number): Reaction {
   const dueAt = iso(now + waitMs);
   return {
     order: { ...order, stumbles, failures, dueAt },
-    failed: !patient || waitMs > shortLimitMs,
+    // Whoever asks for a moment has not failed the host; what stumbles is the operator's to repair, who has to hear of it.
+    failed: retryAfterMs === 0 || !patient || waitMs > shortLimitMs,
     ended: false,
     next: `The order goes on at ${dueAt}.`,
   };
