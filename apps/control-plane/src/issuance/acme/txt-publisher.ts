@@ -68,7 +68,8 @@ export function createTxtPublisher({
         throw new IssuerFailure(error.message, { kind: 'hindered', cause: error });
       if (!(error instanceof DnsProviderError)) throw error;
       const kind = error.passing ? 'hindered' : 'unproven';
-      const retryAfterMs = rest?.error === error ? Math.max(0, rest.until - now()) : error.retryAfterMs;
+      const asked = error.retryAfterMs;
+      const retryAfterMs = asked !== null && rest?.error === error ? Math.max(1, rest.until - now()) : asked;
       throw new IssuerFailure(error.message, { kind, cause: error, retryAfterMs });
     } finally {
       underWay -= 1;
