@@ -138,6 +138,15 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       address: https,
       host: () => cache.first('certificate')?.value?.host ?? null,
     });
+    let lastHosts = 0;
+    function hosts(): number {
+      try {
+        lastHosts = cache.hosts();
+      } catch (error) {
+        boundary.note('cache', error); // a disk that fails is no reason to be lost
+      }
+      return lastHosts;
+    }
     function refusals(): Refusal[] {
       return [...cache.damaged, ...workers.refusals()];
     }
@@ -154,7 +163,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
           workersHung: workers.hung,
           workerRestarts: workers.restarts,
           workerKills: workers.kills,
-          hosts: cache.hosts(),
+          hosts: hosts(),
           refusals: refusals().length,
           held: followed.held !== null,
           unsaved: followed.unsaved,
@@ -180,7 +189,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         applied: workers.applied(),
         refusals: refusals(),
         held: followed.held,
-        hosts: cache.hosts(),
+        hosts: hosts(),
         workers: { ready: workers.ready, of: config.workers },
         feed: followed.state,
         clock: Date.now(),

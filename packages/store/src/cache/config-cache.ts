@@ -12,7 +12,6 @@ import {
   type LoggedChange,
   type Position,
   type Refusal,
-  recordKey,
   type StoredRecord,
   snapshotBatchRecords,
 } from '@lockstep/contract';
@@ -24,6 +23,7 @@ import { lockCache } from './cache-lock.ts';
 import { isWhole, mustBeAll, type Place, parsePlace, readPlace, writePlace } from './cache-place.ts';
 import { type CacheRows, createCacheRows, type RowPage } from './cache-rows.ts';
 import { copyToWorkOn } from './copy-to-work-on.ts';
+import { createDamagedRows } from './damaged-rows.ts';
 import { salvage } from './salvage.ts';
 import { countRemoved, createStaged, dropStaged, replaceByStaged } from './staged-tables.ts';
 
@@ -100,7 +100,9 @@ export interface ConfigCache {
 /** Throws `bad_configuration` (locked, not writable) and `wrong_secret_key` (the file stays as it is). */
 export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
   const { sealer, log } = options;
-  const damaged = new Map<string, Refusal>();
+  const damaged = createDamagedRows(log, options.onDamagedRow);
+  /** As on the disk, which may fail any moment; undefined: to be read. */
+  let place: Place | null | undefined;
   let copy: ReturnType<typeof copyToWorkOn> | null = null;
   const { lock, file, rows, stagedRows } = openWritable();
   let staging = 0;
@@ -110,17 +112,19 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
     home: lock.home,
     persistent: copy === null,
     get damaged() {
-      return [...damaged.values()];
+      return damaged.all;
     },
-    position: () => file.attempt((sql) => readPlace(sql)?.position ?? null),
-    isComplete: () => file.attempt((sql) => damaged.size === 0 && isWhole(readPlace(sql))),
+    position: () => placeNow()?.position ?? null,
+    isComplete: () => damaged.all.length === 0 && isWhole(placeNow()),
     count: (kind) => file.attempt((sql) => countRecords(sql, kind)),
     hosts: () => file.attempt(rows.countHosts),
     first: <K extends Kind>(kind: K) =>
       file.attempt((sql) => (rows.page(sql, kind, '', 1).records[0] ?? null) as StoredRecord<K> | null),
     get: (kind, id) => file.attempt((sql) => rows.get(sql, kind, id)),
     batches,
-    apply: (entries) => file.attempt((sql) => transact(sql, () => applyEntries(sql, entries))),
+    apply(entries) {
+      place = file.attempt((sql) => transact(sql, () => applyEntries(sql, entries)));
+    },
     stage,
     close() {
       file.close();
@@ -128,6 +132,11 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
       copy?.remove();
     },
   };
+
+  function placeNow(): Place | null {
+    if (place === undefined) place = file.attempt(readPlace);
+    return place;
+  }
 
   function openWritable() {
     try {
@@ -151,7 +160,7 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
 
   function openAt(path: string) {
     const lock = lockCache(path);
-    const rowsOptions = { sealer, home: lock.home, onDamaged };
+    const rowsOptions = { sealer, home: lock.home, onDamaged: damaged.note };
     const rows = createCacheRows(rowsOptions);
     const stagedRows = createCacheRows({ ...rowsOptions, prefix: 'staged_' });
     try {
@@ -170,15 +179,6 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
     }
   }
 
-  function onDamaged({ kind, id, revision }: { kind: Kind; id: string; revision: number }): void {
-    const key = recordKey(kind, id);
-    if (damaged.has(key)) return;
-    const refusal = { kind, id, revision, reason: 'its copy on the disk is damaged' };
-    damaged.set(key, refusal);
-    if (damaged.size === 1) log.warn(refusal, 'a row of the saved configuration is damaged and left out');
-    options.onDamagedRow?.(refusal);
-  }
-
   /** Of the first rows, to tell a damaged canary from another key. */
   function countOpening(sql: Sql, rows: CacheRows): number {
     const opening = kinds.reduce((sum, kind) => sum + rows.page(sql, kind, '', 20).records.length, 0);
@@ -189,6 +189,7 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
   /** What is read of a damaged file may lack anything: its position has a commit id that no history knows. */
   function takeOver(aside: string, sql: Sql, rows: CacheRows): number {
     damaged.clear();
+    place = undefined;
     return transact(sql, () => {
       let position: Position = { epoch: 'damaged', number: 0, commitId: '' };
       let saved = 0;
@@ -220,14 +221,16 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
         if (page.records.length > 0) yield page.records;
         after = page.next;
       }
-      if (writes === began) file.attempt((sql) => mustBeAll(readPlace(sql), kind, seen));
+      if (writes === began) file.attempt(() => mustBeAll(placeNow(), kind, seen));
     }
   }
 
-  function applyEntries(sql: Sql, entries: readonly LogEntry[]): void {
-    const held = readPlace(sql);
-    let at = held?.position ?? null;
-    const counts = { ...held?.counts };
+  function applyEntries(sql: Sql, entries: readonly LogEntry[]): Place {
+    const held = placeNow();
+    if (held === null)
+      throw new AppError('internal', 'a commit does not follow an empty saved configuration');
+    let at = held.position;
+    const counts = { ...held.counts };
     for (const entry of entries) {
       if (!continues(at, entry)) {
         throw new AppError(
@@ -241,17 +244,18 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
       at = entry.position;
     }
     writes += 1;
-    if (at !== null && held !== null) writePlace(sql, { ...held, position: at, counts });
+    const now = { ...held, position: at, counts };
+    writePlace(sql, now);
+    return now;
   }
 
   function applyChange(sql: Sql, change: LoggedChange, number: number, counts: Place['counts']): void {
     const { kind, id } = change;
-    const key = recordKey(kind, id);
     const held = rows.revisionOf(sql, kind, id);
-    if (held !== null && held >= number && !damaged.has(key)) return;
+    if (held !== null && held >= number && !damaged.has(kind, id)) return;
     if (change.op === 'delete') rows.remove(sql, change);
     else rows.put(sql, toRecord(change, number));
-    damaged.delete(key);
+    damaged.delete(kind, id);
     const grown = (change.op === 'delete' ? 0 : 1) - (held === null ? 0 : 1);
     if (counts[kind] !== undefined || grown > 0) counts[kind] = (counts[kind] ?? 0) + grown;
   }
@@ -287,10 +291,12 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
 
     function accept(): void {
       mustBeLatest();
-      file.attempt((sql) =>
+      place = file.attempt((sql) =>
         transact(sql, () => {
           replaceByStaged(sql);
-          writePlace(sql, { position, kinds: edgeKinds, through, counts: countAll(sql) });
+          const now = { position, kinds: edgeKinds, through, counts: countAll(sql) };
+          writePlace(sql, now);
+          return now;
         }),
       );
       damaged.clear();
