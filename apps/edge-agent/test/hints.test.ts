@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import type { Hint } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
@@ -8,18 +8,7 @@ import { createBoundary } from '../src/boundary.ts';
 import { createParentFeed } from '../src/feed/parent-feed.ts';
 import { serveFeed } from '../src/feed/serve-feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
-
-/** Both ends of an IPC channel within one process. */
-function createChannel() {
-  const parent = new EventEmitter();
-  const child = new EventEmitter();
-  const end = (from: EventEmitter, to: EventEmitter) =>
-    Object.assign(from, {
-      connected: true,
-      send: (message: object) => setImmediate(() => to.emit('message', message)) !== undefined,
-    });
-  return { parent: end(parent, child), child: end(child, parent) };
-}
+import { createChannel } from './create-channel.ts';
 
 t.test('hints pass between a child process and the store, both ways, while they are watched', async (t) => {
   const store = createSqliteStore({ path: ':memory:' });

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import type { Test } from 'tap';
 import { createBoundary } from '../src/boundary.ts';
 import { type EdgeConfig, withDefaults } from '../src/config.ts';
+import type { Feed } from '../src/feed/feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { createWorker, type Worker } from '../src/worker/worker.ts';
 import type { WorkerStatus } from '../src/worker/worker-message.ts';
@@ -26,13 +27,18 @@ export interface ServingWorker extends ConfiguredStore {
 
 const local = { host: '127.0.0.1', port: 0 };
 
-/** One worker in this process, straight from a store of its own; what `prepare` puts in comes to it as a snapshot. */
+/**
+ * One worker in this process, straight from a store of its own, or another worker's, which ends later; what `prepare` puts in comes to
+ * it as a snapshot.
+ */
 export async function startWorker(
   t: Test,
   config: Partial<EdgeConfig> = {},
   prepare?: (configured: ConfiguredStore) => Promise<unknown>,
+  others?: ConfiguredStore,
+  feed?: Feed,
 ): Promise<ServingWorker> {
-  const configured = await createConfiguredStore();
+  const configured = others ?? (await createConfiguredStore());
   await prepare?.(configured);
   const https = { host: '127.0.0.1', port: await freePort() };
   const http = { host: '127.0.0.1', port: await freePort() };
@@ -64,7 +70,7 @@ export async function startWorker(
       listenAtOnce: true,
     },
     open: (sealed, context) => sealer.open(sealed, context),
-    feed: createStoreFeed(configured.store),
+    feed: feed ?? createStoreFeed(configured.store),
     log: pino({ level: 'silent' }),
     boundary: createBoundary(pino({ level: 'silent' })),
     onListening: () => changes.emit('listening'),
@@ -84,7 +90,7 @@ export async function startWorker(
   t.teardown(async () => {
     await worker.drain();
     await running;
-    await configured.close();
+    if (others === undefined) await configured.close();
   });
   return {
     ...configured,

@@ -9,7 +9,7 @@ import {
 import type { Boundary } from '../boundary.ts';
 import type { Feed } from './feed.ts';
 
-/** Handled messages are answered in batches: as soon as none waits any more, and after so many at the latest. */
+/** Handled messages are answered in batches: once a turn, and after so many at the latest. */
 const answerAfter = 16;
 
 /** The part of `process` that a child uses to talk to its parent. */
@@ -28,6 +28,7 @@ export function createParentFeed(channel: ParentChannel, boundary: Boundary): Fe
   let unanswered = 0;
   let reportId = 0;
   let handled = 0;
+  let answerDue = false;
   let onTrouble: ((error: Error | null) => void) | undefined;
 
   function send(message: FeedToParent): void {
@@ -59,7 +60,7 @@ export function createParentFeed(channel: ParentChannel, boundary: Boundary): Fe
   async function take(signal: AbortSignal): Promise<FeedToChild | null> {
     while (waiting.length === 0) {
       if (signal.aborted) return null;
-      answer();
+      answerSoon();
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
@@ -70,6 +71,17 @@ export function createParentFeed(channel: ParentChannel, boundary: Boundary): Fe
   function answer(): void {
     if (handled > 0) send({ feed: 'next', count: handled });
     handled = 0;
+  }
+
+  function answerSoon(): void {
+    if (handled === 0 || answerDue) return;
+    answerDue = true;
+    setImmediate(
+      boundary.guard('feed', () => {
+        answerDue = false;
+        answer();
+      }),
+    );
   }
 
   function onHandled(): void {
