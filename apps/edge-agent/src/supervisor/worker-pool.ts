@@ -14,7 +14,7 @@ const replacedAtOnce = 3;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
 const figuresTimeoutMs = 1_000;
-const beatMs = 1_000;
+const defaultBeatMs = 1_000;
 
 export interface WorkerPoolOptions {
   count: number;
@@ -29,6 +29,8 @@ export interface WorkerPoolOptions {
   log: Logger;
   boundary: Boundary;
   onChange(): void;
+  /** How often workers are asked for a sign of life. Default 1 s; one that misses 3 does not count, after 10 it is killed. */
+  beatMs?: number;
 }
 
 /** The worker processes of an edge. One that dies, or hangs, is replaced. */
@@ -164,7 +166,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
         boundary.guard('beat', () => {
           for (const worker of running()) worker.beat();
         }),
-        beatMs,
+        options.beatMs ?? defaultBeatMs,
       );
       await all;
       started = null;
