@@ -21,7 +21,8 @@ import {
 
 /** A feed of a store that is not there. */
 const deadFeed: Feed = {
-  async *follow(_from, { signal }) {
+  async *follow(_from, { signal, onTrouble }) {
+    onTrouble?.(new Error('the store is gone'));
     await once(signal, 'abort').catch(() => {});
   },
   report: () => Promise.reject(new Error('gone')),
@@ -75,17 +76,37 @@ t.test('a worker that is killed is replaced, and the new one serves everything',
   for (const host of threeHosts) t.equal(await statusOf(configured, addresses, host), 200);
 });
 
-t.test('an edge starts from its disk when there is nothing else', async (t) => {
-  const configured = await createConfiguredStore();
-  const dataDir = t.testdir();
-  const first = await startTestEdge(t, configured, { dataDir });
-  await appliedAt(configured, await serveThree(t, configured));
-  process.kill(first.edge.pid!, 'SIGKILL');
-  await first.edge.exited;
-  const { addresses } = await startTestEdge(t, configured, { dataDir }, deadFeed);
-  for (const host of threeHosts) t.equal(await statusOf(configured, addresses, host), 200);
-  t.equal((await fetch(`http://127.0.0.1:${addresses.admin.port}/readyz`)).status, 200);
-});
+t.test(
+  'an edge starts from its disk when there is nothing else, without what is damaged there',
+  async (t) => {
+    const configured = await createConfiguredStore();
+    const dataDir = t.testdir();
+    const first = await startTestEdge(t, configured, { dataDir });
+    await appliedAt(configured, await serveThree(t, configured));
+    process.kill(first.edge.pid!, 'SIGKILL');
+    await first.edge.exited;
+    const second = await startTestEdge(t, configured, { dataDir }, deadFeed);
+    for (const host of threeHosts) t.equal(await statusOf(configured, second.addresses, host), 200);
+    await second.edge.stop();
+
+    const saved = new DatabaseSync(join(dataDir, 'edge-cache.db'));
+    const damage = saved.prepare(
+      "UPDATE records SET sealed = substr(sealed, 1, 40) || '!' || substr(sealed, 42) WHERE kind = 'certificate' AND id = ?",
+    );
+    damage.run(threeHosts[2]!);
+    saved.close();
+    const { addresses } = await startTestEdge(t, configured, { dataDir }, deadFeed);
+    for (const host of threeHosts.slice(0, 2)) t.equal(await statusOf(configured, addresses, host), 200);
+    await t.rejects(statusOf(configured, addresses, threeHosts[2]!));
+    const admin = `http://127.0.0.1:${addresses.admin.port}`;
+    const readyz = await fetch(`${admin}/readyz`);
+    t.equal(readyz.status, 200);
+    t.match(await readyz.json(), { status: 'degraded' });
+    const metrics = await (await fetch(`${admin}/metrics`)).text();
+    t.match(metrics, 'lockstep_edge_refusals 1');
+    t.match(metrics, 'lockstep_edge_feed_state{state="broken"} 1');
+  },
+);
 
 t.test('an edge that was saved by a version without settings learns them from the store', async (t) => {
   const configured = await createConfiguredStore();

@@ -136,7 +136,10 @@ t.test('after a drain nobody listens', async (t) => {
 
 t.test('a worker that cannot be started is tried again', async (t) => {
   const local = { host: '127.0.0.1', port: await freePort() };
-  const sockets = await createListeningSockets(1, { https: local, http: { ...local, port: await freePort() } });
+  const sockets = await createListeningSockets(1, {
+    https: local,
+    http: { ...local, port: await freePort() },
+  });
   const { https, http } = sockets.pairs[0]!;
   let starts = 0;
   const failing = {

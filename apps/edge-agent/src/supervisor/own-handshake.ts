@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import type { Address } from '@lockstep/contract';
 
-const timeoutMs = 5_000;
+const defaultTimeoutMs = 5_000;
 /** Whoever asks more often gets the last answer: anybody may ask. */
 const freshMs = 1_000;
 
@@ -10,6 +10,8 @@ export interface OwnHandshakeOptions {
   address: Address;
   /** A host that a certificate is held for; null: an alert is answer enough. */
   host(): string | null;
+  /** Default 5 s. */
+  timeoutMs?: number | undefined;
 }
 
 /** A TLS handshake of the edge with its own listener, as its clients make it. */
@@ -18,14 +20,15 @@ export interface OwnHandshake {
   check(): Promise<string | null>;
 }
 
-export function createOwnHandshake({ address, host }: OwnHandshakeOptions): OwnHandshake {
+export function createOwnHandshake(options: OwnHandshakeOptions): OwnHandshake {
+  const { address, host, timeoutMs = defaultTimeoutMs } = options;
   let last: { at: number; fault: Promise<string | null> } | null = null;
   return {
     check() {
       if (last === null || performance.now() - last.at > freshMs) {
         last = { at: Number.POSITIVE_INFINITY, fault: Promise.resolve(null) };
         const mine = last;
-        mine.fault = shakeHands(address, host()).finally(() => {
+        mine.fault = shakeHands(address, host(), timeoutMs).finally(() => {
           mine.at = performance.now();
         });
       }
@@ -34,7 +37,7 @@ export function createOwnHandshake({ address, host }: OwnHandshakeOptions): OwnH
   };
 }
 
-function shakeHands({ host, port }: Address, name: string | null): Promise<string | null> {
+function shakeHands({ host, port }: Address, name: string | null, timeoutMs: number): Promise<string | null> {
   return new Promise((resolve) => {
     const socket = connect({
       host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host,
@@ -48,7 +51,11 @@ function shakeHands({ host, port }: Address, name: string | null): Promise<strin
       resolve(fault);
     };
     socket.setTimeout(timeoutMs, () => end(`no answer within ${timeoutMs / 1_000} s`));
-    socket.on('secureConnect', () => end(null));
+    socket.on('secureConnect', () => {
+      resolve(null);
+      // Ended as a client ends, or the worker would count a handshake that failed; the time-out destroys it.
+      socket.end();
+    });
     // An alert is an answer too: some worker took the connection and spoke.
     socket.on('error', (error: NodeJS.ErrnoException) =>
       end(error.code?.startsWith('ERR_SSL') ? null : (error.code ?? error.message)),

@@ -8,6 +8,7 @@ import {
   type FollowEvent,
   type HeldSnapshot,
   isAppError,
+  isPosition,
   type LogEntry,
   type LoggedChange,
   type Position,
@@ -24,7 +25,7 @@ import { createFanOut } from './fan-out.ts';
 
 const retryAfterMs = 1_000;
 const saveAgainMs = 5_000;
-const lookAgainFirstMs = 2_000;
+const defaultLookAgainMs = 2_000;
 const lookAgainAtMostMs = 60_000;
 /** More commits than that, and the feed waits until the disk has had its turn. */
 const maxUnwritten = 64;
@@ -42,6 +43,8 @@ export interface ReplicaOptions {
   onChange(): void;
   /** How soon the disk is tried again after it took no commit. Default 5 s. */
   saveAgainMs?: number;
+  /** How soon a snapshot that is held back is looked at again; doubled each time, up to 60 s. Default 2 s. */
+  lookAgainMs?: number;
   /** The replica cannot go on, and nothing will change that. */
   onFatal(error: AppError): void;
 }
@@ -90,6 +93,7 @@ export function createReplica(options: ReplicaOptions): Replica {
   let unsavable = false;
   let saving: NodeJS.Immediate | null = null;
   let saveTimer: NodeJS.Timeout | undefined;
+  const lookAgainFirstMs = options.lookAgainMs ?? defaultLookAgainMs;
   let lookAgainMs = lookAgainFirstMs;
   let lookAgainTimer: NodeJS.Timeout | undefined;
 
@@ -158,13 +162,14 @@ export function createReplica(options: ReplicaOptions): Replica {
 
   /** False for one that is not to be applied: what follows can only be a snapshot. */
   async function takeCommit(entry: LogEntry): Promise<boolean> {
+    if (!isPosition(entry?.position) || !Array.isArray(entry.changes)) return false;
     if (held !== null) {
       const { changes } = entry;
       // Other commits leave the next look where it is: each costs a whole snapshot.
-      if (changes?.some((change) => change?.kind === 'confirmation' && change.id === node)) lookAgainIn(0);
+      if (changes.some((change) => change?.kind === 'confirmation' && change.id === node)) lookAgainIn(0);
       return true;
     }
-    if (!continues(position(), entry) || !Array.isArray(entry.changes)) return false;
+    if (!continues(position(), entry)) return false;
     for (const change of entry.changes) takeSettings(change, entry.position.number);
     fanOut.commit(entry);
     // The workers first: they swap while the disk is written.
