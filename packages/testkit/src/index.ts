@@ -15,6 +15,7 @@ export * from './ocsp-responder.ts';
 export * from './openssl.ts';
 export * from './pebble.ts';
 export * from './pebble-dns.ts';
+export * from './redis-sentinels.ts';
 export * from './redis-server.ts';
 export * from './troubled-way.ts';
 export * from './wait-for.ts';
