@@ -18,6 +18,8 @@ export interface FleetOptions {
   /** Ports of the edges' listeners, where a test needs to know them before they start. */
   httpPorts?: number[];
   httpsPorts?: number[];
+  /** Where Redis keeps its files; default: a folder of its own. */
+  redisDir?: string;
 }
 
 export interface EdgeUnderTest {
@@ -43,7 +45,7 @@ export interface ControlPlaneUnderTest {
 export async function startFleet(test: Pick<typeof t, 'teardown'>, options: FleetOptions) {
   const { dir, edges: count = 2, workers = 1, acme = {} } = options;
   const { httpPorts = [], httpsPorts = [] } = options;
-  const redis = await startRedis();
+  const redis = await startRedis({ ...(options.redisDir !== undefined && { dir: options.redisDir }) });
   test.teardown(() => redis.close());
   const adminToken = randomUUID();
   const env = {

@@ -95,7 +95,7 @@ export async function createControlPlane({
     closers.push(fleetWatch.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
     const rootCertificate =
-      config.acme === null ? (await findOrMakeAuthority(store, sealer)).certificate : null;
+      config.acme === null ? (await findOrMakeAuthority(store, sealer, now)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
     const onDemand = createOnDemand({ store, settings, log, now });
@@ -126,7 +126,7 @@ export async function createControlPlane({
       fleetWatch,
       service: createRouteService({ store, now, check: createCheckRoute({ known, settings }) }),
       view: createRouteView({ store, fleet, hub }),
-      checker: createRouteChecker({ store, preflight }),
+      checker: createRouteChecker({ store, preflight, now }),
       certificates: createCertificateService({ store, sealer, revokeAtCa, now }),
       certificateView: createCertificateView({ store, fleet }),
       issuers: createIssuerService({
@@ -144,6 +144,7 @@ export async function createControlPlane({
         store,
         fleet,
         fleetWatch,
+        now,
         coordinator,
         counts: issuance.counts,
         expiry,

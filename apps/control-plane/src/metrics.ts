@@ -19,6 +19,7 @@ export interface MetricsOptions {
   store: ConfigStore;
   fleet: Fleet;
   fleetWatch: Pick<FleetWatch, 'status'>;
+  now: () => number;
   coordinator: Coordinator;
   counts: Pick<CaCounts, 'attempts' | 'requests'>;
   expiry: ExpiryWatch;
@@ -137,7 +138,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'Orders with a date, past or to come, by queue: in `retry` those that failed, in `dns` those that wait for the DNS',
     () => Number.MAX_SAFE_INTEGER,
   );
-  queues('lockstep_orders_due', 'Orders whose date has come, by queue, those under way too', Date.now);
+  queues('lockstep_orders_due', 'Orders whose date has come, by queue, those under way too', options.now);
   new Counter({
     name: 'lockstep_attempts_total',
     help: 'Attempts at issuers of this control plane, by issuer and by what came of it',

@@ -24,7 +24,7 @@ export function createReadiness({ store, fleet, clock, expectedEdges }: Readines
   }
 
   return async () => {
-    const live = fleet.liveNodes().filter(({ report }) => report.applied !== null).length;
+    const live = fleet.view().nodes.filter(({ fault }) => fault === null).length;
     const edges = {
       name: 'edges',
       ok: live >= expectedEdges,

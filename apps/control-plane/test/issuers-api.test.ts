@@ -116,7 +116,7 @@ t.test(
   async (t) => {
     const { call, store, sealer } = await startControlPlane(t, t.testdir(), { acme });
     t.match(await call('GET', '/v1/ca/root.crt'), { status: 404, body: { detail: /not been used yet/ } });
-    const { certificate } = await findOrMakeAuthority(store, sealer);
+    const { certificate } = await findOrMakeAuthority(store, sealer, Date.now);
     t.equal((await call('GET', '/v1/ca/root.crt')).text, certificate);
   },
 );

@@ -68,7 +68,7 @@ export interface NodePresence {
 export const Node = z
   .object({
     id: z.string(),
-    state: z.enum(['live', 'lost']),
+    state: z.enum(['live', 'lost', 'stopped']).describe('`stopped`: it said that it comes back'),
     lastSeenAt: z.string(),
     revision: z
       .int()

@@ -5,6 +5,7 @@ export * from './cutting-proxy.ts';
 export * from './dealing-proxy.ts';
 export * from './debian-package.ts';
 export * from './dns-server.ts';
+export * from './fake-time.ts';
 export * from './faulty-front.ts';
 export * from './free-port.ts';
 export * from './http-upstream.ts';

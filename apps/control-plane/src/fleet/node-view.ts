@@ -5,12 +5,12 @@ import { standingOf } from './serving.ts';
 
 /** A node as the API shows it. */
 export function presentNode(presence: NodePresence, commits: RecentCommits, now: number): Node {
-  const { report, seenAt, live, standing } = presence;
+  const { report, seenAt, live, stopped, standing } = presence;
   const { node, applied, hosts, refusals, held, workers, feed, addresses, version, startedAt } = report;
   const revision = applied !== null && standing === 'on' ? applied.number : null;
   return {
     id: node,
-    state: live ? ('live' as const) : ('lost' as const),
+    state: stopped ? 'stopped' : live ? 'live' : 'lost',
     lastSeenAt: iso(seenAt),
     // The number of another history says nothing about this one.
     revision,

@@ -5,6 +5,8 @@ import { iso } from '../iso.ts';
 import type { RecentCommits } from './recent-commits.ts';
 
 const lookIntervalMs = 10_000;
+/** Between two looks at the epoch that is followed: another one is a turn to be told. */
+const epochIntervalMs = 1_000;
 /** Records named of a history that went back. */
 const mostNamed = 100;
 
@@ -25,7 +27,12 @@ export interface TurnsOptions {
 export async function createTurns({ store, commits, log }: TurnsOptions): Promise<Turns> {
   const known = new Map<string, WentBack>();
 
+  let lookedAtMs = 0;
+  let epoch: string | null = null;
+
   async function look(): Promise<void> {
+    lookedAtMs = performance.now();
+    epoch = commits.head?.epoch ?? null;
     for (const turn of await store.listTurns()) {
       if (known.has(turn.epoch)) continue;
       const went = present(turn, commits);
@@ -36,8 +43,10 @@ export async function createTurns({ store, commits, log }: TurnsOptions): Promis
 
   await look();
   const timer = setInterval(() => {
+    const turned = (commits.head?.epoch ?? null) !== epoch;
+    if (!turned && performance.now() - lookedAtMs < lookIntervalMs) return;
     look().catch((error: unknown) => log.debug({ err: error }, 'cannot read the turns; reading them again'));
-  }, lookIntervalMs);
+  }, epochIntervalMs);
 
   return {
     wentBack: () => [...known.values()].reverse(),

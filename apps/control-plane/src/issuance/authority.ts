@@ -11,12 +11,16 @@ export async function findAuthority(store: ConfigStore): Promise<AuthorityRecord
 }
 
 /** The internal CA, made once for the whole fleet: of two control planes that start together, one makes it and both use it. */
-export async function findOrMakeAuthority(store: ConfigStore, sealer: Sealer): Promise<Authority> {
+export async function findOrMakeAuthority(
+  store: ConfigStore,
+  sealer: Sealer,
+  now: () => number,
+): Promise<Authority> {
   const context = recordKey('authority', authorityId);
   const known = await findAuthority(store);
   if (known !== null)
     return { certificate: known.certificate, keyPem: sealer.open(known.sealedKey, context) };
-  const authority = await createAuthority();
+  const authority = await createAuthority({ now: now() });
   try {
     await store.commit({
       id: randomUUID(),
@@ -33,6 +37,6 @@ export async function findOrMakeAuthority(store: ConfigStore, sealer: Sealer): P
     return authority;
   } catch (error) {
     if (!isAppError(error, 'revision_conflict')) throw error;
-    return findOrMakeAuthority(store, sealer);
+    return findOrMakeAuthority(store, sealer, now);
   }
 }

@@ -19,7 +19,7 @@ export function createInternalIssuer(options: InternalIssuerOptions): Issuer {
   let opening: Promise<Authority> | null = null;
 
   function authority(): Promise<Authority> {
-    opening ??= findOrMakeAuthority(store, sealer).catch((error: unknown) => {
+    opening ??= findOrMakeAuthority(store, sealer, now).catch((error: unknown) => {
       opening = null;
       throw error;
     });

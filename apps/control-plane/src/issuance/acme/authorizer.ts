@@ -75,7 +75,7 @@ export function createAuthorizer({
     }
     const record: ChallengeRecord = { type, host, token, keyAuthorization, createdAt };
     if (type === 'tls-alpn-01') {
-      const { certificate, keyPem } = await createAlpnCertificate({ host, keyAuthorization });
+      const { certificate, keyPem } = await createAlpnCertificate({ host, keyAuthorization, now: now() });
       record.certificate = certificate;
       record.sealedKey = sealer.seal(keyPem, recordKey('challenge', token));
     }
