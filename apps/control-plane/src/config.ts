@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Address, AppError, hasNoUser } from '@lockstep/contract';
+import type { OwnService } from '@lockstep/pki/denied-addresses';
 
 export interface AcmeConfig {
   directory: string;
@@ -18,6 +19,8 @@ export interface ControlPlaneConfig {
   expectedEdges: number;
   /** Names under which the API may be called, besides addresses, localhost and the host it listens on. */
   adminHosts: string[];
+  /** Listeners of the fleet beside the API and the edges, where no upstream may lead: the store. */
+  ownServices?: OwnService[];
   /** Makes a new history although this data folder knows of an older one. */
   newStore: boolean;
   /** The store was put back from a backup: begins a new epoch. */

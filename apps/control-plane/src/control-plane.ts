@@ -11,11 +11,13 @@ import { createCertificateView } from './certificates/certificate-view.ts';
 import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createChangeHub } from './change-hub.ts';
 import { type ControlPlaneConfig, readRoots } from './config.ts';
+import { createDenied } from './denied.ts';
 import { createFleet } from './fleet/fleet.ts';
 import { createFleetWatch } from './fleet/fleet-status.ts';
 import { createRecentCommits } from './fleet/recent-commits.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createTurns } from './fleet/turns.ts';
+import { createGuardedFetch } from './guarded-fetch.ts';
 import { accountIdOf } from './issuance/acme/account-id.ts';
 import { findAccountUrl } from './issuance/acme/acme-account.ts';
 import { findOrMakeAuthority } from './issuance/authority.ts';
@@ -98,7 +100,14 @@ export async function createControlPlane({
       config.acme === null ? (await findOrMakeAuthority(store, sealer, now)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
-    const onDemand = createOnDemand({ store, settings, log, now });
+    let api: Address = config.listen;
+    const denied = createDenied({
+      settings: settings.current,
+      nodes: fleet.nodes,
+      ownServices: () => [api, ...(config.ownServices ?? [])],
+    });
+    const guardedFetch = createGuardedFetch(denied.now);
+    const onDemand = createOnDemand({ store, settings, log, now, fetch: guardedFetch });
     closers.push(onDemand.close);
     const issuance = createIssuance({
       store,
@@ -107,6 +116,7 @@ export async function createControlPlane({
       fleet,
       settings,
       known,
+      fetch: guardedFetch,
       stillAllowed: onDemand.allows,
       userAgent: `lockstep/${version}`,
       log,
@@ -124,7 +134,7 @@ export async function createControlPlane({
       store,
       fleet,
       fleetWatch,
-      service: createRouteService({ store, now, check: createCheckRoute({ known, settings }) }),
+      service: createRouteService({ store, now, check: createCheckRoute({ known, settings, denied }) }),
       view: createRouteView({ store, fleet, hub }),
       checker: createRouteChecker({ store, preflight, now }),
       certificates: createCertificateService({ store, sealer, revokeAtCa, now }),
@@ -138,7 +148,7 @@ export async function createControlPlane({
       }),
       ledger,
       retryFailed: createRetryFailed({ store, now }),
-      settings: createSettingsService({ store, sealer, known, now }),
+      settings: createSettingsService({ store, sealer, known, denied, now }),
       ready: createReadiness({ store, fleet, clock, expectedEdges: config.expectedEdges }),
       metrics: createMetrics({
         store,
@@ -157,6 +167,7 @@ export async function createControlPlane({
     });
     closers.push(() => app.close());
     const address = await listen(app, config.listen);
+    api = address;
     return {
       address,
       url: `http://${formatAddress(address)}`,

@@ -1,6 +1,6 @@
 import { type Address, AppError, isAppError, logDestination } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki';
-import { createRedisStore } from '@lockstep/store';
+import { createRedisStore, storeAddresses } from '@lockstep/store';
 import { pino } from 'pino';
 import { readAcmeConfig, readAdminToken, readSecretKey } from './config.ts';
 import { createControlPlane } from './control-plane.ts';
@@ -29,6 +29,7 @@ export async function runControlPlane(options: RunControlPlaneOptions): Promise<
     adminToken: readAdminToken(),
     acme: readAcmeConfig(),
     expectedEdges: 0,
+    ownServices: storeAddresses(storeUrl),
   };
   const sealer = createSealer(readSecretKey());
   const store = createRedisStore({ url: storeUrl, prefix: storePrefix, log });

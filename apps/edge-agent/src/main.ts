@@ -1,6 +1,6 @@
 import { type AppError, isAppError, logDestination } from '@lockstep/contract';
 import { checkCanary, createSealer } from '@lockstep/pki/sealer';
-import { createRedisStore } from '@lockstep/store';
+import { createRedisStore, storeAddresses } from '@lockstep/store';
 import { pino } from 'pino';
 import { type EdgeConfig, readSecretKey } from './config.ts';
 import { createStoreFeed } from './feed/store-feed.ts';
@@ -41,7 +41,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   let supervisor: ReturnType<typeof createSupervisor>;
   try {
     supervisor = createSupervisor({
-      config,
+      config: { ...config, ownServices: config.ownServices ?? storeAddresses(storeUrl) },
       secretKey,
       feed: createStoreFeed(store),
       log,

@@ -42,7 +42,8 @@ export function createDeniedAddresses(
 
   return {
     denies(address, port) {
-      const plain = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
+      const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
+      const plain = /^(?:.*\.)?localhost\.?$/i.test(bare) ? '127.0.0.1' : bare;
       const version = isIP(plain);
       if (version === 0) return false; // a name: its addresses are looked at when it is looked up
       const family = version === 4 ? 'ipv4' : 'ipv6';

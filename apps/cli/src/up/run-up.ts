@@ -108,6 +108,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
           publicHttpsPort: null,
           workers: 1,
           logLevel,
+          ownServices: [controlPlane.address, ...plan.edges.map((edge) => edge.admin)],
         },
         secretKey,
         feed,

@@ -33,6 +33,8 @@ import { createTxtPublishers } from './txt-publishers.ts';
 const sweepIntervalMs = 60_000;
 
 export interface IssuanceOptions {
+  /** For addresses that settings name. */
+  fetch?: typeof globalThis.fetch;
   store: ConfigStore;
   sealer: Sealer;
   hub: ChangeHub;
@@ -78,7 +80,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   } = options;
   const counts = createCaCounts();
   const lookups = createLookups(settings);
-  const publishers = createTxtPublishers({ settings, lookups, log, now });
+  const publishers = createTxtPublishers({ settings, lookups, fetch: options.fetch, log, now });
   const registry = createIssuerRegistry({
     sealer,
     settings,

@@ -7,6 +7,8 @@ import { createTxtPublisher, type TxtPublisher } from './acme/txt-publisher.ts';
 export interface TxtPublishersOptions {
   settings: SettingsSource;
   lookups: Lookups;
+  /** For providers that are called over HTTP. */
+  fetch?: typeof globalThis.fetch | undefined;
   log: Logger;
   now: () => number;
 }
@@ -21,7 +23,13 @@ export interface TxtPublishers {
 /** Beyond, those that were asked for longest ago go: once more needed, they are made anew. */
 const kept = 200;
 
-export function createTxtPublishers({ settings, lookups, log, now }: TxtPublishersOptions): TxtPublishers {
+export function createTxtPublishers({
+  settings,
+  lookups,
+  fetch,
+  log,
+  now,
+}: TxtPublishersOptions): TxtPublishers {
   /** The one asked for last stands last. */
   const publishers = new Map<string, TxtPublisher>();
 
@@ -41,7 +49,7 @@ export function createTxtPublishers({ settings, lookups, log, now }: TxtPublishe
       const lookup = lookups.current();
       const key = JSON.stringify([config, authoritativeServers, settings.current().resolvers]);
       const publisher =
-        publishers.get(key) ?? createTxtPublisher({ config, lookup, authoritativeServers, log, now });
+        publishers.get(key) ?? createTxtPublisher({ config, lookup, fetch, authoritativeServers, log, now });
       publishers.delete(key);
       dropIdle();
       publishers.set(key, publisher);

@@ -1,5 +1,6 @@
 import type { PutRoute } from '@lockstep/contract';
 import type { Check } from '@lockstep/store';
+import type { Denied } from '../denied.ts';
 import { invalidField } from '../invalid-field.ts';
 import { checkIssuers } from '../issuers/check-issuers.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
@@ -12,11 +13,13 @@ export type CheckRoute = (route: Omit<PutRoute, 'id'>) => Promise<Check[]>;
 export interface CheckRouteOptions {
   known: KnownIssuers;
   settings: SettingsSource;
+  denied: Pick<Denied, 'check'>;
 }
 
-export function createCheckRoute({ known, settings }: CheckRouteOptions): CheckRoute {
-  return async ({ hosts, issuers, challenge }) => {
+export function createCheckRoute({ known, settings, denied }: CheckRouteOptions): CheckRoute {
+  return async ({ hosts, upstreams, issuers, challenge }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
+    for (const [index, { url }] of upstreams.entries()) denied.check(url, `/upstreams/${index}/url`);
     const checks = issuers === undefined ? [] : (await checkIssuers(known, issuers)).checks;
     if (challenge !== undefined && challenge !== 'dns-01') await refuseForWildcard(hosts, challenge, issuers);
     return checks;

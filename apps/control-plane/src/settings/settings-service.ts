@@ -11,6 +11,7 @@ import { PutSettings } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import type { Denied } from '../denied.ts';
 import { toInvalidRequest } from '../invalid-field.ts';
 import { iso } from '../iso.ts';
 import { checkDnsProvider } from '../issuers/check-dns-provider.ts';
@@ -37,6 +38,8 @@ export interface SettingsServiceOptions {
   store: ConfigStore;
   sealer: Sealer;
   known: KnownIssuers;
+  /** Left out, addresses are taken as they come. */
+  denied?: Pick<Denied, 'check'>;
   now?: () => number;
 }
 
@@ -44,12 +47,14 @@ export function createSettingsService({
   store,
   sealer,
   known,
+  denied,
   now = Date.now,
 }: SettingsServiceOptions): SettingsService {
   async function write(edit: (current: PutSettings | null) => PutSettings): Promise<void> {
     await writeInTurn(store, [settingsKey], async () => {
       const record = await store.get('settings', settingsId);
       const wanted = normaliseSettings(edit(record?.value.config ?? null));
+      refuseDenied(wanted);
       const { checks } = await checkIssuers(known, wanted.issuers ?? []);
       const next = complete(wanted, record);
       if (record !== null && sameJson(next, { config: record.value.config, secret: secretOf(record) }))
@@ -60,6 +65,14 @@ export function createSettingsService({
         changes: [{ op: 'put', kind: 'settings', id: settingsId, value: sealed(next) }],
       });
     });
+  }
+
+  function refuseDenied({ onDemand, edge }: PutSettings): void {
+    if (denied === undefined || onDemand === null) return;
+    denied.check(onDemand.ask, '/onDemand/ask', edge.deny);
+    for (const [index, { url }] of onDemand.upstreams.entries()) {
+      denied.check(url, `/onDemand/upstreams/${index}/url`, edge.deny);
+    }
   }
 
   /** The settings without the provider's secret, and that secret: the one given, or the one kept. */

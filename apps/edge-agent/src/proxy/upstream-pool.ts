@@ -56,6 +56,8 @@ export interface UpstreamPool {
   withdraw(taker: Taker): void;
   readonly open: number;
   readonly pending: number;
+  /** Settings changed: connections that were made under others carry nothing more than what they are at. */
+  renew(): void;
   /** No route names it any more: idle connections close now, the others after their exchange. */
   retire(): void;
   /** Breaks everything off. */
@@ -70,16 +72,16 @@ export interface UpstreamPoolOptions {
 
 class PooledConnection implements Connection {
   readonly client: Client;
-  readonly headBytes: number;
+  readonly generation: number;
   reused = false;
   idle = false;
   over = false;
   readonly #pool: Pool;
 
-  constructor(pool: Pool, client: Client, headBytes: number) {
+  constructor(pool: Pool, client: Client, generation: number) {
     this.#pool = pool;
     this.client = client;
-    this.headBytes = headBytes;
+    this.generation = generation;
   }
 
   release(): void {
@@ -106,6 +108,7 @@ class Pool implements UpstreamPool {
   readonly #waiting = new Map<Taker, number>();
   #timer: NodeJS.Timeout | null = null;
   #retired = false;
+  #generation = 0;
 
   constructor({ origin, connect, limits }: UpstreamPoolOptions) {
     this.#origin = origin;
@@ -177,7 +180,7 @@ class Pool implements UpstreamPool {
       maxHeaderSize: headBytes,
       pipelining: 1,
     });
-    const connection = new PooledConnection(this, client, headBytes);
+    const connection = new PooledConnection(this, client, this.#generation);
     // Nothing is lost by it: the exchange hears of its own errors.
     (client as NodeJS.EventEmitter).on('error', () => {});
     client.on('disconnect', () => {
@@ -193,7 +196,7 @@ class Pool implements UpstreamPool {
     const limits = this.#limits();
     if (
       this.#retired ||
-      connection.headBytes !== limits.headBytes ||
+      connection.generation !== this.#generation ||
       this.#all.size > limits.connections ||
       connection.client.destroyed
     ) {
@@ -247,9 +250,14 @@ class Pool implements UpstreamPool {
     return null;
   }
 
+  renew(): void {
+    this.#generation += 1;
+    for (const connection of [...this.#idle]) this.#drop(connection);
+  }
+
   retire(): void {
     this.#retired = true;
-    for (const connection of [...this.#idle]) this.#drop(connection);
+    this.renew();
   }
 
   async destroy(): Promise<void> {

@@ -22,6 +22,8 @@ export interface UpstreamPools {
   acquire(origin: string): Upstream;
   /** Given back by its last user, it keeps no idle connection; exchanges under way end as they would have. */
   release(upstream: Upstream): void;
+  /** Limits or denied addresses changed. */
+  renew(): void;
   /** Connections to upstreams, and requests that wait for one. */
   figures(): { open: number; pending: number };
   close(): Promise<void>;
@@ -73,6 +75,9 @@ export function createUpstreamPools({ limits, denied }: UpstreamPoolsOptions): U
       entry.pool.retire();
       retired.add(entry);
       forgetRetired();
+    },
+    renew() {
+      for (const { pool } of entries.values()) pool.renew();
     },
     figures() {
       forgetRetired();

@@ -117,6 +117,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onEdge(edge) {
       upstreamLimits = upstreamLimitsOf(edge);
       denied = createDeniedAddresses(edge.deny, settings.ownServices);
+      pools.renew();
       https.refresh();
       http.refresh();
     },

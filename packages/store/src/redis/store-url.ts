@@ -1,4 +1,4 @@
-import { AppError } from '@lockstep/contract';
+import { type Address, AppError } from '@lockstep/contract';
 
 export interface RedisTarget {
   mode: 'single' | 'sentinel' | 'cluster';
@@ -41,6 +41,9 @@ export function parseStoreUrl(url: string): RedisTarget {
     shown: `${url.trim().split('://')[0]}://${addresses}${path === '' ? '' : `/${path}`}`,
   };
 }
+
+/** Where a store listens, as its address says. Throws `bad_configuration`. */
+export const storeAddresses = (url: string): Address[] => parseStoreUrl(url).nodes;
 
 function parseNode(address: string, mode: RedisTarget['mode']): { host: string; port: number } {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/i.exec(address);

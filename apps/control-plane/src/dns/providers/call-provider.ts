@@ -29,25 +29,25 @@ export async function callProvider(call: ProviderCall): Promise<ProviderAnswer> 
   const { who, method, url, headers, body, context } = call;
   const { origin } = new URL(url);
   const deadline = AbortSignal.timeout(context.timeoutMs);
-  let request: Request;
+  const question: RequestInit = {
+    method,
+    headers: {
+      accept: 'application/json',
+      ...headers,
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    redirect: 'manual',
+    signal: AbortSignal.any([deadline, context.signal]),
+  };
   try {
-    request = new Request(url, {
-      method,
-      headers: {
-        accept: 'application/json',
-        ...headers,
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-      redirect: 'manual',
-      signal: AbortSignal.any([deadline, context.signal]),
-    });
+    new Request(url, question);
   } catch {
     // Without a cause: it would quote the header or the address, and so the secret.
     throw new DnsProviderError(`${who} at ${origin}: the address or the secret is not usable in HTTP`);
   }
   try {
-    const response = await fetch(request);
+    const response = await context.fetch(url, question);
     const text = await readText(response, who);
     const { status } = response;
     return { status, text, retryAfterMs: readRetryAfter(response), passing: status === 429 || status >= 500 };

@@ -16,6 +16,7 @@ import { webhook } from './webhook.ts';
 
 export interface DnsProviderOptions {
   lookup: DnsLookup;
+  fetch?: typeof globalThis.fetch;
   log?: Logger;
   timeoutMs?: number;
 }
@@ -23,11 +24,12 @@ export interface DnsProviderOptions {
 /** `config` comes with its secret opened; without it, using the provider rejects. */
 export function createDnsProvider(
   config: DnsProvider,
-  { lookup, log, timeoutMs = 10_000 }: DnsProviderOptions,
+  { lookup, fetch = globalThis.fetch, log, timeoutMs = 10_000 }: DnsProviderOptions,
 ): DnsProviderClient {
   const closing = new AbortController();
   const actions = createActions(config, {
     lookup,
+    fetch,
     timeoutMs,
     signal: closing.signal,
     ...(log && { log }),

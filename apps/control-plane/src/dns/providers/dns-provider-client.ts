@@ -23,6 +23,7 @@ export interface DnsProviderClient {
 
 export interface DnsProviderContext {
   lookup: DnsLookup;
+  fetch: typeof globalThis.fetch;
   log?: Logger;
   /** For one question to the provider. */
   timeoutMs: number;

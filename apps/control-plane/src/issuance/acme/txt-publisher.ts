@@ -24,6 +24,7 @@ const rememberedRecords = 10_000;
 export interface TxtPublisherOptions {
   config: DnsProvider;
   lookup: DnsLookup;
+  fetch?: typeof globalThis.fetch | undefined;
   /** Asked instead of the servers that the NS records name, when there are any. */
   authoritativeServers: string[];
   log: Logger;
@@ -47,11 +48,12 @@ export interface TxtPublisher {
 export function createTxtPublisher({
   config,
   lookup,
+  fetch,
   authoritativeServers,
   log,
   now,
 }: TxtPublisherOptions): TxtPublisher {
-  const provider = createDnsProvider(config, { lookup, log });
+  const provider = createDnsProvider(config, { lookup, log, ...(fetch && { fetch }) });
   /** When this process made each: once made, it is only looked after. */
   const made = new LRUCache<string, number>({ max: rememberedRecords });
   /** While the provider asked to be left alone, or did not answer just now, no host asks it. */
