@@ -36,16 +36,30 @@ export function wildcardOf(host: string): string | null {
 
 function toAscii(name: string, input: string): string {
   if (name === '') throw refuse(input, 'is empty');
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name))
+    throw refuse(
+      input,
+      'is an address with a scheme; give the host name alone, without what stands around it',
+    );
   if (/^\[.*\]$/.test(name) || /^[0-9a-f:]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(name)) {
     throw refuse(input, 'is an IP address; a route needs a name');
   }
   if (name.includes(':')) throw refuse(input, 'has a port; give the name alone');
   if (/[\s/?#@\\%]/.test(name))
     throw refuse(input, 'is not a host name alone; leave out scheme, path and user');
-  if (/(^|\.)(\d+|0x[0-9a-f]*)$/i.test(name)) throw refuse(input, 'is an IP address; a route needs a name');
-  if (isPlainAscii(name)) return name.toLowerCase();
+  const ascii = isPlainAscii(name) ? name.toLowerCase() : processed(name, input);
+  // After the processing, which makes plain digits of those in other forms.
+  if (/(^|\.)(\d+|0x[0-9a-f]*)$/.test(ascii)) throw refuse(input, 'is an IP address; a route needs a name');
+  // A name that is ASCII throughout is passed through as it is; beside a label that is not, each A-label is checked.
+  if (/(^|\.)xn--/.test(ascii) && processed(`ü.${ascii}`, input) !== `xn--tda.${ascii}`)
+    throw refuse(input, 'has a label that begins with xn-- and stands for no valid one');
+  return ascii;
+}
+
+/** UTS 46 processing, as browsers do it. */
+function processed(name: string, input: string): string {
   try {
-    return new URL(`http://${name}`).hostname; // UTS 46 processing, as browsers do it
+    return new URL(`http://${name}`).hostname;
   } catch (cause) {
     throw refuse(input, 'is not a valid internationalised name', cause);
   }
