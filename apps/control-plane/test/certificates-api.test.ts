@@ -103,7 +103,7 @@ t.test('renewing makes the order due at once, whatever failed before', async (t)
   await setOrder(controlPlane, { failures: 3, lastError, setbacks, waitingForDns, dueAt: until });
   const { status, body } = await controlPlane.call('POST', `${path}/renew`);
   t.equal(status, 202);
-  t.match(body, { id: host, lastError: null, nextAttemptAt: null });
+  t.match(body, { id: host, lastError: null, nextAttemptAt: null, renewal: 'asked' });
   const order = await controlPlane.store.get('order', host);
   t.match(order?.value, {
     renewal: 'asked',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ChallengeType } from './challenge.ts';
+import { Timestamp } from './timestamp.ts';
 
 export const AcmeProblemDocument = z
   .object({
@@ -23,7 +24,7 @@ export const Attempt = z
     detail: z.string().describe('What happened, in a sentence'),
     problem: AcmeProblemDocument.nullable(),
     next: z.string().describe('What happens next, in a sentence'),
-    at: z.string(),
+    at: Timestamp,
   })
   .meta({ id: 'Attempt' });
 export type Attempt = z.infer<typeof Attempt>;

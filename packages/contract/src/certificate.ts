@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { RenewalReason } from './renewal-reason.ts';
 import { revocationReasons } from './revocation-reasons.ts';
+import { Timestamp } from './timestamp.ts';
 
 /** States of a route, and of a certificate. `failed`: the last attempt failed, and the next has a date. */
 export const State = z
@@ -13,7 +15,7 @@ export const LastError = z
     issuer: z.string().nullable(),
     step: z.string().nullable().describe('The step of the order that failed'),
     type: z.string().nullable().describe('The type of the CA’s problem document (RFC 8555, section 6.7)'),
-    at: z.string(),
+    at: Timestamp,
   })
   .meta({ id: 'LastError' });
 export type LastError = z.infer<typeof LastError>;
@@ -35,16 +37,16 @@ export const CertificateStatus = z
     id: z.string(),
     host: z.string(),
     state: State,
-    notAfter: z.string().nullable(),
+    notAfter: Timestamp.nullable(),
     lastError: LastError.nullable(),
-    nextAttemptAt: z.string().nullable(),
+    nextAttemptAt: Timestamp.nullable(),
   })
   .meta({ id: 'CertificateStatus' });
 export type CertificateStatus = z.infer<typeof CertificateStatus>;
 
 /** Renewal information of the CA (RFC 9773). */
 export const RenewalWindow = z
-  .object({ start: z.string(), end: z.string(), explanationUrl: z.string().nullable() })
+  .object({ start: Timestamp, end: Timestamp, explanationUrl: z.string().nullable() })
   .meta({ id: 'RenewalWindow' });
 export type RenewalWindow = z.infer<typeof RenewalWindow>;
 
@@ -54,10 +56,13 @@ export const Certificate = CertificateStatus.extend({
   issuer: z.string().nullable(),
   serialNumber: z.string().nullable(),
   fingerprint256: z.string().nullable(),
-  notBefore: z.string().nullable(),
-  renewAt: z.string().nullable(),
+  notBefore: Timestamp.nullable(),
+  renewAt: Timestamp.nullable(),
+  renewal: RenewalReason.nullable().describe(
+    'Why it is being obtained again, until the new one has come: its turn (`due`), shortly before it expires, revoked, or `asked` for',
+  ),
   renewalWindow: RenewalWindow.nullable().describe('What the CA suggests (RFC 9773), where it does'),
-  revokedAt: z.string().nullable(),
+  revokedAt: Timestamp.nullable(),
   expiresSoon: z.boolean().describe('Less than a sixth of its lifetime is left, 30 days at most'),
   revision: z.int().nullable(),
   chain: z.string().nullable().describe('PEM, leaf first'),
@@ -79,10 +84,10 @@ export const CertificateRecord = z.object({
   sealedKey: z.string(),
   serialNumber: z.string(),
   fingerprint256: z.string(),
-  notBefore: z.string(),
-  notAfter: z.string(),
-  issuedAt: z.string(),
-  revokedAt: z.string().nullable().optional(),
+  notBefore: Timestamp,
+  notAfter: Timestamp,
+  issuedAt: Timestamp,
+  revokedAt: Timestamp.nullable().optional(),
 });
 export type CertificateRecord = z.infer<typeof CertificateRecord>;
 
@@ -92,14 +97,22 @@ export const BringCertificate = z
     chain: z.string().max(100_000).describe('PEM, leaf first, without the root'),
     key: z.string().max(20_000).describe('PEM, not encrypted; never shown again'),
   })
-  .meta({ id: 'BringCertificate' });
+  .meta({
+    id: 'BringCertificate',
+    examples: [
+      {
+        chain: '-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n',
+        key: '-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----\n',
+      },
+    ],
+  });
 export type BringCertificate = z.infer<typeof BringCertificate>;
 
 export const RevokeCertificate = z
   .strictObject({
     reason: z.enum(Object.keys(revocationReasons) as [keyof typeof revocationReasons]).default('unspecified'),
   })
-  .meta({ id: 'RevokeCertificate' });
+  .meta({ id: 'RevokeCertificate', examples: [{ reason: 'keyCompromise' }] });
 export type RevokeCertificate = z.infer<typeof RevokeCertificate>;
 
 /** The stapled OCSP response of a certificate, by the certificate's id (RFC 6960). Edges staple it while it matches and is current. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { BehindNode } from './route.ts';
+import { Timestamp } from './timestamp.ts';
 
 export const WentBack = z
   .object({
-    at: z.string(),
+    at: Timestamp,
     reason: z
       .enum(['restored', 'went_back'])
       .describe('`restored`: an operator said so; `went_back`: commits that were known are gone'),
@@ -28,7 +29,7 @@ export const FleetStatus = z
     inStep: z
       .boolean()
       .describe('Every expected node is live and stands at the store’s last commit, or will within a moment'),
-    since: z.string().describe('Since when this control plane has found it so'),
+    since: Timestamp.describe('Since when this control plane has found it so'),
     epoch: z.string().nullable(),
     revision: z.int().nullable().describe('The store’s last commit, as this control plane knows it'),
     nodes: z.object({
@@ -37,7 +38,7 @@ export const FleetStatus = z
       expected: z.int().describe('Connected and lost nodes'),
       lost: z.array(z.string()),
     }),
-    behind: z.array(BehindNode.extend({ since: z.string() })).describe('Nodes that are not in step, and why'),
+    behind: z.array(BehindNode.extend({ since: Timestamp })).describe('Nodes that are not in step, and why'),
     history: z.object({ wentBack: z.array(WentBack) }),
     clock: z.object({
       skewMs: z.int().describe('How far this control plane’s clock is ahead of the store’s'),

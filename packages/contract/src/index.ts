@@ -30,6 +30,7 @@ export type * from './page.ts';
 export type * from './problem.ts';
 export * from './record.ts';
 export * from './record-fault.ts';
+export type * from './renewal-reason.ts';
 export * from './request-path.ts';
 export * from './request-target.ts';
 export * from './revision.ts';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { hasNoUser } from './address.ts';
 import { ChallengeType } from './challenge.ts';
 import { DnsProvider, StoredDnsProvider } from './dns-provider.ts';
+import { Timestamp } from './timestamp.ts';
 
 /** Issuer names go into addresses, keys and log lines as they are. */
 export const IssuerName = z
@@ -62,7 +63,7 @@ const acmeCommon = {
 export const PutIssuer = z
   .discriminatedUnion('type', [
     z.strictObject({
-      type: z.literal('acme'),
+      type: z.literal('acme').describe('May be left out where there is a `directory`'),
       directory: z
         .url({ protocol: /^https$/, error: 'is not an https address of an ACME directory' })
         .refine(hasNoUser, 'carries a user or password, which would be shown'),
@@ -94,7 +95,13 @@ export const PutIssuer = z
       ...common,
     }),
   ])
-  .meta({ id: 'PutIssuer' });
+  .meta({
+    id: 'PutIssuer',
+    examples: [
+      { directory: 'https://acme-v02.api.letsencrypt.org/directory', email: 'ops@example.net' },
+      { type: 'zerossl', apiKey: '…' },
+    ],
+  });
 export type PutIssuer = z.infer<typeof PutIssuer>;
 
 /** What an issuer keeps secret, by field. */
@@ -144,7 +151,7 @@ export const LimitState = z
     count: z.int(),
     refillSeconds: z.number(),
     left: z.int(),
-    nextAt: z.string().nullable().describe('When there is one more; null while it is full'),
+    nextAt: Timestamp.nullable().describe('When there is one more; null while it is full'),
   })
   .meta({ id: 'LimitState' });
 export type LimitState = z.infer<typeof LimitState>;
@@ -152,7 +159,7 @@ export type LimitState = z.infer<typeof LimitState>;
 export const IssuerLimits = z
   .object({
     issuer: z.string(),
-    retryAt: z.string().nullable().describe('Until when the CA asked to be left alone'),
+    retryAt: Timestamp.nullable().describe('Until when the CA asked to be left alone'),
     items: z.array(LimitState),
     next: z.string().nullable(),
   })

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { nodeIdPattern, nodeIdRule } from './node-id.ts';
 import type { Standing } from './revision.ts';
 import { Position, Revision } from './revision-schema.ts';
+import { Timestamp } from './timestamp.ts';
 
 export const NodeId = z.string().regex(nodeIdPattern, nodeIdRule);
 
@@ -24,7 +25,7 @@ export type HeldSnapshot = z.infer<typeof HeldSnapshot>;
 export const FeedState = z
   .object({
     state: z.enum(['following', 'syncing', 'broken']),
-    since: z.string(),
+    since: Timestamp,
     detail: z.string().nullable(),
     records: z.int().nullable(),
   })
@@ -39,7 +40,7 @@ export const NodeReport = z.object({
   /** Random for each data folder, which one process at a time holds locked: a restart on it takes over at once. */
   home: z.string(),
   version: z.string(),
-  startedAt: z.string(),
+  startedAt: Timestamp,
   /** The lowest of the ready workers', after they swapped; null before the first, and while one has no whole configuration. */
   applied: Position.nullable(),
   refusals: z.array(Refusal),
@@ -69,7 +70,7 @@ export const Node = z
   .object({
     id: z.string(),
     state: z.enum(['live', 'lost', 'stopped']).describe('`stopped`: it said that it comes back'),
-    lastSeenAt: z.string(),
+    lastSeenAt: Timestamp,
     revision: z
       .int()
       .nullable()
@@ -94,7 +95,7 @@ export const Node = z
       .describe('`ready`: listens with a whole configuration, and has answered its last beats'),
     addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),
     version: z.string(),
-    startedAt: z.string(),
+    startedAt: Timestamp,
   })
   .meta({ id: 'Node' });
 export type Node = z.infer<typeof Node>;

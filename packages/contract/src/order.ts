@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DnsRequirement, LastError, RenewalWindow } from './certificate.ts';
 import { ChallengeType } from './challenge.ts';
+import { RenewalReason } from './renewal-reason.ts';
 
 /**
  * The steps of an order, each written down before the next begins, so that a successor resumes it:
@@ -17,10 +18,6 @@ export type TxtChallenge = z.infer<typeof TxtChallenge>;
 /** How often in a row one issuer failed this certificate for a reason of its own, and until when it is passed over. */
 export const Setback = z.object({ failures: z.int(), until: z.string() });
 export type Setback = z.infer<typeof Setback>;
-
-/** Why a certificate is obtained again. */
-export const RenewalReason = z.enum(['due', 'revoked', 'expiring', 'asked']);
-export type RenewalReason = z.infer<typeof RenewalReason>;
 
 /** How one managed certificate comes to be: the record has the certificate's id. Edges do not receive it. */
 export const OrderRecord = z.object({

@@ -5,6 +5,7 @@ import { ChallengeType } from './challenge.ts';
 import { normaliseHost } from './hostname.ts';
 import { IssuerName } from './issuer.ts';
 import { normalisePath } from './request-path.ts';
+import { Timestamp } from './timestamp.ts';
 import { Upstream } from './upstream.ts';
 
 /** Ids go into addresses, keys and log lines as they are. */
@@ -67,7 +68,10 @@ export const PutRoute = z
       .describe('The chain of issuers for its hosts; left out: that of the settings'),
     challenge: ChallengeType.optional().describe('The type of challenge for its hosts; left out: what suits'),
   })
-  .meta({ id: 'PutRoute' });
+  .meta({
+    id: 'PutRoute',
+    examples: [{ hosts: ['shop.example.com'], upstreams: [{ url: 'http://10.0.0.7:3000' }] }],
+  });
 export type PutRoute = z.infer<typeof PutRoute>;
 
 /** The body of PATCH (RFC 7396): what is left out stays; `paths: null` goes back to all paths. */
@@ -79,7 +83,10 @@ export const PatchRoute = z
     issuers: issuers.nullable().optional(),
     challenge: ChallengeType.nullable().optional(),
   })
-  .meta({ id: 'PatchRoute' });
+  .meta({
+    id: 'PatchRoute',
+    examples: [{ upstreams: [{ url: 'http://10.0.0.8:3000' }] }, { paths: null }],
+  });
 export type PatchRoute = z.infer<typeof PatchRoute>;
 
 /** A route as the store keeps it and edges receive it. */
@@ -89,8 +96,8 @@ export const RouteRecord = z.object({
   upstreams: z.array(z.object({ url: z.string() })),
   issuers: z.array(z.string()).optional(),
   challenge: ChallengeType.optional(),
-  createdAt: z.string(),
-  updatedAt: z.string(),
+  createdAt: Timestamp,
+  updatedAt: Timestamp,
 });
 export type RouteRecord = z.infer<typeof RouteRecord>;
 
@@ -147,8 +154,8 @@ export const Route = z
     issuers: z.array(z.string()).optional(),
     challenge: ChallengeType.optional(),
     revision: z.int(),
-    createdAt: z.string(),
-    updatedAt: z.string(),
+    createdAt: Timestamp,
+    updatedAt: Timestamp,
     status: RouteStatus,
   })
   .meta({ id: 'Route' });

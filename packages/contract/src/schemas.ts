@@ -11,6 +11,7 @@ export * from './node.ts';
 export * from './order.ts';
 export * from './page.ts';
 export * from './problem.ts';
+export * from './renewal-reason.ts';
 export * from './revision-schema.ts';
 export * from './route.ts';
 export * from './settings.ts';

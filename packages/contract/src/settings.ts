@@ -111,12 +111,16 @@ export const PutSettings = z
       .default(20)
       .describe('Percent of each CA’s limits that are kept for hosts whose caller waits'),
   })
-  .meta({ id: 'PutSettings' });
+  .meta({
+    id: 'PutSettings',
+    examples: [{ issuers: ['letsencrypt', 'zerossl'], edgeAddresses: ['203.0.113.7', '2001:db8::7'] }],
+  });
 export type PutSettings = z.infer<typeof PutSettings>;
 
 /** The body of `PATCH /v1/settings`, before it is merged: what comes of it has to be a `PutSettings`. */
 export const PatchSettings = z.record(z.string(), z.unknown()).meta({
   id: 'PatchSettings',
+  examples: [{ edgeAddresses: ['203.0.113.7'] }, { onDemand: null }],
   description:
     'A merge patch (RFC 7396) of the fields of PutSettings: what is left out stays, null goes back to the default',
 });

@@ -32,6 +32,7 @@ export function certificatesApi(
     schema: {
       operationId: 'listCertificates',
       summary: 'List certificates by id, managed and brought ones, and those not issued yet',
+      description: 'With `failing=true` a page may be short, or empty: go on until `next` is null.',
       tags,
       querystring: CertificatesQuery,
       response: { 200: CertificatePage, ...problems },
@@ -62,6 +63,7 @@ export function certificatesApi(
     schema: {
       operationId: 'getCertificate',
       summary: 'Get a certificate and how far it is',
+      description: 'The id of a managed one is its host.',
       tags,
       params,
       response: { 200: Certificate, ...problems },
@@ -73,6 +75,7 @@ export function certificatesApi(
     schema: {
       operationId: 'deleteCertificate',
       summary: 'Delete a brought certificate, or a managed one whose host no route names',
+      description: '409 `in_use` while a route names the host of a managed one.',
       tags,
       params,
       response: { 204: z.null().describe('The certificate is gone, or about to go'), ...problems },
@@ -87,6 +90,7 @@ export function certificatesApi(
     schema: {
       operationId: 'renewCertificate',
       summary: 'Obtain a managed certificate anew at once; the old one serves until then',
+      description: '409 `wrong_state` for a brought one. `renewal` tells of it until it has come.',
       tags,
       params,
       response: { 202: Certificate, ...problems },
@@ -101,6 +105,8 @@ export function certificatesApi(
     schema: {
       operationId: 'revokeCertificate',
       summary: 'Revoke a managed certificate at its CA, and obtain another at once',
+      description:
+        'The body may be left out. 502 `issuer_failed` where the CA refuses: nothing has changed then.',
       tags,
       params,
       body: revokeBody,
@@ -116,6 +122,7 @@ export function certificatesApi(
     schema: {
       operationId: 'listAttempts',
       summary: 'The last attempts to obtain a certificate, the newest first',
+      description: 'At most 20, each with what the CA answered, word for word.',
       tags,
       params,
       response: { 200: Attempts, ...problems },

@@ -39,6 +39,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
     schema: {
       operationId: 'listIssuers',
       summary: 'List issuers by name: those put, that of the environment, and the internal CA',
+      description: 'Of their secrets only which are stored.',
       tags,
       querystring: PageQuery,
       response: { 200: IssuerPage, ...problems },
@@ -55,6 +56,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
     schema: {
       operationId: 'getIssuer',
       summary: 'Get an issuer; of its secrets only which are stored',
+      description: '`source` tells whether it was put, comes from the environment, or is built in.',
       tags,
       params,
       response: { 200: Issuer, ...problems },
@@ -117,6 +119,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
     schema: {
       operationId: 'getIssuerLimits',
       summary: 'What is left of the CA’s limits, for each that something was spent of',
+      description: 'By what each is counted by: a registered domain, a host, or the account.',
       tags,
       params,
       querystring: PageQuery,

@@ -114,6 +114,7 @@ export function routesApi(
     schema: {
       operationId: 'listRoutes',
       summary: 'List routes by id, or those of one host',
+      description: 'With `host`: those that name it, and those that name the wildcard which stands for it.',
       tags: ['routes'],
       querystring: RoutesQuery,
       response: { 200: RoutePage, '4xx': Problem, '5xx': Problem },
@@ -135,6 +136,7 @@ export function routesApi(
     schema: {
       operationId: 'getRoute',
       summary: 'Get a route and how far it is',
+      description: '`status` is worked out from what is stored and from the last reports of the edges.',
       tags: ['routes'],
       params,
       response: { 200: Route, '4xx': Problem, '5xx': Problem },
@@ -150,7 +152,8 @@ export function routesApi(
     schema: {
       operationId: 'putRoute',
       summary: 'Replace a route, or create it under this id',
-      description: '200 when every live edge serves it, 202 when not yet; 201 when it was created.',
+      description:
+        '200 when every live edge serves it, 202 when not yet; 201 when it was created. One that changes nothing makes no revision.',
       tags: ['routes'],
       params,
       headers,
@@ -168,7 +171,8 @@ export function routesApi(
     schema: {
       operationId: 'patchRoute',
       summary: 'Change some fields of a route (RFC 7396)',
-      description: '200 when every live edge serves it, 202 when not yet.',
+      description:
+        '200 when every live edge serves it, 202 when not yet. One that changes nothing makes no revision.',
       tags: ['routes'],
       consumes: ['application/json', mergePatch],
       params,
@@ -187,6 +191,7 @@ export function routesApi(
     schema: {
       operationId: 'deleteRoute',
       summary: 'Delete a route',
+      description: 'The certificate of a host that no other route names is kept for an hour.',
       tags: ['routes'],
       params,
       response: { 204: z.null().describe('The route is gone'), '4xx': Problem, '5xx': Problem },
@@ -201,6 +206,8 @@ export function routesApi(
     schema: {
       operationId: 'checkRoute',
       summary: 'Look now whether the DNS leads each host here, and try at once those that it does',
+      description:
+        'For every host of the route, whatever its state; ends the back-off of those that are well.',
       tags: ['routes'],
       params,
       response: { 200: RouteCheck, '4xx': Problem, '5xx': Problem },

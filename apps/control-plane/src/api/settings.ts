@@ -11,7 +11,13 @@ const body = z.preprocess(nullsLeftOut, PutSettings);
 
 export function settingsApi(app: ApiInstance, { settings }: { settings: SettingsService }): void {
   app.get('/settings', {
-    schema: { operationId: 'getSettings', summary: 'Get the settings of the fleet', tags, response },
+    schema: {
+      operationId: 'getSettings',
+      summary: 'Get the settings of the fleet',
+      description: '`issuers` is the chain in force. What is shown can be put back without `revision`.',
+      tags,
+      response,
+    },
     handler: async () => settings.view(),
   });
 
@@ -35,6 +41,8 @@ export function settingsApi(app: ApiInstance, { settings }: { settings: Settings
     schema: {
       operationId: 'patchSettings',
       summary: 'Change some settings of the fleet (RFC 7396)',
+      description:
+        'Also within `onDemand`, `edge`, and a `dnsProvider` of the same type; null is the default again.',
       tags,
       consumes: ['application/json', mergePatch],
       body: PatchSettings,

@@ -115,6 +115,7 @@ function present(id: string, { order: stored, certificate }: Records, view: Flee
     fingerprint256: value?.fingerprint256 ?? null,
     notBefore: value?.notBefore ?? null,
     renewAt: value === undefined || order === null ? null : renewAtOf(order.value),
+    renewal: value === undefined ? null : (order?.value.renewal ?? null),
     renewalWindow: order === null ? null : windowOf(order.value),
     revokedAt: value?.revokedAt ?? null,
     expiresSoon: value !== undefined && view.now > expiresSoonFrom(value),

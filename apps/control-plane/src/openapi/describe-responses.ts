@@ -1,0 +1,136 @@
+import { createProblem, type ErrorCode, problemContentType } from '@lockstep/contract';
+import { statusOf } from '../api/error-status.ts';
+import {
+  nameOfRef,
+  type OpenapiDocument,
+  type Operation,
+  operationsOf,
+  type Response,
+  schemaRef,
+} from './document.ts';
+
+/** Of the codes with one status, the example's; and a detail such as it has. */
+const examples: [ErrorCode, string][] = [
+  ['invalid_request', '/hosts/0: host "192.0.2.7" is an IP address; a route needs a name'],
+  ['unauthorized', 'send the admin token as "Authorization: Bearer …"'],
+  ['not_found', 'there is no route "shop"'],
+  ['host_taken', 'host "shop.example.com" with path "/" belongs to route "shop"'],
+  ['payload_too_large', 'the body is over 1 MiB'],
+  ['unsupported_media_type', 'send the body as application/json'],
+  ['misdirected', '"evil.example" is no name of this server'],
+  ['internal', 'something unexpected failed; the log has it under this request’s id'],
+  ['issuer_failed', 'the CA refused'],
+  ['store_unavailable', 'the store cannot be reached'],
+];
+
+const instance = '0b4b7f0e-3f5e-4f0e-9d53-6f0f4a6f7c11';
+
+const requestIdHeader = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
+
+const headers = {
+  RequestId: {
+    description: 'The id of the request, as in the log: the one that was sent, where it can be used',
+    schema: { type: 'string' },
+  },
+  Location: {
+    description: 'The address of what was made',
+    schema: { type: 'string', format: 'uri-reference' },
+  },
+  PreferenceApplied: {
+    description: 'The wait that was kept to (RFC 7240)',
+    schema: { type: 'string', examples: ['wait=60'] },
+  },
+  RetryAfter: { description: 'Seconds until another try', schema: { type: 'integer', minimum: 1 } },
+  Authenticate: { description: 'RFC 6750, section 3', schema: { type: 'string' } },
+};
+
+/** Tells of each operation with which errors it answers, with which fields, and what its answers are. */
+export function describeResponses(document: OpenapiDocument): void {
+  document.components.headers = headers;
+  document.components.responses = Object.fromEntries([
+    ...examples.map(([code, detail]) => [nameOf(statusOf[code]), problemResponse(code, detail)]),
+    ['Problem', anyProblem],
+  ]);
+  for (const { path, method, operation } of operationsOf(document)) {
+    operation.description ??= `${operation.summary}.`;
+    const answers = Object.entries(operation.responses).filter(([status]) => /^\d+$/.test(status));
+    for (const [status, response] of answers) describeAnswer(operation, status, response);
+    const errors = errorsOf(path, method, operation).filter((status) => !(status in operation.responses));
+    operation.responses = Object.fromEntries([
+      ...answers,
+      ...errors.map((status) => [String(status), { $ref: `#/components/responses/${nameOf(status)}` }]),
+      ['default', { $ref: '#/components/responses/Problem' }],
+    ]);
+  }
+}
+
+function errorsOf(path: string, method: string, { security, requestBody }: Operation): number[] {
+  const writes = method !== 'get';
+  return [
+    400,
+    ...(security === undefined ? [401] : []),
+    ...(path.includes('{') || path.includes('/ca/') ? [404] : []),
+    ...(writes ? [409] : []),
+    ...(requestBody === undefined ? [] : [413, 415]),
+    421,
+    500,
+    ...(path.endsWith('/revoke') ? [502] : []),
+    503,
+  ];
+}
+
+function describeAnswer({ operationId }: Operation, status: string, response: Response): void {
+  const [content] = Object.values(response.content ?? {});
+  const name = nameOfRef(content?.schema.$ref);
+  if (response.description === 'Default Response') response.description = told(name, status);
+  const routes = /^(create|put|patch)Route$/.test(operationId);
+  response.headers = {
+    ...requestIdHeader,
+    ...(status === '201' && { Location: { $ref: '#/components/headers/Location' } }),
+    ...(routes && { 'Preference-Applied': { $ref: '#/components/headers/PreferenceApplied' } }),
+  };
+}
+
+function told(schema: string, status: string): string {
+  const what = schema === '' ? 'What was asked for' : words(schema);
+  if (status === '201') return `${what}, which was made`;
+  if (status === '202') return `${what}, as far as it is`;
+  if (status === '503') return `${what}, which says what is missing`;
+  return what;
+}
+
+function words(schema: string): string {
+  const [first = '', ...rest] = schema.replace(/([a-z])([A-Z])/g, '$1 $2').split(' ');
+  return [first, ...rest.map((word) => word.toLowerCase())].join(' ');
+}
+
+function problemResponse(code: ErrorCode, detail: string) {
+  const status = statusOf[code];
+  const errors = [{ pointer: '/hosts/0', detail: detail.replace('/hosts/0: ', '') }];
+  const members = code === 'invalid_request' ? { errors, instance } : { instance };
+  const codes = Object.entries(statusOf).flatMap(([other, of]) => (of === status ? [`\`${other}\``] : []));
+  return {
+    description: `${codes.length === 1 ? 'Code' : 'Codes'} ${codes.join(', ')}`,
+    headers: {
+      ...requestIdHeader,
+      ...(status === 503 && { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } }),
+      ...(status === 401 && { 'WWW-Authenticate': { $ref: '#/components/headers/Authenticate' } }),
+    },
+    content: {
+      [problemContentType]: {
+        schema: schemaRef('Problem'),
+        example: createProblem(code, status, detail, members),
+      },
+    },
+  };
+}
+
+const anyProblem = {
+  description: 'Any other error: 405, 408, 414, 417, 431 or 501',
+  headers: requestIdHeader,
+  content: { [problemContentType]: { schema: schemaRef('Problem') } },
+};
+
+function nameOf(status: number): string {
+  return `Problem${status}`;
+}

@@ -1,0 +1,35 @@
+import { version } from '../version.ts';
+
+/** What the document says of the API as a whole. */
+export const documentInfo = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Lockstep',
+    version,
+    description: 'The control plane for TLS edges: one POST, every edge serves it.',
+    contact: { name: 'The maintainers of Lockstep' },
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  },
+  servers: [
+    { url: '/', description: 'The control plane that answers with this document' },
+    {
+      url: 'http://{host}:{port}',
+      description: 'Wherever `--listen`, or `--port` of `lockstep up`, says',
+      variables: { host: { default: '127.0.0.1' }, port: { default: '7400' } },
+    },
+  ],
+  tags: [
+    { name: 'routes', description: 'Custom domains, and the upstreams they lead to' },
+    { name: 'certificates', description: 'What edges serve for hosts, obtained or brought' },
+    { name: 'issuers', description: 'CAs, with an account each' },
+    { name: 'settings', description: 'What holds for the whole fleet' },
+    { name: 'nodes', description: 'The edges' },
+    { name: 'system', description: 'Health, readiness and metrics; no token is needed' },
+  ],
+  security: [{ token: [] }],
+  components: {
+    securitySchemes: {
+      token: { type: 'http' as const, scheme: 'bearer', description: 'The admin token' },
+    },
+  },
+};
