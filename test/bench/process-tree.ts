@@ -28,6 +28,12 @@ export function cpuSecondsOf(tree: ProcessFigures[]): number {
   return tree.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
 }
 
+/** What all processes took that this one started, and their own, once they have ended. */
+export function cpuSecondsOfEnded(): number {
+  const fields = fieldsOf(readFileSync('/proc/self/stat', 'latin1'));
+  return (Number(fields[13]) + Number(fields[14])) / ticksPerSecond;
+}
+
 export function rssBytesOf(tree: ProcessFigures[]): number {
   return tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
 }
@@ -35,18 +41,21 @@ export function rssBytesOf(tree: ProcessFigures[]): number {
 function readFigures(pid: number): ProcessFigures | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name stands in parentheses and may hold anything: count the fields after the last one (proc(5)).
-    const end = stat.lastIndexOf(')');
-    const fields = stat.slice(end + 2).split(' ');
+    const fields = fieldsOf(stat);
     const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
     return {
       pid,
       parent: Number(fields[1]),
-      name: stat.slice(stat.indexOf('(') + 1, end),
+      name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
       rssBytes: Number(rss?.[1] ?? 0) * 1024,
     };
   } catch {
     return null; // ended meanwhile
   }
+}
+
+/** The name stands in parentheses and may hold anything: the fields are those after the last one (proc(5)). */
+function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }

@@ -15,6 +15,8 @@ export interface StartOptions {
 
 export interface Process {
   readonly pid: number;
+  /** Resolves when it is gone. */
+  readonly exited: Promise<void>;
   /** Throws, with the end of the log, when the process is gone. */
   check(): void;
   /** SIGTERM, and SIGKILL when that takes longer than 15 s. Resolves when it is gone. */
@@ -40,9 +42,12 @@ export async function startProcess({ command, args, env, logFile }: StartOptions
   await once(child, 'spawn');
   const pid = child.pid!;
   running.add(pid);
-  child.on('exit', () => running.delete(pid));
+  const exited = once(child, 'exit').then(() => {
+    running.delete(pid);
+  });
   return {
     pid,
+    exited,
     check() {
       if (running.has(pid)) return;
       const end = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n  ');
@@ -50,10 +55,9 @@ export async function startProcess({ command, args, env, logFile }: StartOptions
     },
     async stop() {
       if (!running.has(pid)) return;
-      const gone = once(child, 'exit');
       const timer = setTimeout(() => killQuietly(pid), stopTimeoutMs);
       child.kill('SIGTERM');
-      await gone;
+      await exited;
       clearTimeout(timer);
     },
   };
