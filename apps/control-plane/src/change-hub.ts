@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { type Kind, recordKey } from '@lockstep/contract';
+import { type Kind, type LoggedChange, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { RecentCommits } from './fleet/recent-commits.ts';
@@ -12,10 +12,12 @@ const watchedKinds = [
   'issuer',
 ] as const satisfies readonly Kind[];
 
-/** Tells, as hints, which records changed; after a gap, that any may have. Whoever is told reads the store. */
+export type ChangeListener = (key: string | null, change?: LoggedChange) => void;
+
+/** Tells, as hints, which records changed; after a gap, that any may have. Whoever acts on it reads the store. */
 export interface ChangeHub {
-  /** Calls `listener` with the changed record's key, or null when any record may have changed. */
-  watch(listener: (key: string | null) => void): () => void;
+  /** Calls `listener` with the changed record's key and what it became, or with null when any record may have changed. */
+  watch(listener: ChangeListener): () => void;
   close(): Promise<void>;
 }
 
@@ -47,7 +49,8 @@ export async function createChangeHub({
       }
       if (event.type !== 'commit') continue;
       commits?.append(event.entry);
-      for (const change of event.entry.changes) emitter.emit('change', recordKey(change.kind, change.id));
+      for (const change of event.entry.changes)
+        emitter.emit('change', recordKey(change.kind, change.id), change);
     }
   }
   const ended = run()

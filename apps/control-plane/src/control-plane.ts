@@ -22,6 +22,8 @@ import { accountIdOf } from './issuance/acme/account-id.ts';
 import { findAccountUrl } from './issuance/acme/acme-account.ts';
 import { findOrMakeAuthority } from './issuance/authority.ts';
 import { createIssuance } from './issuance/issuance.ts';
+import { createIssuingPace } from './issuance/issuing-pace.ts';
+import { createOrderQueue } from './issuance/order-queue.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
 import { createKnownIssuers } from './issuers/known-issuers.ts';
@@ -96,10 +98,15 @@ export async function createControlPlane({
     const fleetWatch = createFleetWatch({ fleet, commits, turns, clock, log });
     closers.push(fleetWatch.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
+    const chain = () => settings.current().issuers ?? known.defaultChain;
     const rootCertificate =
       config.acme === null ? (await findOrMakeAuthority(store, sealer, now)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
+    const queue = createOrderQueue({ store, hub, now });
+    closers.push(queue.close);
+    const pace = createIssuingPace({ hub, now });
+    closers.push(pace.close);
     let api: Address = config.listen;
     const denied = createDenied({
       settings: settings.current,
@@ -107,7 +114,7 @@ export async function createControlPlane({
       ownServices: () => [api, ...(config.ownServices ?? [])],
     });
     const guardedFetch = createGuardedFetch(denied.now);
-    const onDemand = createOnDemand({ store, settings, log, now, fetch: guardedFetch });
+    const onDemand = createOnDemand({ store, settings, queue, log, now, fetch: guardedFetch });
     closers.push(onDemand.close);
     const issuance = createIssuance({
       store,
@@ -117,6 +124,7 @@ export async function createControlPlane({
       settings,
       known,
       fetch: guardedFetch,
+      queue,
       stillAllowed: onDemand.allows,
       userAgent: `lockstep/${version}`,
       log,
@@ -134,9 +142,15 @@ export async function createControlPlane({
       store,
       fleet,
       fleetWatch,
-      service: createRouteService({ store, now, check: createCheckRoute({ known, settings, denied }) }),
-      view: createRouteView({ store, fleet, hub }),
-      checker: createRouteChecker({ store, preflight, now }),
+      service: createRouteService({
+        store,
+        now,
+        check: createCheckRoute({ known, settings, denied }),
+        queue,
+        defaultIssuer: () => chain()[0] ?? null,
+      }),
+      view: createRouteView({ store, fleet, hub, pace }),
+      checker: createRouteChecker({ store, preflight, queue, now }),
       certificates: createCertificateService({ store, sealer, revokeAtCa, now }),
       certificateView: createCertificateView({ store, fleet }),
       issuers: createIssuerService({
@@ -172,7 +186,7 @@ export async function createControlPlane({
       address,
       url: `http://${formatAddress(address)}`,
       rootCertificate,
-      chain: () => settings.current().issuers ?? known.defaultChain,
+      chain,
       close,
     };
   } catch (error) {

@@ -1,4 +1,4 @@
-import { type FleetStatus, type OrderLane, orderLanes } from '@lockstep/contract';
+import { type FleetStatus, type OrderLane, orderLanes, placedLanes } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Gauge as AnyGauge } from 'prom-client';
 import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
@@ -122,7 +122,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       for (const [queue, orders] of Object.entries(coordinator.running())) this.set({ queue }, orders);
     },
   });
-  const queues = (name: string, help: string, until: () => number) =>
+  const queues = (name: string, help: string, until: (queue: OrderLane) => number) =>
     new Gauge({
       name,
       help,
@@ -130,7 +130,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       registers,
       collect: fromStore(async (gauge) => {
         for (const [queue, lane] of Object.entries(orderLanes) as [OrderLane, number][])
-          gauge.set({ queue }, await store.countDue('order', until(), lane));
+          gauge.set({ queue }, await store.countDue('order', until(queue), lane));
       }),
     });
   queues(
@@ -138,7 +138,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'Orders with a date, past or to come, by queue: in `retry` those that failed, in `dns` those that wait for the DNS',
     () => Number.MAX_SAFE_INTEGER,
   );
-  queues('lockstep_orders_due', 'Orders whose date has come, by queue, those under way too', options.now);
+  queues(
+    'lockstep_orders_due',
+    'Orders whose date or turn can come, by queue, those under way too',
+    (queue) => (placedLanes.includes(queue) ? Number.MAX_SAFE_INTEGER : options.now()),
+  );
   new Counter({
     name: 'lockstep_attempts_total',
     help: 'Attempts at issuers of this control plane, by issuer and by what came of it',

@@ -11,21 +11,21 @@ t.test(
     const down = async () => {
       throw new IssuerFailure('no answer', { kind: 'unavailable' });
     };
-    await t.rejects(gate.run(issuer, true, down), { message: 'no answer' });
+    await t.rejects(gate.run(issuer, 1, down), { message: 'no answer' });
     await t.rejects(
-      gate.run(issuer, true, async () => t.fail('asked while it rests')),
+      gate.run(issuer, 1, async () => t.fail('asked while it rests')),
       { message: 'no answer' },
     );
 
     now += 60_000;
     const { promise: answer, resolve } = Promise.withResolvers<void>();
-    const probe = gate.run(issuer, true, () => answer);
+    const probe = gate.run(issuer, 1, () => answer);
     await t.rejects(
-      gate.run(issuer, true, async () => t.fail('asked beside the first')),
+      gate.run(issuer, 1, async () => t.fail('asked beside the first')),
       { message: 'no answer' },
     );
     resolve();
     await probe;
-    t.equal(await gate.run(issuer, true, async () => 'back'), 'back');
+    t.equal(await gate.run(issuer, 1, async () => 'back'), 'back');
   },
 );

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createRedisStore } from '@lockstep/store';
 import { startCuttingProxy, startRedis } from '@lockstep/testkit';
 import t from 'tap';
+import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
 
 t.test('a route whose commit lost its answer is made once, and its caller is told so', async (t) => {
@@ -24,7 +25,11 @@ t.test('a route whose commit lost its answer is made once, and its caller is tol
       return store.commit(commit);
     },
   };
-  const service = createRouteService({ store: observed, check: async () => [] });
+  const service = createRouteService({
+    store: observed,
+    queue: createOrderQueue({ store }),
+    check: async () => [],
+  });
   const body = { hosts: ['shop.example.com'], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
   const id = await service.create(body);
   t.equal(proxy.cuts, 1);

@@ -6,6 +6,7 @@ import t from 'tap';
 import { createChangeHub } from '../src/change-hub.ts';
 import type { Fleet } from '../src/fleet/fleet.ts';
 import { createCoordinator } from '../src/issuance/coordinator.ts';
+import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { putOrder } from '../src/issuance/order-record.ts';
 
 const log = pino({ level: 'silent' });
@@ -60,7 +61,14 @@ t.test(
           signal.addEventListener('abort', () => resolve(true));
         }),
     };
-    const coordinator = createCoordinator({ store, hub, fleet, runner, log });
+    const coordinator = createCoordinator({
+      store,
+      queue: createOrderQueue({ store }),
+      hub,
+      fleet,
+      runner,
+      log,
+    });
     t.teardown(() => coordinator.close());
     await waitFor(() => taken.has('good.example.com'), { what: 'the retry at the other issuer' });
     t.equal(taken.size, 9, 'of the issuer that is down, no more than its share');

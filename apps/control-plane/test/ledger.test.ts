@@ -16,12 +16,12 @@ import { createLedger } from '../src/issuance/ledger/token-ledger.ts';
 const minute = 60_000;
 const hour = 60 * minute;
 
-async function openLedger(t: Test, limits: Limits | null = letsEncryptLimits) {
+async function openLedger(t: Test, limits: Limits | null = letsEncryptLimits, waitingShare = 0) {
   const clock = createClock();
   const store = createSqliteStore({ path: ':memory:', now: clock.now });
   t.teardown(() => store.close());
   await store.open({ create: true, expectedEpoch: null });
-  const ledger = createLedger({ store, now: clock.now });
+  const ledger = createLedger({ store, waitingShare: () => waitingShare, now: clock.now });
   const commit = async (entry: LedgerEntry) => {
     if (entry.changes.length > 0) await store.commit({ id: randomUUID(), ...entry });
   };
@@ -31,8 +31,12 @@ async function openLedger(t: Test, limits: Limits | null = letsEncryptLimits) {
     ledger,
     limits,
     /** Null when it passed. */
-    async order(host: string, exempt: boolean | 'renewal' = false): Promise<LedgerRefusal | null> {
-      const outcome = await ledger.spendOrder('le', limits, host, exempt);
+    async order(
+      host: string,
+      exempt: boolean | 'renewal' = false,
+      bulk = false,
+    ): Promise<LedgerRefusal | null> {
+      const outcome = await ledger.spendOrder('le', limits, host, exempt, bulk);
       if (isRefusal(outcome)) return outcome;
       await commit(outcome);
       return null;
@@ -44,6 +48,29 @@ async function openLedger(t: Test, limits: Limits | null = letsEncryptLimits) {
     pause: async (until: number, key?: string) => commit(await ledger.pause('le', until, key)),
   };
 }
+
+t.test(
+  'a share of the limits is kept for hosts whose caller waits, and their turns come before all others',
+  async (t) => {
+    const limits: Limits = { newOrders: { count: 10, refillSeconds: 60 } };
+    const { order, clock } = await openLedger(t, limits, 30);
+    const bulk = (index: number) => order(`bulk-${index}.example.com`, false, true);
+    for (let index = 0; index < 7; index += 1) t.equal(await bulk(index), null);
+    const refusal = await bulk(7);
+    t.match(refusal, { detail: /used up, but for the 3 that are kept for hosts whose caller waits/ });
+    t.equal(refusal?.until, clock.now() + minute, 'with the first token beside those');
+    for (let index = 8; index < 30; index += 1) await bulk(index);
+    for (let index = 0; index < 3; index += 1) t.equal(await order(`waits-${index}.example.com`), null);
+    t.equal(
+      (await order('waits-3.example.com'))?.until,
+      clock.now() + minute,
+      'not after the turns of all others',
+    );
+    clock.advance(4 * minute);
+    t.equal(await bulk(30), null, 'one beside the three');
+    t.not(await bulk(31), null);
+  },
+);
 
 t.test('control planes together send no more orders than the limit', async (t) => {
   const redis = await startRedis();

@@ -6,6 +6,7 @@ import { type ConfigStore, createRedisStore, createSqliteStore } from '@lockstep
 import { startRedis, startUpstream, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { putOrder } from '../src/issuance/order-record.ts';
 import { createOnDemand } from '../src/on-demand/on-demand.ts';
 
@@ -49,7 +50,13 @@ function start(
   onDemand: Partial<OnDemandSettings> | null,
   options: Partial<Parameters<typeof createOnDemand>[0]> = {},
 ) {
-  const started = createOnDemand({ store, settings: settingsOf(onDemand), log, ...options });
+  const started = createOnDemand({
+    store,
+    settings: settingsOf(onDemand),
+    queue: createOrderQueue({ store }),
+    log,
+    ...options,
+  });
   t.teardown(() => started.close());
   return started;
 }

@@ -1,5 +1,6 @@
 import { createSqliteStore } from '@lockstep/store';
 import t from 'tap';
+import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { createOrderRunner } from '../src/issuance/order-runner.ts';
 import type { OrderSteps } from '../src/issuance/order-steps.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
@@ -16,7 +17,7 @@ async function start(test: Pick<typeof t, 'teardown'>, next: OrderSteps['next'])
   const store = createSqliteStore({ path: ':memory:' });
   test.teardown(() => store.close());
   await store.open({ create: true, expectedEpoch: null });
-  const service = createRouteService({ store, check: async () => [] });
+  const service = createRouteService({ store, queue: createOrderQueue({ store }), check: async () => [] });
   const runner = createOrderRunner({
     store,
     ledger: { spend: async () => t.fail() as never },

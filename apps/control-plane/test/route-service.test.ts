@@ -1,4 +1,5 @@
 import t from 'tap';
+import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { putOrder } from '../src/issuance/order-record.ts';
 import { createRouteService, type RouteService } from '../src/routes/route-service.ts';
 import { openMeetingStore } from './meeting-store.ts';
@@ -13,8 +14,12 @@ const body = (id: string) => ({
 
 async function start(test: Pick<typeof t, 'teardown'>) {
   const { store, another, meet } = await openMeetingStore(test);
-  const service = createRouteService({ store, check: async () => [] });
-  const elsewhere = createRouteService({ store: another, check: async () => [] });
+  const service = createRouteService({ store, queue: createOrderQueue({ store }), check: async () => [] });
+  const elsewhere = createRouteService({
+    store: another,
+    queue: createOrderQueue({ store }),
+    check: async () => [],
+  });
   const order = async () => (await store.get('order', host))?.value;
   return { service, elsewhere, meet, order, store };
 }

@@ -10,6 +10,7 @@ import type t from 'tap';
 import { createChangeHub } from '../src/change-hub.ts';
 import { createFleet } from '../src/fleet/fleet.ts';
 import { createIssuance } from '../src/issuance/issuance.ts';
+import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { createIssuerService } from '../src/issuers/issuer-service.ts';
 import { createKnownIssuers } from '../src/issuers/known-issuers.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
@@ -59,6 +60,7 @@ export async function startIssuance(
   await putIssuer('ca');
   const service = createSettingsService({ store, sealer, known });
   await service.patch({ issuers: ['ca'] });
+  const queue = createOrderQueue({ store, now });
   const issuance = createIssuance({
     store,
     sealer,
@@ -66,6 +68,7 @@ export async function startIssuance(
     fleet,
     settings,
     known,
+    queue,
     stillAllowed: async () => true,
     userAgent: 'test',
     zeroSsl:
@@ -76,7 +79,7 @@ export async function startIssuance(
     now,
   });
   test.teardown(() => issuance.close());
-  const routes = createRouteService({ store, check: async () => [], now });
+  const routes = createRouteService({ store, queue, check: async () => [], now });
 
   async function reportNode(): Promise<void> {
     await store.reportNode(nodeReport('edge-1', { applied: await store.head() }));

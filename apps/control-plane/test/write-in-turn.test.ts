@@ -1,6 +1,7 @@
 import { AppError } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
 import t from 'tap';
+import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
 import { inTurn, writeInTurn } from '../src/write-in-turn.ts';
 
@@ -67,7 +68,11 @@ t.test('sixty routes of one host and two hundred patches of one route at once al
         throw error;
       }),
   });
-  const service = createRouteService({ store: counting, check: async () => [] });
+  const service = createRouteService({
+    store: counting,
+    queue: createOrderQueue({ store: real }),
+    check: async () => [],
+  });
   const upstreams = [{ url: 'http://127.0.0.1:3000' }];
   const route = (index: number) => ({
     hosts: ['shop.example.com', `${index}.example.com`],

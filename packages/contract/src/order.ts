@@ -52,6 +52,12 @@ export const OrderRecord = z.object({
   createdAt: z.string(),
   /** When the coordinator has to look at this next; null: never by itself. The store's `dueAt` is the same moment. */
   dueAt: z.string().nullable(),
+  /** Its place in the queue of first attempts, as `OrderQueue` gives it; null: it has begun, or goes by its date alone. */
+  place: z.number().nullable(),
+  /** The issuer that it is going to ask first, as far as was known when it got its place. */
+  asks: z.string().nullable(),
+  /** Until when somebody waits for the route to be live; null: nobody does. */
+  waitedUntil: z.string().nullable(),
   /** Set when no route names the host any more: the certificate goes at `dueAt`. */
   unusedSince: z.string().nullable(),
   /** Why the certificate is obtained again, when there is one already and its turn has come. */

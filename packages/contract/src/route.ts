@@ -113,6 +113,16 @@ export const RouteStatus = z
       .string()
       .optional()
       .describe('Why the route is not live, where there is more to say than the state'),
+    queue: z
+      .object({
+        position: z.int().describe('1: it is next'),
+        estimatedAt: z
+          .string()
+          .nullable()
+          .describe('When its turn comes, by the pace of the last minute; null while that is not known'),
+      })
+      .optional()
+      .describe('While a first attempt of one of its hosts waits for its turn: that of the last of them'),
     certificates: z.array(CertificateStatus),
     dnsRequirements: z.array(DnsRequirement).describe('With `waiting_for_dns`: the records to create'),
     nodes: z.object({

@@ -16,6 +16,7 @@ import { z } from 'zod';
 import type { RouteChecker } from '../routes/route-check.ts';
 import { type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
+import type { LoadBound } from './load-bound.ts';
 import { mergePatch } from './media-types.ts';
 import { parseWait } from './prefer.ts';
 import type { ApiInstance } from './server.ts';
@@ -39,13 +40,14 @@ export interface RoutesApiOptions {
   service: RouteService;
   view: RouteView;
   checker: RouteChecker;
+  load: Pick<LoadBound, 'wait'>;
   /** Aborted when the control plane stops: waits are answered then. */
   stopping: AbortSignal;
 }
 
 export function routesApi(
   app: ApiInstance,
-  { store, service, view, checker, stopping }: RoutesApiOptions,
+  { store, service, view, checker, load, stopping }: RoutesApiOptions,
 ): void {
   /** Ends early also when the caller hangs up, so that nothing waits for nobody. */
   async function settled({ raw }: FastifyRequest, id: string, timeoutMs: number) {
@@ -64,16 +66,18 @@ export function routesApi(
     request: FastifyRequest,
     reply: FastifyReply,
     id: string,
-    waitSeconds: number | null,
+    preferred: number | null,
     created: boolean,
   ) {
+    // A preference may be passed over (RFC 7240, section 2): the write stands either way.
+    const waitSeconds = preferred !== null && load.wait(request) ? preferred : null;
     if (waitSeconds !== null) reply.header('preference-applied', `wait=${waitSeconds}`);
     const route =
       waitSeconds === null ? await view.route(id) : await settled(request, id, waitSeconds * 1_000);
     if (route === null) throw routeNotFound(id);
     if (created) reply.header('location', `/v1/routes/${id}`);
     const live = route.status.state === 'live';
-    if (created) return reply.code(live || waitSeconds === null ? 201 : 202).send(route);
+    if (created) return reply.code(live || preferred === null ? 201 : 202).send(route);
     return reply.code(live ? 200 : 202).send(route);
   }
 
@@ -105,7 +109,7 @@ export function routesApi(
     },
     async handler(request, reply) {
       const wait = parseWait(request.headers.prefer);
-      const id = await service.create(request.body);
+      const id = await service.create(request.body, msOf(wait));
       return answer(request, reply, id, wait, true);
     },
   });
@@ -162,7 +166,7 @@ export function routesApi(
     },
     async handler(request, reply) {
       const wait = parseWait(request.headers.prefer);
-      const created = await service.replace(request.params.id, request.body);
+      const created = await service.replace(request.params.id, request.body, msOf(wait));
       return answer(request, reply, request.params.id, wait, created);
     },
   });
@@ -182,7 +186,7 @@ export function routesApi(
     },
     async handler(request, reply) {
       const wait = parseWait(request.headers.prefer);
-      await service.patch(request.params.id, request.body);
+      await service.patch(request.params.id, request.body, msOf(wait));
       return answer(request, reply, request.params.id, wait, false);
     },
   });
@@ -214,6 +218,10 @@ export function routesApi(
     },
     handler: async (request) => checker.check(request.params.id),
   });
+}
+
+function msOf(seconds: number | null): number | null {
+  return seconds === null ? null : seconds * 1_000;
 }
 
 function parseHost(input: string): string {

@@ -33,6 +33,7 @@ import { certificatesApi } from './certificates.ts';
 import { statusOf } from './error-status.ts';
 import { issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
+import { createLoadBound, type LoadBoundOptions } from './load-bound.ts';
 import { nodesApi } from './nodes.ts';
 import { answerWithProblem } from './problem-answers.ts';
 import { checkHead, parsedHeadBytes } from './read-head.ts';
@@ -67,6 +68,7 @@ export interface ServerOptions {
   ready: Ready;
   metrics: Metrics;
   stopping: AbortSignal;
+  load?: LoadBoundOptions;
   /** The names of this server, besides addresses and localhost: a request to any other is refused. */
   adminHosts: readonly string[];
   log: Logger | null;
@@ -78,6 +80,7 @@ export async function createServer(
   watch?: (app: ApiInstance) => PromiseLike<unknown>,
 ): Promise<ApiInstance> {
   const { log, metrics } = options;
+  const load = createLoadBound(options.load);
   const unreadable = createUnreadable((error, requestId) => {
     const status = statusOf[error.code];
     metrics.observeRequest('none', 'none', status, 0);
@@ -143,9 +146,10 @@ export async function createServer(
   await app.register(
     async (guarded) => {
       requireBearerToken(guarded as unknown as FastifyInstance, options.adminToken);
+      load.attach(guarded as unknown as FastifyInstance);
       guarded.setNotFoundHandler(() => {}); // of its own, so that unknown addresses below /v1 need the token as well
       const api = guarded as ApiInstance;
-      routesApi(api, options);
+      routesApi(api, { ...options, load });
       certificatesApi(api, options);
       issuersApi(api, options);
       settingsApi(api, options);

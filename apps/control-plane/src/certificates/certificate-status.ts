@@ -8,6 +8,7 @@ import {
 } from '@lockstep/contract';
 import type { FleetView } from '../fleet/fleet.ts';
 import { servedBy } from '../fleet/serving.ts';
+import type { QueuePosition } from '../issuance/queue-position.ts';
 
 export interface HostRecords {
   host: string;
@@ -15,6 +16,8 @@ export interface HostRecords {
   certificate: StoredRecord<'certificate'> | null;
   /** The valid brought certificate that edges serve for the host, before any managed one. */
   brought: StoredRecord<'certificate'> | null;
+  /** While its first attempt waits for its turn. */
+  queue?: QueuePosition | null;
 }
 
 /** What is true of the certificate that serves a host: the brought one where there is one, else the managed one. */

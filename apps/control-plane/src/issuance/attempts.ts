@@ -20,7 +20,8 @@ import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
 import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from './ledger/ledger.ts';
-import { laneOf, resetOrder } from './order-record.ts';
+import type { OrderQueue } from './order-queue.ts';
+import { isBulk, resetOrder, urgencyOf } from './order-record.ts';
 import type { Preflight, PreflightResult } from './preflight.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
@@ -32,6 +33,7 @@ export interface AttemptsOptions {
   outcomes: AttemptOutcomes;
   gate: CaGate;
   consent: Consent;
+  queue: Pick<OrderQueue, 'enter'>;
   counts: Pick<CaCounts, 'attempt'>;
   log: Logger;
   now: () => number;
@@ -56,7 +58,7 @@ interface Surroundings {
 }
 
 export function createAttempts(options: AttemptsOptions): Attempts {
-  const { store, registry, preflight, ledger, outcomes, gate, consent, counts, log, now } = options;
+  const { store, registry, preflight, ledger, outcomes, gate, consent, queue, counts, log, now } = options;
 
   async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
     const order = record.value;
@@ -68,7 +70,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     if (!looked.ok) return written(record, tools, waiting(order, looked));
     // In a queue of its own until here: now it belongs to that of its attempt.
     if (order.waitingForDns !== null)
-      return written(record, tools, { ...order, waitingForDns: null, dueAt: iso(now()) });
+      return written(record, tools, await queue.enter({ ...order, waitingForDns: null, dueAt: iso(now()) }));
 
     const allowed = looked.issuers;
     const choice = await chooseIssuer({ order, chain, allowed, find: registry.find, now: now() });
@@ -97,7 +99,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   ): Promise<Order | LedgerRefusal | null> {
     const { value } = record;
     const order = begun(value, issuer.name);
-    const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt);
+    const bulk = isBulk(value, now());
+    const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt, bulk);
     const entry = await find();
     if (isRefusal(entry)) return entry;
     // What the ledger does not have to remember is written with the first step.
@@ -115,6 +118,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       issuer,
       attempts: countedAttempts(order),
       beganAt: order.beganAt ?? iso(now()),
+      place: null,
       dueAt: iso(now()),
     };
   }
@@ -145,7 +149,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     }
     // Others of the chain were passed over for a while: whichever is back first has its turn.
     const backAt = chain.map((name) => Date.parse(setbacks[name]?.until ?? '')).filter((at) => at > now());
-    const change = { setbacks, dueAt: iso(Math.min(until, ...backAt)) };
+    const change = { setbacks, place: null, dueAt: iso(Math.min(until, ...backAt)) };
     // Nothing has failed, and a caller who waits for the route may see it live yet.
     if (short && order.setbacks[issuer.name] === undefined)
       return written(record, tools, resetOrder(order, change));
@@ -215,7 +219,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       const opensOrder = issuer.asksCa && order.orderUrl === null;
       if (!opensOrder) return await take(lease.signal);
       // An order that the CA has made is written down, also when this process is asked to stop meanwhile.
-      return await gate.run(issuer, laneOf(order) === 'first', () => lease.finishing(take));
+      return await gate.run(issuer, urgencyOf(order, now()), () => lease.finishing(take));
     } catch (error) {
       if (lease.signal.aborted || isInterruption(error)) throw error;
       return fail(record, tools, { ...around, issuer, error });

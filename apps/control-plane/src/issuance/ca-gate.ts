@@ -9,8 +9,8 @@ const longestRestMs = 60_000;
  * crash loses the order, and so at most this one. And a CA that does not answer is left alone for a moment, so that not every host waits for its time-out.
  */
 export interface CaGate {
-  /** Runs `work` in its turn, first attempts before others. Throws `IssuerFailure` of kind unavailable at once while the CA rests. */
-  run<T>(issuer: Issuer, urgent: boolean, work: () => Promise<T>): Promise<T>;
+  /** Runs `work` in its turn, those of greater urgency before others. Throws `IssuerFailure` of kind unavailable at once while the CA rests. */
+  run<T>(issuer: Issuer, urgency: number, work: () => Promise<T>): Promise<T>;
 }
 
 interface Gate {
@@ -38,7 +38,7 @@ export function createCaGate({ now }: { now: () => number }): CaGate {
   }
 
   return {
-    async run(issuer, urgent, work) {
+    async run(issuer, urgency, work) {
       const gate = gateOf(issuer);
       refuseWhileDown(gate);
       // After its rest one asks whether it is back. The others would wait for that one's time-out, in places that hosts of other CAs need.
@@ -59,7 +59,7 @@ export function createCaGate({ now }: { now: () => number }): CaGate {
             throw failure;
           }
         },
-        { priority: urgent ? 1 : 0 },
+        { priority: urgency },
       );
     },
   };

@@ -1,26 +1,44 @@
-import { type OrderLane, orderLanes, recordKey, type StoredRecord } from '@lockstep/contract';
+import { randomUUID } from 'node:crypto';
+import {
+  isAppError,
+  type OrderLane,
+  orderLanes,
+  placedLanes,
+  recordKey,
+  type StoredRecord,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../change-hub.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { orderLeaseMs } from './order-lease.ts';
+import type { OrderQueue } from './order-queue.ts';
+import { isWaitedFor, putOrder } from './order-record.ts';
 import type { OrderRunner } from './order-runner.ts';
 
 /**
  * Orders under way at once in one control plane, by queue: work in flight, since whoever waits for a date is in none of them. A queue
  * never waits for another's.
  */
-const defaultSlots: Record<OrderLane, number> = { first: 64, renewal: 16, retry: 16, dns: 16, upkeep: 8 };
-/** Of the retries, those at one issuer: one whose hosts all fail leaves room for the others. */
-const retriesPerIssuer = 8;
+const defaultSlots: Record<OrderLane, number> = {
+  waited: 32,
+  first: 64,
+  pressing: 64,
+  renewal: 16,
+  retry: 16,
+  dns: 16,
+  upkeep: 8,
+};
 /** How long the coordinator sleeps at the most: hints may be lost. */
 const idleMs = 5_000;
 /** Between two looks while changes keep coming in. */
 const lookPauseMs = 20;
-/** How far it looks for a retry at another issuer, and how long it leaves that be afterwards. */
+/** How far it looks for an order at another issuer, and how long it leaves that be afterwards. */
 const mostListed = 2_000;
 const farLookMs = 1_000;
 const lanes = Object.keys(orderLanes) as OrderLane[];
+/** Those whose places issuers share. */
+const sharedLanes: readonly OrderLane[] = [...placedLanes, 'pressing', 'retry'];
 const orderPrefix = recordKey('order', '');
 
 /**
@@ -40,6 +58,7 @@ export interface CoordinatorOptions {
   hub: ChangeHub;
   fleet: Fleet;
   runner: OrderRunner;
+  queue: Pick<OrderQueue, 'enter'>;
   log: Logger;
   slots?: Partial<Record<OrderLane, number>>;
   now?: () => number;
@@ -52,18 +71,20 @@ interface Running {
 }
 
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
-  const { store, hub, fleet, runner, log, now = Date.now } = options;
+  const { store, hub, fleet, runner, queue, log, now = Date.now } = options;
   const slots = { ...defaultSlots, ...options.slots };
   const stop = new AbortController();
   const running = new Map<string, Running>();
   /** Orders that another control plane works on, and when to look at them again. */
   const elsewhere = new Map<string, number>();
+  /** In the lane of those that are waited for, without anybody who waits. */
+  const unwaited: string[] = [];
   let timer: NodeJS.Timeout | null = null;
   let looking = false;
   let lookAgain = false;
   /** The latest look ended a moment ago, and the timer begins the next. */
   let pausing = false;
-  let farLookAt = 0;
+  const farLookAt = new Map<OrderLane, number>();
 
   function wake(): void {
     if (looking || pausing) {
@@ -100,27 +121,47 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     if (stop.signal.aborted || !mayIssue()) return idleMs;
     for (const [id, until] of elsewhere) if (until <= now()) elsewhere.delete(id);
     const waits = await Promise.all(lanes.map(lookAtLane));
+    await demoteUnwaited();
     return Math.min(idleMs, ...waits);
   }
 
   async function lookAtLane(lane: OrderLane): Promise<number> {
     const free = () => slots[lane] - count((one) => one.lane === lane);
-    // A place that becomes free is looked after by whoever leaves it.
-    let limit = slots[lane] + running.size + elsewhere.size;
+    const placed = placedLanes.includes(lane);
+    // A place that becomes free is looked after by whoever leaves it. What has begun stays with those who took it from another lane.
+    let limit = slots[lane] + elsewhere.size + (placed ? 0 : running.size);
     while (free() > 0) {
-      const due = await store.listDue('order', now(), limit, orderLanes[lane]);
+      const until = placed ? Number.MAX_SAFE_INTEGER : now();
+      const due = await store.listDue('order', until, limit, orderLanes[lane]);
       if (stop.signal.aborted) return idleMs;
       for (const record of due) if (free() > 0) take(lane, record);
       if (due.length < limit) break;
-      if (lane !== 'retry' || limit >= mostListed || performance.now() < farLookAt)
-        return lane === 'retry' ? farLookMs : idleMs;
+      if (!sharedLanes.includes(lane)) return idleMs;
+      if (limit >= mostListed || performance.now() < (farLookAt.get(lane) ?? 0)) return farLookMs;
       limit = mostListed;
-      farLookAt = performance.now() + farLookMs;
+      farLookAt.set(lane, performance.now() + farLookMs);
     }
-    if (free() <= 0) return idleMs;
+    if (free() <= 0 || placed) return idleMs;
     const next = await store.nextDue('order', orderLanes[lane]);
     // What is due and was not taken is elsewhere, or waits for a place at its issuer.
     return next === null || next <= now() ? idleMs : next - now();
+  }
+
+  /** Whoever waited for them has gone away: they go to the end of the queue of all others. */
+  async function demoteUnwaited(): Promise<void> {
+    const ids = unwaited.splice(0);
+    for (const { id, revision, value } of (await store.getMany('order', ids)).filter((one) => one !== null)) {
+      const entered = await queue.enter({ ...value, waitedUntil: null });
+      await store
+        .commit({
+          id: randomUUID(),
+          checks: [{ kind: 'order', id, revision }],
+          changes: [putOrder(id, entered)],
+        })
+        .catch((error: unknown) => {
+          if (!isAppError(error, 'revision_conflict')) throw error; // it is looked at again
+        });
+    }
   }
 
   function count(matches: (one: Running) => boolean): number {
@@ -131,12 +172,15 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
 
   function take(lane: OrderLane, { id, value }: StoredRecord<'order'>): void {
     if (running.has(id) || elsewhere.has(id)) return;
-    const issuer = value.issuer ?? value.lastError?.issuer ?? '';
-    if (
-      lane === 'retry' &&
-      count((one) => one.lane === 'retry' && one.issuer === issuer) >= Math.min(retriesPerIssuer, slots.retry)
-    )
+    const issuer = value.issuer ?? value.lastError?.issuer ?? value.asks ?? '';
+    if (lane === 'waited' && !isWaitedFor(value, now())) {
+      unwaited.push(id);
       return;
+    }
+    // One issuer takes no more than it leaves to the others: one that is slow, or fails all its hosts, holds up nobody else's.
+    const held = count((one) => one.lane === lane);
+    const mine = count((one) => one.lane === lane && one.issuer === issuer);
+    if (sharedLanes.includes(lane) && mine >= Math.max(1, slots[lane] - held)) return;
     const done = runner
       .run(id, stop.signal)
       .then((mine) => {
@@ -167,9 +211,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
 
   return {
     running() {
-      const counts = { first: 0, renewal: 0, retry: 0, dns: 0, upkeep: 0 };
-      for (const { lane } of running.values()) counts[lane] += 1;
-      return counts;
+      const counted = lanes.map((lane) => [lane, count((one) => one.lane === lane)]);
+      return Object.fromEntries(counted) as Record<OrderLane, number>;
     },
     async close() {
       stop.abort(new Error('the control plane stops'));

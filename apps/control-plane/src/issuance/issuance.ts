@@ -23,6 +23,7 @@ import { IssuerFailure } from './issuer.ts';
 import { createIssuerRegistry, type IssuerRegistry } from './issuer-registry.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { createLedger } from './ledger/token-ledger.ts';
+import type { OrderQueue } from './order-queue.ts';
 import { completeOrder, forgetFailures, putOrder } from './order-record.ts';
 import { createOrderRunner, type OrderRunner } from './order-runner.ts';
 import { createOrderSteps } from './order-steps.ts';
@@ -41,6 +42,7 @@ export interface IssuanceOptions {
   fleet: Fleet;
   settings: SettingsSource;
   known: KnownIssuers;
+  queue: OrderQueue;
   /** Whether a name that a handshake asked for may still have a certificate. Throws `upstream_unreachable` without a clear answer. */
   stillAllowed(host: string): Promise<boolean>;
   userAgent: string;
@@ -73,6 +75,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     fleet,
     settings,
     known,
+    queue,
     stillAllowed,
     userAgent,
     log,
@@ -99,7 +102,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
       }),
   });
   const preflight = createPreflight({ store, settings, registry, lookups });
-  const ledger = createLedger({ store, now });
+  const ledger = createLedger({ store, waitingShare: () => settings.current().waitingShare, now });
   const outcomes = createAttemptOutcomes({
     store,
     sealer,
@@ -116,6 +119,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     outcomes,
     gate,
     consent: createConsent({ stillAllowed, now }),
+    queue,
     counts,
     log,
     now,
@@ -167,7 +171,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
       });
     },
     start() {
-      coordinator ??= createCoordinator({ store, hub, fleet, runner, log, now });
+      coordinator ??= createCoordinator({ store, hub, fleet, runner, queue, log, now });
       return coordinator;
     },
     async close() {

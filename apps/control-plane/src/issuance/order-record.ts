@@ -1,5 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
-import { idleOrder, nothingUnderWay, type OrderLane, type OrderRecord, orderLanes } from '@lockstep/contract';
+import {
+  idleOrder,
+  nothingUnderWay,
+  type OrderLane,
+  type OrderRecord,
+  orderLanes,
+  placedLanes,
+} from '@lockstep/contract';
 import type { Change } from '@lockstep/store';
 import { iso } from '../iso.ts';
 
@@ -33,17 +40,46 @@ export function completeOrder(order: OrderRecord): OrderRecord {
 }
 
 /**
- * The queue an order waits in. A first attempt, and a renewal that cannot wait, come before all else and stay there to their end;
- * so no number of hosts that fail delays one that does not. Where clients are about to be without a certificate, a renewal that failed
+ * The queue an order waits in. First attempts wait for their turn, and come before all else once it has come, as renewals that cannot wait
+ * do; so no number of hosts that fail delays one that does not. Where clients are about to be without a certificate, a renewal that failed
  * does not wait among those that have none to lose.
  */
 export function laneOf(order: OrderRecord): OrderLane {
   if (order.waitingForDns !== null && order.step === 'idle') return 'dns';
   const pressing = order.renewal === 'revoked' || order.renewal === 'expiring';
   if (order.failures > 0) return pressing ? 'renewal' : 'retry';
-  if (pressing || order.renewal === 'asked') return 'first';
+  if (pressing || order.renewal === 'asked') return 'pressing';
   if (order.renewal === 'due') return 'renewal';
-  return order.renewAt === null && order.unusedSince === null ? 'first' : 'upkeep';
+  if (order.renewAt !== null || order.unusedSince !== null) return 'upkeep';
+  if (order.place === null) return 'pressing';
+  return order.waitedUntil === null ? 'first' : 'waited';
+}
+
+/** Whether a first attempt or a renewal that cannot wait goes on: those keep whoever works on them to their end. */
+export function goesOn(before: OrderRecord, after: OrderRecord): boolean {
+  const [from, to] = [laneOf(before), laneOf(after)];
+  return from === to || (to === 'pressing' && placedLanes.includes(from));
+}
+
+/** Whether a part of the CA's limits is kept from it: nobody waits for it, and no client is about to be without a certificate. */
+export function isBulk(order: OrderRecord, now: number): boolean {
+  const pressing = order.renewal !== null && order.renewal !== 'due';
+  return !pressing && !isWaitedFor(order, now);
+}
+
+/** Among those that ask a CA at once, the greatest goes first. */
+export function urgencyOf(order: OrderRecord, now: number): number {
+  if (isWaitedFor(order, now)) return 2;
+  return laneOf(order) === 'pressing' || isPlaced(order) ? 1 : 0;
+}
+
+export function isWaitedFor({ waitedUntil }: OrderRecord, now: number): boolean {
+  return waitedUntil !== null && Date.parse(waitedUntil) > now;
+}
+
+/** Whether it waits for its turn among the first attempts. */
+export function isPlaced(order: OrderRecord): boolean {
+  return order.place !== null && placedLanes.includes(laneOf(order));
 }
 
 export function putOrder(id: string, value: OrderRecord): Change {
@@ -52,7 +88,7 @@ export function putOrder(id: string, value: OrderRecord): Change {
     kind: 'order',
     id,
     value,
-    dueAt: value.dueAt === null ? null : Date.parse(value.dueAt),
+    dueAt: value.dueAt === null ? null : isPlaced(value) ? value.place : Date.parse(value.dueAt),
     lane: orderLanes[laneOf(value)],
   };
 }

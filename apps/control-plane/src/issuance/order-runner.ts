@@ -9,7 +9,7 @@ import { backOffMs } from './back-off.ts';
 import { isInterruption } from './interruption.ts';
 import { isRefusal, type Ledger } from './ledger/ledger.ts';
 import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
-import { carriedOver, completeOrder, laneOf, putOrder, standsAs } from './order-record.ts';
+import { carriedOver, completeOrder, goesOn, isPlaced, putOrder, standsAs } from './order-record.ts';
 import type { OrderSteps } from './order-steps.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
@@ -63,7 +63,7 @@ export function createOrderRunner({
     while (record !== null && !lease.signal.aborted) {
       const outcome = await nextOf(record, toolsFor(lease, record));
       if (outcome === null) return;
-      if (outcome.waitMs > shortWaitMs || laneOf(outcome.order) !== laneOf(record.value)) return;
+      if (outcome.waitMs > shortWaitMs || !goesOn(record.value, outcome.order)) return;
       if (outcome.waitMs > 0) await wait(outcome.waitMs, lease.signal);
       record = await dueOrder(id);
     }
@@ -96,7 +96,7 @@ export function createOrderRunner({
   async function dueOrder(id: string): Promise<StoredRecord<'order'> | null> {
     const record = await store.get('order', id);
     if (record === null || record.value.dueAt === null) return null;
-    if (Date.parse(record.value.dueAt) > now()) return null;
+    if (!isPlaced(record.value) && Date.parse(record.value.dueAt) > now()) return null;
     return { ...record, value: completeOrder(record.value) };
   }
 

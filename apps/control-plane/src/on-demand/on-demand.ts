@@ -14,6 +14,7 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { commitSurely } from '../commit-surely.ts';
 import { iso } from '../iso.ts';
+import type { OrderQueue } from '../issuance/order-queue.ts';
 import { completeOrder, putOrder } from '../issuance/order-record.ts';
 import { refusePublicSuffix } from '../routes/public-suffix.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
@@ -53,6 +54,7 @@ type Outcome = keyof ReturnType<typeof noneCounted>;
 export interface OnDemandOptions {
   store: ConfigStore;
   settings: Pick<SettingsSource, 'current'>;
+  queue: Pick<OrderQueue, 'enter'>;
   log: Logger;
   now?: () => number;
   fetch?: typeof globalThis.fetch;
@@ -60,7 +62,7 @@ export interface OnDemandOptions {
 }
 
 export function createOnDemand(options: OnDemandOptions): OnDemand {
-  const { store, settings, log, now = Date.now, fetch = globalThis.fetch } = options;
+  const { store, settings, queue, log, now = Date.now, fetch = globalThis.fetch } = options;
   const { inFlight = defaultInFlight } = options;
   const stop = new AbortController();
   const inTurn = pLimit(inFlight);
@@ -128,7 +130,7 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
       log.info({ host }, 'a name is refused on demand');
       return conclude(host, 'refused', refusedUntil(onDemand));
     }
-    await placeOrder(host);
+    await placeOrder(host, onDemand);
     log.info({ host }, 'a name is allowed on demand');
     conclude(host, 'allowed', now() + allowedMs);
   }
@@ -160,7 +162,7 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
     return said;
   }
 
-  async function placeOrder(host: string): Promise<void> {
+  async function placeOrder(host: string, { holdMs }: OnDemandSettings): Promise<void> {
     const existing = await store.get('order', host);
     const at = iso(now());
     const value =
@@ -171,7 +173,8 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
       await commitSurely(store, {
         id: randomUUID(),
         checks: [{ kind: 'order', id: host, revision: existing?.revision ?? null }],
-        changes: [putOrder(host, value)],
+        // A handshake is held for it.
+        changes: [putOrder(host, await queue.enter(value, { waitMs: holdMs }))],
       });
     } catch (error) {
       if (!isAppError(error, 'revision_conflict')) throw error; // a route came to name it

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type RouteCheck, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import type { OrderQueue } from '../issuance/order-queue.ts';
 import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
 import type { Preflight } from '../issuance/preflight.ts';
 import { writeInTurn } from '../write-in-turn.ts';
@@ -16,10 +17,16 @@ export interface RouteChecker {
 export interface RouteCheckerOptions {
   store: ConfigStore;
   preflight: Preflight;
+  queue: Pick<OrderQueue, 'enter'>;
   now?: () => number;
 }
 
-export function createRouteChecker({ store, preflight, now = Date.now }: RouteCheckerOptions): RouteChecker {
+export function createRouteChecker({
+  store,
+  preflight,
+  queue,
+  now = Date.now,
+}: RouteCheckerOptions): RouteChecker {
   /** Ends the wait of those orders that wait for the DNS, or for another try after a failure. */
   async function wakeOrders(hosts: string[]): Promise<void> {
     const keys = hosts.map((host) => recordKey('order', host));
@@ -34,7 +41,9 @@ export function createRouteChecker({ store, preflight, now = Date.now }: RouteCh
       await commitSurely(store, {
         id: randomUUID(),
         checks: waiting.map(({ id, revision }) => ({ kind: 'order', id, revision })),
-        changes: waiting.map(({ id, value }) => putOrder(id, forgetFailures(value, now()))),
+        changes: await Promise.all(
+          waiting.map(async ({ id, value }) => putOrder(id, await queue.enter(forgetFailures(value, now())))),
+        ),
       });
     });
   }

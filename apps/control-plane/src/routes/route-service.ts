@@ -12,7 +12,15 @@ import {
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { iso } from '../iso.ts';
-import { completeOrder, forgetFailures, newOrder, putOrder } from '../issuance/order-record.ts';
+import type { EnterOptions, OrderQueue } from '../issuance/order-queue.ts';
+import {
+  completeOrder,
+  forgetFailures,
+  isPlaced,
+  isWaitedFor,
+  newOrder,
+  putOrder,
+} from '../issuance/order-record.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
 import { sameJson } from '../same-json.ts';
 import { inTurn, writeInTurn } from '../write-in-turn.ts';
@@ -23,39 +31,44 @@ export const unusedGraceMs = 3_600_000;
 
 /**
  * Changes to routes. Each is one commit, together with the orders of its hosts: a route never exists without somebody due
- * to obtain its certificates. One that changes nothing makes none. A conflict with another writer is tried again on what that one wrote.
+ * to obtain its certificates; with `waitMs`, for so long somebody waits until it is live. One that changes nothing makes none. A conflict with another writer is tried again on what that one wrote.
  */
 export interface RouteService {
   /** Throws `id_taken`, `host_taken`, `invalid_request`. */
-  create(body: PutRoute): Promise<string>;
+  create(body: PutRoute, waitMs?: number | null): Promise<string>;
   /** Replaces the route, or makes it where there is none: true when made. */
-  replace(id: string, body: PutRoute): Promise<boolean>;
-  patch(id: string, body: PatchRoute): Promise<void>;
+  replace(id: string, body: PutRoute, waitMs?: number | null): Promise<boolean>;
+  patch(id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
   remove(id: string): Promise<void>;
 }
 
 export interface RouteServiceOptions {
   store: ConfigStore;
   check: CheckRoute;
+  queue: Pick<OrderQueue, 'enter'>;
+  /** Whom routes ask that name no issuer. */
+  defaultIssuer?: () => string | null;
   now?: () => number;
 }
 
-export function createRouteService({ store, check, now = Date.now }: RouteServiceOptions): RouteService {
-  async function write(
-    id: string,
-    edit: (current: StoredRecord<'route'> | null) => RouteRecord | null,
-  ): Promise<void> {
+type Edit = (current: StoredRecord<'route'> | null) => RouteRecord | null;
+
+export function createRouteService({
+  store,
+  check,
+  queue,
+  defaultIssuer = () => null,
+  now = Date.now,
+}: RouteServiceOptions): RouteService {
+  async function write(id: string, waitMs: number | null, edit: Edit): Promise<void> {
     try {
-      await writeInTurn(store, [recordKey('route', id)], () => writeOnce(id, edit));
+      await writeInTurn(store, [recordKey('route', id)], () => writeOnce(id, waitMs, edit));
     } catch (error) {
       throw isAppError(error, 'host_taken') ? explainHostTaken(error) : error;
     }
   }
 
-  async function writeOnce(
-    id: string,
-    edit: (current: StoredRecord<'route'> | null) => RouteRecord | null,
-  ): Promise<void> {
+  async function writeOnce(id: string, waitMs: number | null, edit: Edit): Promise<void> {
     const current = await store.get('route', id);
     const next = edit(current);
     const named = next === null ? [] : await check(next);
@@ -64,7 +77,8 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     // After the route's own turn: whoever has that of a host waits for nobody.
     const keys = [...new Set([...before, ...after])].map((host) => recordKey('order', host));
     await inTurn(store, keys, async () => {
-      const orders = await orderChanges(id, before, after);
+      const entering = { waitMs, asks: next?.issuers?.[0] ?? defaultIssuer() };
+      const orders = await orderChanges(id, before, after, entering);
       const changes = [...changesTo(id, current, next), ...orders.changes];
       if (changes.length === 0) return;
       await commitSurely(store, {
@@ -84,6 +98,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     id: string,
     before: string[],
     after: string[],
+    entering: EnterOptions,
   ): Promise<{ checks: Check[]; changes: Change[] }> {
     const dropped = before.filter((host) => !after.includes(host));
     const hosts = [...after, ...dropped];
@@ -94,7 +109,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
       const order = orders[index] ?? null;
       const changed = dropped.includes(host)
         ? await orderOfDropped(id, host, order)
-        : await orderOfNamed(host, order);
+        : await orderOfNamed(host, order, entering);
       const moved = dropped.includes(host) || !before.includes(host);
       const value = changed ?? (moved ? (order?.value ?? null) : null);
       if (value === null) continue;
@@ -107,14 +122,18 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
   async function orderOfNamed(
     host: string,
     order: StoredRecord<'order'> | null,
+    entering: EnterOptions,
   ): Promise<OrderRecord | null> {
-    if (order === null) return newOrder(host, now());
+    if (order === null) return queue.enter(newOrder(host, now()), entering);
     const value = completeOrder(order.value);
-    if (value.unusedSince !== null) {
-      return { ...forgetFailures(value, now()), unusedSince: null };
-    }
+    if (value.unusedSince !== null)
+      return queue.enter({ ...forgetFailures(value, now()), unusedSince: null }, entering);
     const held = value.lastError !== null || value.waitingForDns !== null;
-    return held ? forgetFailures(value, now()) : null;
+    if (held) return queue.enter(forgetFailures(value, now()), entering);
+    // Now somebody waits for it.
+    if (entering.waitMs != null && isPlaced(value) && !isWaitedFor(value, now()))
+      return queue.enter(value, entering);
+    return null;
   }
 
   async function orderOfDropped(
@@ -129,9 +148,9 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     return { ...completeOrder(order.value), unusedSince: iso(now()), dueAt };
   }
 
-  async function create(body: PutRoute): Promise<string> {
+  async function create(body: PutRoute, waitMs: number | null = null): Promise<string> {
     const id = body.id ?? `rt_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
-    await write(id, (current) => {
+    await write(id, waitMs, (current) => {
       if (current !== null) {
         throw new AppError('id_taken', `a route with id "${id}" exists; PUT /v1/routes/${id} replaces it`, {
           facts: { route: id },
@@ -142,21 +161,21 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
     return id;
   }
 
-  async function replace(id: string, body: PutRoute): Promise<boolean> {
+  async function replace(id: string, body: PutRoute, waitMs: number | null = null): Promise<boolean> {
     if (body.id !== undefined && body.id !== id) {
       const detail = `id is "${body.id}", but the address names "${id}"; leave it out or make them the same`;
       throw new AppError('invalid_request', detail, { errors: [{ pointer: '/id', detail }] });
     }
     let made = false;
-    await write(id, (current) => {
+    await write(id, waitMs, (current) => {
       made = current === null;
       return recordOf(body, current);
     });
     return made;
   }
 
-  async function patch(id: string, body: PatchRoute): Promise<void> {
-    await write(id, (current) => {
+  async function patch(id: string, body: PatchRoute, waitMs: number | null = null): Promise<void> {
+    await write(id, waitMs, (current) => {
       if (current === null) throw routeNotFound(id);
       const { hosts, paths, upstreams, issuers, challenge } = current.value;
       return recordOf(
@@ -173,7 +192,7 @@ export function createRouteService({ store, check, now = Date.now }: RouteServic
   }
 
   async function remove(id: string): Promise<void> {
-    await write(id, (current) => {
+    await write(id, null, (current) => {
       if (current === null) throw routeNotFound(id);
       return null;
     });

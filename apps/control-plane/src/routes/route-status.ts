@@ -34,6 +34,7 @@ export function deriveRouteStatus(
   const status: RouteStatus = {
     state,
     ...(reason === null ? {} : { reason }),
+    ...lastOf(hosts),
     certificates,
     dnsRequirements: hosts.flatMap((records, index) =>
       certificates[index]?.state === 'waiting_for_dns'
@@ -74,4 +75,11 @@ function explain(
 function notYetValid(records: HostRecords | undefined, fleet: FleetView): string | null {
   const notBefore = (records?.brought ?? records?.certificate)?.value.notBefore ?? '';
   return Date.parse(notBefore) > fleet.now ? `the certificate is not valid before ${notBefore}` : null;
+}
+
+/** The route is live when its last host is. */
+function lastOf(hosts: HostRecords[]): Pick<RouteStatus, 'queue'> {
+  const waiting = hosts.flatMap(({ queue, brought }) => (brought === null ? (queue ?? []) : []));
+  if (waiting.length === 0) return {};
+  return { queue: waiting.reduce((a, b) => (b.position > a.position ? b : a)) };
 }

@@ -4,6 +4,8 @@ import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
 import type { HostRecords } from '../certificates/certificate-status.ts';
 import type { ChangeHub } from '../change-hub.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { IssuingPace } from '../issuance/issuing-pace.ts';
+import { queuePositionOf } from '../issuance/queue-position.ts';
 import { deriveRouteStatus } from './route-status.ts';
 
 /** Routes as the API shows them: what is stored, and what the fleet last said of it. */
@@ -21,6 +23,7 @@ export interface RouteViewOptions {
   store: ConfigStore;
   fleet: Fleet;
   hub: ChangeHub;
+  pace: Pick<IssuingPace, 'perSecond'>;
 }
 
 /** A brought certificate that comes may be for any host. */
@@ -31,7 +34,7 @@ interface LoadedRoute {
   hosts: HostRecords[];
 }
 
-export function createRouteView({ store, fleet, hub }: RouteViewOptions): RouteView {
+export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): RouteView {
   async function load(records: StoredRecord<'route'>[]): Promise<LoadedRoute[]> {
     const hosts = [...new Set(records.flatMap(({ value }) => value.hosts))];
     const [orders, certificates, brought] = await Promise.all([
@@ -39,6 +42,12 @@ export function createRouteView({ store, fleet, hub }: RouteViewOptions): RouteV
       store.getMany('certificate', hosts),
       findBrought(store, hosts, fleet.view().now),
     ]);
+    const waiting = orders.map((order, index) => (certificates[index] === null ? order : null));
+    const positions = await Promise.all(
+      waiting.map((order) =>
+        order === null ? null : queuePositionOf(order.value, { store, pace, now: () => fleet.view().now }),
+      ),
+    );
     const byHost = new Map(hosts.map((host, index) => [host, index]));
     return records.map((record) => ({
       record,
@@ -49,6 +58,7 @@ export function createRouteView({ store, fleet, hub }: RouteViewOptions): RouteV
           order: orders[index] ?? null,
           certificate: certificates[index] ?? null,
           brought: brought.get(host) ?? null,
+          queue: positions[index] ?? null,
         };
       }),
     }));

@@ -13,6 +13,7 @@ import { createAttempts } from '../../src/issuance/attempts.ts';
 import { createCaCounts } from '../../src/issuance/ca-counts.ts';
 import { type CaGate, createCaGate } from '../../src/issuance/ca-gate.ts';
 import { createLedger } from '../../src/issuance/ledger/token-ledger.ts';
+import { createOrderQueue } from '../../src/issuance/order-queue.ts';
 import { createOrderRunner, type OrderRunner } from '../../src/issuance/order-runner.ts';
 import { createOrderSteps } from '../../src/issuance/order-steps.ts';
 import { createRenewals } from '../../src/issuance/renewals.ts';
@@ -56,7 +57,8 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
   const gone = new Set<string>();
   for (const name of caNames)
     cas.set(name, await createFakeCa({ name, store, random, isBad, now: clock.now }));
-  const routes = createRouteService({ store: observed, check: async () => [], now: clock.now });
+  const queue = createOrderQueue({ store, now: clock.now });
+  const routes = createRouteService({ store: observed, queue, check: async () => [], now: clock.now });
 
   function createControlPlane(name: string): ControlPlane {
     const replica: Replica = { name, dead: false, pausedUntil: 0 };
@@ -125,6 +127,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       outcomes,
       gate: observedGate(createCaGate({ now: clock.now }), scheduler),
       consent: async () => null,
+      queue,
       counts: createCaCounts(),
       log,
       now: clock.now,

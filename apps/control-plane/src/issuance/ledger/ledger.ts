@@ -24,12 +24,13 @@ export type Exemption = boolean | 'renewal';
  * asked, so the fleet never sends more than the limits allow, however many control planes it has and wherever one dies.
  */
 export interface Ledger {
-  /** What one order for the host spends. */
+  /** What one order for the host spends. From `bulk`, a share of what all hosts have together is kept for hosts whose caller waits. */
   spendOrder(
     issuer: string,
     limits: Limits | null,
     host: string,
     exempt: Exemption,
+    bulk?: boolean,
   ): Promise<LedgerEntry | LedgerRefusal>;
   /** An authorization for the host failed, and its order with it: no certificate comes of that, so none is counted. */
   failAuthorization(

@@ -9,11 +9,14 @@ export function wholeTokens(bucket: BucketRecord | null, limit: Limit, now: numb
   return Math.floor(tokensIn(bucket, limit, now) + tolerance);
 }
 
-/** When there is the next whole token, in milliseconds since 1970; null while the bucket is full. */
-export function nextTokenAt(bucket: BucketRecord | null, limit: Limit, now: number): number | null {
+/**
+ * When there is the next whole token, in milliseconds since 1970; null while the bucket is full. With `kept`: when there is the first
+ * one beside those.
+ */
+export function nextTokenAt(bucket: BucketRecord | null, limit: Limit, now: number, kept = 0): number | null {
   const tokens = tokensIn(bucket, limit, now);
   if (bucket === null || tokens >= limit.count - tolerance) return null;
-  const missing = Math.floor(tokens + tolerance) + 1 - tokens;
+  const missing = Math.max(Math.floor(tokens + tolerance), kept) + 1 - tokens;
   return Math.ceil(Math.max(now, bucket.at) + missing * refillMs(limit));
 }
 

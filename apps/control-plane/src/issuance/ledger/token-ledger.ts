@@ -40,13 +40,20 @@ interface Bound {
 
 export interface LedgerOptions {
   store: ConfigStore;
+  /** Percent of each limit that all hosts share, which are kept for hosts whose caller waits. */
+  waitingShare?: () => number;
   now?: () => number;
   /** Spends the pause before another try at a hot bucket. */
   wait?: (ms: number) => Promise<void>;
 }
 
-export function createLedger({ store, now = Date.now, wait }: LedgerOptions): Ledger {
+export function createLedger({ store, waitingShare = () => 0, now = Date.now, wait }: LedgerOptions): Ledger {
   const turns = createTurns();
+
+  /** Of a limit that all share: at least one token is left to the others. */
+  function keptOf({ count }: Limit): number {
+    return Math.min(count - 1, Math.floor((count * waitingShare()) / 100));
+  }
 
   async function read(ids: string[]): Promise<Map<string, StoredRecord<'bucket'> | null>> {
     const records = await store.getMany('bucket', ids);
@@ -80,7 +87,7 @@ export function createLedger({ store, now = Date.now, wait }: LedgerOptions): Le
   }
 
   return {
-    async spendOrder(issuer, limits, host, exempt) {
+    async spendOrder(issuer, limits, host, exempt, bulk = false) {
       const spent = spentBy(exempt);
       const watched: LimitName[] = exempt === true ? [] : ['failedAuthorizations', 'consecutiveFailures'];
       const bounds = boundsOf(issuer, limits, host, [...spent, ...watched]);
@@ -93,10 +100,15 @@ export function createLedger({ store, now = Date.now, wait }: LedgerOptions): Le
       }
       for (const { name, limit, key, id } of bounds) {
         const bucket = records.get(id)?.value ?? null;
-        if (wholeTokens(bucket, limit, now()) >= 1) continue;
-        const next = nextTokenAt(bucket, limit, now()) ?? now();
-        const until = counted[name].shared ? turns.give(id, next, refillMs(limit), now()) : next;
-        const what = `the limit of ${limit.count} ${counted[name].what(key)} is used up`;
+        const { shared } = counted[name];
+        const kept = bulk && shared ? keptOf(limit) : 0;
+        if (wholeTokens(bucket, limit, now()) >= 1 + kept) continue;
+        const next = nextTokenAt(bucket, limit, now(), kept) ?? now();
+        // Those that somebody waits for stand in a row of their own, or their turn would be after all others'.
+        const row = bulk ? id : `${id}/waited`;
+        const until = shared ? turns.give(row, next, refillMs(limit), now()) : next;
+        const rest = kept === 0 ? '' : `, but for the ${kept} that are kept for hosts whose caller waits`;
+        const what = `the limit of ${limit.count} ${counted[name].what(key)} is used up${rest}`;
         refusals.push({ until, detail: `issuer ${issuer}: ${what}; its next turn is at ${iso(until)}` });
       }
       if (refusals.length > 0) return refusals.reduce((a, b) => (b.until > a.until ? b : a));

@@ -1,0 +1,62 @@
+import { AppError } from '@lockstep/contract';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+
+/** Writes that one control plane takes at once, the time they wait for each other and the store in it. */
+const mostWrites = 500;
+/** Callers that wait for a route of theirs to be live. */
+const mostWaits = 5_000;
+
+/**
+ * Bounds what one control plane works on at once. More writes than it bears are refused before their bodies are read, so that those it has
+ * taken, its health checks and all reads go on; whoever only waits counts by itself.
+ */
+export interface LoadBound {
+  /** Counts the writes below this instance's prefix. Refuses them with `overloaded` while there are too many. */
+  attach(app: FastifyInstance): void;
+  /** The request's write is made, and it goes on to wait. False when too many do: it is answered at once. */
+  wait(request: FastifyRequest): boolean;
+}
+
+export interface LoadBoundOptions {
+  writes?: number;
+  waits?: number;
+}
+
+export function createLoadBound({
+  writes = mostWrites,
+  waits = mostWaits,
+}: LoadBoundOptions = {}): LoadBound {
+  const writing = new WeakSet<FastifyRequest>();
+  const waiting = new WeakSet<FastifyRequest>();
+  let writers = 0;
+  let waiters = 0;
+
+  function leave(request: FastifyRequest): void {
+    if (writing.delete(request)) writers -= 1;
+    if (waiting.delete(request)) waiters -= 1;
+  }
+
+  return {
+    attach(app) {
+      app.addHook('onRequest', async (request, reply) => {
+        if (request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS') return;
+        if (writers >= writes)
+          throw new AppError(
+            'overloaded',
+            `${writes} writes are under way; try again after Retry-After seconds`,
+          );
+        writers += 1;
+        writing.add(request);
+        // And not by `onResponse`, which does not come where the caller has gone away before the answer.
+        reply.raw.once('close', () => leave(request));
+      });
+    },
+    wait(request) {
+      leave(request);
+      if (waiters >= waits) return false;
+      waiters += 1;
+      waiting.add(request);
+      return true;
+    },
+  };
+}
