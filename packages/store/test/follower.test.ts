@@ -238,3 +238,48 @@ t.test('whatever announcements are lost, doubled or late, the view is the storeâ
     { numRuns: 20 },
   );
 });
+
+t.test('a history that goes back to before the end of a scan makes another snapshot of it', async (t) => {
+  const at = (number: number, history: string) => ({ epoch: 'e', number, commitId: `${history}${number}` });
+  const entry = (number: number, history: string, before: string): LogEntry => ({
+    position: at(number, history),
+    previousCommitId: `${before}${number - 1}`,
+    changes: [],
+  });
+  for (const standing of [
+    [entry(11, 'b', 'a')],
+    [entry(11, 'b', 'a'), entry(12, 'b', 'b'), entry(13, 'b', 'b')],
+    [],
+  ]) {
+    // The scan begins at 10 and ends at 12, of which the second history knows only 10.
+    let failedOver = false;
+    const heads = [at(10, 'a'), at(12, 'a')];
+    const source: FollowSource = {
+      head: async () => (failedOver ? (standing.at(-1)?.position ?? at(10, 'a')) : heads.shift()!),
+      readLog: async (after) => {
+        const log = standing.filter(({ position }) => position.number > after.number);
+        const known = failedOver ? [at(10, 'a'), ...standing.map(({ position }) => position)] : [at(10, 'a')];
+        if (!known.some(({ commitId }) => commitId === after.commitId)) return null;
+        return failedOver ? log : [];
+      },
+      list: async () => ({ items: [], next: null }),
+      onAnnouncement: () => () => {},
+    };
+    const ended = new AbortController();
+    const seen: string[] = [];
+    for await (const event of follow(
+      source,
+      null,
+      { kinds: ['route'], signal: ended.signal },
+      { retryMs: 1 },
+    )) {
+      if (event.type !== 'commit') seen.push(event.type);
+      if (event.type === 'snapshot') {
+        for await (const _ of event.records);
+        failedOver = true;
+      }
+      if (event.type === 'current') break;
+    }
+    t.same(seen, ['snapshot', 'snapshot', 'current'], `${standing.length} commits since`);
+  }
+});
