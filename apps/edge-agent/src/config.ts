@@ -11,6 +11,8 @@ export interface EdgeConfig {
   admin: Address;
   /** Where the redirect of port 80 points; null: the port of the HTTPS listener. */
   publicHttpsPort: number | null;
+  /** Names that its admin listener may be called by, besides addresses, `localhost` and this machine's name. Default: none. */
+  adminHosts?: readonly string[] | undefined;
   workers: number;
   logLevel: string;
   /** How many built TLS contexts a worker keeps, about 35 kB each. Default 5,000. */
@@ -27,6 +29,7 @@ export type EdgeSettings = { [K in keyof EdgeConfig]-?: Exclude<EdgeConfig[K], u
 export function withDefaults(config: EdgeConfig): EdgeSettings {
   return {
     ...config,
+    adminHosts: config.adminHosts ?? [],
     certificateCacheSize: config.certificateCacheSize ?? 5_000,
     ownServices: config.ownServices ?? [],
     drainTimeoutMs: config.drainTimeoutMs ?? 7_000,

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { get as httpGet, type IncomingMessage } from 'node:http';
 import { createServer as createTcpServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { FeedState, SettingsRecord } from '@lockstep/contract';
@@ -113,6 +114,7 @@ t.test('the admin listener answers 200 while degraded, and outlives what fails b
   let status: 'ready' | 'degraded' | 'not_ready' = 'degraded';
   const admin = await createAdminListener({
     address: { host: '127.0.0.1', port: 0 },
+    hosts: ['edge-1.internal'],
     boundary,
     readiness: async () => ({ status, checks: [] }),
     metrics: async () => {
@@ -127,4 +129,13 @@ t.test('the admin listener answers 200 while degraded, and outlives what fails b
   t.equal(await get('/metrics'), 500);
   t.equal(boundary.exceptions.admin, 1);
   t.equal(await get('/healthz'), 200);
+  for (const [host, expected] of [
+    ['edge-1.internal:9100', 200],
+    ['rebound.example.com', 421],
+  ] as const) {
+    const request = httpGet({ port: admin.address.port, path: '/healthz', headers: { host }, agent: false });
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.resume();
+    t.equal(response.statusCode, expected, host);
+  }
 });

@@ -4,6 +4,7 @@ import { type Address, nodeIdPattern, nodeIdRule } from '@lockstep/contract';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { address, checkStoreUrl, portNumber, wholeNumber } from './option-values.ts';
 import {
+  adminHostsOption,
   dataDirOption,
   environmentHelp,
   logLevelOption,
@@ -27,6 +28,7 @@ export function edgeCommand(): Command {
       listener('--http <address>', 'where challenges are answered and HTTP redirected', 'LOCKSTEP_HTTP'),
     )
     .addOption(listener('--admin <address>', 'where /healthz, /readyz and /metrics are', 'LOCKSTEP_ADMIN'))
+    .addOption(adminHostsOption())
     .addOption(storeOption())
     .addOption(storePrefixOption())
     .addOption(dataDirOption('.lockstep/<node>'))
@@ -61,6 +63,7 @@ export function edgeCommand(): Command {
           https: flags.https,
           http: flags.http,
           admin: flags.admin,
+          adminHosts: flags.adminHosts,
           publicHttpsPort: flags.publicHttpsPort ?? null,
           workers: flags.workers,
           logLevel: flags.logLevel,
@@ -75,6 +78,7 @@ interface EdgeFlags {
   https: Address;
   http: Address;
   admin: Address;
+  adminHosts: string[];
   store?: string;
   storePrefix: string;
   dataDir?: string;

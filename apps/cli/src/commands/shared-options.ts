@@ -22,7 +22,7 @@ export function dataDirOption(shownDefault: string): Option {
 export function adminHostsOption(): Option {
   return new Option(
     '--admin-hosts <names>',
-    'names that the API may be called by, besides addresses and localhost; with commas between them',
+    'names that the API, or an edge’s admin listener, may be called by, besides addresses and localhost; with commas between them',
   )
     .env('LOCKSTEP_ADMIN_HOSTS')
     .argParser(hostNames)

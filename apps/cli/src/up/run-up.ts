@@ -105,6 +105,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
           https,
           http,
           admin,
+          adminHosts,
           publicHttpsPort: null,
           workers: 1,
           logLevel,

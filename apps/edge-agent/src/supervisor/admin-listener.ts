@@ -9,6 +9,8 @@ const { createServer } = process.getBuiltinModule('node:http');
 
 export interface AdminListenerOptions {
   address: Address;
+  /** Names that it may be called by, besides addresses, `localhost` and this machine's name. */
+  hosts: readonly string[];
   boundary: Boundary;
   readiness(): Promise<Readiness>;
   metrics(): Promise<{ contentType: string; text: string }>;
@@ -22,7 +24,7 @@ export interface AdminListener {
 /** `/healthz`, `/readyz` and `/metrics` of one edge. Throws `bad_configuration` when the address cannot be bound. */
 export async function createAdminListener(options: AdminListenerOptions): Promise<AdminListener> {
   const { boundary } = options;
-  const names = [options.address.host, hostname()];
+  const names = [...options.hosts, options.address.host, hostname()];
 
   async function answer(path: string, response: ServerResponse): Promise<void> {
     if (path === '/healthz') send(response, 200, 'application/json', '{"status":"ok"}');

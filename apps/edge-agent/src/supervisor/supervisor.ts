@@ -153,6 +153,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
     const admin = await createAdminListener({
       address: config.admin,
+      hosts: config.adminHosts,
       boundary,
       readiness: () =>
         edgeReadiness({ workers: config.workers, pool: workers, replica: followed, handshake }),
