@@ -146,3 +146,23 @@ function* variants(value: Record<string, unknown>, within?: string): Generator<u
     if (Array.isArray(value[key])) for (const odd of oddities.slice(1)) yield { ...value, [key]: [odd] };
   }
 }
+
+t.test(
+  'a certificate that is of no use is refused after each start, before any handshake needs it',
+  async (t) => {
+    const { url } = await startUpstream(t, (_request, response) => response.end('ok'));
+    const edge = await startWorker(t, {}, (configured) => configured.serve('good', [good], [url]));
+    const usable = await edge.certificateRecord('other.example.com');
+    const broken = { ...usable, chain: usable.chain.replaceAll('A', 'B') };
+    const position = await edge.commit(
+      edge.routeChange('other', ['other.example.com'], [url]),
+      put('certificate', 'other.example.com', broken),
+    );
+    await edge.applied(position);
+    t.same(refused(edge), ['certificate/other.example.com']);
+    const again = await startWorker(t, {}, undefined, edge);
+    await again.applied(position);
+    t.same(refused(again), ['certificate/other.example.com'], 'known as soon as the position is told');
+    t.equal(await serves(again), 200);
+  },
+);

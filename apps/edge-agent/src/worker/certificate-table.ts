@@ -26,6 +26,11 @@ export interface CertificateTable {
   put(stored: CertificateStored, context: SecureContext): void;
   /** Puts in a certificate whose context is built at its first handshake; what it replaces serves on if that fails. */
   putUnbuilt(stored: CertificateStored): void;
+  /**
+   * Builds certificates that no handshake has needed yet, the newest first, for `forMs`, and keeps none: those that cannot be put to use are
+   * refused. False when none is left.
+   */
+  checkUnbuilt(forMs: number): boolean;
   delete(id: string): void;
   /** Every id that is held or refused. */
   ids(): Iterable<string>;
@@ -43,6 +48,9 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   const index = createCertificateIndex();
   const refused = new Map<string, { stored: CertificateStored; refusal: Refusal }>();
   const contexts = new LRUCache<CertificateStored, SecureContext>({ max: options.maxContexts });
+  /** Put in since the last look, in no order; and what is left of those looked at, the newest last. */
+  const unbuilt = new Set<HeldCertificate>();
+  let toCheck: HeldCertificate[] = [];
   let built = 0;
 
   function build(stored: CertificateStored): SecureContext {
@@ -80,12 +88,20 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
         entry.fallback = null;
         return context;
       } catch (error) {
-        entry.broken = true;
-        refuse(entry.stored, error);
-        options.onRefused();
+        breakEntry(entry, error);
       }
     }
     return entry.fallback === null ? null : contextOf(entry.fallback);
+  }
+
+  function breakEntry(entry: HeldCertificate, error: unknown): void {
+    entry.broken = true;
+    refuse(entry.stored, error);
+    options.onRefused();
+  }
+
+  function isOpen(entry: HeldCertificate): boolean {
+    return byId.get(entry.stored.id) === entry && !entry.broken && !contexts.has(entry.stored);
   }
 
   return {
@@ -116,7 +132,27 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       refused.delete(stored.id);
       const fallback = before?.broken ? before.fallback : (before ?? null);
       const same = fallback !== null && sameNames(fallback.stored.value, stored.value);
-      replace({ stored, fallback: same ? fallback : null, broken: false });
+      const entry = { stored, fallback: same ? fallback : null, broken: false };
+      replace(entry);
+      unbuilt.add(entry);
+    },
+    checkUnbuilt(forMs) {
+      if (unbuilt.size > 0) {
+        const all = [...toCheck.filter(isOpen), ...unbuilt];
+        toCheck = all.sort((one, other) => one.stored.revision - other.stored.revision);
+        unbuilt.clear();
+      }
+      const until = performance.now() + forMs;
+      while (toCheck.length > 0 && performance.now() < until) {
+        const entry = toCheck.pop()!;
+        if (!isOpen(entry)) continue;
+        try {
+          build(entry.stored);
+        } catch (error) {
+          breakEntry(entry, error);
+        }
+      }
+      return toCheck.length > 0;
     },
     delete(id) {
       refused.delete(id);

@@ -13,6 +13,7 @@ import {
   recordKey,
   type StoredRecord,
 } from '@lockstep/contract';
+import type { CertificateChecker } from './certificate-checker.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import type { ChallengeTable } from './challenge-table.ts';
 import type { FleetSettings } from './fleet-settings.ts';
@@ -26,6 +27,7 @@ const buildsBeforeYield = 8;
 export interface ConfigurationOptions {
   routes: RouteTable;
   certificates: CertificateTable;
+  checker: Pick<CertificateChecker, 'check'>;
   challenges: ChallengeTable;
   staples: StapleTable;
   settings: FleetSettings;
@@ -58,7 +60,7 @@ interface Swap {
 }
 
 export function createConfiguration(options: ConfigurationOptions): Configuration {
-  const { routes, certificates, challenges, staples, settings } = options;
+  const { routes, certificates, checker, challenges, staples, settings } = options;
   const tables = new Map<string, Table>([
     ['route', routes],
     ['certificate', certificates],
@@ -176,7 +178,7 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
           continue;
         }
         if (record.revision > at.number) runsAhead.set(recordKey(record.kind, record.id), record.revision);
-        // A certificate is built at its first handshake: a hundred thousand of them must not hold up the start.
+        // A certificate is built at its first handshake, or when it is checked: a hundred thousand must not hold up the start.
         const run =
           record.kind === 'certificate' ? () => certificates.putUnbuilt(record) : await built(record);
         if (run !== null) swaps.push({ of: record, run });
@@ -198,6 +200,8 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
       }
     }
     swapIn(swaps);
+    // In force, and not acknowledged before the newest are known to be of use.
+    await checker.check();
     ahead = runsAhead;
     position = at;
   }

@@ -10,6 +10,7 @@ import { createFailureLog } from '../proxy/failure-log.ts';
 import { createForwarder } from '../proxy/forwarder.ts';
 import { upstreamLimitsOf } from '../proxy/upstream-pool.ts';
 import { createUpstreamPools } from '../proxy/upstream-pools.ts';
+import { createCertificateChecker } from './certificate-checker.ts';
 import { createCertificateTable } from './certificate-table.ts';
 import { createChallengeTable } from './challenge-table.ts';
 import { createConfiguration } from './configuration.ts';
@@ -101,6 +102,10 @@ export function createWorker(options: WorkerOptions): Worker {
     maxContexts: config.certificateCacheSize,
     onRefused: sendStatus,
   });
+  const checker = createCertificateChecker({
+    certificates,
+    guard: (work) => boundary.guard('certificates', work),
+  });
   const routes = createRouteTable({ pools, hasCertificate: certificates.covers });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
@@ -122,7 +127,14 @@ export function createWorker(options: WorkerOptions): Worker {
       http.refresh();
     },
   });
-  const configuration = createConfiguration({ routes, certificates, challenges, staples, settings: fleet });
+  const configuration = createConfiguration({
+    routes,
+    certificates,
+    checker,
+    challenges,
+    staples,
+    settings: fleet,
+  });
   const forwarder = createForwarder({
     routes,
     challenges,
@@ -248,6 +260,7 @@ export function createWorker(options: WorkerOptions): Worker {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
       stopped.abort();
+      checker.close();
       forwarder.closeTunnels();
       https.destroy();
       http.server.closeAllConnections();
