@@ -6,8 +6,13 @@ import t, { type Test } from 'tap';
 import { commitOf, putRoute } from './conformance/records.ts';
 import { followView } from './conformance/view.ts';
 
+const syncAtOnce = ['--repl-diskless-sync-delay', '0'];
+
 t.test('a server that is master no more', async (t) => {
-  const [one, other] = await Promise.all([startRedis(), startRedis()]);
+  const [one, other] = await Promise.all([
+    startRedis({ args: syncAtOnce }),
+    startRedis({ args: syncAtOnce }),
+  ]);
   t.teardown(() => Promise.all([one.close(), other.close()]));
   const [oneAdmin, otherAdmin] = [new Redis(one.url), new Redis(other.url)];
   t.teardown(() => [oneAdmin, otherAdmin].map((admin) => admin.disconnect()));

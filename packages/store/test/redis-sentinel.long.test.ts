@@ -9,11 +9,15 @@ import { contentOf, followView } from './conformance/view.ts';
 
 const patience = { timeoutMs: 60_000 };
 
+const syncAtOnce = ['--repl-diskless-sync-delay', '0'];
+
 t.test('three Sentinels, a primary and two replicas', async (t) => {
-  const servers = [await startRedis()];
+  const servers = [await startRedis({ args: syncAtOnce })];
   t.teardown(() => Promise.all(servers.map((server) => server.close())));
   for (let i = 0; i < 2; i++) {
-    servers.push(await startRedis({ args: ['--replicaof', '127.0.0.1', String(servers[0]!.port)] }));
+    servers.push(
+      await startRedis({ args: [...syncAtOnce, '--replicaof', '127.0.0.1', String(servers[0]!.port)] }),
+    );
   }
   const admins = servers.map(({ url }) => new Redis(url));
   t.teardown(() => admins.map((admin) => admin.disconnect()));

@@ -3,8 +3,11 @@ import { createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
+import { noteKeys } from './conformance/note-keys.ts';
 import { commitOf, putRoute, report } from './conformance/records.ts';
 import { contentOf, followView } from './conformance/view.ts';
+
+const syncAtOnce = ['--repl-diskless-sync-delay', '0'];
 
 t.test('a history that goes back', async (t) => {
   const server = await startRedis({ args: ['--appendonly', 'no'] });
@@ -12,19 +15,7 @@ t.test('a history that goes back', async (t) => {
   const admin = new Redis(server.url);
   t.teardown(() => admin.disconnect());
 
-  /** Notes all keys; what it gives puts them back, as a restore or a fail-over to a replica that lags would. */
-  async function note(prefix: string): Promise<() => Promise<void>> {
-    const keys = await admin.keys(`{${prefix}}:*`);
-    const dumps = await Promise.all(
-      keys.map(async (key) => [key, await admin.dumpBuffer(key), await admin.pttl(key)] as const),
-    );
-    return async () => {
-      const all = admin.multi();
-      for (const key of await admin.keys(`{${prefix}}:*`)) all.del(key);
-      for (const [key, dump, ttl] of dumps) all.restore(key, Math.max(ttl, 0), dump);
-      await all.exec();
-    };
-  }
+  const note = (prefix: string) => noteKeys(admin, prefix);
 
   async function fleet(t: Test) {
     const prefix = `test-${randomUUID()}`;
@@ -135,7 +126,7 @@ t.test('a history that goes back', async (t) => {
 });
 
 t.test('a commit that has to be on a replica', async (t) => {
-  const [server, replica] = await Promise.all([startRedis(), startRedis()]);
+  const [server, replica] = await Promise.all([startRedis({ args: syncAtOnce }), startRedis()]);
   t.teardown(() => Promise.all([server.close(), replica.close()]));
   const [admin, replicaAdmin] = [new Redis(server.url), new Redis(replica.url)];
   t.teardown(() => [admin, replicaAdmin].map((client) => client.disconnect()));

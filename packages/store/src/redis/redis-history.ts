@@ -6,6 +6,7 @@ import { isLeftBehind, standingAgainst } from '../standing.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import { type RedisLog, toPosition } from './redis-log.ts';
+import { toMs } from './redis-time.ts';
 
 const turnHistory = readScript('turn-history-4.lua');
 const keptTurns = 100;
@@ -40,6 +41,7 @@ export function createRedisHistory(
     turn,
     adopt,
     leftBehind,
+    now: async () => toMs(await run((redis) => redis.time())),
   };
 
   /** This process works with `opened` from now on. */
@@ -93,7 +95,7 @@ export function createRedisHistory(
    */
   async function turn(reason: Turn['reason'], lost: Position | null): Promise<void> {
     if (epoch === null) throw new AppError('store_lost', 'the store was not opened');
-    const kept = reason === 'restored' ? null : await latestCommon();
+    const kept = reason === 'restored' || lost === null ? null : await latestCommon(lost);
     const next = randomUUID();
     const [outcome, , keptNumber, , number] = (await runScript(
       turnHistory,
@@ -124,8 +126,9 @@ export function createRedisHistory(
     see({ epoch: next, number: Number(number), commitId: next });
   }
 
-  async function latestCommon(): Promise<{ number: number; commitId: string } | null> {
-    const all = known.all();
+  /** The latest commit before `lost` that this process has seen and the store still holds. */
+  async function latestCommon(lost: Position): Promise<{ number: number; commitId: string } | null> {
+    const all = known.all().filter(({ number }) => number < lost.number);
     for (let at = 0; at < all.length; at += idsAtOnce) {
       const some = all.slice(at, at + idsAtOnce);
       const ids = await idsOf(some.map(({ number }) => number));

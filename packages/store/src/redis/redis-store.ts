@@ -3,6 +3,7 @@ import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { type StoreLog, silentLog } from '../log.ts';
 import { createRareLog } from '../rare-log.ts';
+import { createNodesWord } from './nodes-word.ts';
 import { createRedisCommands } from './redis-commands.ts';
 import { commitToRedis } from './redis-commit.ts';
 import { createDurableScripts, notOnReplicas } from './redis-durable.ts';
@@ -16,7 +17,6 @@ import { createRedisPresence } from './redis-presence.ts';
 import { createRedisRecords } from './redis-records.ts';
 import { createRedisScan } from './redis-scan.ts';
 import { createRedisSubscriber } from './redis-subscriber.ts';
-import { toMs } from './redis-time.ts';
 import { parseStoreUrl } from './store-url.ts';
 
 export interface RedisStoreOptions {
@@ -65,6 +65,7 @@ export function createRedisStore({
   const durable = createDurableScripts(waiting, target.shown, () => durability);
   const leases = createRedisLeases(commands, keys);
   const presence = createRedisPresence(commands, subscriber, keys, history, log);
+  const hearNodes = createNodesWord(history, log);
   const source = {
     head: history.head,
     readLog: createRedisLog(bulk, keys, warn).readAfter,
@@ -95,7 +96,11 @@ export function createRedisStore({
     reportNode: presence.report,
     removeNode: presence.remove,
     forgetNode: presence.forget,
-    listNodes: presence.list,
+    async listNodes() {
+      const nodes = await presence.list();
+      hearNodes(nodes);
+      return nodes;
+    },
     watchNodes: presence.watch,
     async sendHint(hint) {
       await commands.run((redis) => redis.publish(keys.hintChannels[hint.hint], JSON.stringify(hint)));
@@ -114,7 +119,7 @@ export function createRedisStore({
     requireReplicas(wanted) {
       durability = wanted;
     },
-    now: async () => toMs(await commands.run((redis) => redis.time())),
+    now: history.now,
     async close() {
       subscriber.close();
       for (const connection of [commands, bulk, waiting]) connection.close();
