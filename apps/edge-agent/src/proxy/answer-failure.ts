@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ClientResponse } from './exchange.ts';
 import type { FailureCause } from './failure-cause.ts';
+import { linger } from './linger.ts';
 import { sendProblem } from './send-problem.ts';
 
 const retryAfterSeconds = 1;
@@ -49,9 +50,17 @@ export function breakOff(answer: ClientResponse): void {
     return;
   }
   const response = answer as ServerResponse;
-  // RFC 9112, section 8. A reset, because most clients do not tell the end of TLS from that of TCP.
-  if (endedByConnection.has(response)) resetConnection(response.socket);
-  response.destroy();
+  const { socket } = response;
+  if (socket === null || endedByConnection.has(response)) {
+    // RFC 9112, section 8. A reset, because most clients do not tell the end of TLS from that of TCP.
+    resetConnection(socket);
+    response.destroy();
+    return;
+  }
+  // What there is goes out first: clients take a connection that closes without a byte for one that was idle too long, and repeat
+  // the request.
+  response.flushHeaders();
+  linger(socket);
 }
 
 function resetConnection(socket: Socket | null): void {

@@ -58,6 +58,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   #interimAnswers = 0;
   #headTimer: NodeJS.Timeout | null = null;
   #answered = false;
+  /** What comes of a body is left out: the status allows none. */
+  #bodiless = false;
   #ended = false;
   #gone = false;
   #upgraded = false;
@@ -178,6 +180,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
       return;
     }
     this.#stopHeadTimer();
+    this.#bodiless = statusCode === 205;
     const overHttp2 = 'stream' in response;
     const { fields, hasLength } = forwardAnswer(head, statusCode, overHttp2);
     if (overHttp2) {
@@ -242,7 +245,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#gone) return;
+    if (this.#gone || this.#bodiless) return;
     const response = this.#options.response as ServerResponse;
     // Pausing is a request: what had been parsed already still comes.
     if (response.write(chunk) || controller.paused) return;

@@ -80,8 +80,8 @@ export function forwardAnswer(
       }
       fields.push(overHttp2 ? lower : name, value);
     } else if (kind === lengthField) {
-      // A 204 has none (RFC 9110, section 8.6).
-      if (statusCode < 200 || statusCode === 204) continue;
+      // A 204 has none (RFC 9110, section 8.6), a 205 no content (section 15.3.6).
+      if (statusCode < 200 || statusCode === 204 || statusCode === 205) continue;
       hasLength = true;
       fields.push(overHttp2 ? lower : name, value);
     } else if (kind === connectionField) {
@@ -89,6 +89,10 @@ export function forwardAnswer(
     } else if (kind === codingField) {
       coding = coding === null ? value : `${coding},${value}`;
     }
+  }
+  if (statusCode === 205 && !overHttp2) {
+    hasLength = true;
+    fields.push('content-length', '0');
   }
   if (coding !== null && coding.toLowerCase() !== 'chunked') {
     throw new ExchangeError('upstream_coding_unsupported', `Transfer-Encoding: ${coding.slice(0, 100)}`);

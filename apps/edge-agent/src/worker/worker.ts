@@ -71,7 +71,8 @@ export function createWorker(options: WorkerOptions): Worker {
   let statusDue = false;
 
   function onAnswer(statusCode: number): void {
-    const status = `${Math.trunc(statusCode / 100)}xx`;
+    // Beyond 599 a status stands for a 5xx (RFC 9110, section 15).
+    const status = `${Math.min(Math.trunc(statusCode / 100), 5)}xx`;
     answers[status] = (answers[status] ?? 0) + 1;
   }
 

@@ -93,6 +93,18 @@ const cases: Case[] = [
     fields: { 'content-length': null },
   },
   {
+    title: 'a 205 has no content',
+    answer: 'HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\nhello',
+    status: 205,
+    body: '',
+  },
+  {
+    title: 'a 205 in chunks neither',
+    answer: 'HTTP/1.1 205 Reset Content\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n',
+    status: 205,
+    body: '',
+  },
+  {
     title: 'a 304 keeps the length of what it stands for',
     answer: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n',
     status: 304,

@@ -127,6 +127,15 @@ for (const { title, said, cause, reset = false, stays = false } of broken) {
   });
 }
 
+await edge.attack(t, 'a head whose body never begins reaches the client all the same', async (t) => {
+  edge.upstream.on('/x', (_request, socket) => {
+    socket.end('HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 10\r\n\r\n');
+  });
+  const client = await edge.raw();
+  client.send(`POST /x HTTP/1.1\r\n${at}Content-Length: 0\r\n\r\n`);
+  t.match(await client.ended(), /^HTTP\/1\.1 200 OK\r\nX-A: 1\r\nContent-Length: 10\r\n/);
+});
+
 await edge.attack(t, 'a client of HTTP/1.0 does not see a cut body end regularly', async (t) => {
   let half: Socket | null = null;
   edge.upstream.on('/x', (_request, socket) => {
