@@ -29,7 +29,7 @@ const onlyImporter: Record<string, string> = {
   fastify: 'apps/control-plane',
 };
 
-/** Every breach of architecture.md's rules below `root`, as `file: what is wrong`. */
+/** Every breach of the rules of CONTRIBUTING.md below `root`, as `file: what is wrong`. */
 export function findBreaches(root: string): string[] {
   const workspaces = ['packages', 'apps']
     .flatMap((parent) => list(join(root, parent)).map((name) => `${parent}/${name}`))

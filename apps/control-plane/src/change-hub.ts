@@ -1,5 +1,6 @@
-import { EventEmitter, once } from 'node:events';
-import { type Kind, type LoggedChange, recordKey } from '@lockstep/contract';
+import { EventEmitter } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { type Boundary, createBoundary, type Kind, type LoggedChange, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { RecentCommits } from './fleet/recent-commits.ts';
@@ -21,51 +22,65 @@ export interface ChangeHub {
   close(): Promise<void>;
 }
 
+const beginAgainMs = 1_000;
+
 export async function createChangeHub({
   store,
   commits,
   log,
+  boundary = createBoundary(log),
 }: {
   store: ConfigStore;
   /** Told of each commit before whoever watches is. */
   commits?: Pick<RecentCommits, 'append' | 'begin'>;
   log: Logger;
+  boundary?: Boundary;
 }): Promise<ChangeHub> {
   const emitter = new EventEmitter().setMaxListeners(0);
   const stop = new AbortController();
-  const from = await store.head();
+  let from = await store.head();
   commits?.begin(from);
   const onTrouble = (error: Error | null) => {
     if (error === null) log.info('following the store again');
     else log.warn({ err: error }, 'cannot follow the store; trying on');
   };
 
-  async function run(): Promise<void> {
+  async function follow(): Promise<void> {
     for await (const event of store.follow(from, { kinds: watchedKinds, signal: stop.signal, onTrouble })) {
       if (event.type === 'snapshot') {
         commits?.begin(event.position);
         for await (const _records of event.records); // read by whoever is told; following goes on after the last
+        from = event.position;
         emitter.emit('change', null);
       }
       if (event.type !== 'commit') continue;
       commits?.append(event.entry);
+      from = event.entry.position;
       for (const change of event.entry.changes)
         emitter.emit('change', recordKey(change.kind, change.id), change);
     }
   }
-  const ended = run()
-    .catch((error: unknown) => log.error({ err: error }, 'the change hub stopped'))
-    .then(() => emitter.emit('ended'));
+
+  /** A hub that stopped would leave the process up, and deaf to what others write. */
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await follow().catch((error: unknown) => boundary.note('changes', error));
+      if (stop.signal.aborted) return;
+      await setTimeout(beginAgainMs, undefined, { signal: stop.signal }).catch(() => {});
+      emitter.emit('change', null);
+    }
+  }
+  const ended = run();
 
   return {
     watch(listener) {
-      emitter.on('change', listener);
-      return () => emitter.off('change', listener);
+      const safe = boundary.guard('change', listener);
+      emitter.on('change', safe);
+      return () => emitter.off('change', safe);
     },
     async close() {
-      const done = Promise.race([ended, once(emitter, 'ended')]);
       stop.abort();
-      await done;
+      await ended;
     },
   };
 }

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Address, AppError, formatAddress, isAppError } from '@lockstep/contract';
+import { type Address, AppError, createBoundary, formatAddress, isAppError } from '@lockstep/contract';
 import { fetchStaple, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
@@ -73,6 +73,7 @@ export async function createControlPlane({
   await openStore(config, store);
   await checkStoreCanary(store, sealer);
 
+  const boundary = createBoundary(log);
   const stopping = new AbortController();
   const closers: (() => void | Promise<void>)[] = [];
   const close = async () => {
@@ -87,7 +88,7 @@ export async function createControlPlane({
     closers.push(clock.close);
     const { now } = clock;
     const commits = createRecentCommits({ now });
-    const hub = await createChangeHub({ store, commits, log });
+    const hub = await createChangeHub({ store, commits, log, boundary });
     closers.push(hub.close);
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
@@ -114,7 +115,7 @@ export async function createControlPlane({
       ownServices: () => [api, ...(config.ownServices ?? [])],
     });
     const guardedFetch = createGuardedFetch(denied.now);
-    const onDemand = createOnDemand({ store, settings, queue, log, now, fetch: guardedFetch });
+    const onDemand = createOnDemand({ store, settings, queue, log, now, fetch: guardedFetch, boundary });
     closers.push(onDemand.close);
     const issuance = createIssuance({
       store,
@@ -174,6 +175,7 @@ export async function createControlPlane({
         expiry,
         onDemand,
         stapler,
+        exceptions: boundary.exceptions,
       }),
       stopping: stopping.signal,
       adminHosts: [config.listen.host, ...config.adminHosts],

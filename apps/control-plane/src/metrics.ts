@@ -25,6 +25,8 @@ export interface MetricsOptions {
   expiry: ExpiryWatch;
   onDemand: Pick<OnDemand, 'counts'>;
   stapler: Pick<Stapler, 'counts'>;
+  /** By place, as a boundary counts them. */
+  exceptions: Readonly<Record<string, number>>;
 }
 
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -120,6 +122,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
     collect() {
       for (const [queue, orders] of Object.entries(coordinator.running())) this.set({ queue }, orders);
+    },
+  });
+  new Counter({
+    name: 'lockstep_exceptions_total',
+    help: 'Unexpected errors that were caught, by place',
+    labelNames: ['place'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [place, times] of Object.entries(options.exceptions)) this.inc({ place }, times);
     },
   });
   const queues = (name: string, help: string, until: (queue: OrderLane) => number) =>

@@ -4,6 +4,7 @@ export * from './admin-hosts.ts';
 export * from './app-error.ts';
 export type * from './attempt.ts';
 export * from './authority.ts';
+export * from './boundary.ts';
 export * from './brought-issuer.ts';
 export type * from './certificate.ts';
 export type * from './challenge.ts';

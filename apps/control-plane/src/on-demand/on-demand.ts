@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import {
   AppError,
+  type Boundary,
+  createBoundary,
   type Hint,
   idleOrder,
   isAppError,
@@ -59,11 +61,12 @@ export interface OnDemandOptions {
   now?: () => number;
   fetch?: typeof globalThis.fetch;
   inFlight?: number;
+  boundary?: Boundary;
 }
 
 export function createOnDemand(options: OnDemandOptions): OnDemand {
   const { store, settings, queue, log, now = Date.now, fetch = globalThis.fetch } = options;
-  const { inFlight = defaultInFlight } = options;
+  const { inFlight = defaultInFlight, boundary = createBoundary(log) } = options;
   const stop = new AbortController();
   const inTurn = pLimit(inFlight);
   const total = createTotalLimit({ store, now });
@@ -198,7 +201,7 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
     return now() + refusedForSeconds * 1_000;
   }
 
-  const unwatch = store.watchHints(hear);
+  const unwatch = store.watchHints(boundary.guard('hint', hear));
 
   return {
     counts,
