@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 
 /** A client of the edge that sends the bytes it is told to, and keeps what comes back. */
@@ -15,6 +16,8 @@ export interface RawClient {
   /** The status codes of the answers so far; interim ones too. A body that looks like a head counts as one. */
   readonly statuses: number[];
   close(): void;
+  /** Ends the connection with a TCP reset. */
+  reset(): void;
 }
 
 /** A connection whose handshake is through; speaks HTTP/1.1 unless `ALPNProtocols` says otherwise. */
@@ -22,7 +25,8 @@ export async function connectRaw(
   port: number,
   options: ConnectionOptions & { servername: string },
 ): Promise<RawClient> {
-  const socket = connect({ host: '127.0.0.1', port, ALPNProtocols: ['http/1.1'], ...options });
+  const below = connectTcp(port, '127.0.0.1');
+  const socket = connect({ socket: below, ALPNProtocols: ['http/1.1'], ...options });
   await once(socket, 'secureConnect');
   let received = '';
   socket.setNoDelay();
@@ -57,5 +61,6 @@ export async function connectRaw(
       return [...received.matchAll(/HTTP\/1\.1 (\d{3})[ \r]/g)].map(([, status]) => Number(status));
     },
     close: () => void socket.destroy(),
+    reset: () => void below.resetAndDestroy(),
   };
 }
