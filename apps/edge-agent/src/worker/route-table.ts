@@ -128,10 +128,14 @@ function leadsTo({ upstreams }: RouteRecord): string {
   return upstreams.map(({ url }) => url).join(' ');
 }
 
-/** `path` may carry a query: `/api` matches `/api`, `/api/…` and `/api?…`, not `/apis`. */
+/**
+ * `path` may carry a query: `/api` matches `/api`, `/api/…` and `/api?…`, not `/apis`; and `/api;…` and `/api%2F…`, which some upstreams take for
+ * a path below it.
+ */
 function matches(prefix: string, path: string): boolean {
   if (prefix === '/') return true;
   if (!path.startsWith(prefix)) return false;
   const next = path.charCodeAt(prefix.length);
-  return Number.isNaN(next) || next === 0x2f || next === 0x3f;
+  if (Number.isNaN(next) || next === 0x2f || next === 0x3f || next === 0x3b) return true;
+  return next === 0x25 && (path.startsWith('%2F', prefix.length) || path.startsWith('%5C', prefix.length));
 }
