@@ -72,7 +72,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       refuse(watch, forwarded, onDone);
       return;
     }
-    if (forwarded.hasBody && 'stream' in request) endWithAnswer(request, response);
+    if (forwarded.hasBody && 'stream' in request) endWithAnswer(request);
     const { host, path } = forwarded;
     if (answerChallenge(response, path, challenges)) {
       response.on('close', () => onDone(200));
@@ -104,7 +104,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     // Where a message ends is not clear, or was said in a language that is not spoken here.
     if (!('stream' in response) && endsConnection.has(reason)) response.setHeader('connection', 'close');
     if (reason === 'trace_ends_here') response.setHeader('allow', allowedMethods);
-    if ('stream' in request && !request.stream.endAfterHeaders) endWithAnswer(request, response);
+    if ('stream' in request && !request.stream.endAfterHeaders) endWithAnswer(request);
     const id = requestIdOf(request.headers['x-request-id']);
     sendProblem(response, status, code, detail === undefined ? usual : sentence(detail), id);
   }
@@ -194,8 +194,8 @@ const endsConnection = new Set<Refused['reason']>([
 ]);
 
 /** A stream whose answer is complete needs no more of the request (RFC 9113, section 8.1). */
-function endWithAnswer({ stream }: Http2ServerRequest, response: ClientResponse): void {
-  response.on('finish', () => {
+function endWithAnswer({ stream }: Http2ServerRequest): void {
+  stream.once('finish', () => {
     if (!stream.readableEnded) stream.close(0); // NO_ERROR
   });
 }

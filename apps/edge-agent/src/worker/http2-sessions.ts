@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
+import { linger } from '../proxy/linger.ts';
 
 /** So many streams a client may break off at once, and so many a second in the long run; browsers do, when one scrolls. */
 const resetsAtOnce = 200;
@@ -11,6 +13,8 @@ const endWithinMs = 2_000;
 export type SessionCut = 'idle' | 'resets' | 'no_preface';
 
 export interface Http2SessionsOptions {
+  /** The connection of the session that is being made. */
+  socket(): Socket;
   timeouts(): EdgeSettings['timeouts'];
   onCut(reason: SessionCut): void;
 }
@@ -27,6 +31,7 @@ export interface Http2Sessions {
 
 interface Held {
   session: ServerHttp2Session;
+  socket: Socket;
   startedAt: number;
   /** The client has said that it speaks HTTP/2. */
   begun: boolean;
@@ -37,8 +42,16 @@ interface Held {
   resetsAt: number;
 }
 
-export function serveHttp2(server: EventEmitter, { timeouts, onCut }: Http2SessionsOptions): Http2Sessions {
+export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions): Http2Sessions {
+  const { timeouts, onCut } = options;
   const all = new Set<Held>();
+
+  /** Ends a session. Node waits for what is still to be written; a client that does not read would keep it for ever. */
+  function end({ session, socket }: Held, code: number): void {
+    session.destroy(code as never);
+    const timer = setTimeout(() => socket.destroy(), endWithinMs);
+    socket.once('close', () => clearTimeout(timer));
+  }
 
   function onReset(held: Held): void {
     const now = Date.now();
@@ -46,13 +59,14 @@ export function serveHttp2(server: EventEmitter, { timeouts, onCut }: Http2Sessi
     held.resetsAt = now;
     if (held.resets <= resetsAtOnce || held.session.destroyed) return;
     onCut('resets');
-    held.session.destroy(constants.NGHTTP2_ENHANCE_YOUR_CALM as never);
+    end(held, constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   server.on('session', (session: ServerHttp2Session) => {
     const now = Date.now();
     const held: Held = {
       session,
+      socket: options.socket(),
       startedAt: now,
       begun: false,
       streams: 0,
@@ -62,8 +76,12 @@ export function serveHttp2(server: EventEmitter, { timeouts, onCut }: Http2Sessi
       resetsAt: now,
     };
     all.add(held);
-    session.on('close', () => all.delete(held));
-    session.on('error', () => session.destroy());
+    session.on('close', () => {
+      all.delete(held);
+      // Or does not end its side.
+      linger(held.socket);
+    });
+    session.on('error', () => end(held, constants.NGHTTP2_NO_ERROR));
     session.on('remoteSettings', () => {
       held.begun = true;
     });
@@ -95,10 +113,10 @@ export function serveHttp2(server: EventEmitter, { timeouts, onCut }: Http2Sessi
         // PINGs and heads that never end are no requests.
         if (held.streams > 0) continue;
         if (held.closingSince !== null) {
-          if (now - held.closingSince > endWithinMs) held.session.destroy();
+          if (now - held.closingSince > endWithinMs) end(held, constants.NGHTTP2_NO_ERROR);
         } else if (!held.begun && now - held.startedAt > headMs) {
           onCut('no_preface');
-          held.session.destroy();
+          end(held, constants.NGHTTP2_NO_ERROR);
         } else if (now - held.idleSince > keepAliveMs) {
           onCut('idle');
           close(held, now);

@@ -5,7 +5,6 @@ import {
   type Http2SecureServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
-  type ServerHttp2Session,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
@@ -100,11 +99,10 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     onCut: incidents.onCut,
     onException: incidents.onException,
   });
-  const sessions = serveHttp2(server, { timeouts: () => settings().timeouts, onCut: incidents.onCut });
-  server.on('session', (session: ServerHttp2Session) => {
-    const socket = accepting!;
-    // A client that does not end its side would keep the connection.
-    session.on('close', () => linger(socket));
+  const sessions = serveHttp2(server, {
+    socket: () => accepting!,
+    timeouts: () => settings().timeouts,
+    onCut: incidents.onCut,
   });
   // `checkContinue`: the upstream decides whether it wants the body (RFC 9110, section 10.1.1).
   for (const event of ['request', 'checkContinue', 'checkExpectation', 'connect']) {
