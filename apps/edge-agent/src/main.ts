@@ -4,6 +4,7 @@ import { createRedisStore, storeAddresses } from '@lockstep/store';
 import { pino } from 'pino';
 import { type EdgeConfig, readSecretKey } from './config.ts';
 import { createStoreFeed } from './feed/store-feed.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import { createSupervisor } from './supervisor/supervisor.ts';
 
 export interface RunEdgeOptions {
@@ -63,7 +64,9 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
     log.warn({ err: error }, 'the store cannot be reached; serving the saved configuration');
   }
   await supervisor.start();
+  const givingBack = giveBackMemory();
   const error = await ended.promise;
+  clearInterval(givingBack);
   log.info('the edge stops');
   await supervisor.stop({ returns: returns || error !== null });
   if (error !== null) throw error;

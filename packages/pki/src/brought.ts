@@ -1,5 +1,4 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
 import { isAppError, normaliseHost } from '@lockstep/contract';
 import {
   badCertificate,
@@ -11,6 +10,8 @@ import {
   readCertificates,
   readKey,
 } from './certificate-check.ts';
+
+const { createSecureContext } = process.getBuiltinModule('node:tls');
 
 export interface CheckBroughtOptions {
   /** PEM, in any order, with or without the root. */

@@ -2,6 +2,7 @@ import { AppError, isAppError, logDestination } from '@lockstep/contract';
 import { type Logger, pino } from 'pino';
 import { createBoundary } from '../boundary.ts';
 import { createParentFeed } from '../feed/parent-feed.ts';
+import { giveBackMemory } from '../give-back-memory.ts';
 import type { FromEdge, ToEdge } from '../supervisor/edge-message.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 
@@ -40,6 +41,7 @@ async function start({ config, secretKey }: Extract<ToEdge, { edge: 'start' }>):
   }
 }
 
+giveBackMemory();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(null));
 process.on('disconnect', () => void stop(null));
 process.on(

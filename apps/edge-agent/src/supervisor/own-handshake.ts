@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
-import { connect } from 'node:tls';
 import type { Address } from '@lockstep/contract';
+
+const { connect } = process.getBuiltinModule('node:tls');
 
 const defaultTimeoutMs = 5_000;
 /** Whoever asks more often gets the last answer: anybody may ask. */

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { AppError, type CertificateRecord, type Refusal, recordKey } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
 import {
@@ -9,6 +9,8 @@ import {
   namesOf,
 } from './certificate-index.ts';
 import { refusalOf } from './refusal.ts';
+
+const { createSecureContext } = process.getBuiltinModule('node:tls');
 
 export interface CertificateTableOptions {
   /** Opens a sealed key; throws `wrong_secret_key`. */

@@ -1,7 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { AppError, type Refusal, recordKey, type StoredRecord } from '@lockstep/contract';
 import { refusalOf } from './refusal.ts';
+
+const { createSecureContext } = process.getBuiltinModule('node:tls');
 
 type ChallengeStored = StoredRecord<'challenge'>;
 

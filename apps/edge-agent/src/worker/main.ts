@@ -3,6 +3,7 @@ import { createSealer } from '@lockstep/pki/sealer';
 import { type Logger, pino } from 'pino';
 import { createBoundary } from '../boundary.ts';
 import { createParentFeed } from '../feed/parent-feed.ts';
+import { giveBackMemory } from '../give-back-memory.ts';
 import { createWorker, type Worker } from './worker.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './worker-message.ts';
 
@@ -52,6 +53,7 @@ function start(settings: WorkerSettings): void {
     .catch((error: Error) => send({ worker: 'failed', detail: error.message }, () => process.exit(1)));
 }
 
+giveBackMemory();
 process.on('disconnect', () => void leave());
 process.on(
   'message',

@@ -1,11 +1,12 @@
 import { Agent } from 'node:https';
-import { getCACertificates } from 'node:tls';
 import type { AxiosResponse } from 'axios';
 import { acmeClient } from '../at-first-use.ts';
 import { createHttp, exchange } from '../http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
 import { createNoncePool } from './nonce-pool.ts';
 import { parseRetryAfter } from './retry-after.ts';
+
+const { getCACertificates } = process.getBuiltinModule('node:tls');
 
 const badNonce = 'urn:ietf:params:acme:error:badNonce';
 const nonceAttempts = 6;
