@@ -131,6 +131,26 @@ t.test('a node tells how it follows, and for how long it has not applied what th
   t.match(node, { revision: applied.number });
 });
 
+t.test('a node that stood still before the control plane started is not in step', async (t) => {
+  const { store } = movableStore();
+  await store.open({ create: true, expectedEpoch: null });
+  const value = { revision: { epoch: 'e', number: 0 } };
+  const before = await store.commit({
+    id: 'first',
+    changes: [{ op: 'put', kind: 'confirmation', id: 'edge-9', value }],
+  });
+  const { call, report } = await startControlPlane(t, t.testdir(), {}, { store });
+  await report('edge-1', { applied: before });
+  const status = await waitFor(
+    async () => {
+      const { body } = await call('GET', '/v1/fleet');
+      return body.behind.length > 0 && body;
+    },
+    { what: 'the node to be found behind' },
+  );
+  t.match(status.behind, [{ node: 'edge-1', reason: /has applied revision 1 of \d+/ }]);
+});
+
 t.test('a report beyond the store’s history makes nothing live', async (t) => {
   const { call, report, acknowledge, store } = await startControlPlane(t, t.testdir());
   const stop = acknowledge('edge-1');

@@ -273,3 +273,24 @@ t.test('a brought certificate makes a host live, and hides what the managed one 
   });
   t.match(deriveRouteStatus(route, [failing], fleet(node('a', 7))), { state: 'deploying' });
 });
+
+t.test('a node that is behind because it cannot follow, or is still being told, says so', async (t) => {
+  const since = '2026-01-01T00:00:00.000Z';
+  const broken = node('a', 6, {
+    feed: { state: 'broken', since, detail: 'no route to host', records: null },
+  });
+  const syncing = node('b', 0, {
+    applied: null,
+    feed: { state: 'syncing', since, detail: null, records: 1_200 },
+  });
+  t.match(deriveRouteStatus(route, [issued], fleet(broken, syncing)).nodes.behind, [
+    {
+      node: 'a',
+      reason: `has not applied this revision yet; it cannot follow the store since ${since}: no route to host`,
+    },
+    {
+      node: 'b',
+      reason: 'has no whole configuration yet; a whole configuration is on its way, 1200 records so far',
+    },
+  ]);
+});

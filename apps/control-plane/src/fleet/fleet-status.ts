@@ -48,12 +48,12 @@ export function createFleetWatch({ fleet, commits, turns, clock, log }: FleetWat
   }
 
   function* reasons(now: number): Generator<[string, string]> {
-    for (const { node, fault, applied, refusals } of fleet.view().nodes) {
+    for (const { node, fault, applied, follows, refusals } of fleet.view().nodes) {
       const waitedSince = commits.since(applied);
       const [refusal] = refusals.values();
       if (fault !== null) yield [node, fault.reason];
       else if (waitedSince !== null && now - waitedSince > patienceMs)
-        yield [node, `has applied revision ${applied} of ${commits.head?.number ?? applied}`];
+        yield [node, follows ?? `has applied revision ${applied} of ${commits.head?.number ?? applied}`];
       else if (refusal !== undefined)
         yield [
           node,

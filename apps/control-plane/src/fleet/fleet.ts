@@ -51,6 +51,8 @@ export interface FleetOptions {
 
 interface Heard {
   presence: NodePresence;
+  /** Worked out once: of a hundred nodes one reports at a time. */
+  standing: NodeStanding;
   /** Which of the things heard this was: a list that was asked for earlier does not take its place. */
   turn: number;
 }
@@ -77,7 +79,7 @@ export async function createFleet({ store, clock, settings, log }: FleetOptions)
     // Two reads at once may end in the other order; the next list tells what is right.
     if (before?.report.instance === instance && before.seenAt > presence.seenAt) return;
     turn += 1;
-    known.set(node, { presence, turn });
+    known.set(node, { presence, standing: standingOf(presence), turn });
     if (before === undefined || digest(before) !== digest(presence)) changed();
   }
 
@@ -85,7 +87,7 @@ export async function createFleet({ store, clock, settings, log }: FleetOptions)
     const asked = turn;
     const listed = new Map<string, Heard>();
     for (const presence of await store.listNodes())
-      listed.set(presence.report.node, { presence, turn: asked });
+      listed.set(presence.report.node, { presence, standing: standingOf(presence), turn: asked });
     for (const [node, heard] of known) if (heard.turn > asked) listed.set(node, heard);
     const before = known;
     known = listed;
@@ -147,14 +149,12 @@ export async function createFleet({ store, clock, settings, log }: FleetOptions)
     });
   }
 
-  const nodes = () =>
-    [...known.values()]
-      .map(({ presence }) => presence)
-      .sort((a, b) => (a.report.node < b.report.node ? -1 : 1));
+  const byId = () => [...known.values()].sort((a, b) => (a.standing.node < b.standing.node ? -1 : 1));
+  const nodes = () => byId().map(({ presence }) => presence);
   const liveNodes = () => nodes().filter((presence) => presence.live);
 
   function currentStandings(): NodeStanding[] {
-    standings ??= nodes().map((presence) => standingOf(presence));
+    standings ??= byId().map(({ standing }) => standing);
     return standings;
   }
 

@@ -8,7 +8,7 @@ const namedKinds: readonly Kind[] = ['route', 'certificate'];
 export interface RecentCommits {
   /** The last one; null before the first. */
   readonly head: Position | null;
-  /** When the first commit after `number` was heard of, in milliseconds since 1970; null when there is none, or it is not remembered. */
+  /** When the first commit after `number` was heard of, or the first that is remembered, in milliseconds since 1970; null when there is none. */
   since(number: number): number | null;
   /** Keys of the routes and certificates that commits after `from`, up to `to`, changed, as far as is remembered; at most `limit`. */
   changed(from: number, to: number, limit: number): string[];
@@ -38,7 +38,8 @@ export function createRecentCommits({ now }: { now: () => number }): RecentCommi
       return head;
     },
     since(number) {
-      return head === null || number >= head.number ? null : (commits.get(number + 1)?.at ?? null);
+      if (head === null || number >= head.number) return null;
+      return (commits.get(number + 1) ?? commits.values().next().value)?.at ?? null;
     },
     changed(from, to, limit) {
       const keys = new Set<string>();

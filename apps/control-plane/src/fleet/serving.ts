@@ -1,4 +1,11 @@
-import { type BehindNode, type Kind, type NodePresence, type Refusal, recordKey } from '@lockstep/contract';
+import {
+  type BehindNode,
+  type Kind,
+  type NodePresence,
+  type NodeReport,
+  type Refusal,
+  recordKey,
+} from '@lockstep/contract';
 import { iso } from '../iso.ts';
 
 /** A record as somebody has to serve it: at this revision of the store's history, or at a later one. */
@@ -22,6 +29,8 @@ export interface NodeStanding {
   /** Why it may serve none of what the store says; null: it serves everything up to `applied` that it does not refuse. */
   fault: Fault | null;
   applied: number;
+  /** Why it does not get further, where that is known: how it follows the store. */
+  follows: string | null;
   /** By the key of the record. */
   refusals: ReadonlyMap<string, Refusal>;
 }
@@ -41,12 +50,13 @@ export interface Served {
  * store's history (by commit, not by number) at or beyond the record's revision, without a refusal of it.
  */
 export function standingOf({ report, live, stopped, seenAt, standing }: NodePresence): NodeStanding {
-  const { node, applied, held, workers, refusals } = report;
+  const { node, applied, held, workers, feed, refusals } = report;
   return {
     node,
     connected: live,
     fault: faultOf(),
     applied: applied?.number ?? 0,
+    follows: followsHow(feed),
     refusals: new Map(refusals.map((refusal) => [`${refusal.kind}/${refusal.id}`, refusal])),
   };
 
@@ -54,7 +64,7 @@ export function standingOf({ report, live, stopped, seenAt, standing }: NodePres
     if (stopped) return lasting(`was stopped at ${iso(seenAt)}`);
     if (!live) return lasting(`is lost: not heard of since ${iso(seenAt)}`);
     if (held !== null) return lasting('holds back a snapshot');
-    if (applied === null) return passing('has no whole configuration yet');
+    if (applied === null) return passing(withWay('has no whole configuration yet', followsHow(feed)));
     if (workers.ready < workers.of) return passing(`has ${workers.ready} of ${workers.of} workers ready`);
     if (standing === 'on') return null;
     return passing(`stands at revision ${applied.number}, ${strayed[standing ?? 'unknown']}`);
@@ -69,7 +79,7 @@ const strayed = {
 
 /** Why the node does not serve all of `needed`; null: it does. */
 export function whyNotServed(
-  { fault, applied, refusals }: NodeStanding,
+  { fault, applied, follows, refusals }: NodeStanding,
   needed: readonly NeededRecord[],
 ): Fault | null {
   if (fault !== null) return fault;
@@ -80,7 +90,7 @@ export function whyNotServed(
   }
   return needed.every(({ revision }) => revision <= applied)
     ? null
-    : passing('has not applied this revision yet');
+    : passing(withWay('has not applied this revision yet', follows));
 }
 
 export function servedBy(
@@ -104,5 +114,13 @@ export function servedBy(
   };
 }
 
+function followsHow({ state, since, detail, records }: NodeReport['feed']): string | null {
+  if (state === 'broken')
+    return `it cannot follow the store since ${since}: ${detail ?? 'no reason is told'}`;
+  return state === 'syncing' ? `a whole configuration is on its way, ${records ?? 0} records so far` : null;
+}
+
+const withWay = (reason: string, follows: string | null) =>
+  follows === null ? reason : `${reason}; ${follows}`;
 const lasting = (reason: string): Fault => ({ reason, lasting: true });
 const passing = (reason: string): Fault => ({ reason, lasting: false });
