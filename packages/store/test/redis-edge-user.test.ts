@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { inspect } from 'node:util';
 import { createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
@@ -27,8 +29,18 @@ async function documentedRights(user: string, prefix: string): Promise<string[]>
   return rights.match(/\([^)]*\)|\S+/g)!;
 }
 
+/** The settings of Redis as docs/install-an-edge.md gives them against an edge that asks for too much. */
+async function documentedBounds(): Promise<string[]> {
+  const page = await readFile(new URL('../../../docs/install-an-edge.md', import.meta.url), 'utf8');
+  const lines = page.match(/`(proto-max-bulk-len|client-output-buffer-limit|maxmemory-clients) [^`]+`/g)!;
+  return lines.flatMap((line) => {
+    const [name, ...values] = line.slice(1, -1).split(' ');
+    return [`--${name}`, ...values];
+  });
+}
+
 t.test('the Redis user of an edge', async (t) => {
-  const server = await startRedis();
+  const server = await startRedis({ args: await documentedBounds() });
   t.teardown(() => server.close());
   const admin = new Redis(server.url);
   t.teardown(() => admin.disconnect());
@@ -208,5 +220,25 @@ t.test('the Redis user of an edge', async (t) => {
     await refused('CLIENT', 'KILL', 'TYPE', 'normal');
     await refused('CLIENT', 'PAUSE', '100000');
     await refused('ACL', 'SETUSER', 'edge-1', '+@all');
+  });
+
+  await t.test('cannot fill the memory of Redis by what it writes or leaves unread', async (t) => {
+    const writer = new Redis(url('edge-1'), { retryStrategy: () => null, maxRetriesPerRequest: 0 });
+    t.teardown(() => writer.disconnect());
+    writer.on('error', () => {});
+    await t.rejects(writer.set(`${p}:node:edge-1`, 'x'.repeat(5_000_000)), 'a value beyond the bound');
+
+    for (let i = 0; i < 8; i++) {
+      await control.commit(commitOf(putRoute('big', [`${'b'.repeat(900_000)}${i}`])));
+    }
+    const reader = connect(server.port, '127.0.0.1').on('error', () => {});
+    t.teardown(() => reader.destroy());
+    await once(reader, 'connect');
+    reader.write(`AUTH edge-1 PASSWORD\r\n${`XRANGE ${p}:log - +\r\n`.repeat(60)}`);
+    const address = `addr=127.0.0.1:${reader.localPort} `;
+    await waitFor(async () => !String(await admin.client('LIST')).includes(address), {
+      what: 'Redis to cut off who reads nothing',
+    });
+    t.match(await control.commit(commitOf(putRoute('after'))), { number: Number });
   });
 });
