@@ -4,6 +4,7 @@ import { type Address, AppError, createBoundary, formatAddress, isAppError } fro
 import { fetchStaple, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { listen } from './api/listen.ts';
 import { createServer } from './api/server.ts';
 import { checkStoreCanary } from './canary.ts';
 import { createCertificateService } from './certificates/certificate-service.ts';
@@ -27,6 +28,7 @@ import { createOrderQueue } from './issuance/order-queue.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
 import { createKnownIssuers } from './issuers/known-issuers.ts';
+import { createLoopShare } from './loop-share.ts';
 import { createMetrics } from './metrics.ts';
 import { createOnDemand } from './on-demand/on-demand.ts';
 import { createReadiness } from './readiness.ts';
@@ -104,6 +106,7 @@ export async function createControlPlane({
       config.acme === null ? (await findOrMakeAuthority(store, sealer, now)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
+    const share = createLoopShare();
     const queue = createOrderQueue({ store, hub, now });
     closers.push(queue.close);
     const pace = createIssuingPace({ hub, now });
@@ -126,6 +129,7 @@ export async function createControlPlane({
       known,
       fetch: guardedFetch,
       queue,
+      share,
       stillAllowed: onDemand.allows,
       userAgent: `lockstep/${version}`,
       log,
@@ -140,6 +144,7 @@ export async function createControlPlane({
     closers.push(expiry.close);
     const app = await createServer({
       adminToken: config.adminToken,
+      share,
       store,
       fleet,
       fleetWatch,
@@ -218,24 +223,4 @@ async function openStore(
 async function writeRootCertificate(dataDir: string, certificate: string): Promise<void> {
   await mkdir(join(dataDir, 'ca'), { recursive: true });
   await writeFile(join(dataDir, 'ca', 'root.crt'), certificate);
-}
-
-async function listen(
-  app: Awaited<ReturnType<typeof createServer>>,
-  { host, port }: Address,
-): Promise<Address> {
-  try {
-    // Of localhost, Fastify would make a second server for the other family, which none of our listeners hears.
-    await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port });
-  } catch (cause) {
-    const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    const reason = taken ? 'is in use' : `cannot be listened on (${(cause as NodeJS.ErrnoException).code})`;
-    throw new AppError(
-      'bad_configuration',
-      `${formatAddress({ host, port })} ${reason}; choose another address for the API`,
-      { cause },
-    );
-  }
-  const bound = app.server.address();
-  return bound !== null && typeof bound === 'object' ? { host, port: bound.port } : { host, port };
 }

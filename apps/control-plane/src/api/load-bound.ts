@@ -1,5 +1,6 @@
 import { AppError } from '@lockstep/contract';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { LoopShare } from '../loop-share.ts';
 
 /** Writes that one control plane takes at once, the time they wait for each other and the store in it. */
 const mostWrites = 500;
@@ -18,11 +19,13 @@ export interface LoadBound {
 }
 
 export interface LoadBoundOptions {
+  share?: LoopShare;
   writes?: number;
   waits?: number;
 }
 
 export function createLoadBound({
+  share,
   writes = mostWrites,
   waits = mostWaits,
 }: LoadBoundOptions = {}): LoadBound {
@@ -49,6 +52,7 @@ export function createLoadBound({
         writing.add(request);
         // And not by `onResponse`, which does not come where the caller has gone away before the answer.
         reply.raw.once('close', () => leave(request));
+        await share?.turn(/(^|[\s,;])wait\b/i.test(String(request.headers.prefer ?? '')));
       });
     },
     wait(request) {

@@ -19,6 +19,7 @@ import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { Ledger } from '../issuance/ledger/ledger.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
+import type { LoopShare } from '../loop-share.ts';
 import type { Metrics } from '../metrics.ts';
 import { describeApi } from '../openapi/describe-api.ts';
 import type { Ready } from '../readiness.ts';
@@ -69,6 +70,8 @@ export interface ServerOptions {
   metrics: Metrics;
   stopping: AbortSignal;
   load?: LoadBoundOptions;
+  /** Where writes wait for their turn of the event loop. */
+  share: LoopShare;
   /** The names of this server, besides addresses and localhost: a request to any other is refused. */
   adminHosts: readonly string[];
   log: Logger | null;
@@ -80,7 +83,7 @@ export async function createServer(
   watch?: (app: ApiInstance) => PromiseLike<unknown>,
 ): Promise<ApiInstance> {
   const { log, metrics } = options;
-  const load = createLoadBound(options.load);
+  const load = createLoadBound({ share: options.share, ...options.load });
   const unreadable = createUnreadable((error, requestId) => {
     const status = statusOf[error.code];
     metrics.observeRequest('none', 'none', status, 0);

@@ -9,6 +9,7 @@ import { commitSurely } from '../commit-surely.ts';
 import { createLookups } from '../dns/lookups.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
+import type { LoopShare } from '../loop-share.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
 import { writeInTurn } from '../write-in-turn.ts';
@@ -43,6 +44,8 @@ export interface IssuanceOptions {
   settings: SettingsSource;
   known: KnownIssuers;
   queue: OrderQueue;
+  /** Where orders wait for their turn of the event loop before each step. */
+  share?: LoopShare;
   /** Whether a name that a handshake asked for may still have a certificate. Throws `upstream_unreachable` without a clear answer. */
   stillAllowed(host: string): Promise<boolean>;
   userAgent: string;
@@ -126,7 +129,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   });
   const renewals = createRenewals({ registry, log, now });
   const steps = createOrderSteps({ store, attempts, renewals });
-  const runner = createOrderRunner({ store, ledger, steps, now });
+  const runner = createOrderRunner({ store, ledger, steps, share: options.share, now });
   const stop = new AbortController();
   let coordinator: Coordinator | null = null;
   const sweeper = setInterval(() => {

@@ -4,12 +4,21 @@ import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@loc
 import type { Commit, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
 import { iso } from '../iso.ts';
+import type { LoopShare } from '../loop-share.ts';
 import { orAbort } from '../or-abort.ts';
 import { backOffMs } from './back-off.ts';
 import { isInterruption } from './interruption.ts';
 import { isRefusal, type Ledger } from './ledger/ledger.ts';
 import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
-import { carriedOver, completeOrder, goesOn, isPlaced, putOrder, standsAs } from './order-record.ts';
+import {
+  carriedOver,
+  completeOrder,
+  goesOn,
+  isPlaced,
+  isWaitedFor,
+  putOrder,
+  standsAs,
+} from './order-record.ts';
 import type { OrderSteps } from './order-steps.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
@@ -30,6 +39,7 @@ export interface OrderRunnerOptions {
   store: ConfigStore;
   ledger: Pick<Ledger, 'spend'>;
   steps: OrderSteps;
+  share?: LoopShare | undefined;
   now?: () => number;
   /** Spends a short wait; rejects when the signal aborts. */
   wait?: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -39,6 +49,7 @@ export function createOrderRunner({
   store,
   ledger,
   steps,
+  share,
   now = Date.now,
   wait = (ms, signal) => delay(ms, undefined, { signal }),
 }: OrderRunnerOptions): OrderRunner {
@@ -61,6 +72,7 @@ export function createOrderRunner({
   async function advance(id: string, lease: KeptLease): Promise<void> {
     let record = await dueOrder(id);
     while (record !== null && !lease.signal.aborted) {
+      await share?.turn(isWaitedFor(record.value, now()));
       const outcome = await nextOf(record, toolsFor(lease, record));
       if (outcome === null) return;
       if (outcome.waitMs > shortWaitMs || !goesOn(record.value, outcome.order)) return;

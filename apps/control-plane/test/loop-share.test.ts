@@ -1,0 +1,66 @@
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import t from 'tap';
+import { createLoopShare } from '../src/loop-share.ts';
+
+function busy(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+t.test('work that takes the processor is spread over turns of the event loop, in its order', async (t) => {
+  const share = createLoopShare({ turnMs: 5 });
+  const events: (number | 'loop')[] = [];
+  let done = false;
+  const watch = (async () => {
+    while (!done) {
+      await turnOfTheLoop();
+      events.push('loop');
+    }
+  })();
+  await Promise.all(
+    Array.from({ length: 12 }, async (_, index) => {
+      await share.turn();
+      busy(3);
+      await null;
+      events.push(index);
+    }),
+  );
+  done = true;
+  await watch;
+  t.same(
+    events.filter((event) => event !== 'loop'),
+    Array.from({ length: 12 }, (_, index) => index),
+  );
+  let row = 0;
+  let longest = 0;
+  for (const event of events) {
+    row = event === 'loop' ? 0 : row + 1;
+    longest = Math.max(longest, row);
+  }
+  t.ok(longest <= 2, `${longest} in one turn`);
+});
+
+t.test('what somebody waits for goes before all that was there before it', async (t) => {
+  const share = createLoopShare({ turnMs: 5 });
+  const events: string[] = [];
+  const work = async (name: string, urgent: boolean) => {
+    await share.turn(urgent);
+    events.push(name);
+    busy(6);
+  };
+  await Promise.all([work('one', false), work('two', false), work('three', false), work('waited', true)]);
+  t.same(events, ['waited', 'one', 'two', 'three']);
+});
+
+t.test('a hundred short pieces of work do not take a hundred turns', async (t) => {
+  const share = createLoopShare({ turnMs: 1_000 });
+  let turns = 0;
+  let done = false;
+  const watch = (async () => {
+    for (; !done; turns += 1) await turnOfTheLoop();
+  })();
+  await Promise.all(Array.from({ length: 100 }, () => share.turn()));
+  done = true;
+  await watch;
+  t.ok(turns <= 3, `${turns} turns`);
+});
