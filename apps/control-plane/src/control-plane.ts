@@ -86,7 +86,7 @@ export async function createControlPlane({
   try {
     closers.push(keepSeenHistory(config.dataDir, store, log).close);
     // What is dated in the store is dated by its clock, whatever this machine's says.
-    const clock = await createStoreClock({ store, log });
+    const clock = await createStoreClock({ store, log, boundary });
     closers.push(clock.close);
     const { now } = clock;
     const commits = createRecentCommits({ now });
@@ -94,11 +94,11 @@ export async function createControlPlane({
     closers.push(hub.close);
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
-    const fleet = await createFleet({ store, clock, settings: settings.current, log });
+    const fleet = await createFleet({ store, clock, settings: settings.current, log, boundary });
     closers.push(fleet.close);
     const turns = await createTurns({ store, commits, log });
     closers.push(turns.close);
-    const fleetWatch = createFleetWatch({ fleet, commits, turns, clock, log });
+    const fleetWatch = createFleetWatch({ fleet, commits, turns, clock, log, boundary });
     closers.push(fleetWatch.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
     const chain = () => settings.current().issuers ?? known.defaultChain;

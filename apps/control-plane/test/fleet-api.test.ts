@@ -112,6 +112,8 @@ t.test('the skew of a node’s clock is shown', async (t) => {
   t.ok(one.clockSkewMs < -7_000_000 && one.clockSkewMs > -7_300_000, `${one.clockSkewMs} ms`);
   t.ok(Math.abs(two.clockSkewMs) < 60_000);
   t.match((await call('GET', '/v1/fleet')).body.clock, { nodes: [{ node: 'edge-1' }] });
+  await report('edge-1', { clock: 1e300 });
+  t.equal((await call('GET', '/v1/nodes')).status, 200, 'whatever a node makes of its clock');
 });
 
 t.test('a node tells how it follows, and for how long it has not applied what there is', async (t) => {

@@ -1,4 +1,10 @@
-import type { FleetStatus, Node, NodePresence } from '@lockstep/contract';
+import {
+  type Boundary,
+  createBoundary,
+  type FleetStatus,
+  type Node,
+  type NodePresence,
+} from '@lockstep/contract';
 import type { Logger } from 'pino';
 import { iso } from '../iso.ts';
 import type { Fleet } from './fleet.ts';
@@ -25,9 +31,17 @@ export interface FleetWatchOptions {
   turns: Turns;
   clock: StoreClock;
   log: Logger;
+  boundary?: Boundary;
 }
 
-export function createFleetWatch({ fleet, commits, turns, clock, log }: FleetWatchOptions): FleetWatch {
+export function createFleetWatch({
+  fleet,
+  commits,
+  turns,
+  clock,
+  log,
+  boundary = createBoundary(log),
+}: FleetWatchOptions): FleetWatch {
   let behind = new Map<string, { reason: string; since: number }>();
   let inStep: boolean | null = null;
   let since = clock.now();
@@ -63,7 +77,7 @@ export function createFleetWatch({ fleet, commits, turns, clock, log }: FleetWat
   }
 
   // Some faults last a moment: they are looked for now and then, not at each change.
-  const timer = setInterval(look, lookIntervalMs);
+  const timer = setInterval(boundary.guard('fleet', look), lookIntervalMs);
   look();
 
   return {

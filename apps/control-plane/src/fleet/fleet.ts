@@ -1,5 +1,11 @@
 import { EventEmitter } from 'node:events';
-import { type NodePresence, nodeLostAfterMs, type PutSettings } from '@lockstep/contract';
+import {
+  type Boundary,
+  createBoundary,
+  type NodePresence,
+  nodeLostAfterMs,
+  type PutSettings,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { iso } from '../iso.ts';
@@ -47,6 +53,7 @@ export interface FleetOptions {
   clock: StoreClock;
   settings(): Pick<PutSettings, 'liveNeeds' | 'forgetNodesAfter'>;
   log: Logger;
+  boundary?: Boundary;
 }
 
 interface Heard {
@@ -58,7 +65,13 @@ interface Heard {
 }
 
 /** Throws `store_unavailable` when the nodes cannot be read at the start; nothing is left running then. */
-export async function createFleet({ store, clock, settings, log }: FleetOptions): Promise<Fleet> {
+export async function createFleet({
+  store,
+  clock,
+  settings,
+  log,
+  boundary = createBoundary(log),
+}: FleetOptions): Promise<Fleet> {
   const emitter = new EventEmitter().setMaxListeners(0);
   let known = new Map<string, Heard>();
   let standings: NodeStanding[] | null = null;
@@ -164,8 +177,9 @@ export async function createFleet({ store, clock, settings, log }: FleetOptions)
   }
 
   function watch(listener: () => void): () => void {
-    emitter.on('change', listener);
-    return () => emitter.off('change', listener);
+    const safe = boundary.guard('fleet', listener);
+    emitter.on('change', safe);
+    return () => emitter.off('change', safe);
   }
 
   function applied(record: NeededRecord, signal: AbortSignal): Promise<string[] | null> {
@@ -202,10 +216,12 @@ export async function createFleet({ store, clock, settings, log }: FleetOptions)
     });
   }
 
-  const unwatchNodes = store.watchNodes((presence) => {
-    if (presence === null) look();
-    else hear(presence);
-  });
+  const unwatchNodes = store.watchNodes(
+    boundary.guard('node', (presence) => {
+      if (presence === null) look();
+      else hear(presence);
+    }),
+  );
   const unwatchClock = clock.watch(changed);
   function close(): void {
     closed = true;

@@ -30,7 +30,9 @@ export function presentNode(presence: NodePresence, commits: RecentCommits, now:
 
 /** How far a node's clock was ahead of the store's when it reported: the time that the report took is in it. */
 export function skewOf({ report, seenAt }: NodePresence): number {
-  return Math.round(report.clock - seenAt);
+  const skewMs = Math.round(report.clock - seenAt);
+  // What a node says of its clock may be any number.
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, skewMs));
 }
 
 function ageOf(applied: number, commits: RecentCommits, now: number): number | null {

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { type Boundary, createBoundary } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 
@@ -23,6 +24,7 @@ export interface StoreClockOptions {
   store: Pick<ConfigStore, 'now'>;
   log: Logger;
   now?: () => number;
+  boundary?: Boundary;
 }
 
 /** Throws `store_unavailable` when the store's clock cannot be read at the start. */
@@ -30,6 +32,7 @@ export async function createStoreClock({
   store,
   log,
   now = Date.now,
+  boundary = createBoundary(log),
 }: StoreClockOptions): Promise<StoreClock> {
   const emitter = new EventEmitter().setMaxListeners(0);
   // Beside the monotonic clock, so that a jump of this machine's wall clock is seen at once.
@@ -60,15 +63,16 @@ export async function createStoreClock({
     emitter.emit('change');
   }
 
-  const timer = setInterval(() => {
-    measure().then(
-      (measured) => {
-        known = measured;
-        look();
-      },
-      (error: unknown) => log.debug({ err: error }, 'cannot read the store’s clock; keeping what is known'),
-    );
-  }, measureIntervalMs);
+  async function lookAgain(): Promise<void> {
+    try {
+      known = await measure();
+    } catch (error) {
+      log.debug({ err: error }, 'cannot read the store’s clock; keeping what is known');
+    }
+    look();
+  }
+
+  const timer = setInterval(boundary.guard('clock', lookAgain), measureIntervalMs);
   look();
 
   return {
