@@ -136,7 +136,7 @@ class Http1Connection {
 
   #run(request: IncomingMessage, response: ServerResponse): void {
     this.#current = { request, response };
-    response.once('close', this.#next);
+    response.on('close', this.#next);
     try {
       this.#handlers.handle(request, response);
     } catch (error) {
