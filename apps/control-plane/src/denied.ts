@@ -2,6 +2,8 @@ import { type NodePresence, type PutSettings, parseAddress } from '@lockstep/con
 import { createDeniedAddresses, type DeniedAddresses, type OwnService } from '@lockstep/pki/denied-addresses';
 import { invalidField } from './invalid-field.ts';
 
+const builtForMs = 60_000;
+
 export interface DeniedOptions {
   settings(): Pick<PutSettings, 'edge'>;
   nodes(): Pick<NodePresence, 'report'>[];
@@ -17,9 +19,17 @@ export interface Denied {
 }
 
 export function createDenied({ settings, nodes, ownServices }: DeniedOptions): Denied {
+  /** Built anew when something of it changed, not for each write; and once a minute, as this machine may get other addresses. */
+  let built = { of: '', until: 0, addresses: createDeniedAddresses([]) };
+
   function addresses(deny: readonly string[]): DeniedAddresses {
-    const admins = nodes().map(({ report }) => parseAddress(report.addresses.admin, 'an admin port'));
-    return createDeniedAddresses(deny, [...ownServices(), ...admins]);
+    const admins = nodes().map(({ report }) => report.addresses.admin);
+    const of = JSON.stringify([deny, ownServices(), admins]);
+    if (built.of === of && performance.now() < built.until) return built.addresses;
+    const services = admins.map((admin) => parseAddress(admin, 'an admin port'));
+    const addresses = createDeniedAddresses(deny, [...ownServices(), ...services]);
+    built = { of, until: performance.now() + builtForMs, addresses };
+    return addresses;
   }
 
   return {
