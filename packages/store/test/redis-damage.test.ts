@@ -97,6 +97,32 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     await store.commit(commitOf(putRoute('after')));
   });
 
+  await t.test('the log keeps so many bytes, and its latest entry however large', async (t) => {
+    const { prefix } = await openStore(t, server.url);
+    const store = createRedisStore({ url: server.url, prefix, logBytes: 10_000 });
+    t.teardown(() => store.close());
+    await store.open({ create: false, expectedEpoch: null });
+    const start = await store.head();
+    const view = followView(t, store.follow, start);
+    let last = start;
+    for (let i = 0; i < 50; i++)
+      last = await store.commit(commitOf(putRoute(`r${i}`, [`${i}${'h'.repeat(700)}`])));
+    await view.reached(last);
+    const kept = await admin.xlen(`{${prefix}}:log`);
+    t.ok(kept > 5 && kept < 15, `${kept} entries`);
+    t.equal(await store.readLog(start, 10), null);
+    t.same(
+      await store.standingOf([{ ...last, number: last.number - 40 }]),
+      ['apart'],
+      'the history is remembered',
+    );
+    await store.commit(commitOf(putRoute('large', ['h'.repeat(50_000)])));
+    t.equal(await admin.xlen(`{${prefix}}:log`), 1);
+    await view.reached(await store.commit(commitOf(putRoute('small'))));
+    t.equal(await admin.xlen(`{${prefix}}:log`), 1, 'the large one went');
+    t.same(view.records, await contentOf(store));
+  });
+
   await t.test('an entry ahead of the history does not hold commits up', async (t) => {
     const { store, prefix, follower } = await openStore(t, server.url);
     const view = followView(t, follower.follow, null);

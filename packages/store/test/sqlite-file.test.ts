@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import { createSqliteStore } from '@lockstep/store';
 import t, { type Test } from 'tap';
 import { commitOf, putRoute } from './conformance/records.ts';
+import { contentOf, followView } from './conformance/view.ts';
 
 const index = new URL('../src/index.ts', import.meta.url).href;
 
@@ -164,3 +166,33 @@ t.test('a hundred writes at once wait for the disk a few times, not a hundred', 
   t.equal((await store.head()).number, 100);
   t.ok(turns < 90, `${turns} turns of the event loop`);
 });
+
+t.test(
+  'a record that cannot be read is left out, given to followers without a value, and can be replaced',
+  async (t) => {
+    const path = join(t.testdir(), 'store.db');
+    const before = createSqliteStore({ path });
+    await before.open({ create: true, expectedEpoch: null });
+    for (const id of ['a', 'b', 'c']) await before.commit(commitOf(putRoute(id)));
+    await before.close();
+    const file = new DatabaseSync(path);
+    file.exec("UPDATE records SET value = '{' WHERE id = 'b'");
+    file.close();
+
+    const store = createSqliteStore({ path });
+    t.teardown(() => store.close());
+    await store.open({ create: false, expectedEpoch: null });
+    await t.rejects(store.get('route', 'b'), { code: 'internal', message: /route\/b/ });
+    t.match(await store.getMany('route', ['a', 'b']), [{ id: 'a' }, null]);
+    const { items } = await store.list('route', { limit: 10 });
+    t.same(
+      items.map(({ id }) => id),
+      ['a', 'c'],
+    );
+    const view = followView(t, store.follow, null);
+    await view.until(() => view.seen.includes('current'));
+    t.match(view.records['route/b'], { value: null });
+    await view.reached(await store.commit(commitOf(putRoute('b'))));
+    t.same(view.records, await contentOf(store));
+  },
+);

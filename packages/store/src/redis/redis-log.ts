@@ -22,18 +22,22 @@ export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisK
    */
   async function readAfter(after: Position, limit: number): Promise<LogEntry[] | null> {
     const numbers = Array.from({ length: limit }, (_, index) => String(after.number + 1 + index));
-    const [{ epoch, number, commitId }, sizes] = await Promise.all([
+    const [{ epoch, number, commitId }, noted] = await Promise.all([
       head(),
       run((redis) => redis.hmget(keys.history, ...numbers)),
     ]);
     if (after.epoch !== epoch || after.number > number) return null;
     if (after.number === number) return after.commitId === commitId ? [] : null;
-    const count = countWithin(sizes.map((entry) => Number(entry?.split(' ')[1] ?? 0)));
+    const count = countWithin(noted.map((entry) => Number(entry?.split(' ')[1] ?? 0)));
     const entries = await run((redis) => redis.xrange(keys.log, `(${after.number}-0`, '+', 'COUNT', count));
     const found: LogEntry[] = [];
     for (const [streamId, fields] of entries) {
-      const entry = parseEntry(epoch, streamId, fields);
-      if (entry === null) {
+      const named = namedFields(fields);
+      const entry = parseEntry(epoch, streamId, named);
+      // The history notes id and size of each entry: one that was cut short, or is another's, is noticed too.
+      const note = entry === null ? null : noted[entry.position.number - after.number - 1];
+      const said = `${named.get('id')} ${Buffer.byteLength(named.get('changes') ?? '')}`;
+      if (entry === null || (note != null && note !== said)) {
         warn(
           'log',
           { entry: streamId },
@@ -44,7 +48,6 @@ export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisK
       const before = found.at(-1)?.position ?? after;
       if (entry.position.number !== before.number + 1) break;
       if ((entry.previousCommitId ?? '') !== before.commitId) break;
-      if (entry.position.number === number && entry.position.commitId !== commitId) break;
       found.push(entry);
     }
     return found.length === 0 ? null : found;
@@ -71,9 +74,13 @@ export function toPosition([epoch, number, commitId]: (string | null | undefined
   return { epoch, number: Number(number ?? 0), commitId: commitId ?? '' };
 }
 
-function parseEntry(epoch: string, streamId: string, fields: string[]): LogEntry | null {
+function namedFields(fields: string[]): Map<string, string> {
   const named = new Map<string, string>();
   for (let at = 0; at + 1 < fields.length; at += 2) named.set(fields[at]!, fields[at + 1]!);
+  return named;
+}
+
+function parseEntry(epoch: string, streamId: string, named: Map<string, string>): LogEntry | null {
   const number = /^(\d{1,15})-0$/.exec(streamId)?.[1];
   return toEntry(epoch, number, named.get('id'), named.get('previous'), named.get('changes'));
 }

@@ -7,7 +7,7 @@ import {
   type Position,
   type StoredRecord,
 } from '@lockstep/contract';
-import type { ConfigStore } from '../config-store.ts';
+import type { ConfigStore, Page } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { dueOfScore, dueScore, parseLogged, prepareCommit } from '../prepared-commit.ts';
 import { createGroupCommit } from './group-commit.ts';
@@ -72,26 +72,24 @@ export function createSqliteStore({
       const { position, before } = await writes.add(() => history.apply(commit, prepared, epoch));
       if (before !== null && announcements.listenerCount('commit') > 0)
         announcements.emit('commit', toEntry(position, before, prepared.logged));
-      known = position;
+      if (before !== null) known = position;
       return position;
     },
 
     async get(kind, id) {
-      return attempt(() => find(kind, id));
+      const record = attempt(() => find(kind, id));
+      if (record === null || isReadable(record)) return record;
+      throw new AppError('internal', `the record ${kind}/${id} of the store cannot be read`);
     },
 
     async getMany(kind, ids) {
-      return attempt(() => ids.map((id) => find(kind, id)));
+      const found = attempt(() => ids.map((id) => find(kind, id)));
+      return found.map((record) => (record !== null && isReadable(record) ? record : null));
     },
 
-    async list(kind, { limit, cursor = '' }) {
-      return attempt(() => {
-        const rows = sql(
-          'SELECT kind, id, revision, value FROM records WHERE kind = ? AND id > ? ORDER BY id LIMIT ?',
-        ).all(kind, cursor, limit + 1);
-        const items = rows.slice(0, limit).map(toRecord<typeof kind>);
-        return { items, next: rows.length > limit ? items.at(-1)!.id : null };
-      });
+    async list(kind, page) {
+      const { items, next } = attempt(() => listAll(kind, page));
+      return { items: items.filter(isReadable), next };
     },
 
     async count(kind) {
@@ -103,7 +101,8 @@ export function createSqliteStore({
         sql(`SELECT kind, id, revision, value FROM records
           WHERE kind = ? AND due_at IS NOT NULL AND due_at BETWEEN ? AND ? ORDER BY due_at, id LIMIT ?`)
           .all(kind, dueScore(0, lane), dueScore(until, lane), limit)
-          .map(toRecord<typeof kind>),
+          .map(toRecord<typeof kind>)
+          .filter(isReadable),
       );
     },
 
@@ -161,7 +160,12 @@ export function createSqliteStore({
 
     follow(from, options) {
       return follow(
-        { head: store.head, readLog: store.readLog, list: store.list, onAnnouncement },
+        {
+          head: store.head,
+          readLog: store.readLog,
+          list: async (kind, page) => attempt(() => listAll(kind, page)),
+          onAnnouncement,
+        },
         from,
         options,
       );
@@ -249,6 +253,18 @@ export function createSqliteStore({
     return row === undefined ? null : toRecord<K>(row);
   }
 
+  /** With those that cannot be read: whoever follows refuses them by name. */
+  function listAll<K extends Kind>(
+    kind: K,
+    { limit, cursor = '' }: { limit: number; cursor?: string | undefined },
+  ): Page<StoredRecord<K>> {
+    const rows = sql(
+      'SELECT kind, id, revision, value FROM records WHERE kind = ? AND id > ? ORDER BY id LIMIT ?',
+    ).all(kind, cursor, limit + 1);
+    const items = rows.slice(0, limit).map(toRecord<K>);
+    return { items, next: rows.length > limit ? items.at(-1)!.id : null };
+  }
+
   function knownHead(): Position {
     const head = readHead(sql);
     if (head === null) throw new AppError('store_lost', 'the store has not been created');
@@ -276,11 +292,19 @@ function toEntry(position: Position, before: Position, logged: string): LogEntry
   return { position, previousCommitId: before.commitId || null, changes: parseLogged(logged) ?? [] };
 }
 
-function toRecord<K extends Kind>(row: Record<string, unknown>): StoredRecord<K> {
-  return {
-    kind: row.kind,
-    id: row.id,
-    revision: row.revision,
-    value: JSON.parse(String(row.value)),
-  } as StoredRecord<K>;
+/** With null as its value where that cannot be read. */
+function toRecord<K extends Kind>({ kind, id, revision, value }: Record<string, unknown>): StoredRecord<K> {
+  return { kind, id, revision, value: parseValue(String(value)) } as StoredRecord<K>;
+}
+
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function isReadable({ value }: { value: unknown }): boolean {
+  return typeof value === 'object' && value !== null;
 }
