@@ -210,6 +210,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     if (this.#interimAnswers === 1) this.#startHeadTimer();
     const { request, response } = this.#options;
     if (response.headersSent || (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)) return;
+    // The client reset the stream, and its end is not told yet.
+    if ('stream' in response && (response.stream.destroyed || response.stream.closed)) return;
     if (statusCode === 100) {
       response.writeContinue();
     } else if ('stream' in response) {

@@ -1,6 +1,6 @@
 /**
  * Why a request got an answer that the edge made itself, or half an answer. A closed list: the label of a metric and the `cause` of
- * a log line, never part of what a client is told. `docs/edge-requests.md` lists the same table.
+ * a log line, never part of what a client is told. `docs/upstreams.md` lists the same table.
  */
 export const failureCauses = {
   request_not_forwardable: 'The request has a part that cannot be written to an upstream (400).',
