@@ -1,9 +1,11 @@
 import type { SecureContext } from 'node:tls';
+import type { Boundary } from '../boundary.ts';
 
 const maxHeld = 1_000;
 const maxHeldPerClient = 100;
 
 export interface HeldHandshakesOptions {
+  boundary: Boundary;
   /** The context for a host, once there is one. */
   find(host: string): SecureContext | null;
   /** Somebody may be asked about the host, on behalf of a client; once for however many handshakes that wait for both. */
@@ -71,7 +73,13 @@ export function createHeldHandshakes(options: HeldHandshakesOptions): HeldHandsh
       const ofClient = perClient.get(client) ?? 0;
       if (count >= (options.maxHeld ?? maxHeld)) return null;
       if (ofClient >= (options.maxHeldPerClient ?? maxHeldPerClient)) return null;
-      const waiting: Waiting = { ...request, timer: setTimeout(() => settle(waiting, null), holdMs) };
+      const waiting: Waiting = {
+        ...request,
+        timer: setTimeout(
+          options.boundary.guard('handshake', () => settle(waiting, null)),
+          holdMs,
+        ),
+      };
       const all = byHost.get(host) ?? new Set();
       const asked = ofClient > 0 && [...all].some((one) => one.client === client);
       byHost.set(host, all.add(waiting));

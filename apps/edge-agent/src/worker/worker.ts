@@ -17,6 +17,7 @@ import { createConfiguration } from './configuration.ts';
 import { createConnectionLimits } from './connection-limits.ts';
 import { createDescriptorWatch } from './descriptor-watch.ts';
 import { createFleetSettings } from './fleet-settings.ts';
+import { guardHandshakes } from './guard-handshakes.ts';
 import { createHandshakes } from './handshakes.ts';
 import { createHeldHandshakes } from './held-handshakes.ts';
 import { createHttpListener } from './http-listener.ts';
@@ -111,6 +112,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
   const held = createHeldHandshakes({
+    boundary,
     find: certificates.find,
     onAsk: options.onAsk,
     onEnough: options.onEnough,
@@ -159,7 +161,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onRefused: incidents.onCut,
   });
   const https = createHttpsListener({
-    handshakes,
+    handshakes: guardHandshakes(handshakes, boundary),
     forwarder,
     ticketKeys: Buffer.from(settings.ticketKeys),
     settings: edgeSettings,
