@@ -153,6 +153,17 @@ t.test('a node that stood still before the control plane started is not in step'
   t.match(status.behind, [{ node: 'edge-1', reason: /has applied revision 1 of \d+/ }]);
 });
 
+t.test('nothing is called in step while the store cannot be reached', async (t) => {
+  const { call, report, store } = await startControlPlane(t, t.testdir());
+  await report('edge-1');
+  const status = async () => (await call('GET', '/v1/fleet')).body;
+  await waitFor(async () => (await status()).inStep, { what: 'the fleet to be in step' });
+  t.match((await status()).store, { reachable: true, since: null });
+  await store.close();
+  await waitFor(async () => !(await status()).inStep, { what: 'the store to be missed' });
+  t.match(await status(), { store: { reachable: false, since: String, detail: /closed/ } });
+});
+
 t.test('a report beyond the store’s history makes nothing live', async (t) => {
   const { call, report, acknowledge, store } = await startControlPlane(t, t.testdir());
   const stop = acknowledge('edge-1');

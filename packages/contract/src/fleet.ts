@@ -39,6 +39,13 @@ export const FleetStatus = z
       lost: z.array(z.string()),
     }),
     behind: z.array(BehindNode.extend({ since: Timestamp })).describe('Nodes that are not in step, and why'),
+    store: z
+      .object({
+        reachable: z.boolean(),
+        since: z.string().nullable().describe('Since when it has not been'),
+        detail: z.string().nullable(),
+      })
+      .describe('While it cannot be reached, all of this is what was known last, and nothing is in step'),
     history: z.object({ wentBack: z.array(WentBack) }),
     clock: z.object({
       skewMs: z.int().describe('How far this control plane’s clock is ahead of the store’s'),

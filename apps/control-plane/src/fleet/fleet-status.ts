@@ -56,7 +56,7 @@ export function createFleetWatch({
     for (const node of behind.keys())
       if (!found.has(node)) log.info({ node }, 'a node is in step again, or gone');
     behind = found;
-    const stands = found.size === 0 && fleet.nodes().length > 0;
+    const stands = found.size === 0 && fleet.nodes().length > 0 && fleet.trouble() === null;
     if (stands !== inStep) since = now;
     inStep = stands;
   }
@@ -97,6 +97,7 @@ export function createFleetWatch({
           lost: nodes.filter((node) => !node.connected).map(({ node }) => node),
         },
         behind: [...behind].map(([node, one]) => ({ node, reason: one.reason, since: iso(one.since) })),
+        store: presentTrouble(fleet.trouble()),
         history: { wentBack: turns.wentBack() },
         clock: {
           skewMs: clock.skewMs(),
@@ -111,4 +112,9 @@ export function createFleetWatch({
     present: (presence) => presentNode(presence, commits, clock.now()),
     close: () => clearInterval(timer),
   };
+}
+
+function presentTrouble(trouble: ReturnType<Fleet['trouble']>): FleetStatus['store'] {
+  if (trouble === null) return { reachable: true, since: null, detail: null };
+  return { reachable: false, since: iso(trouble.since), detail: trouble.detail };
 }

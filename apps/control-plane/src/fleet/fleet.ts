@@ -35,6 +35,8 @@ export interface Fleet {
   nodes(): NodePresence[];
   liveNodes(): NodePresence[];
   view(): FleetView;
+  /** Why the nodes cannot be read, and since when; null while they can. What is told of them is what was known last. */
+  trouble(): { since: number; detail: string } | null;
   /** Calls `listener` after a node came, went, reported something else than before, or stands otherwise on the store's history. */
   watch(listener: () => void): () => void;
   /**
@@ -79,6 +81,7 @@ export async function createFleet({
   let listing: Promise<void> | null = null;
   let listAgain = false;
   let closed = false;
+  let trouble: ReturnType<Fleet['trouble']> = null;
   let timer: NodeJS.Timeout | undefined;
 
   function changed(): void {
@@ -111,6 +114,8 @@ export async function createFleet({
         return one !== undefined && digest(one.presence) === digest(presence);
       });
     if (!same) changed();
+    if (trouble !== null) log.info('the nodes can be read again');
+    trouble = null;
     schedule();
     await forgetOld();
   }
@@ -156,7 +161,8 @@ export async function createFleet({
 
   function look(): void {
     refresh().catch((error: unknown) => {
-      log.warn({ err: error }, 'cannot read the nodes; keeping what is known');
+      if (trouble === null) log.warn({ err: error }, 'cannot read the nodes; keeping what is known');
+      trouble ??= { since: clock.now(), detail: error instanceof Error ? error.message : String(error) };
       clearTimeout(timer);
       if (!closed) timer = setTimeout(look, refreshIntervalMs);
     });
@@ -235,7 +241,7 @@ export async function createFleet({
     close();
     throw error;
   }
-  return { nodes, liveNodes, view, watch, applied, forget, refresh, close };
+  return { nodes, liveNodes, view, trouble: () => trouble, watch, applied, forget, refresh, close };
 }
 
 function digest({ live, stopped, standing, report }: NodePresence): string {

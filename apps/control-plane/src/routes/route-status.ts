@@ -73,8 +73,9 @@ function explain(
 }
 
 function notYetValid(records: HostRecords | undefined, fleet: FleetView): string | null {
-  const notBefore = (records?.brought ?? records?.certificate)?.value.notBefore ?? '';
-  return Date.parse(notBefore) > fleet.now ? `the certificate is not valid before ${notBefore}` : null;
+  const { id, value } = records?.certificate ?? {};
+  if (value === undefined || !(Date.parse(value.notBefore) > fleet.now)) return null;
+  return `the certificate is not valid before ${value.notBefore}; POST /v1/certificates/${id}/renew obtains another`;
 }
 
 /** The route is live when its last host is. */
