@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { idleOrder, type OrderRecord } from '@lockstep/contract';
+import { idleOrder, type OrderRecord, orderLanes } from '@lockstep/contract';
 import { freePort, startPebble, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { putOrder } from '../src/issuance/order-record.ts';
@@ -113,7 +113,7 @@ t.test('renewing makes the order due at once, whatever failed before', async (t)
     lastError: null,
   });
   t.strictSame(
-    (await controlPlane.store.listDue('order', Date.now(), 10)).map(({ id }) => id),
+    (await controlPlane.store.listDue('order', Date.now(), 10, orderLanes.pressing)).map(({ id }) => id),
     [host],
     'first in the queue',
   );
@@ -159,7 +159,7 @@ t.test('revoking tells the CA first, then marks the certificate and obtains anot
   t.strictSame(await pebble.revocationStatus(serial), { status: 'Revoked', reason: 1 });
   t.match((await store.get('order', host))?.value, { renewal: 'revoked' });
   t.strictSame(
-    (await store.listDue('order', Date.now(), 10)).map(({ id }) => id),
+    (await store.listDue('order', Date.now(), 10, orderLanes.pressing)).map(({ id }) => id),
     [host],
   );
   const { revision } = (await call('GET', path)).body;
