@@ -29,7 +29,7 @@ export interface ForwarderOptions {
   /** Called for each answer; 499 stands for a client that did not wait for it. */
   onAnswer(statusCode: number): void;
   failures: FailureLog;
-  incidents: Pick<Incidents, 'onRefused' | 'onCut'>;
+  incidents: Pick<Incidents, 'onRefused' | 'onCut' | 'onException'>;
 }
 
 /** Forwards requests to the upstreams of the route they match. */
@@ -57,6 +57,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   function forward(request: ClientRequest, response: ClientResponse, onUpgrade?: OnUpgrade): ExchangeWatch {
     const watch = new ExchangeWatch(request, response);
     open.add(watch);
+    // What is written to an answer that was broken off a moment ago is nobody's loss.
+    response.on('error', ignore);
     serve(watch, onUpgrade);
     return watch;
   }
@@ -176,8 +178,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     check(now) {
       const { timeouts } = settings();
       for (const watch of open) {
-        const stall = watch.check(now, timeouts);
-        if (stall !== null) cut(watch, stall);
+        try {
+          const stall = watch.check(now, timeouts);
+          if (stall !== null) cut(watch, stall);
+        } catch (error) {
+          incidents.onException('deadline', error);
+          breakOff(watch.response);
+        }
       }
     },
     closeTunnels() {
@@ -199,6 +206,8 @@ function endWithAnswer({ stream }: Http2ServerRequest): void {
     if (!stream.readableEnded) stream.close(0); // NO_ERROR
   });
 }
+
+function ignore(): void {}
 
 function sentence(words: string): string {
   return `${words[0]!.toUpperCase()}${words.slice(1)}.`;

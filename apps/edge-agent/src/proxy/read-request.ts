@@ -45,6 +45,7 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
   const fields = readFields(request.rawHeaders);
   if (fields.bytes > limits.headBytes || fields.count > limits.headFields)
     return { reason: 'head_too_large' };
+  if (fields.spaced) return { reason: 'bad_field' };
   if (method === 'CONNECT' || (overHttp2 && !methods.has(method))) return { reason: 'unknown_method' };
   const target = readRequestTarget(url, method);
   if ('fault' in target) return { reason: 'bad_target', detail: target.fault };

@@ -19,6 +19,8 @@ export class RequestBody extends Readable {
     super({ highWaterMark: 65_536 });
     this.#source = source;
     this.expectsContinue = expectsContinue;
+    // It may break off when nobody listens yet, or any more.
+    this.on('error', () => {});
   }
 
   override _read(): void {

@@ -70,7 +70,7 @@ export interface RequestFields {
   host: string | undefined;
   /** `:authority` of HTTP/2. */
   authority: string | undefined;
-  /** Whether there is one other than 0. */
+  /** Content-Length, without leading zeros. */
   length: string | undefined;
   coding: string | undefined;
   expect: string | undefined;
@@ -80,6 +80,8 @@ export interface RequestFields {
   /** Of names and values. Fields that HTTP/2 splits a cookie into are one. */
   bytes: number;
   count: number;
+  /** A value begins or ends with a space, which HTTP/1.1 takes off and HTTP/2 forbids (RFC 9113, section 8.2.1). */
+  spaced: boolean;
 }
 
 const requestIdPattern = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
@@ -104,6 +106,7 @@ export function readFields(raw: string[]): RequestFields {
     requestId: '',
     bytes: 0,
     count: 0,
+    spaced: false,
   };
   let cookie: string | undefined;
   let connection: string | undefined;
@@ -115,14 +118,16 @@ export function readFields(raw: string[]): RequestFields {
     if (kind === pseudoField) continue;
     read.bytes += name.length + value.length;
     read.count += 1;
+    if (isSpace(value.charCodeAt(0)) || isSpace(value.charCodeAt(value.length - 1))) read.spaced = true;
     if (kind === passed) headers.push(name, value);
     else if (kind === hostField) {
       read.hosts += 1;
       read.host = value;
     } else if (kind === authorityField) read.authority = value;
     else if (kind === lengthField) {
-      read.length = value;
-      headers.push(name, value);
+      // Whoever takes leading zeros for octal would see another length.
+      read.length = value.replace(/^0+(?=\d)/, '');
+      headers.push(name, read.length);
     } else if (kind === cookieField) {
       // HTTP/2 may split it; towards HTTP/1.1 it is one field again (RFC 9113, section 8.2.3).
       if (cookie !== undefined) read.count -= 1;
@@ -138,6 +143,10 @@ export function readFields(raw: string[]): RequestFields {
   read.requestId = requestIdOf(givenId);
   if (connection !== undefined) dropNamed(headers, connection);
   return read;
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 function joined(before: string | undefined, value: string): string {

@@ -18,6 +18,7 @@ export const requestRefusals = {
   parse_error: invalid('What was sent is not HTTP.'),
   bad_target: invalid('The target of the request is not acceptable.'),
   bad_host: invalid('The host of the request is not acceptable.'),
+  bad_field: invalid('A field of the request begins or ends with a space.'),
   bad_framing: invalid('The length of the body is not clear.'),
   head_timeout: {
     status: 408,

@@ -65,7 +65,10 @@ export interface HttpsListener {
 
 /** Terminates TLS by SNI; HTTP/1.1 (with websockets) and HTTP/2 on the same port. */
 export function createHttpsListener(options: HttpsListenerOptions): HttpsListener {
-  const { handshakes, forwarder, settings, incidents } = options;
+  const { forwarder, settings, incidents } = options;
+  const handshakes = guardHandshakes(options.handshakes, (error) =>
+    incidents.onException('handshake', error),
+  );
   const sockets = new Set<Duplex>();
   let draining = false;
   /** Whose session is being made. */
@@ -86,6 +89,8 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     keepAliveInitialDelay: 60_000,
     settings: { maxConcurrentStreams: settings().limits.streams, maxHeaderListSize: mostListBytes },
     maxHeaderListPairs: mostListPairs,
+    // Where it checks spaces around a value, nghttp2 drops the field without a word; here the request is refused.
+    strictFieldWhitespaceValidation: false,
     unknownProtocolTimeout: 5_000,
   } as Parameters<typeof createSecureServer>[0]);
 
@@ -168,6 +173,37 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       sessions.destroy();
       for (const socket of sockets) socket.destroy();
     },
+  };
+}
+
+/** OpenSSL calls these in the middle of a handshake; what they throw ends that handshake. */
+function guardHandshakes(handshakes: Handshakes, onException: (error: unknown) => void): Handshakes {
+  return {
+    SNICallback(name, callback) {
+      try {
+        handshakes.SNICallback.call(this, name, callback);
+      } catch (error) {
+        onException(error);
+        callback(error as Error);
+      }
+    },
+    ALPNCallback(asked) {
+      try {
+        return handshakes.ALPNCallback.call(this, asked);
+      } catch (error) {
+        onException(error);
+        return undefined;
+      }
+    },
+    onOcspRequest(der, issuer, callback) {
+      try {
+        handshakes.onOcspRequest(der, issuer, callback);
+      } catch (error) {
+        onException(error);
+        callback(null, null);
+      }
+    },
+    servesRequests: handshakes.servesRequests,
   };
 }
 

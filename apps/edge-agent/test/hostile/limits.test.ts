@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
@@ -212,3 +214,36 @@ await edge.attack(t, 'connections are limited by client, and in all', async (t) 
   for (const one of open) one.close();
   await edge.settings({ timeouts });
 });
+
+await edge.attack(
+  t,
+  'descriptors that run out are seen, in the metrics and at /readyz, and given back',
+  async () => {
+    const used = readdirSync(`/proc/${edge.workerPid}/fd`).length;
+    const soft = (limit: string) =>
+      execFileSync('prlimit', ['--pid', String(edge.workerPid), `--nofile=${limit}:`]);
+    const [, before] = /^Max open files\s+(\d+)/m.exec(
+      readFileSync(`/proc/${edge.workerPid}/limits`, 'utf8'),
+    )!;
+    soft(String(used + 3));
+    const sockets = Array.from({ length: 10 }, () =>
+      connectTcp(edge.httpsPort, '127.0.0.1').on('error', () => {}),
+    );
+    await waitFor(async () => (await edge.metric('cut_connections_total', 'reason="no_descriptors"')) > 0, {
+      what: 'the edge to notice',
+      timeoutMs: 30_000,
+    });
+    await waitFor(async () => (await fetch(`http://127.0.0.1:${edge.adminPort}/readyz`)).status === 503, {
+      what: '/readyz to say so',
+      timeoutMs: 60_000,
+      intervalMs: 500,
+    });
+    soft(before!);
+    for (const socket of sockets) socket.destroy();
+    await waitFor(async () => (await fetch(`http://127.0.0.1:${edge.adminPort}/readyz`)).status === 200, {
+      what: '/readyz to be well again',
+      timeoutMs: 60_000,
+      intervalMs: 500,
+    });
+  },
+);

@@ -301,3 +301,39 @@ await edge.attack(
     t.match(await edge.fetch(path), { status: 200, body: 'ok' }, 'the path is the upstream’s again');
   },
 );
+
+await edge.attack(
+  t,
+  'lengths have no leading zeros for the upstream, and fields of HTTP/2 no spaces around them',
+  async (t) => {
+    const client = await edge.raw();
+    client.send(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 007\r\n\r\n1234567`);
+    await client.until(/ok$/);
+    t.same(last().all('content-length'), ['7']);
+    for (const value of [' Bearer x', 'Bearer x ', '\tBearer x']) {
+      const raw = await edge.raw({ servername: host, ALPNProtocols: ['h2'] });
+      const before = edge.upstream.requests.length;
+      const literal = (text: string) =>
+        Buffer.concat([Buffer.from([text.length]), Buffer.from(text, 'latin1')]);
+      const block = Buffer.concat([
+        Buffer.from([0x82, 0x87, 0x84, 0x41]), // GET, https, /, and :authority
+        literal(host),
+        Buffer.from([0]),
+        literal('authorization'),
+        literal(value),
+      ]);
+      const head = Buffer.from([0, 0, block.length, 1, 5, 0, 0, 0, 1]);
+      raw.send(
+        Buffer.concat([
+          Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+          Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+          head,
+          block,
+        ]),
+      );
+      await raw.until(/"instance"/);
+      t.match(raw.received, /"status":400/);
+      t.equal(edge.upstream.requests.length, before);
+    }
+  },
+);
