@@ -89,9 +89,10 @@ t.test('the Redis user of an edge', async (t) => {
   });
 
   await t.test('cannot commit, nor take a lease', async (t) => {
-    await edge.open({ create: false, expectedEpoch: epoch });
-    await t.rejects(edge.commit(commitOf(putRoute('x'))), { code: 'bad_configuration', message: /NOPERM/ });
-    await t.rejects(edge.acquireLease('x', 1_000), { message: /NOPERM/ });
+    const opened = store(t, url('edge-1'), prefix);
+    await opened.open({ create: false, expectedEpoch: epoch });
+    await t.rejects(opened.commit(commitOf(putRoute('x'))), { code: 'bad_configuration', message: /NOPERM/ });
+    await t.rejects(opened.acquireLease('x', 1_000), { message: /NOPERM/ });
     t.equal(await control.get('route', 'x'), null);
   });
 

@@ -41,7 +41,7 @@ export function createRedisPresence(
   log: StoreLog,
 ) {
   const announced = new Set<string>();
-  let mayList = true;
+  let listening = false;
 
   return { report, remove, forget, list, watch };
 
@@ -49,7 +49,7 @@ export function createRedisPresence(
     const { node } = report;
     if (isTaken(await readOwn(node), report)) throw nodeIdTaken(node);
     await write(node, { report, stopped: false });
-    if (mayList) await enlist(node);
+    if (history.epoch !== null) await enlist(node);
   }
 
   async function remove(node: string, instance: string, { returns }: { returns: boolean }): Promise<void> {
@@ -71,6 +71,7 @@ export function createRedisPresence(
   }
 
   async function list(): Promise<NodePresence[]> {
+    listen();
     const listed = await run((redis) => redis.zrange(keys.nodeIds, '0', '-1'));
     const fresh = [...announced].filter((node) => !listed.includes(node));
     announced.clear();
@@ -94,8 +95,7 @@ export function createRedisPresence(
     let reading = false;
     return subscriber.on(keys.nodesChannel, (node) => {
       if (node === null) return listener(null);
-      if (!nodeIdPattern.test(node) || announced.size >= maxAnnounced) return;
-      announced.add(node);
+      if (!nodeIdPattern.test(node) || waiting.size >= maxAnnounced) return;
       waiting.add(node);
       if (!reading) void readWaiting();
     });
@@ -133,14 +133,18 @@ export function createRedisPresence(
     });
   }
 
-  /** An edge's own user may not, and a control plane does it for whoever is announced. */
-  async function enlist(node: string): Promise<void> {
-    try {
-      await run((redis) => redis.zadd(keys.nodeIds, '0', node));
-    } catch (error) {
-      if (!(error instanceof Error && /NOPERM/.test(error.message))) throw error;
-      mayList = false;
-    }
+  /** Done by control planes alone: for themselves, and for whoever is announced. */
+  function enlist(node: string): Promise<unknown> {
+    return run((redis) => redis.zadd(keys.nodeIds, '0', node));
+  }
+
+  /** From the first list on, so that an edge that is in none is heard of by its next report. */
+  function listen(): void {
+    if (listening) return;
+    listening = true;
+    subscriber.on(keys.nodesChannel, (node) => {
+      if (node !== null && nodeIdPattern.test(node) && announced.size < maxAnnounced) announced.add(node);
+    });
   }
 
   /** What this node wrote itself, which needs no check of its form. */
