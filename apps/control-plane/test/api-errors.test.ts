@@ -1,6 +1,10 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { errorCodes } from '@lockstep/contract';
 import { Problem } from '@lockstep/contract/schemas';
 import t, { type Test } from 'tap';
+import { createUnreadable } from '../src/api/answer-unreadable.ts';
 import { type RawAnswer, sendRaw } from './raw-http.ts';
 import { adminToken, startControlPlane } from './start-control-plane.ts';
 
@@ -257,6 +261,30 @@ t.test('what follows a request and cannot be read never stands in place of its a
   t.equal(JSON.parse(answers[0]?.text ?? '').id, 'waited');
   if (answers[1] !== undefined) isProblem(t, answers[1], 400, 'invalid_request', 'the second');
   else t.ok(closed);
+});
+
+t.test('a request that does not arrive in time is told so', async (t) => {
+  const unreadable = createUnreadable(() => {});
+  const limits = { headersTimeout: 50, requestTimeout: 100, connectionsCheckingInterval: 10 };
+  const server = createServer(limits, (request, response) => {
+    request.resume().on('end', () => response.end());
+  });
+  unreadable.attach(server);
+  server.on('clientError', unreadable.answer);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const slow = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  for (const start of [
+    'GET / HTTP/1.1\r\nHost:',
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx',
+  ]) {
+    const { answers } = await sendRaw(slow, [start]);
+    isProblem(t, answers[0], 408, 'request_timeout', start);
+  }
 });
 
 t.test('405 names the methods of the address, and so does OPTIONS', async (t) => {
