@@ -263,6 +263,23 @@ t.test('what follows a request and cannot be read never stands in place of its a
   else t.ok(closed);
 });
 
+t.test('what is wrong with a field is said in words of ours', async (t) => {
+  const body = { hosts: 'a', upstreams: [{ url: 1 }], challenge: 'dns-02' };
+  const { errors } = (await call('POST', '/v1/routes', { body })).body;
+  t.same(errors, [
+    { pointer: '/hosts', detail: 'has to be a list' },
+    { pointer: '/upstreams/0/url', detail: 'has to be a text' },
+    { pointer: '/challenge', detail: 'has to be one of http-01, tls-alpn-01, dns-01' },
+  ]);
+  t.match((await call('POST', '/v1/routes', { body: {} })).body.errors, [
+    { pointer: '/hosts', detail: 'is missing' },
+    { pointer: '/upstreams', detail: 'is missing' },
+  ]);
+  t.match((await call('GET', '/v1/routes?limit=1001')).body.errors, [
+    { pointer: 'limit', detail: 'has to be at most 1000' },
+  ]);
+});
+
 t.test('a request that does not arrive in time is told so', async (t) => {
   const unreadable = createUnreadable(() => {});
   const limits = { headersTimeout: 50, requestTimeout: 100, connectionsCheckingInterval: 10 };

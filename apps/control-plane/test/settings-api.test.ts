@@ -144,7 +144,7 @@ t.test('bad settings are refused with the field and the way out', async (t) => {
     [{ dnsProvider: tsig }, '/dnsProvider/secret', /TSIG key/],
     [{ dnsProvider: acmeDns }, '/dnsProvider/password', /is needed/],
     [{ dnsProvider: { type: 'cloudflare' } }, '/dnsProvider/token', /is needed/],
-    [{ dnsProvider: { type: 'other' } }, '/dnsProvider/type', /'webhook'/],
+    [{ dnsProvider: { type: 'other' } }, '/dnsProvider/type', /one of webhook/],
     [{ onDemand: { ask: 'http://user:pass@example.net/' } }, '/onDemand/ask', /user or password/],
     [{ onDemand: { ask: 'http://example.net/?domain=x' } }, '/onDemand/ask', /domain/],
     [{ onDemand: { ask: 'file:///etc/passwd' } }, '/onDemand/ask', /http/],

@@ -1,4 +1,6 @@
 // Loads zod: what an edge's processes and `lockstep --help` import is in index.ts.
+import './field-words.ts';
+
 export * from './attempt.ts';
 export * from './certificate.ts';
 export * from './challenge.ts';

@@ -50,8 +50,8 @@ t.test('every bad field is pointed at', async (t) => {
   t.match(problems({ ...valid, id: 'a/b' }), [['id', /letters, digits/]]);
   t.match(problems({ ...valid, host: 'x' }), [['', /host/]]);
   t.match(problems({ hosts: 7 }), [
-    ['hosts', /array/],
-    ['upstreams', /array/],
+    ['hosts', /has to be a list/],
+    ['upstreams', /has to be a list|is missing/],
   ]);
 });
 

@@ -1,0 +1,41 @@
+import { z } from 'zod';
+
+type Issue = Parameters<NonNullable<NonNullable<Parameters<typeof z.config>[0]>['customError']>>[0];
+
+const things: Record<string, string> = {
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+  int: 'a whole number',
+  number: 'a number',
+  string: 'a text',
+  boolean: 'true or false',
+};
+const units: Record<string, string> = { string: 'characters', array: 'entries' };
+
+/** What is wrong with a field, in words that go on from its name; undefined where zod's own will do. */
+function wordsFor(issue: Issue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined) return 'is missing';
+      return `has to be ${things[issue.expected] ?? issue.expected}`;
+    case 'invalid_value':
+      return `has to be ${issue.values.length === 1 ? '' : 'one of '}${issue.values.join(', ')}`;
+    case 'too_small':
+      return bound(issue.inclusive ? 'at least' : 'more than', issue.minimum, issue.origin);
+    case 'too_big':
+      return bound(issue.inclusive ? 'at most' : 'less than', issue.maximum, issue.origin);
+    case 'invalid_union':
+      if (issue.discriminator === undefined) return undefined;
+      return `has to be one of ${[issue.options ?? []].flat().join(', ')}`;
+    default:
+      return undefined;
+  }
+}
+
+function bound(how: string, limit: number | bigint, origin: string): string {
+  const unit = units[origin];
+  return unit === undefined ? `has to be ${how} ${limit}` : `has to have ${how} ${limit} ${unit}`;
+}
+
+z.config({ customError: wordsFor });
