@@ -20,6 +20,8 @@ export interface FleetOptions {
   httpsPorts?: number[];
   /** Where Redis keeps its files; default: a folder of its own. */
   redisDir?: string;
+  /** How the processes reach the store; default: that Redis, directly. */
+  storeUrl?: string;
 }
 
 export interface EdgeUnderTest {
@@ -49,7 +51,7 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
   test.teardown(() => redis.close());
   const adminToken = randomUUID();
   const env = {
-    LOCKSTEP_STORE: redis.url,
+    LOCKSTEP_STORE: options.storeUrl ?? redis.url,
     LOCKSTEP_STORE_PREFIX: `test-${randomUUID().slice(0, 8)}`,
     LOCKSTEP_SECRET_KEY: generateSecretKey(),
     LOCKSTEP_ADMIN_TOKEN: adminToken,
