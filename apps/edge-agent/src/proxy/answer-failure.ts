@@ -43,24 +43,30 @@ export function noteFraming(response: ServerResponse): void {
   if (!response.chunkedEncoding) endedByConnection.add(response);
 }
 
-/** Ends a response so that the client sees it is incomplete: never as a regular end. */
+/**
+ * Ends a response so that the client sees it is incomplete: never as a regular end. What there is goes out first: clients take a
+ * connection that closes without a byte for one that was idle too long, and repeat the request.
+ */
 export function breakOff(answer: ClientResponse): void {
+  const { socket } = answer as ServerResponse;
+  if ('stream' in answer || socket === null || endedByConnection.has(answer as ServerResponse)) {
+    cutOff(answer);
+    return;
+  }
+  (answer as ServerResponse).flushHeaders();
+  linger(socket);
+}
+
+/** The same at once, for a client that takes nothing. */
+export function cutOff(answer: ClientResponse): void {
   if ('stream' in answer) {
     answer.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
     return;
   }
   const response = answer as ServerResponse;
-  const { socket } = response;
-  if (socket === null || endedByConnection.has(response)) {
-    // RFC 9112, section 8. A reset, because most clients do not tell the end of TLS from that of TCP.
-    resetConnection(socket);
-    response.destroy();
-    return;
-  }
-  // What there is goes out first: clients take a connection that closes without a byte for one that was idle too long, and repeat
-  // the request.
-  response.flushHeaders();
-  linger(socket);
+  // RFC 9112, section 8. A reset, because most clients do not tell the end of TLS from that of TCP.
+  if (endedByConnection.has(response)) resetConnection(response.socket);
+  response.destroy();
 }
 
 function resetConnection(socket: Socket | null): void {

@@ -124,7 +124,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     this.#gone = true;
     if (!this.#ended) {
       if (this.#connection === null) this.#upstream?.pool.withdraw(this);
-      this.#controller?.abort(clientGone);
+      this.#abort(clientGone);
       this.#body?.destroy();
       this.#stopHeadTimer();
     }
@@ -231,7 +231,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     const start = (ms: number) => {
       if (this.#answered || this.#ended || this.#gone) return;
       this.#headTimer = setTimeout(
-        () => this.#controller?.abort(new ExchangeError('upstream_timeout_first_byte')),
+        () => this.#abort(new ExchangeError('upstream_timeout_first_byte')),
         Math.max(ms, 1),
       );
     };
@@ -252,7 +252,22 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     // Pausing is a request: what had been parsed already still comes.
     if (response.write(chunk) || controller.paused) return;
     controller.pause();
-    response.once('drain', () => controller.resume());
+    response.once('drain', () => {
+      try {
+        controller.resume();
+      } catch (unexpected) {
+        this.#abort(unexpected as Error);
+      }
+    });
+  }
+
+  /** Outside of undici's own callbacks, what it throws would reach nobody. */
+  #abort(reason: Error): void {
+    try {
+      this.#controller?.abort(reason);
+    } catch (unexpected) {
+      this.onResponseError(null, unexpected);
+    }
   }
 
   onResponseEnd(): void {

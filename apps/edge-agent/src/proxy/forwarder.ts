@@ -6,7 +6,7 @@ import type { ChallengeTable } from '../worker/challenge-table.ts';
 import type { Incidents } from '../worker/incidents.ts';
 import type { RouteTable } from '../worker/route-table.ts';
 import { answerChallenge } from './answer-challenge.ts';
-import { breakOff } from './answer-failure.ts';
+import { cutOff } from './answer-failure.ts';
 import { type ClientRequest, type ClientResponse, Exchange } from './exchange.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
 import type { FailureLog } from './failure-log.ts';
@@ -161,7 +161,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return;
     }
     incidents.onCut(reason);
-    breakOff(response);
+    cutOff(response);
   }
 
   return {

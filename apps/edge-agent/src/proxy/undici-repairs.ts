@@ -71,6 +71,9 @@ function sendHeadAtOnce({ request, headers, socket }: SendHeaders): void {
   const expect = body.expectsContinue ? 'expect: 100-continue\r\n' : '';
   const framing =
     contentLength === null ? 'transfer-encoding: chunked\r\n' : `content-length: ${contentLength}\r\n`;
+  // Together with as much of the body as is there by the end of this turn.
+  socket.cork();
+  setImmediate(() => socket.uncork());
   write.call(socket, `${headers}${expect}${framing}\r\n`, 'latin1');
 
   function leaveOutHead(data: unknown): boolean {
