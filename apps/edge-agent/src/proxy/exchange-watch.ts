@@ -14,6 +14,9 @@ export class ExchangeWatch {
   #unsent = 0;
   #queued = 0;
   #takenAt = 0;
+  /** Each is said once; the end may take a moment. */
+  #bodyCut = false;
+  #readerCut = false;
 
   constructor(request: ClientRequest, response: ClientResponse) {
     this.request = request;
@@ -31,7 +34,10 @@ export class ExchangeWatch {
     } else {
       // Before its 100 it waits for the upstream.
       const waitsToo = body.expectsContinue && body.receivedBytes === 0;
-      if (now - this.#receivedAt > bodyIdleMs + (waitsToo ? firstByteMs : 0)) return 'stalled_body';
+      if (now - this.#receivedAt > bodyIdleMs + (waitsToo ? firstByteMs : 0)) {
+        this.#bodyCut = true;
+        return 'stalled_body';
+      }
     }
     const unsent = (this.response as ServerResponse).writableLength;
     const queued = unsent === 0 ? 0 : queuedBelow(this.response);
@@ -39,7 +45,10 @@ export class ExchangeWatch {
       this.#unsent = unsent;
       this.#queued = queued;
       this.#takenAt = now;
-    } else if (now - this.#takenAt > writeIdleMs) return 'stalled_reader';
+    } else if (!this.#readerCut && now - this.#takenAt > writeIdleMs) {
+      this.#readerCut = true;
+      return 'stalled_reader';
+    }
     return null;
   }
 }
