@@ -183,7 +183,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
           if (stall !== null) cut(watch, stall);
         } catch (error) {
           incidents.onException('deadline', error);
-          breakOff(watch.response);
+          cutOff(watch.response);
         }
       }
     },
