@@ -17,20 +17,17 @@ import {
   type StoredRecord,
   settingsId,
 } from '@lockstep/contract';
-import { type ConfigCache, revisionOf, type StagedSnapshot } from '@lockstep/store';
+import type { ConfigCache, StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createFanOut } from './fan-out.ts';
+import { createWipeGuard } from './wipe-guard.ts';
 
 const retryAfterMs = 1_000;
 const saveAgainMs = 5_000;
-const defaultLookAgainMs = 2_000;
-const lookAgainAtMostMs = 60_000;
 /** More commits than that, and the feed waits until the disk has had its turn. */
 const maxUnwritten = 64;
-/** An edge with a single host is not worth guarding: removing it is an ordinary change. */
-const guardFromHosts = 2;
 
 export interface ReplicaOptions {
   node: string;
@@ -83,7 +80,13 @@ export function createReplica(options: ReplicaOptions): Replica {
   const fanOut = createFanOut(cache);
   let round = new AbortController();
   let running: Promise<void> = Promise.resolve();
-  let held: HeldSnapshot | null = null;
+  const guard = createWipeGuard({
+    cache,
+    log,
+    boundary,
+    lookAgainMs: options.lookAgainMs,
+    onLook: () => round.abort(),
+  });
   let state = standing('syncing', null);
   let behindSince: number | null = Date.now();
   let toldTrouble = false;
@@ -93,9 +96,6 @@ export function createReplica(options: ReplicaOptions): Replica {
   let unsavable = false;
   let saving: NodeJS.Immediate | null = null;
   let saveTimer: NodeJS.Timeout | undefined;
-  const lookAgainFirstMs = options.lookAgainMs ?? defaultLookAgainMs;
-  let lookAgainMs = lookAgainFirstMs;
-  let lookAgainTimer: NodeJS.Timeout | undefined;
 
   function savedSettings(): SettingsRecord['config'] | null {
     try {
@@ -113,7 +113,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       const signal = AbortSignal.any([stopped.signal, round.signal]);
       try {
         // Nothing on disk can continue from a held snapshot; it is taken whole again. Nor does what is not whole.
-        const from = continuing && held === null && cache.isComplete() ? position() : null;
+        const from = continuing && guard.held === null && cache.isComplete() ? position() : null;
         continuing = true;
         for await (const event of feed.follow(from, { signal, onTrouble })) {
           if (event.type === 'snapshot') await takeSnapshot(event);
@@ -150,7 +150,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (now.state !== 'syncing') toldTrouble = !well;
     // How often it was tried again since does not matter.
     state = now.state === state.state ? { ...now, since: state.since } : now;
-    behindSince = well && held === null ? null : (behindSince ?? Date.now());
+    behindSince = well && guard.held === null ? null : (behindSince ?? Date.now());
     options.onChange();
   }
 
@@ -163,10 +163,10 @@ export function createReplica(options: ReplicaOptions): Replica {
   /** False for one that is not to be applied: what follows can only be a snapshot. */
   async function takeCommit(entry: LogEntry): Promise<boolean> {
     if (!isPosition(entry?.position) || !Array.isArray(entry.changes)) return false;
-    if (held !== null) {
+    if (guard.held !== null) {
       const { changes } = entry;
       // Other commits leave the next look where it is: each costs a whole snapshot.
-      if (changes.some((change) => change?.kind === 'confirmation' && change.id === node)) lookAgainIn(0);
+      if (changes.some((change) => change?.kind === 'confirmation' && change.id === node)) guard.lookNow();
       return true;
     }
     if (!continues(position(), entry)) return false;
@@ -233,68 +233,15 @@ export function createReplica(options: ReplicaOptions): Replica {
     } finally {
       scanning = null;
     }
-    const wiped = wipedBy(staged);
-    if (wiped !== null) {
-      const offered = holdable(position, wiped.hosts, wiped.removed);
-      if (!covers(confirmation, offered)) {
-        staged.discard();
-        hold(offered);
-        return;
-      }
-      log.warn({ ...offered }, 'an operator confirmed the snapshot that was held back');
+    if (!guard.allows(staged, confirmation)) {
+      staged.discard();
+      options.onChange();
+      return;
     }
     staged.accept();
     settings = savedSettings();
-    clearTimeout(lookAgainTimer);
-    lookAgainTimer = undefined;
-    lookAgainMs = lookAgainFirstMs;
-    held = null;
     fanOut.snapshot();
     options.onChange();
-  }
-
-  /**
-   * What a snapshot would wipe; null when it leaves enough. Certificates count for themselves: a history begun anew gets its routes
-   * back before them, and hosts that are served on demand have no route.
-   */
-  function wipedBy({ removed }: StagedSnapshot): { hosts: number; removed: number } | null {
-    const counts = [
-      { hosts: cache.hosts(), removed: removed.hosts },
-      { hosts: cache.count('certificate'), removed: removed.certificates },
-    ];
-    const wiped = counts.filter((count) => count.hosts >= guardFromHosts && count.removed * 2 > count.hosts);
-    return wiped.sort((a, b) => b.removed - a.removed)[0] ?? null;
-  }
-
-  /** An operator confirms the revision that was reported; it stays as long as what is offered has not become worse. */
-  function holdable(position: Position, hosts: number, removed: number): HeldSnapshot {
-    const same = held !== null && held.revision.epoch === position.epoch && removed <= held.removed;
-    return { revision: same ? held!.revision : revisionOf(position), hosts, removed };
-  }
-
-  function hold(offered: HeldSnapshot): void {
-    if (held === null) {
-      log.error({ ...offered }, 'a snapshot would remove most hosts and is held back until it is confirmed');
-    }
-    held = offered;
-    lookAgainIn(lookAgainMs);
-    lookAgainMs = Math.min(lookAgainMs * 2, lookAgainAtMostMs);
-    options.onChange();
-  }
-
-  let lookAgainAt = 0;
-  function lookAgainIn(delayMs: number): void {
-    const at = Date.now() + delayMs;
-    if (lookAgainTimer !== undefined && lookAgainAt <= at) return;
-    clearTimeout(lookAgainTimer);
-    lookAgainAt = at;
-    lookAgainTimer = setTimeout(
-      boundary.guard('look', () => {
-        lookAgainTimer = undefined;
-        round.abort();
-      }),
-      delayMs,
-    );
   }
 
   return {
@@ -304,7 +251,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       return unsavable ? fanOut.unwritten.length : 0;
     },
     get held() {
-      return held;
+      return guard.held;
     },
     get settings() {
       return settings;
@@ -327,7 +274,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     },
     async close() {
       stopped.abort();
-      clearTimeout(lookAgainTimer);
+      guard.close();
       fanOut.close();
       await running;
       if (saving !== null) save();
@@ -338,12 +285,4 @@ export function createReplica(options: ReplicaOptions): Replica {
 
 function standing(state: FeedState['state'], detail: string | null): FeedState {
   return { state, since: new Date().toISOString(), detail, records: null };
-}
-
-function covers(confirmation: ConfirmationRecord | null, { revision }: HeldSnapshot): boolean {
-  return (
-    confirmation !== null &&
-    confirmation.revision.epoch === revision.epoch &&
-    confirmation.revision.number >= revision.number
-  );
 }
