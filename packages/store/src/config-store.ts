@@ -186,6 +186,7 @@ export interface ConfigStore {
 
   /** Tells every process that watches now, this one too. No commit, and kept nowhere: it may be lost. */
   sendHint(hint: Hint): Promise<void>;
+  /** Asks are heard by opened stores alone: those are asked. */
   watchHints(listener: (hint: Hint) => void): () => void;
 
   /**

@@ -106,7 +106,9 @@ export function createRedisStore({
       await commands.run((redis) => redis.publish(keys.hintChannels[hint.hint], JSON.stringify(hint)));
     },
     watchHints(listener) {
-      const unwatch = (['ask', 'verdict'] as const).map((kind) =>
+      // Edges, which do not open the store, ask and are not asked: their user may hear verdicts alone.
+      const heard = history.epoch === null ? (['verdict'] as const) : (['ask', 'verdict'] as const);
+      const unwatch = heard.map((kind) =>
         subscriber.on(keys.hintChannels[kind], (message) => {
           const hint = message === null ? null : parseHint(message, kind);
           if (hint !== null) listener(hint);
