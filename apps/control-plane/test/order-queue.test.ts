@@ -174,3 +174,26 @@ t.test(
     );
   },
 );
+
+t.test(
+  'an order held back by the share that is kept has another try once somebody waits for it',
+  async (t) => {
+    const { store, queue } = await start(t);
+    const service = createRouteService({ store, queue, check: async () => [] });
+    const body = { hosts: ['shop.example'], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] };
+    await service.replace('shop', body);
+    const soon = new Date(Date.now() + 30_000).toISOString();
+    const order = (await store.get('order', 'shop.example'))!.value;
+    const held = { ...order, place: null, dueAt: soon, setbacks: { le: { failures: 0, until: soon } } };
+    await store.commit({ id: 'held', changes: [putOrder('shop.example', held)] });
+    t.match(await queuePositionOf(held, { store, pace: { perSecond: () => null }, now: Date.now }), {
+      position: 1,
+      estimatedAt: soon,
+    });
+    await service.replace('shop', body);
+    t.same(await listed(store, 'waited'), [], 'not for a write that nobody waits for');
+    await service.replace('shop', body, 60_000);
+    t.same(await listed(store, 'waited'), ['shop.example']);
+    t.same((await store.get('order', 'shop.example'))?.value.setbacks, {});
+  },
+);

@@ -196,3 +196,15 @@ t.test(
     t.same(view.records, await contentOf(store));
   },
 );
+t.test('a write under way when the store is closed is made, and tells so', async (t) => {
+  const path = join(t.testdir(), 'store.db');
+  const store = createSqliteStore({ path });
+  await store.open({ create: true, expectedEpoch: null });
+  const write = store.commit(commitOf(putRoute('a')));
+  await store.close();
+  t.equal((await write).number, 1);
+  await t.rejects(store.commit(commitOf(putRoute('b'))), { code: 'store_unavailable' });
+  const again = createSqliteStore({ path });
+  t.teardown(() => again.close());
+  t.match(await again.get('route', 'a'), { revision: 1 });
+});

@@ -77,6 +77,12 @@ export function isWaitedFor({ waitedUntil }: OrderRecord, now: number): boolean 
   return waitedUntil !== null && Date.parse(waitedUntil) > now;
 }
 
+/** Whether a first attempt had its turn, and has a date instead, since an issuer is passed over until then. */
+export function isHeldBack(order: OrderRecord): boolean {
+  const { step, place, renewal, setbacks } = order;
+  return step === 'idle' && place === null && renewal === null && Object.keys(setbacks).length > 0;
+}
+
 /** Whether it waits for its turn among the first attempts. */
 export function isPlaced(order: OrderRecord): boolean {
   return order.place !== null && placedLanes.includes(laneOf(order));

@@ -16,6 +16,7 @@ import type { EnterOptions, OrderQueue } from '../issuance/order-queue.ts';
 import {
   completeOrder,
   forgetFailures,
+  isHeldBack,
   isPlaced,
   isWaitedFor,
   newOrder,
@@ -129,7 +130,8 @@ export function createRouteService({
     if (value.unusedSince !== null)
       return queue.enter({ ...forgetFailures(value, now()), unusedSince: null }, entering);
     const held = value.lastError !== null || value.waitingForDns !== null;
-    if (held) return queue.enter(forgetFailures(value, now()), entering);
+    if (held || (entering.waitMs != null && isHeldBack(value)))
+      return queue.enter(forgetFailures(value, now()), entering);
     // Now somebody waits for it.
     if (entering.waitMs != null && isPlaced(value) && !isWaitedFor(value, now()))
       return queue.enter(value, entering);
