@@ -65,7 +65,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const policy = await readHostPolicy(store, order.host);
     const withheld = await consent(record, certificate, policy.named);
     if (withheld !== null) return written(record, tools, withheld);
-    const looked = await preflight.check(order.host);
+    const looked = await preflight.check(order.host, policy);
     const chain = policy.issuers ?? registry.defaultChain(); // of the settings as the look has found them
     if (!looked.ok) return written(record, tools, waiting(order, looked));
     // In a queue of its own until here: now it belongs to that of its attempt.

@@ -4,7 +4,7 @@ import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/lookups.ts';
 import { checkPointsHere } from '../dns/points-here.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
-import { readHostPolicy } from './host-policy.ts';
+import { type HostPolicy, readHostPolicy } from './host-policy.ts';
 import { IssuerFailure } from './issuer.ts';
 import type { IssuerRegistry } from './issuer-registry.ts';
 
@@ -19,8 +19,8 @@ export interface PreflightResult {
 
 /** Looks, without asking a CA, whether an order for a host could succeed. */
 export interface Preflight {
-  /** Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
-  check(host: string): Promise<PreflightResult>;
+  /** `policy`: what the routes of the host ask, where that has just been read. Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
+  check(host: string, policy?: HostPolicy): Promise<PreflightResult>;
 }
 
 export interface PreflightOptions {
@@ -44,9 +44,8 @@ export function createPreflight({ store, settings, registry, lookups }: Prefligh
   }
 
   return {
-    async check(host) {
-      await settings.refresh();
-      const policy = await readHostPolicy(store, host);
+    async check(host, known) {
+      const [policy] = await Promise.all([known ?? readHostPolicy(store, host), settings.refresh()]);
       const chain = policy.issuers ?? registry.defaultChain();
       const { edgeAddresses } = settings.current();
       if (edgeAddresses.length === 0)
