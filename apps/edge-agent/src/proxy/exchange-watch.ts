@@ -26,7 +26,8 @@ export class ExchangeWatch {
   /** What the client let go past its time; null while it gets on, or while it is not the one that is waited for. */
   check(now: number, { bodyIdleMs, writeIdleMs, firstByteMs }: EdgeSettings['timeouts']): Stall | null {
     const { body, request } = this;
-    const waitedFor = body !== null && request.readableFlowing === true && !request.complete;
+    const waitedFor =
+      body !== null && !this.#bodyCut && request.readableFlowing === true && !request.complete;
     if (!waitedFor || this.#receivedAt === null) this.#receivedAt = now;
     else if (body.receivedBytes !== this.#received) {
       this.#received = body.receivedBytes;
