@@ -1,3 +1,4 @@
+import type { CertificateRecord, Route, RouteRecord } from '@lockstep/contract';
 import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
@@ -333,4 +334,62 @@ t.test('shows nodes, and confirms a held snapshot only where there is one', asyn
   await report('edge-1', { held: { revision: { epoch, number }, hosts: 10, removed: 9 } });
   t.equal((await call('POST', '/v1/nodes/edge-1/confirm-snapshot')).status, 202);
   t.match((await store.get('confirmation', 'edge-1'))?.value, { revision: { epoch, number } });
+});
+
+t.test('a route whose record cannot be read hides no other, says so, and can be deleted', async (t) => {
+  const { call, store, acknowledge } = await startControlPlane(t, t.testdir());
+  acknowledge('edge-1');
+  await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
+  const at = new Date().toISOString();
+  const odd: [string, unknown][] = [
+    ['empty', {}],
+    [
+      'no-upstreams',
+      { hosts: ['x.example.com'], paths: ['/'], redirect: '/y', createdAt: at, updatedAt: at },
+    ],
+    ['odd-hosts', { hosts: [1, null, 'y.example.com'], paths: {}, upstreams: [{ url: 3 }], createdAt: 7 }],
+  ];
+  for (const [id, value] of odd)
+    await store.commit({ id, changes: [{ op: 'put', kind: 'route', id, value: value as RouteRecord }] });
+  for (const [id, value] of [
+    ['shop.example.com', {}],
+    ['z.example.com', { chain: 7, names: 'all', notAfter: 3 }],
+  ] as const)
+    await store.commit({
+      id,
+      changes: [{ op: 'put', kind: 'certificate', id, value: value as unknown as CertificateRecord }],
+    });
+  const certificates = await call('GET', '/v1/certificates');
+  t.match(certificates, {
+    status: 200,
+    body: {
+      items: [
+        {
+          id: 'shop.example.com',
+          state: 'failed',
+          lastError: { detail: /^the record of this certificate has/ },
+        },
+        { id: 'z.example.com', state: 'failed' },
+      ],
+    },
+  });
+  const { status, body } = await call('GET', '/v1/routes');
+  t.equal(status, 200);
+  t.match(
+    body.items.map((one: Route) => [one.id, one.status.state]),
+    [
+      ['empty', 'failed'],
+      ['no-upstreams', 'failed'],
+      ['odd-hosts', 'failed'],
+      ['shop', 'pending'],
+    ],
+    'and a route whose certificate is unreadable is not live',
+  );
+  for (const [id] of odd) {
+    t.match((await call('GET', `/v1/routes/${id}`)).body.status, {
+      reason: /^the record of this route has/,
+      nodes: { live: 0, behind: [{ node: 'edge-1' }] },
+    });
+    t.equal((await call('DELETE', `/v1/routes/${id}`)).status, 204, `${id} goes`);
+  }
 });

@@ -75,7 +75,7 @@ function validityOf(
   { value: { notBefore, notAfter } }: StoredRecord<'certificate'>,
   now: number,
 ): 'early' | 'valid' | 'expired' {
-  if (Date.parse(notAfter) <= now) return 'expired';
+  if (!(Date.parse(notAfter) > now)) return 'expired';
   return Date.parse(notBefore) > now ? 'early' : 'valid';
 }
 

@@ -1,6 +1,13 @@
-import type { Attempts, Certificate, OrderRecord, StoredRecord } from '@lockstep/contract';
+import {
+  type Attempts,
+  type Certificate,
+  type OrderRecord,
+  recordFault,
+  type StoredRecord,
+} from '@lockstep/contract';
 import type { ConfigStore, Page } from '@lockstep/store';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
+import { iso } from '../iso.ts';
 import { completeOrder } from '../issuance/order-record.ts';
 import { isBrought } from './brought.ts';
 import { expiresSoonFrom } from './certificate-record.ts';
@@ -102,7 +109,16 @@ function isFailing({ lastError, state }: Certificate): boolean {
   return lastError !== null || state === 'waiting_for_dns';
 }
 
-function present(id: string, { order: stored, certificate }: Records, view: FleetView): Certificate {
+/** One that cannot be read is shown as none, with what is wrong with it: it hides no other. */
+function present(id: string, records: Records, view: FleetView): Certificate {
+  const fault = records.certificate === null ? null : recordFault(records.certificate);
+  if (fault === null) return presentReadable(id, records, view);
+  const detail = `the record of this certificate ${fault}; renew it, or delete it`;
+  const lastError = { detail, issuer: null, step: null, type: null, at: iso(view.now) };
+  return { ...presentReadable(id, { ...records, certificate: null }, view), state: 'failed', lastError };
+}
+
+function presentReadable(id: string, { order: stored, certificate }: Records, view: FleetView): Certificate {
   const order = stored && { ...stored, value: completeOrder(stored.value) };
   const value = certificate?.value;
   const host = order?.value.host ?? value?.host ?? id;

@@ -30,7 +30,6 @@ export function deriveRouteStatus(
   ];
   const state = furthestFirst.find((candidate) => states.includes(candidate)) ?? 'pending';
   const reason = explain(state, hosts, certificates, served, fleet);
-  const connected = fleet.nodes.filter((node) => node.connected);
   const status: RouteStatus = {
     state,
     ...(reason === null ? {} : { reason }),
@@ -43,9 +42,7 @@ export function deriveRouteStatus(
     ),
     nodes: {
       live: valid.length === 0 ? 0 : served.live,
-      of: connected.length,
-      expected: fleet.nodes.length,
-      lost: fleet.nodes.filter((node) => !node.connected).map(({ node }) => node),
+      ...countNodes(fleet),
       behind: served.behind,
     },
   };
@@ -53,6 +50,12 @@ export function deriveRouteStatus(
     status,
     settled: certificates.every((one) => ended.has(one.state)) && (valid.length === 0 || deployed),
   };
+}
+
+/** How many nodes there are, and which are missing. */
+export function countNodes({ nodes }: FleetView): Pick<RouteStatus['nodes'], 'of' | 'expected' | 'lost'> {
+  const lost = nodes.filter(({ connected }) => !connected).map(({ node }) => node);
+  return { of: nodes.length - lost.length, expected: nodes.length, lost };
 }
 
 function explain(

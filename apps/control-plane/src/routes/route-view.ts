@@ -1,4 +1,4 @@
-import { type Route, recordKey, type StoredRecord } from '@lockstep/contract';
+import { type Route, recordFault, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
 import type { HostRecords } from '../certificates/certificate-status.ts';
@@ -7,6 +7,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { IssuingPace } from '../issuance/issuing-pace.ts';
 import { queuePositionOf } from '../issuance/queue-position.ts';
 import { deriveRouteStatus } from './route-status.ts';
+import { hostsOf, presentUnreadable } from './unreadable-route.ts';
 
 /** Routes as the API shows them: what is stored, and what the fleet last said of it. */
 export interface RouteView {
@@ -36,7 +37,7 @@ interface LoadedRoute {
 
 export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): RouteView {
   async function load(records: StoredRecord<'route'>[]): Promise<LoadedRoute[]> {
-    const hosts = [...new Set(records.flatMap(({ value }) => value.hosts))];
+    const hosts = [...new Set(records.flatMap(hostsOf))];
     const [orders, certificates, brought] = await Promise.all([
       store.getMany('order', hosts),
       store.getMany('certificate', hosts),
@@ -51,7 +52,7 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     const byHost = new Map(hosts.map((host, index) => [host, index]));
     return records.map((record) => ({
       record,
-      hosts: record.value.hosts.map((host) => {
+      hosts: hostsOf(record).map((host) => {
         const index = byHost.get(host) ?? -1;
         return {
           host,
@@ -70,6 +71,8 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
   }
 
   function present({ record, hosts }: LoadedRoute): { route: Route; settled: boolean } {
+    const fault = recordFault(record);
+    if (fault !== null) return presentUnreadable(record, fault, fleet.view());
     const { createdAt, updatedAt, ...rest } = record.value;
     const { status, settled } = deriveRouteStatus(record, hosts, fleet.view());
     const route = { id: record.id, ...rest, revision: record.revision, createdAt, updatedAt, status };

@@ -1,0 +1,42 @@
+import type { Route, StoredRecord } from '@lockstep/contract';
+import type { FleetView } from '../fleet/fleet.ts';
+import { countNodes, type DerivedStatus } from './route-status.ts';
+
+/**
+ * A route whose record cannot be read, as far as it can be shown, so that it hides no other and can be replaced or deleted. Edges
+ * refuse it by its name.
+ */
+export function presentUnreadable(
+  { id, revision, value }: StoredRecord<'route'>,
+  fault: string,
+  view: FleetView,
+): { route: Route } & Pick<DerivedStatus, 'settled'> {
+  const { hosts, paths, createdAt, updatedAt } = value as Partial<Record<keyof typeof value, unknown>>;
+  const behind = view.nodes.map(({ node }) => ({ node, reason: `cannot read it: the record ${fault}` }));
+  const route: Route = {
+    id,
+    hosts: textsOf(hosts),
+    paths: textsOf(paths),
+    upstreams: [],
+    revision,
+    createdAt: String(createdAt ?? ''),
+    updatedAt: String(updatedAt ?? ''),
+    status: {
+      state: 'failed',
+      reason: `the record of this route ${fault}; put it anew, or delete it`,
+      certificates: [],
+      dnsRequirements: [],
+      nodes: { live: 0, ...countNodes(view), behind },
+    },
+  };
+  return { route, settled: true };
+}
+
+/** The hosts of a record that may be of any shape. */
+export function hostsOf({ value }: StoredRecord<'route'>): string[] {
+  return textsOf((value as { hosts?: unknown }).hosts);
+}
+
+function textsOf(list: unknown): string[] {
+  return Array.isArray(list) ? list.filter((one) => typeof one === 'string') : [];
+}
