@@ -1,15 +1,12 @@
-import { createPrivateKey, createPublicKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
-import { x509 } from './at-first-use.ts';
+import { createPrivateKey, createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import type { CertificateFacts } from './certificate-check.ts';
 import { generateKeyPem } from './key-pair.ts';
 import { createLeaf, keyIdOf, type LeafSigner, signatureOf, subjectOf } from './leaf-certificate.ts';
-import { createSerialNumber } from './serial-number.ts';
-import { importKeyPair } from './web-crypto-key.ts';
+import { createRoot } from './root-certificate.ts';
 
 const rootLifetimeMs = 10 * 365 * 86_400_000;
 /** Clocks of clients may be behind. */
 const backdateMs = 3_600_000;
-const crypto = webcrypto as Crypto;
 
 /** The internal CA: its root certificate as PEM, and its key as PKCS#8 PEM. */
 export interface Authority {
@@ -43,32 +40,15 @@ const signers = new WeakMap<Authority, Signer>();
 
 /** A new internal CA, good for ten years. */
 export async function createAuthority({ now = Date.now() }: { now?: number } = {}): Promise<Authority> {
-  const {
-    BasicConstraintsExtension,
-    KeyUsageFlags,
-    KeyUsagesExtension,
-    SubjectKeyIdentifierExtension,
-    X509CertificateGenerator,
-  } = x509();
   const keyPem = await generateKeyPem();
-  const { keys, signingAlgorithm } = await importKeyPair(keyPem);
-  const certificate = await X509CertificateGenerator.createSelfSigned(
-    {
-      serialNumber: createSerialNumber(),
-      name: [{ CN: [`Lockstep internal CA ${randomBytes(4).toString('hex')}`] }],
-      notBefore: new Date(now - backdateMs),
-      notAfter: new Date(now + rootLifetimeMs),
-      keys,
-      signingAlgorithm,
-      extensions: [
-        new BasicConstraintsExtension(true, 0, true),
-        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, crypto),
-      ],
-    },
-    crypto,
-  );
-  return { certificate: `${certificate.toString('pem')}\n`, keyPem };
+  const certificate = await createRoot({
+    commonName: `Lockstep internal CA ${randomBytes(4).toString('hex')}`,
+    privateKey: createPrivateKey(keyPem),
+    publicKey: createPublicKey(keyPem).export({ type: 'spki', format: 'der' }),
+    notBefore: now - backdateMs,
+    notAfter: now + rootLifetimeMs,
+  });
+  return { certificate, keyPem };
 }
 
 /** A server certificate signed by the internal CA: the leaf alone, since clients have the root. */

@@ -16,7 +16,7 @@ import {
 } from './der.ts';
 import { createSerialNumber } from './serial-number.ts';
 
-const signInThread = promisify(sign);
+export const signInThread = promisify(sign);
 const rsaEncryption = objectIdentifier('2a864886f70d010101');
 const serverAuth = objectIdentifier('2b06010505070301');
 
@@ -111,7 +111,7 @@ function extensions(host: string, publicKey: Buffer, { keyId }: LeafSigner): Buf
   ];
 }
 
-function extension(id: string, critical: boolean, value: Buffer): Buffer {
+export function extension(id: string, critical: boolean, value: Buffer): Buffer {
   const parts = critical ? [boolean(true)] : [];
   return sequence(objectIdentifier(id), ...parts, octetString(value));
 }
@@ -142,7 +142,7 @@ function fingerprintOf(certificate: Buffer): string {
   return hex.match(/../g)!.join(':');
 }
 
-function toPem(certificate: Buffer): string {
+export function toPem(certificate: Buffer): string {
   const lines = certificate.toString('base64').match(/.{1,64}/g)!;
   return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
 }
