@@ -1,26 +1,16 @@
 #!/usr/bin/env node
 // Runs the command, whatever Node it was started with. The script beside it, `lockstep`, starts it with the right one at once.
-import module from 'node:module';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keepCompiled } from './keep-compiled.js';
 import { findPinnedNode, oldestNode, runsTypeScript } from './pinned-node.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 if (runsTypeScript()) {
-  keepCompiled();
+  keepCompiled(root);
   endWithLauncher();
   await import('../src/main.ts');
 } else await runUnder(findPinnedNode(root));
-
-/**
- * What Node compiled (types stripped, too) is kept beside the modules it was made of, for this process and those that it starts.
- * It goes by each file's contents, so an edit takes effect at once; where the folder cannot be written, all is compiled anew.
- */
-function keepCompiled() {
-  process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'lockstep', 'compiled');
-  module.enableCompileCache(process.env.NODE_COMPILE_CACHE);
-}
 
 /** The Node that is too old holds a channel to this process: it closes however that one ends, where no signal can be passed on. */
 function endWithLauncher() {

@@ -1,0 +1,1 @@
+export function keepCompiled(root: string): void;
