@@ -28,7 +28,8 @@ export function answerWithProblem(
   const retryAfterSeconds = retryAfterSecondsOf[told.code];
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
   // Fastify closes after every body that it could not use: only one that is still under way cannot be told from what follows.
-  if (request.raw.complete && told.code !== 'shutting_down') reply.removeHeader('connection');
+  const closes = reply.hasHeader('connection') && told.code !== 'shutting_down';
+  if (closes && request.raw.complete) reply.removeHeader('connection');
   return reply
     .code(statusOf[told.code])
     .header('x-request-id', request.id)
