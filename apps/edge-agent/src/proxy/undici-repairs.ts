@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { AnswerHead } from './answer-head.ts';
+import { ExchangeError } from './failure-cause.ts';
 import { RequestBody } from './request-body.ts';
 
 /**
@@ -12,6 +13,13 @@ import { RequestBody } from './request-body.ts';
 export const continueStatus = 100.5;
 
 interface Parser {
+  readonly socket: Socket;
+  /** Null once it is given back. */
+  readonly ptr: number | null;
+  readonly llhttp: {
+    llhttp_get_http_major(ptr: number | null): number;
+    llhttp_set_lenient_keep_alive(ptr: number | null, on: 0 | 1): void;
+  };
   headers: Buffer[] | AnswerHead;
   onHeadersComplete(statusCode: number, upgrade: boolean, shouldKeepAlive: boolean): number;
 }
@@ -20,7 +28,8 @@ let parserKey: symbol | undefined;
 
 /**
  * 1. `100 Continue` comes as `continueStatus` (RFC 9110, section 15.2: a client has to be able to parse it). 2. The head comes as
- * an `AnswerHead`. To be called once undici has taken the socket.
+ * an `AnswerHead`. 3. Other versions than HTTP/1 are no answer; the parser takes RTSP for one. 4. An interim answer that says
+ * `Connection: close` is not the last one. To be called once undici has taken the socket.
  */
 export function repairParser(socket: Socket): void {
   parserKey ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'parser');
@@ -29,8 +38,13 @@ export function repairParser(socket: Socket): void {
 }
 
 function repair(parser: Parser): void {
-  const { onHeadersComplete } = parser;
+  const { onHeadersComplete, llhttp, socket } = parser;
+  llhttp.llhttp_set_lenient_keep_alive(parser.ptr, 1);
   parser.onHeadersComplete = (statusCode, upgrade, shouldKeepAlive) => {
+    if (llhttp.llhttp_get_http_major(parser.ptr) !== 1) {
+      socket.destroy(new ExchangeError('upstream_head_invalid', 'the answer is no HTTP/1'));
+      return -1;
+    }
     parser.headers = new AnswerHead(parser.headers as Buffer[]);
     return onHeadersComplete.call(
       parser,

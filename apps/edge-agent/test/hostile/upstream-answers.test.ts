@@ -58,6 +58,19 @@ const cases: Case[] = [
     interim: [100, 102, 103],
   },
   {
+    title: 'an interim answer that says close is not the last one',
+    answer: `HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.0 100 Continue\r\n\r\n${plain}`,
+    status: 200,
+    body: 'ok',
+    interim: [103, 100],
+  },
+  ...['HTTP/2.0', 'HTTP/0.9', 'RTSP/2.0', 'ICY'].map((version) => ({
+    title: `${version} is no answer`,
+    answer: `${version} 200 OK\r\nContent-Length: 2\r\n\r\nok`,
+    status: 502,
+    cause: 'upstream_head_invalid',
+  })),
+  {
     title: 'interim answers without end are no answer',
     answer: `${'HTTP/1.1 102 Processing\r\n\r\n'.repeat(40)}${plain}`,
     status: 502,
