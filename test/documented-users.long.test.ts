@@ -2,10 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateSecretKey } from '@lockstep/pki';
-import { freePort, startLockstep, startRedis, waitFor } from '@lockstep/testkit';
+import { freePort, startLockstep, startRedis, startUpstream, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { startUpstream } from '../apps/edge-agent/test/start-upstream.ts';
 
 t.test('a control plane and an edge need no more of Redis than their documented users may', async (t) => {
   const server = await startRedis();
@@ -35,7 +34,8 @@ t.test('a control plane and an edge need no more of Redis than their documented 
   start('control-plane', 'control-plane', '--listen', at(api));
   const listeners = ['--https', at(https), '--http', at(http), '--admin', at(edgeAdmin)];
   const edge = start('edge-1', 'edge', '--node', 'edge-1', '--workers', '1', ...listeners);
-  const upstream = await startUpstream(t, (_, response) => response.end('ok'));
+  const upstream = await startUpstream();
+  t.teardown(() => upstream.close());
   const call = async (method: string, path: string, body?: unknown) => {
     const response = await fetch(`http://${at(api)}${path}`, {
       method,
