@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { NodeReport } from '@lockstep/contract';
+import { heartbeatIntervalMs, type NodeReport } from '@lockstep/contract';
 import { createSealer, generateSecretKey, type Sealer } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { nodeReport } from '@lockstep/testkit';
@@ -77,14 +77,21 @@ export async function startControlPlane(
     await store.reportNode(nodeReport(node, { instance, applied: await store.head(), ...changes }));
   }
 
-  /** A node that acknowledges every commit as it is made. */
+  /** A node that acknowledges every commit as it is made, and is heard of in between however slow the machine is. */
   function acknowledge(node: string): () => void {
     const stop = new AbortController();
-    const run = async () => {
-      await report(node);
-      for await (const _event of store.follow(await store.head(), { kinds: [], signal: stop.signal }))
-        await report(node);
+    let said = Promise.resolve();
+    const say = () => {
+      said = said.then(() => (stop.signal.aborted ? undefined : report(node)));
+      return said;
     };
+    const run = async () => {
+      await say();
+      for await (const _event of store.follow(await store.head(), { kinds: [], signal: stop.signal }))
+        await say();
+    };
+    const beat = setInterval(() => say().catch(() => {}), heartbeatIntervalMs);
+    stop.signal.addEventListener('abort', () => clearInterval(beat));
     run().catch((error) => {
       if (!stop.signal.aborted) throw error;
     });
