@@ -120,7 +120,7 @@ t.test('a store that cannot be reached is one line when nothing is saved', async
   t.match(stderr, /^store_unavailable: [^\n]+\n$/);
 });
 
-t.test('an empty store is waited for', async (t) => {
+t.test('an empty store is waited for, and an edge that stops for a restart is still expected', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.close());
   const secretKey = generateSecretKey();
@@ -133,4 +133,13 @@ t.test('an empty store is waited for', async (t) => {
   await configured.serve('shop', [host], ['http://127.0.0.1:1']);
   await ready(edge);
   t.equal((await fetchThrough({ port: edge.httpsPort, host, root: configured.root })).status, 502);
+  const nodes = () => configured.store.listNodes();
+  await waitFor(async () => (await nodes())[0]?.live, { what: 'the edge to be known', timeoutMs: 20_000 });
+  edge.child.kill('SIGHUP');
+  t.match(await edge.ended, { code: 0 });
+  t.match(
+    (await nodes())[0],
+    { report: { node: 'edge-1' }, live: false, stopped: true },
+    'it said that it comes back',
+  );
 });
