@@ -11,6 +11,10 @@ const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** So many requests in one packet are not what a client that waits for answers sends. */
 const mostQueued = 10_000;
+/** Read beyond the request that is being answered, so that a client that goes is noticed; then no more is read. */
+const mostReadAhead = 64;
+/** Of a connection that is not read, some more is read now and then, for the same reason, up to so many requests. */
+const mostLookedAt = 4_000;
 
 export interface Http1Handlers {
   /** One request at a time of each connection. What it throws ends the exchange with a 500. */
@@ -24,17 +28,23 @@ export interface Http1Handlers {
   onException(place: string, error: unknown): void;
 }
 
+export interface Http1Connections {
+  /** Looks whether clients that are not read are still there. To be called about every second. */
+  check(): void;
+}
+
 /**
  * The HTTP/1 side of a server: answers in the order of the requests, none begun before the one before is complete (RFC 9112, section 9.3.2),
  * so that one connection never takes more than one of an upstream's; and nothing is written into an answer that is under way.
  */
-export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): void {
+export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1Connections {
   const connections = new WeakMap<Duplex, Http1Connection>();
+  const held = new Set<Http1Connection>();
 
   function of(socket: Duplex): Http1Connection {
     let connection = connections.get(socket);
     if (connection === undefined) {
-      connection = new Http1Connection(socket as Socket, handlers);
+      connection = new Http1Connection(socket as Socket, handlers, held);
       connections.set(socket, connection);
     }
     return connection;
@@ -75,6 +85,11 @@ export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): void 
     handlers.onCut('idle');
     socket.destroy();
   });
+  return {
+    check() {
+      for (const connection of held) connection.look();
+    },
+  };
 }
 
 /**
@@ -107,7 +122,11 @@ class Http1Connection {
   #refusal: RefusalReason | null = null;
   #holding = false;
 
-  constructor(socket: Socket, handlers: Http1Handlers) {
+  readonly #held: Set<Http1Connection>;
+
+  constructor(socket: Socket, handlers: Http1Handlers, held: Set<Http1Connection>) {
+    this.#held = held;
+    socket.on('close', () => held.delete(this));
     this.#socket = socket as Socket & { destroySoon(): void };
     this.#handlers = handlers;
     // Node ends a connection so after its last answer.
@@ -130,7 +149,7 @@ class Http1Connection {
       return;
     }
     this.#queue.push({ request, response });
-    this.#hold();
+    if (this.#queue.length > mostReadAhead) this.#hold();
     if (this.#queue.length > mostQueued) this.#socket.destroy();
   }
 
@@ -154,6 +173,7 @@ class Http1Connection {
     else if (this.#refusal !== null) this.#refuse(this.#refusal);
     else if (this.#holding) {
       this.#holding = false;
+      this.#held.delete(this);
       this.#socket.resume();
     }
   };
@@ -162,7 +182,14 @@ class Http1Connection {
   #hold(): void {
     if (this.#holding) return;
     this.#holding = true;
+    this.#held.add(this);
     this.#pauseSoon();
+  }
+
+  look(): void {
+    if (this.#closing || this.#queue.length > mostLookedAt) return;
+    this.#socket.resume();
+    setTimeout(() => this.#pauseSoon(), 0);
   }
 
   #pauseSoon(): void {
@@ -175,14 +202,13 @@ class Http1Connection {
   refuseNext(reason: RefusalReason): void {
     if (this.#closing || this.#refusal !== null) return;
     if (this.#current === null) this.#refuse(reason);
-    else {
-      this.#refusal = reason;
-      this.#hold();
-    }
+    else this.#refusal = reason;
   }
 
   /** Node has let go of the connection: an answer under way has to be told here when there is room for more of it. */
   refuseConnect(): void {
+    // What comes from here on is read to nowhere.
+    this.#socket.resume();
     const current = this.#current?.response;
     if (current !== undefined) this.#socket.on('drain', () => current.writableEnded || current.emit('drain'));
     this.refuseNext('unknown_method');

@@ -94,7 +94,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     unknownProtocolTimeout: 5_000,
   } as Parameters<typeof createSecureServer>[0]);
 
-  serveHttp1(server, {
+  const http1 = serveHttp1(server, {
     handle(request, response) {
       if (draining) response.setHeader('connection', 'close');
       forwarder.handle(request, response);
@@ -163,7 +163,10 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       return sessions.count;
     },
     refresh,
-    check: sessions.check,
+    check(now) {
+      sessions.check(now);
+      http1.check();
+    },
     drain() {
       draining = true;
       server.close();
