@@ -26,7 +26,7 @@ export function createDenied({ settings, nodes, ownServices }: DeniedOptions): D
     const admins = nodes().map(({ report }) => report.addresses.admin);
     const of = JSON.stringify([deny, ownServices(), admins]);
     if (built.of === of && performance.now() < built.until) return built.addresses;
-    const services = admins.map((admin) => parseAddress(admin, 'an admin port'));
+    const services = admins.flatMap(readAddress);
     const addresses = createDeniedAddresses(deny, [...ownServices(), ...services]);
     built = { of, until: performance.now() + builtForMs, addresses };
     return addresses;
@@ -43,4 +43,13 @@ export function createDenied({ settings, nodes, ownServices }: DeniedOptions): D
       );
     },
   };
+}
+
+/** What a node says of itself must not keep routes from being written. */
+function readAddress(address: string): OwnService[] {
+  try {
+    return [parseAddress(address, 'an admin port')];
+  } catch {
+    return [];
+  }
 }

@@ -9,6 +9,7 @@ import { startControlPlane } from './start-control-plane.ts';
 t.test('an upstream at a denied address is refused when the route is written', async (t) => {
   const { call, report, url: apiUrl, address } = await startControlPlane(t, t.testdir());
   await report('edge-1');
+  await report('edge-2', { addresses: { https: '', http: '', admin: 'nonsense' } });
   const post = (url: string) =>
     call('POST', '/v1/routes', {
       body: { hosts: ['a.example.com'], upstreams: [{ url: 'http://10.0.0.1' }, { url }] },
