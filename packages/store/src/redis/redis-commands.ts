@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { AppError } from '@lockstep/contract';
+import { AppError, isAppError } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
 import type { StoreLog } from '../log.ts';
 import { silence, watchProgress } from './connection-progress.ts';
 import { createCommandClient } from './redis-clients.ts';
-import { isLost, toStoreError, wasNotSent } from './redis-error.ts';
+import { connectionLost, isLost, toStoreError, wasNotSent } from './redis-error.ts';
 import type { RedisTarget } from './store-url.ts';
 
 /** For a connection to stand. */
@@ -32,6 +32,7 @@ export function createRedisCommands(
   let lastError: unknown = null;
   let closed = false;
   let troubled = false;
+  const lost = toStoreError(new Error(connectionLost), target.shown).message;
   client.on('error', (error: unknown) => {
     lastError = error;
     if (troubled || closed) return;
@@ -44,7 +45,17 @@ export function createRedisCommands(
     troubled = false;
   });
 
-  return { run, runScript, close };
+  return { run, read, runScript, close };
+
+  /** As `run`, for what may be asked twice: once more where the connection broke off under it. */
+  async function read<T>(work: (client: Redis) => Promise<T>): Promise<T> {
+    try {
+      return await run(work);
+    } catch (error) {
+      if (!isAppError(error, 'store_unavailable') || error.message !== lost) throw error;
+      return run(work);
+    }
+  }
 
   async function run<T>(work: (client: Redis) => Promise<T>): Promise<T> {
     try {

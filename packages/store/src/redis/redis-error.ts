@@ -1,5 +1,8 @@
 import { AppError } from '@lockstep/contract';
 
+/** How it is said that a command's connection ended. */
+export const connectionLost = 'connection lost';
+
 const unavailable =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|OOM|BUSY|UNKILLABLE|NOTBUSY)\b/;
 const refused = /^(WRONGPASS|NOAUTH|NOPERM)\b|The user executing the script can't/;
@@ -24,7 +27,7 @@ export function toStoreError(error: unknown, shown: string): AppError {
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join(', ');
   const message = error instanceof Error ? error.message : String(error);
-  return isLost(error) ? 'connection lost' : message;
+  return isLost(error) ? connectionLost : message;
 }
 
 /** Whether the command's connection ended; ioredis explains that in terms of its own options. */

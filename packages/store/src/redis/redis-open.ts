@@ -10,14 +10,14 @@ const oldestMajor = 7;
 
 /** As `ConfigStore.open`. Throws `bad_configuration` for a server that would lose or cannot keep a history. */
 export async function openRedis(
-  { run }: RedisCommands,
+  { read }: RedisCommands,
   keys: RedisKeys,
   history: RedisHistory,
   { create, expectedEpoch, known = null, restored = false }: OpenOptions,
   log: StoreLog,
 ): Promise<string> {
-  checkServer(await run((redis) => redis.info()), log);
-  const [restoring] = await run((redis) => redis.hmget(keys.meta, 'restoring'));
+  checkServer(await read((redis) => redis.info()), log);
+  const [restoring] = await read((redis) => redis.hmget(keys.meta, 'restoring'));
   if (restoring !== null) {
     throw new AppError(
       'store_lost',
@@ -25,9 +25,9 @@ export async function openRedis(
     );
   }
   if (create && expectedEpoch === null) {
-    await run((redis) => redis.hsetnx(keys.meta, 'epoch', randomUUID())); // of two at once, one wins
+    await read((redis) => redis.hsetnx(keys.meta, 'epoch', randomUUID())); // of two at once, one wins
   }
-  const epoch = await run((redis) => redis.hget(keys.meta, 'epoch'));
+  const epoch = await read((redis) => redis.hget(keys.meta, 'epoch'));
   if (epoch === null) throw new AppError('store_lost', 'the store is empty');
   if (expectedEpoch !== null && epoch !== expectedEpoch) {
     const turned = (await history.listTurns()).some(({ kept }) => kept.epoch === expectedEpoch);

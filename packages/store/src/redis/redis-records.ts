@@ -14,18 +14,18 @@ type Reads = Pick<
  * A record that cannot be read is named in the log. `get` throws `internal` for it; where others are read with it, it is left
  * out.
  */
-export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys, warn: RareLog): Reads {
+export function createRedisRecords({ read }: RedisCommands, keys: RedisKeys, warn: RareLog): Reads {
   return {
     async get(kind, id) {
       const key = `${kind}/${id}`;
-      const record = parse<typeof kind>(key, await run((redis) => redis.hget(keys.records, key)));
+      const record = parse<typeof kind>(key, await read((redis) => redis.hget(keys.records, key)));
       if (record === undefined)
         throw new AppError('internal', `the record ${key} of the store cannot be read`);
       return record;
     },
 
     async getMany(kind, ids) {
-      return read(ids.map((id) => `${kind}/${id}`));
+      return readAll(ids.map((id) => `${kind}/${id}`));
     },
 
     async list<K extends Kind>(
@@ -33,11 +33,11 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys, warn
       { limit, cursor = '' }: { limit: number; cursor?: string | undefined },
     ) {
       // `0` is the byte after `/`, so this is every id of the kind behind the cursor.
-      const found = await run((redis) =>
+      const found = await read((redis) =>
         redis.zrangebylex(keys.ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, limit + 1),
       );
       const page = found.slice(0, limit);
-      const records = await read<K>(page);
+      const records = await readAll<K>(page);
       return {
         items: records.filter((record) => record !== null),
         next: found.length > limit ? splitKey(page.at(-1)!).id : null,
@@ -45,22 +45,22 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys, warn
     },
 
     async count(kind) {
-      return run((redis) => redis.zlexcount(keys.ids, `[${kind}/`, `(${kind}0`));
+      return read((redis) => redis.zlexcount(keys.ids, `[${kind}/`, `(${kind}0`));
     },
 
     async listDue<K extends Kind>(kind: K, until: number, limit: number, lane = 0) {
-      const found = await run((redis) =>
+      const found = await read((redis) =>
         redis.zrangebyscore(keys.due(kind), dueScore(0, lane), dueScore(until, lane), 'LIMIT', 0, limit),
       );
-      return (await read<K>(found)).filter((record) => record !== null);
+      return (await readAll<K>(found)).filter((record) => record !== null);
     },
 
     async countDue(kind, until, lane = 0) {
-      return run((redis) => redis.zcount(keys.due(kind), dueScore(0, lane), dueScore(until, lane)));
+      return read((redis) => redis.zcount(keys.due(kind), dueScore(0, lane), dueScore(until, lane)));
     },
 
     async nextDue(kind, lane = 0) {
-      const [, score] = await run((redis) =>
+      const [, score] = await read((redis) =>
         redis.zrangebyscore(
           keys.due(kind),
           dueScore(0, lane),
@@ -77,7 +77,7 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys, warn
     async findClaims(prefix, limit, after) {
       // No UTF-8 text has the byte 0xff, so it is above every claim that begins with the prefix.
       const end = Buffer.concat([Buffer.from(`(${prefix}`), Buffer.of(0xff)]);
-      const found = await run((redis) =>
+      const found = await read((redis) =>
         redis.zrangebylex(
           keys.claimIndex,
           after === undefined ? `[${prefix}` : `(${after}`,
@@ -88,7 +88,7 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys, warn
         ),
       );
       if (found.length === 0) return [];
-      const holders = await run((redis) => redis.hmget(keys.claims, ...found));
+      const holders = await read((redis) => redis.hmget(keys.claims, ...found));
       return found.flatMap((claim, index) => {
         const holder = holders[index];
         return holder == null ? [] : [{ claim, ...splitKey(holder) }];
@@ -96,9 +96,9 @@ export function createRedisRecords({ run }: RedisCommands, keys: RedisKeys, warn
     },
   };
 
-  async function read<K extends Kind>(recordKeys: string[]): Promise<(StoredRecord<K> | null)[]> {
+  async function readAll<K extends Kind>(recordKeys: string[]): Promise<(StoredRecord<K> | null)[]> {
     if (recordKeys.length === 0) return [];
-    const texts = await run((redis) => redis.hmget(keys.records, ...recordKeys));
+    const texts = await read((redis) => redis.hmget(keys.records, ...recordKeys));
     return recordKeys.map((key, index) => parse<K>(key, texts[index] ?? null) ?? null);
   }
 
