@@ -18,7 +18,7 @@ import { startLockstep } from './start-up.ts';
 import { startUpstream, type Upstream } from './start-upstream.ts';
 
 const usage = `What processes cost: CPU seconds until \`lockstep --help\` has ended, a control plane has answered /healthz and an edge /readyz;
-the memory of an edge with one route and one worker, idle, and five seconds after a load where wrk is on PATH. A bare Node for comparison.
+the memory of an edge with one route and one worker, idle, and a good minute after a load where wrk is on PATH. A bare Node for comparison.
 The first round fills the cache of what Node compiled; the figures are medians of the others.
 
   node test/bench/footprint.ts [--rounds 5] [--seconds 10] [--connections 64] [--bytes 1024] [--json FILE]`;
@@ -38,6 +38,8 @@ const host = 'footprint.example.com';
 const command = fileURLToPath(new URL('../../apps/cli/bin/lockstep', import.meta.url));
 /** A garbage collection that is due after a start comes by then. */
 const idleMs = 5_000;
+/** And the one after a load, once the process has been quiet for a minute. */
+const afterLoadMs = 70_000;
 const pollMs = 5;
 
 interface Round {
@@ -131,7 +133,7 @@ async function measure(folder: string, upstream: Upstream): Promise<Round> {
         const controlPlaneMb = megabytes(readProcessTree(controlPlane.pid)[0]!);
         const idle = supervisorAndWorker(edge.pid);
         const requestsPerSecond = await load(folder, edge.httpsPort);
-        await delay(idleMs);
+        await delay(afterLoadMs);
         const loaded = supervisorAndWorker(edge.pid);
         return {
           bareCpu,

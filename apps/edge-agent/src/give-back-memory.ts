@@ -2,6 +2,11 @@
 const periodMs = 2_000;
 /** A process that took less of a period than this is quiet. */
 const quietCpuMs = 40;
+/**
+ * So many periods in a row it has to be quiet after a burst. A collection makes V8 forget how much room requests need, and part of what it had
+ * compiled for them: whoever pauses for some seconds would pay for it with his next requests.
+ */
+const quietPeriods = 30;
 /** What it has to have taken since the last time, for there to be something worth giving back. */
 const busyCpuMs = 1_000;
 /** Of a larger heap the collection would be felt by requests, and the rest of it matters less. */
@@ -22,13 +27,17 @@ export function giveBackMemory({
   collect = collectEverything,
 }: GiveBackOptions = {}): NodeJS.Timeout {
   let atLastLook = cpuMs();
-  // A start is a burst.
+  // A start is a burst, and no request has been served yet.
   let worthwhileAt = 0;
+  let needed = 1;
+  let quiet = 0;
   return setInterval(() => {
     const now = cpuMs();
     const isQuiet = now - atLastLook < quietCpuMs;
     atLastLook = now;
-    if (!isQuiet || now < worthwhileAt) return;
+    quiet = isQuiet ? quiet + 1 : 0;
+    if (quiet < needed || now < worthwhileAt) return;
+    needed = quietPeriods;
     worthwhileAt = now + busyCpuMs;
     if (process.memoryUsage().heapUsed < mostHeapBytes) collect();
   }, periodMs).unref();

@@ -11,6 +11,7 @@ import { type ClientRequest, type ClientResponse, Exchange } from './exchange.ts
 import { ExchangeWatch } from './exchange-watch.ts';
 import type { FailureLog } from './failure-log.ts';
 import { linger } from './linger.ts';
+import { OpenExchanges } from './open-exchanges.ts';
 import { readRequest } from './read-request.ts';
 import { requestIdOf } from './request-fields.ts';
 import { type Refused, requestRefusals } from './request-refusal.ts';
@@ -52,7 +53,7 @@ export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { routes, challenges, settings, pseudonym, onAnswer, failures, incidents } = options;
   const tunnels = new Set<Socket>();
-  const open = new Set<ExchangeWatch>();
+  const open = new OpenExchanges();
 
   function forward(request: ClientRequest, response: ClientResponse, onUpgrade?: OnUpgrade): ExchangeWatch {
     const watch = new ExchangeWatch(request, response);
@@ -177,7 +178,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     },
     check(now) {
       const { timeouts } = settings();
-      for (const watch of open) {
+      for (const watch of open.all()) {
         try {
           const stall = watch.check(now, timeouts);
           if (stall !== null) cut(watch, stall);
