@@ -66,6 +66,20 @@ t.test('the Redis user of an edge', async (t) => {
     t.same(edge.warnings, []);
   });
 
+  await t.test('that a control plane has told of is known to the next one, however soon', async (t) => {
+    const next = store(t, url('control-plane'), prefix);
+    const heard = Promise.withResolvers<void>();
+    const unwatch = control.watchNodes((presence) => presence !== null && heard.resolve());
+    t.teardown(unwatch);
+    const reporting = setInterval(() => edge.reportNode(report('edge-1')).catch(() => {}), 50);
+    t.teardown(() => clearInterval(reporting));
+    await heard.promise;
+    clearInterval(reporting);
+    t.match(await next.listNodes(), [{ report: { node: 'edge-1' } }]);
+    await edge.removeNode('edge-1', 'instance-1', { returns: false });
+    await waitFor(async () => (await control.listNodes()).length === 0, { what: 'it to be forgotten' });
+  });
+
   await t.test('reports itself, is enlisted by the control plane that hears of it, and leaves', async (t) => {
     t.teardown(control.watchNodes(() => {}));
     await waitFor(

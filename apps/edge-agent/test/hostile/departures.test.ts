@@ -113,7 +113,8 @@ await edge.attack(
     socket.pause();
     const flood = `GET / HTTP/1.1\r\n${h}\r\n`.repeat(1_000);
     for (let i = 0; i < 200; i += 1) socket.write(flood);
-    await waitFor(async () => (await cut('idle')) > before, { what: 'it to be ended', timeoutMs: 60_000 });
+    // At once where more was read than can be queued, else once it has stalled for its time.
+    await waitFor(async () => socket.destroyed || (await cut('idle')) > before, { what: 'it to be ended' });
     socket.destroy();
   },
 );

@@ -41,6 +41,8 @@ export function createRedisPresence(
   log: StoreLog,
 ) {
   const announced = new Set<string>();
+  /** As of the last list, and who was added since. */
+  let enlisted = new Set<string>();
   let listening = false;
 
   return { report, remove, forget, list, watch };
@@ -73,6 +75,7 @@ export function createRedisPresence(
   async function list(): Promise<NodePresence[]> {
     listen();
     const listed = await run((redis) => redis.zrange(keys.nodeIds, '0', '-1'));
+    enlisted = new Set(listed);
     const fresh = [...announced].filter((node) => !listed.includes(node));
     announced.clear();
     const nodes = [...listed, ...fresh];
@@ -107,7 +110,14 @@ export function createRedisPresence(
         while (waiting.size > 0) {
           const nodes = [...waiting];
           waiting.clear();
-          for (const presence of await read(nodes)) tell(presence);
+          for (const presence of await read(nodes)) {
+            // Before anything is said of it: a control plane that is killed now would leave the next one without it.
+            if (presence !== null && !enlisted.has(presence.report.node)) {
+              await enlist(presence.report.node);
+              enlisted.add(presence.report.node);
+            }
+            tell(presence);
+          }
         }
       } catch {
         // a hint: the next list tells
