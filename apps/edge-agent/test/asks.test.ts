@@ -1,9 +1,8 @@
-import type { Hint, OnDemand } from '@lockstep/contract';
+import { createBoundary, type Hint, type OnDemand } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { type Asker, type AskOutcome, createAsks } from '../src/supervisor/asks.ts';
 

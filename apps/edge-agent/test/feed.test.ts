@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
+  createBoundary,
   type FeedToChild,
   type FeedToParent,
   type FollowEvent,
@@ -14,7 +15,6 @@ import {
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import type { Feed } from '../src/feed/feed.ts';
 import { createParentFeed } from '../src/feed/parent-feed.ts';
 import { serveFeed } from '../src/feed/serve-feed.ts';

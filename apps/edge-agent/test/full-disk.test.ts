@@ -1,12 +1,10 @@
 import { join } from 'node:path';
-import type { FollowEvent } from '@lockstep/contract';
-import { AppError } from '@lockstep/contract';
+import { AppError, createBoundary, type FollowEvent } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki';
 import { createConfigCache } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { createReplica, type Replica } from '../src/supervisor/replica.ts';
 import { createConfiguredStore } from './configured-store.ts';

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type SecureContext } from 'node:tls';
+import { createBoundary } from '@lockstep/contract';
 import { pino } from 'pino';
 import t from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { guardHandshakes } from '../src/worker/guard-handshakes.ts';
 import { createHandshakes } from '../src/worker/handshakes.ts';
 import { createHeldHandshakes } from '../src/worker/held-handshakes.ts';

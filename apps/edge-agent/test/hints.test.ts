@@ -1,10 +1,9 @@
 import { once } from 'node:events';
-import type { Hint } from '@lockstep/contract';
+import { createBoundary, type Hint } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { createParentFeed } from '../src/feed/parent-feed.ts';
 import { serveFeed } from '../src/feed/serve-feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';

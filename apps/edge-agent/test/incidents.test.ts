@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { defaultEdgeSettings } from '@lockstep/contract';
+import { createBoundary, defaultEdgeSettings } from '@lockstep/contract';
 import { pino } from 'pino';
 import t from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { requestRefusals } from '../src/proxy/request-refusal.ts';
 import { createConnectionLimits } from '../src/worker/connection-limits.ts';
 import { createIncidents, cutReasons } from '../src/worker/incidents.ts';

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   AppError,
+  createBoundary,
   type FollowEvent,
   type LogEntry,
   type Position,
@@ -12,7 +13,6 @@ import { type ConfigCache, createConfigCache } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import type { Feed } from '../src/feed/feed.ts';
 import { createReplica, type ReplicaOptions } from '../src/supervisor/replica.ts';
 

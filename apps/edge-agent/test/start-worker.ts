@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import type { Position } from '@lockstep/contract';
+import { createBoundary, type Position } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki';
 import { freePort } from '@lockstep/testkit';
 import { pino } from 'pino';
 import type { Test } from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { type EdgeConfig, withDefaults } from '../src/config.ts';
 import type { Feed } from '../src/feed/feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';

@@ -1,5 +1,4 @@
-import type { Kind } from '@lockstep/contract';
-import { defaultEdgeSettings, recordFault } from '@lockstep/contract';
+import { defaultEdgeSettings, type Kind, recordFault } from '@lockstep/contract';
 import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { fetchThrough } from './fetch-through.ts';

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { FollowEvent } from '@lockstep/contract';
+import { createBoundary, type FollowEvent } from '@lockstep/contract';
 import { generateSecretKey } from '@lockstep/pki';
 import { freePort, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { createBoundary } from '../src/boundary.ts';
 import { withDefaults } from '../src/config.ts';
 import { createListeningSockets } from '../src/supervisor/listening-sockets.ts';
 import { createWorkerPool, type WorkerPool, type WorkerPoolOptions } from '../src/supervisor/worker-pool.ts';

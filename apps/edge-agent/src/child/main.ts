@@ -1,6 +1,5 @@
-import { AppError, isAppError, logDestination } from '@lockstep/contract';
+import { AppError, createBoundary, isAppError, logDestination } from '@lockstep/contract';
 import { type Logger, pino } from 'pino';
-import { createBoundary } from '../boundary.ts';
 import { createParentFeed } from '../feed/parent-feed.ts';
 import { giveBackMemory } from '../give-back-memory.ts';
 import type { FromEdge, ToEdge } from '../supervisor/edge-message.ts';

@@ -1,12 +1,12 @@
 import {
   AppError,
+  type Boundary,
   type FeedToChild,
   type FeedToParent,
   type FollowEvent,
   type Hint,
   type StoredRecord,
 } from '@lockstep/contract';
-import type { Boundary } from '../boundary.ts';
 import type { Feed } from './feed.ts';
 
 /** Handled messages are answered in batches: once a turn, and after so many at the latest. */

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  createBoundary,
   type FeedToChild,
   type FeedToParent,
   feedWindowBytes,
@@ -13,7 +14,6 @@ import {
   snapshotBatchRecords,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import { createBoundary } from '../boundary.ts';
 import type { Feed } from './feed.ts';
 
 /** The part of a `ChildProcess` that its parent feeds it through. */

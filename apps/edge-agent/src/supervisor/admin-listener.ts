@@ -1,8 +1,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { type Address, isAdminHost, nameInHost, type Readiness } from '@lockstep/contract';
-import type { Boundary } from '../boundary.ts';
+import { type Address, type Boundary, isAdminHost, nameInHost, type Readiness } from '@lockstep/contract';
 import { listenError } from '../worker/listen-error.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');

@@ -1,7 +1,6 @@
-import type { Hint, OnDemand } from '@lockstep/contract';
+import type { Boundary, Hint, OnDemand } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createRateLimit } from './rate-limit.ts';
 

@@ -1,12 +1,12 @@
 import {
   AppError,
+  type Boundary,
   heartbeatIntervalMs,
   isAppError,
   type NodeReport,
   nodeLostAfterMs,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 
 const retryRefusedMs = 1_000;

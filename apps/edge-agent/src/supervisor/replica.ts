@@ -1,6 +1,7 @@
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import {
   AppError,
+  type Boundary,
   type ConfirmationRecord,
   changeFault,
   continues,
@@ -19,7 +20,6 @@ import {
 } from '@lockstep/contract';
 import type { ConfigCache, StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createFanOut } from './fan-out.ts';
 import { createWipeGuard } from './wipe-guard.ts';

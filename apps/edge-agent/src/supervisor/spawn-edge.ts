@@ -1,8 +1,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { AppError } from '@lockstep/contract';
+import { AppError, createBoundary } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import { createBoundary } from '../boundary.ts';
 import type { EdgeConfig } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
 import { serveFeed } from '../feed/serve-feed.ts';

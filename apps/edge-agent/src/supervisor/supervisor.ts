@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   type Address,
   type AppError,
+  createBoundary,
   formatAddress,
   type NodeReport,
   type Refusal,
@@ -10,7 +11,6 @@ import {
 import { createSealer } from '@lockstep/pki/sealer';
 import { createConfigCache } from '@lockstep/store';
 import type { Logger } from 'pino';
-import { createBoundary } from '../boundary.ts';
 import { type EdgeConfig, withDefaults } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
 import { version } from '../version.ts';

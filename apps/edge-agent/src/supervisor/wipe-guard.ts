@@ -1,7 +1,6 @@
-import type { ConfirmationRecord, HeldSnapshot, Position } from '@lockstep/contract';
+import type { Boundary, ConfirmationRecord, HeldSnapshot, Position } from '@lockstep/contract';
 import { type ConfigCache, revisionOf, type StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 
 const defaultLookAgainMs = 2_000;
 const lookAgainAtMostMs = 60_000;

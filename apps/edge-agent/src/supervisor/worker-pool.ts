@@ -1,6 +1,5 @@
-import { AppError, type Position, type Refusal } from '@lockstep/contract';
+import { AppError, type Boundary, type Position, type Refusal } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { serveFeed } from '../feed/serve-feed.ts';
 import type { FromWorker, WorkerFigures, WorkerSettings } from '../worker/worker-message.ts';

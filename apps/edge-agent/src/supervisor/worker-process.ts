@@ -1,8 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { isPosition, type Position, type Refusal } from '@lockstep/contract';
+import { type Boundary, isPosition, type Position, type Refusal } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { FromWorker, ToWorker, WorkerStatus } from '../worker/worker-message.ts';
 import type { SocketPair } from './listening-sockets.ts';
 

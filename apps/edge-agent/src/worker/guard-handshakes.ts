@@ -1,4 +1,4 @@
-import type { Boundary } from '../boundary.ts';
+import type { Boundary } from '@lockstep/contract';
 import type { Handshakes } from './handshakes.ts';
 
 /** Node calls these from within OpenSSL: what one of them throws would end the process. So it ends that handshake. */

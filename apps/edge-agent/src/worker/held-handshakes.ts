@@ -1,5 +1,5 @@
 import type { SecureContext } from 'node:tls';
-import type { Boundary } from '../boundary.ts';
+import type { Boundary } from '@lockstep/contract';
 
 const maxHeld = 1_000;
 const maxHeldPerClient = 100;

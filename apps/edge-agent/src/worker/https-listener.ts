@@ -38,6 +38,7 @@ const mostListPairs = 4_096;
 export type HandshakeFailure = 'unknown_name' | 'not_held' | 'no_name' | 'timeout' | 'other';
 
 export interface HttpsListenerOptions {
+  /** Guarded: what one of them throws would end the process. */
   handshakes: Handshakes;
   forwarder: Forwarder;
   /** 48 bytes, the same for all workers of the edge: a session resumes at any of them. */
@@ -65,10 +66,7 @@ export interface HttpsListener {
 
 /** Terminates TLS by SNI; HTTP/1.1 (with websockets) and HTTP/2 on the same port. */
 export function createHttpsListener(options: HttpsListenerOptions): HttpsListener {
-  const { forwarder, settings, incidents } = options;
-  const handshakes = guardHandshakes(options.handshakes, (error) =>
-    incidents.onException('handshake', error),
-  );
+  const { forwarder, handshakes, settings, incidents } = options;
   const sockets = new Set<Duplex>();
   let draining = false;
   /** Whose session is being made. */
@@ -176,37 +174,6 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       sessions.destroy();
       for (const socket of sockets) socket.destroy();
     },
-  };
-}
-
-/** OpenSSL calls these in the middle of a handshake; what they throw ends that handshake. */
-function guardHandshakes(handshakes: Handshakes, onException: (error: unknown) => void): Handshakes {
-  return {
-    SNICallback(name, callback) {
-      try {
-        handshakes.SNICallback.call(this, name, callback);
-      } catch (error) {
-        onException(error);
-        callback(error as Error);
-      }
-    },
-    ALPNCallback(asked) {
-      try {
-        return handshakes.ALPNCallback.call(this, asked);
-      } catch (error) {
-        onException(error);
-        return undefined;
-      }
-    },
-    onOcspRequest(der, issuer, callback) {
-      try {
-        handshakes.onOcspRequest(der, issuer, callback);
-      } catch (error) {
-        onException(error);
-        callback(null, null);
-      }
-    },
-    servesRequests: handshakes.servesRequests,
   };
 }
 

@@ -1,5 +1,5 @@
+import type { Boundary } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { RefusalReason } from '../proxy/request-refusal.ts';
 
 /** Why a connection or an exchange was ended before its time. A closed list: the label of a metric and of a log line. */

@@ -1,7 +1,6 @@
-import { logDestination } from '@lockstep/contract';
+import { createBoundary, logDestination } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki/sealer';
 import { type Logger, pino } from 'pino';
-import { createBoundary } from '../boundary.ts';
 import { createParentFeed } from '../feed/parent-feed.ts';
 import { giveBackMemory } from '../give-back-memory.ts';
 import { createWorker, type Worker } from './worker.ts';

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Address, defaultEdgeSettings, isAppError } from '@lockstep/contract';
+import { type Address, type Boundary, defaultEdgeSettings, isAppError } from '@lockstep/contract';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
-import type { Boundary } from '../boundary.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createFailureLog } from '../proxy/failure-log.ts';
 import { createForwarder } from '../proxy/forwarder.ts';

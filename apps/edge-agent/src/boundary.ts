@@ -1,1 +1,0 @@
-export { type Boundary, createBoundary } from '@lockstep/contract';
