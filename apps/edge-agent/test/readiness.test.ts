@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { get as httpGet, type IncomingMessage } from 'node:http';
-import { createServer as createTcpServer, type Server } from 'node:net';
+import { connect, createServer as createTcpServer, type Server } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { createServer as createTlsServer } from 'node:tls';
 import { createBoundary, defaultEdgeSettings, type FeedState, type SettingsRecord } from '@lockstep/contract';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
@@ -135,5 +136,26 @@ t.test('the admin listener answers 200 while degraded, and outlives what fails b
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     response.resume();
     t.equal(response.statusCode, expected, host);
+  }
+});
+
+t.test('a health check in HTTP/1.0 needs no Host, and one that is there has to be known', async (t) => {
+  const admin = await createAdminListener({
+    address: { host: '127.0.0.1', port: 0 },
+    hosts: [],
+    boundary: createBoundary(log),
+    readiness: async () => ({ status: 'ready', checks: [] }),
+    metrics: async () => ({ contentType: 'text/plain', text: '' }),
+  });
+  t.teardown(() => admin.close());
+  for (const [field, status] of [
+    ['', 200],
+    ['Host: 127.0.0.1\r\n', 200],
+    ['Host: rebound.example.com\r\n', 421],
+    ['Host:\r\n', 421],
+  ] as const) {
+    const socket = connect(admin.address.port, '127.0.0.1');
+    socket.end(`GET /readyz HTTP/1.0\r\n${field}\r\n`);
+    t.match(await text(socket), new RegExp(`^HTTP/1\\.1 ${status} `), field);
   }
 });

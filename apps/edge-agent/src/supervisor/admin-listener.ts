@@ -39,8 +39,10 @@ export async function createAdminListener(options: AdminListenerOptions): Promis
 
   const server = createServer((request, response) => {
     response.on('error', () => {});
-    const name = nameInHost(request.headers.host ?? '');
-    if (name === null || !isAdminHost(name, names)) {
+    const { host } = request.headers;
+    const name = host === undefined ? null : nameInHost(host);
+    // HTTP/1.1 never comes here without one; HTTP/1.0 did without, and load balancers' health checks still do.
+    if (host !== undefined && (name === null || !isAdminHost(name, names))) {
       send(response, 421, 'text/plain', 'this host is not served here\n');
       return;
     }
