@@ -335,8 +335,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
 
 function expectsContinue({ headers, httpVersion }: ClientRequest): boolean {
   const { expect } = headers;
-  // In HTTP/1.0 it has no meaning (RFC 9110, section 10.1.1).
-  return typeof expect === 'string' && httpVersion !== '1.0' && expect.toLowerCase() === '100-continue';
+  // In HTTP/1.0 it has no meaning (RFC 9110, section 10.1.1). Other expectations, and lists with one, were refused.
+  return typeof expect === 'string' && httpVersion !== '1.0' && /^\s*100-continue/i.test(expect);
 }
 
 /** The upstream's own words where Node can write them; no protocol attaches a meaning to them (RFC 9112, section 4). */

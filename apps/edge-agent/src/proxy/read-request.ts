@@ -57,6 +57,10 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
     const fault = faultOfCoding(fields.coding, version);
     if (fault !== null) return fault;
   }
+  // A length that is no safe integer would be announced to the upstream as another one (RFC 9110, section 8.6).
+  if (fields.length !== undefined && !(Number(fields.length) <= Number.MAX_SAFE_INTEGER)) {
+    return { reason: 'bad_framing', detail: 'the length of the body is beyond what can be counted' };
+  }
   if (
     fields.expect !== undefined &&
     version !== '1.0' &&

@@ -196,6 +196,9 @@ await edge.attack(
       ['1.1', 'Content-Length: +3\r\n', 400],
       ['1.1', 'Content-Length: -1\r\n', 400],
       ['1.1', 'Content-Length: 0x3\r\n', 400],
+      ['1.1', 'Content-Length: 9007199254740993\r\n', 400],
+      ['1.1', 'Content-Length: 18446744073709551615\r\n', 400],
+      ['1.1', 'Content-Length: 99999999999999999999999\r\n', 400],
     ] as const) {
       const client = await edge.raw();
       client.send(`POST / HTTP/${version}\r\nHost: ${host}\r\n${fields}\r\n0\r\n\r\n`);
