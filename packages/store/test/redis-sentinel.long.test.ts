@@ -104,8 +104,15 @@ t.test('three Sentinels, a primary and two replicas', async (t) => {
       await view.reached(await one.head());
       t.notOk(view.ids().some((id) => id.startsWith('route/lost')));
       t.same(view.records, await contentOf(one));
-      await edge.reportNode(report('edge-1', { applied: last }));
-      t.match(await one.listNodes(), [{ standing: 'apart' }]);
+      const listed = await waitFor(
+        async () => {
+          await edge.reportNode(report('edge-1', { applied: last }));
+          const nodes = await one.listNodes();
+          return nodes.length === 1 && nodes;
+        },
+        { what: 'the edge to be heard of', ...patience },
+      );
+      t.match(listed, [{ standing: 'apart' }]);
     },
   );
 });
