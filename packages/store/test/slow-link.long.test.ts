@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { edgeKinds, heartbeatIntervalMs } from '@lockstep/contract';
 import { type Change, createRedisStore } from '@lockstep/store';
-import { startRedis, startTroubledWay } from '@lockstep/testkit';
+import { startRedis, startTroubledWay, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { commitOf, putRoute, report } from './conformance/records.ts';
 import { followView } from './conformance/view.ts';
@@ -45,6 +45,11 @@ t.test('over 5 Mbit/s an edge takes 20,000 routes, and stays live meanwhile', as
       })
       .catch((error) => failures.push(error));
   };
+  const heardOf = async () => {
+    await edge!.reportNode(report('edge-1'));
+    return (await control!.listNodes()).length === 1;
+  };
+  await waitFor(heardOf, { what: 'the edge to be heard of' });
   beat();
   const timer = setInterval(beat, heartbeatIntervalMs);
   t.teardown(() => clearInterval(timer));
