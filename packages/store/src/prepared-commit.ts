@@ -77,6 +77,8 @@ const laneWidth = 1e14;
 export function dueScore(dueAt: number, lane = 0): number {
   if (!Number.isInteger(lane) || lane < 0 || lane > 9)
     throw new AppError('invalid_request', `there is no lane ${lane}`);
+  // Redis would refuse it in the middle of a commit.
+  if (Number.isNaN(dueAt)) throw new AppError('invalid_request', 'the due date is none');
   return lane * laneWidth + Math.min(Math.max(Math.round(dueAt), 0), laneWidth - 1);
 }
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { maxCommitBytes, maxCommitRecords } from '@lockstep/store';
+import { type Change, maxCommitBytes, maxCommitRecords } from '@lockstep/store';
 import type { Test } from 'tap';
 import type { Backend } from './backend.ts';
-import { commitOf, putRoute, remove, route } from './records.ts';
+import { commitOf, putOrder, putRoute, remove, route } from './records.ts';
 
 export async function commits(t: Test, backend: Backend): Promise<void> {
   await t.test('an empty store is created once, and only when that is asked for', async (t) => {
@@ -18,6 +18,15 @@ export async function commits(t: Test, backend: Backend): Promise<void> {
     t.equal(one, two, 'two that create at once get one epoch');
     t.equal(await (await another()).open({ create: true, expectedEpoch: one }), one);
     await t.rejects(store.open({ create: true, expectedEpoch: randomUUID() }), { code: 'store_lost' });
+  });
+
+  await t.test('a due date that is none is refused before anything is written', async (t) => {
+    const { store } = await backend.bench(t);
+    const head = await store.head();
+    const odd = { ...putOrder('odd', null), dueAt: Number.NaN } as Change;
+    await t.rejects(store.commit(commitOf(odd)), { code: 'invalid_request' });
+    t.same(await store.head(), head);
+    t.equal(await store.get('order', 'odd'), null);
   });
 
   await t.test('a commit makes all of its changes under one revision', async (t) => {
