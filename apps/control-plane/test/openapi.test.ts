@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { errorCodes } from '@lockstep/contract';
+import { PatchRoute, PutIssuer, PutRoute, PutSettings } from '@lockstep/contract/schemas';
 import t from 'tap';
-import { type OpenapiDocument, operationsOf } from '../src/openapi/document.ts';
+import { nullsLeftOut } from '../src/api/left-out.ts';
+import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from '../src/openapi/document.ts';
 import { openapiDocument } from '../src/openapi/openapi-document.ts';
 import { renderOpenapi } from '../src/openapi/render-openapi.ts';
 
@@ -57,4 +59,63 @@ t.test('bodies are described as they are taken', async (t) => {
   t.equal(schemas.StoredDnsProvider?.oneOf?.length, 4);
   t.notMatch(JSON.stringify(schemas.StoredDnsProvider), /password|token|"secret"/);
   t.match(schemas.Route?.properties?.createdAt, { format: 'date-time' });
+});
+
+/** Values at and just beyond what a schema says, with the way to each. */
+function* boundaries(
+  schema: Schema,
+  path: string[] = [],
+): Generator<{ path: string[]; value: unknown; ok: boolean }> {
+  if (schema.$ref !== undefined) {
+    yield* boundaries(schemas[nameOfRef(schema.$ref)] ?? {}, path);
+    return;
+  }
+  for (const value of [schema.examples ?? []].flat()) yield { path, value, ok: true };
+  if (schema.default !== undefined) yield { path, value: schema.default, ok: true };
+  for (const value of [schema.enum ?? []].flat()) yield { path, value, ok: true };
+  if (schema.enum !== undefined) yield { path, value: 'nobody', ok: false };
+  if (schema.type === 'integer') {
+    const { minimum, maximum } = schema as { minimum: number; maximum: number };
+    for (const value of [minimum, maximum]) yield { path, value, ok: true };
+    for (const value of [minimum - 1, maximum + 1, minimum + 0.5]) yield { path, value, ok: false };
+  }
+  if (schema.type === 'null') yield { path, value: null, ok: true };
+  for (const variant of schema.anyOf ?? []) yield* boundaries(variant, path);
+  for (const [name, field] of Object.entries(schema.properties ?? {}))
+    yield* boundaries(field, [...path, name]);
+}
+
+t.test('settings are taken within the bounds that are described, and not beyond', async (t) => {
+  const inside = (path: string[], value: unknown): unknown => {
+    const [name, ...rest] = path;
+    if (name === undefined) return value;
+    const beside = name === 'onDemand' && rest.length > 0 ? { ask: 'http://127.0.0.1:3000/ask' } : {};
+    const inner = inside(rest, value);
+    return { [name]: rest.length > 0 ? { ...beside, ...(inner as object) } : inner };
+  };
+  const tried = new Set<string>();
+  for (const { path, value, ok } of boundaries(schemas.PutSettings ?? {})) {
+    if (path[0] === 'dnsProvider') continue;
+    const input = path.length === 0 ? value : inside(path, value);
+    const name = `${path.join('.')} ${JSON.stringify(value)}`;
+    t.equal(PutSettings.safeParse(nullsLeftOut(input)).success, ok, name);
+    tried.add(path.join('.'));
+  }
+  t.match(schemas.PutSettings?.properties?.forgetNodesAfter, {
+    default: 86_400,
+    anyOf: [{ type: 'integer', minimum: 10, maximum: 31_536_000 }, { type: 'string' }, { type: 'null' }],
+  });
+  for (const name of Object.keys(PutSettings.shape)) if (name !== 'dnsProvider') t.ok(tried.has(name), name);
+});
+
+t.test('every body that is an example is taken', async (t) => {
+  for (const [name, schema] of Object.entries({ PutRoute, PatchRoute, PutSettings, PutIssuer })) {
+    const examples = [schemas[name]?.examples ?? []].flat() as object[];
+    t.ok(examples.length > 0, name);
+    for (const example of examples) {
+      const body = 'directory' in example ? { type: 'acme', ...example } : example;
+      t.ok(schema.safeParse(body).success, JSON.stringify(body));
+    }
+  }
+  t.same(schemas.PutRoute?.properties?.paths?.default, ['/']);
 });

@@ -6,7 +6,10 @@ const httpUrl = z
   .refine(hasNoUser, 'carries a user or password, which would be shown');
 const serverAddress = z
   .string()
-  .regex(/^(\[[0-9a-f:.]+\]|[^\s:]+)(:\d{1,5})?$/i, 'looks like 192.0.2.53, [2001:db8::53] or 127.0.0.1:5353')
+  .regex(
+    /^(\[[0-9a-fA-F:.]+\]|[^\s:]+)(:\d{1,5})?$/,
+    'looks like 192.0.2.53, [2001:db8::53] or 127.0.0.1:5353',
+  )
   .refine((address) => Number(/\]?:(\d+)$/.exec(address)?.[1] ?? 53) <= 65_535, 'has a port above 65535');
 
 const webhook = z.strictObject({

@@ -60,16 +60,20 @@ export type Durability = z.infer<typeof Durability>;
 
 const secondsOf = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 
+const seconds = z.int().min(10).max(31_536_000);
+
 /** Seconds, or a number with a unit (`90s`, `30m`, `24h`, `7d`); kept as seconds. */
 const Seconds = z
   .union([
-    z.int(),
-    z
-      .string()
-      .regex(/^\d{1,9}[smhd]$/, 'is neither seconds nor a time such as 90s, 30m, 24h or 7d')
-      .transform((text) => Number.parseInt(text, 10) * secondsOf[text.at(-1) as keyof typeof secondsOf]),
+    seconds,
+    z.string().regex(/^\d{1,9}[smhd]$/, 'is neither seconds nor a time such as 90s, 30m, 24h or 7d'),
   ])
-  .pipe(z.int().min(10).max(31_536_000));
+  .transform((given) =>
+    typeof given === 'number'
+      ? given
+      : Number.parseInt(given, 10) * secondsOf[given.at(-1) as keyof typeof secondsOf],
+  )
+  .pipe(seconds);
 
 /** The body of `PUT /v1/settings`: what is left out goes back to its default. */
 export const PutSettings = z
@@ -100,9 +104,11 @@ export const PutSettings = z
       .enum(['connected', 'expected'])
       .default('connected')
       .describe('Whether a route is live when all connected edges serve it, or only when lost ones do too'),
-    forgetNodesAfter: Seconds.default(86_400).describe(
-      'After so many seconds a lost edge is no longer expected',
-    ),
+    forgetNodesAfter: Seconds.default(86_400).meta({
+      description:
+        'After how long a lost edge is no longer expected: seconds, or a time such as `24h`, from `10s` to `365d`',
+      examples: [86_400, '24h', '7d'],
+    }),
     durability: Durability.prefault({}),
     waitingShare: z
       .int()
@@ -143,7 +149,7 @@ export const Settings = z
     onDemand: StoredOnDemand.nullable(),
     edge: EdgeSettings,
     liveNeeds: z.enum(['connected', 'expected']),
-    forgetNodesAfter: z.int(),
+    forgetNodesAfter: z.int().describe('In seconds'),
     durability: Durability,
     waitingShare: z.int(),
     revision: z.int().nullable(),

@@ -62,10 +62,11 @@ function patchOf(schema: Schema, schemas: Record<string, Schema>): Schema {
 function orNull(schema: Schema): Schema {
   const choices = schema.anyOf ?? [];
   if (choices.some(({ type }) => type === 'null')) return schema;
-  const { description, default: standard, ...rest } = schema;
+  const { description, default: standard, examples, ...rest } = schema;
   const outer = {
     ...(description !== undefined && { description }),
     ...(standard !== undefined && { default: standard }),
+    ...(examples !== undefined && { examples }),
   };
   const kinds = schema.anyOf !== undefined && Object.keys(rest).length === 1 ? schema.anyOf : [rest];
   return { ...outer, anyOf: [...kinds, { type: 'null' }] };

@@ -6,6 +6,7 @@ import { describeResponses } from './describe-responses.ts';
 import type { OpenapiDocument } from './document.ts';
 import { documentInfo } from './document-info.ts';
 import { pruneSchemas } from './prune-schemas.ts';
+import { restoreHints } from './restore-hints.ts';
 import { tidySchemas } from './tidy-schemas.ts';
 
 /** The API in OpenAPI 3.1, rendered from the zod schemas that check requests: those of a server that nobody calls. */
@@ -29,6 +30,7 @@ export async function openapiDocument(): Promise<object> {
   await app.ready();
   const document = tidySchemas(app.swagger() as unknown as OpenapiDocument);
   await app.close();
+  restoreHints(document.components.schemas);
   describeBodies(document, optionalBodies);
   describeResponses(document);
   return document;
