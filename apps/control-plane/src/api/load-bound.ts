@@ -1,6 +1,7 @@
 import { AppError } from '@lockstep/contract';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { LoopShare } from '../loop-share.ts';
+import { parseWait } from './prefer.ts';
 
 /** Writes that one control plane takes at once, the time they wait for each other and the store in it. */
 const mostWrites = 500;
@@ -52,7 +53,7 @@ export function createLoadBound({
         writing.add(request);
         // And not by `onResponse`, which does not come where the caller has gone away before the answer.
         reply.raw.once('close', () => leave(request));
-        await share?.turn(/(^|[\s,;])wait\b/i.test(String(request.headers.prefer ?? '')));
+        await share?.turn(parseWait(request.headers.prefer) !== null);
       });
     },
     wait(request) {
