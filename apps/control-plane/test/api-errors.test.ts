@@ -50,6 +50,7 @@ t.test('what cannot be read is told in a problem document, whatever is wrong wit
       'id',
     ],
     ['a bad parameter', get('/v1/routes?limit=0'), 400, 'invalid_request', 'limit'],
+    ['a parameter twice', get('/v1/routes?limit=1&limit=2'), 400, 'invalid_request', 'limit'],
     ['a long path', get(`/${'a'.repeat(20_000)}`), 414, 'uri_too_long'],
     ['a far too long path', get(`/${'a'.repeat(100_000)}`), 414, 'uri_too_long'],
     [
@@ -88,6 +89,28 @@ t.test('what cannot be read is told in a problem document, whatever is wrong wit
       501,
       'not_implemented',
     ],
+    ...['gzip', 'x', 'chunked, gzip', 'chunked\r\nTransfer-Encoding: br', 'chunked;q=1'].map(
+      (codings): (typeof cases)[number] => [
+        `the transfer coding ${codings}`,
+        `POST /v1/routes HTTP/1.1\r\n${H}${A}${json}Transfer-Encoding: ${codings}\r\n\r\n0\r\n\r\n`,
+        501,
+        'not_implemented',
+      ],
+    ),
+    [
+      'chunked twice',
+      `POST /v1/routes HTTP/1.1\r\n${H}${A}${json}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n`,
+      400,
+      'invalid_request',
+      'Transfer-Encoding',
+    ],
+    [
+      'a length that is no number',
+      `POST /v1/routes HTTP/1.1\r\n${H}${A}${json}Content-Length: x\r\n\r\n`,
+      400,
+      'invalid_request',
+      'Content-Length',
+    ],
     ['TLS', Buffer.from('160301020001000001fc0303', 'hex'), 400, 'invalid_request'],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'invalid_request'],
     ['no HTTP at all', 'hello\r\n\r\n', 400, 'invalid_request'],
@@ -97,6 +120,7 @@ t.test('what cannot be read is told in a problem document, whatever is wrong wit
       `POST /v1/routes HTTP/1.1\r\n${H}${A}${json}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
       400,
       'invalid_request',
+      'Content-Length',
     ],
     [
       'a bad chunk',
@@ -162,12 +186,13 @@ t.test('what cannot be read is told in a problem document, whatever is wrong wit
       415,
       'unsupported_media_type',
     ],
+    ['a field twice', post(json, '{"id":"a","id":"b"}'), 400, 'invalid_request', '/id'],
     [
-      'a wait that is none',
-      post(`${json}Prefer: wait=soon\r\n`, JSON.stringify(shop)),
+      'a field twice, once escaped',
+      post(json, '{"hosts":["{\\"",[]],"upstreams":[{},{"url":"a","u\\u0072l":"b"}]}'),
       400,
       'invalid_request',
-      'Prefer',
+      '/upstreams/1/url',
     ],
   ];
   for (const [name, bytes, status, code, pointer] of cases) {

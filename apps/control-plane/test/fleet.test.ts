@@ -4,6 +4,8 @@ import { nodeReport } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
 import { createFleet } from '../src/fleet/fleet.ts';
+import { createRecentCommits } from '../src/fleet/recent-commits.ts';
+import { createTurns } from '../src/fleet/turns.ts';
 
 const challenge = { kind: 'challenge', id: 'token', revision: 7 } as const;
 
@@ -153,4 +155,19 @@ t.test('leaves nothing running when the nodes cannot be read at the start', asyn
   t.equal(watching, 0);
   t.equal(clockWatched, 0);
   t.equal(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length, timers);
+});
+
+t.test('tells in a sentence from which revision to which the history went back', async (t) => {
+  const sentences: string[] = [];
+  const log = pino({}, { write: (line: string) => sentences.push(JSON.parse(line).msg) });
+  const kept = { epoch: 'e1', number: 7, commitId: 'commit 7' };
+  const rest = { at: 0, reason: 'restored', kept } as const;
+  const store = {
+    listTurns: async () => [
+      { ...rest, epoch: 'e2', lost: { ...kept, number: 12 } },
+      { ...rest, epoch: 'e3', lost: null },
+    ],
+  };
+  (await createTurns({ store, commits: createRecentCommits({ now: Date.now }), log })).close();
+  t.match(sentences, [/back to revision 7; 5 commits, up to 12, are gone$/, /back to revision 7; what was/]);
 });

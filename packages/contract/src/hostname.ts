@@ -49,7 +49,12 @@ function toAscii(name: string, input: string): string {
     throw refuse(input, 'is not a host name alone; leave out scheme, path and user');
   const ascii = isPlainAscii(name) ? name.toLowerCase() : processed(name, input);
   // After the processing, which makes plain digits of those in other forms.
-  if (/(^|\.)(\d+|0x[0-9a-f]*)$/.test(ascii)) throw refuse(input, 'is an IP address; a route needs a name');
+  if (/(^|\.)(\d+|0x[0-9a-f]*)$/.test(ascii)) {
+    const what = URL.canParse(`http://${ascii}`)
+      ? 'is an IP address'
+      : 'ends in a number, as an IP address does';
+    throw refuse(input, `${what}; a route needs a name`);
+  }
   // A name that is ASCII throughout is passed through as it is; beside a label that is not, each A-label is checked.
   if (/(^|\.)xn--/.test(ascii) && processed(`ü.${ascii}`, input) !== `xn--tda.${ascii}`)
     throw refuse(input, 'has a label that begins with xn-- and stands for no valid one');

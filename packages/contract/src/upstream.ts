@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readAuthority } from './authority.ts';
 
 /** Where requests of a route go: http or https, a host and an optional port, nothing else. */
 export const UpstreamUrl = z
@@ -16,11 +17,17 @@ export const UpstreamUrl = z
       return fault(`"${input.slice(0, 80)}" is not a URL; an upstream looks like http://10.0.0.7:3000`);
     }
     if (url.protocol !== 'http:' && url.protocol !== 'https:')
-      return fault('an upstream is http:// or https://');
+      return fault('an upstream begins with http:// or https://, as in http://10.0.0.7:3000');
     if (url.username !== '' || url.password !== '') return fault('an upstream carries no user or password');
     if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || /[?#]/.test(input)) {
       return fault('an upstream is a scheme, a host and an optional port; it has no path, query or fragment');
     }
+    // URL mends what looks like a slip: it has to be written as it is meant.
+    if (!/^https?:\/\/[^\s/\\@]+\/?$/i.test(input))
+      return fault('an upstream looks like http://10.0.0.7:3000');
+    if (url.port === '0') return fault('nothing can listen on port 0');
+    const authority = readAuthority(url.host);
+    if ('fault' in authority) return fault(authority.fault);
     return url.origin;
   });
 

@@ -38,8 +38,23 @@ t.test('an upstream is http or https with a host and an optional port, and nothi
     'h:3000',
     '',
     'http://',
+    'http:h',
+    'http:/h',
+    'http:///h',
+    'http://@h',
+    'http:\\\\h',
+    ' http://h',
+    'http://h\n',
+    'http://h:0',
+    'http://*.example.com',
+    'http://a..b',
+    'http://..',
+    `http://${'a'.repeat(64)}.example.com`,
+    `http://${Array.from({ length: 5 }, () => 'a'.repeat(60)).join('.')}`,
   ];
   for (const input of refused) t.notOk(url(input).success, input);
+  for (const input of ['http://a_b:3000', 'http://app.', 'http://bücher.example:65535'])
+    t.ok(url(input).success, input);
 });
 
 t.test('every bad field is pointed at', async (t) => {

@@ -9,15 +9,20 @@ export function createTerminalLog(print: (line: string) => void): { write(text: 
   };
 }
 
+/** Of every line, or said by `shorten` in its own place. */
+const elsewhere = new Set(['level', 'time', 'pid', 'hostname', 'node', 'msg', 'err']);
+const longestValue = 200;
+
 function shorten(line: string): string {
   try {
-    const { msg, node, err } = JSON.parse(line) as {
-      msg?: string;
-      node?: string;
-      err?: { message?: string };
-    };
-    const cause = err?.message !== undefined && err.message !== msg ? err.message : undefined;
-    return [node, msg, cause].filter((part) => part !== undefined && part !== '').join(': ');
+    const fields = JSON.parse(line) as Record<string, unknown> & { err?: { message?: string } };
+    const { node, msg, err } = fields;
+    const cause = err?.message !== msg ? err?.message : undefined;
+    const sentence = [node, msg, cause].filter((part) => part !== undefined && part !== '').join(': ');
+    const about = Object.entries(fields)
+      .filter(([name, value]) => !elsewhere.has(name) && /^(string|number)$/.test(typeof value))
+      .map(([name, value]) => `${name} ${String(value).slice(0, longestValue)}`);
+    return about.length === 0 ? sentence : `${sentence} (${about.join(', ')})`;
   } catch {
     return line;
   }

@@ -5,6 +5,7 @@ import { AppError, problemContentType } from '@lockstep/contract';
 import { invalidField } from '../invalid-field.ts';
 import { statusOf } from './error-status.ts';
 import { problemOf } from './problem-answers.ts';
+import { unknownCoding } from './read-head.ts';
 
 const { METHODS, STATUS_CODES } = process.getBuiltinModule('node:http');
 
@@ -13,6 +14,7 @@ const lingerMs = 1_000;
 
 interface ParserError extends Error {
   code?: string | undefined;
+  reason?: string | undefined;
   /** The bytes that came last. */
   rawPacket?: unknown;
 }
@@ -74,7 +76,7 @@ export function createUnreadable(onAnswered: (error: AppError, requestId: string
   };
 }
 
-function explain({ code, rawPacket }: ParserError): AppError {
+function explain({ code, reason, rawPacket }: ParserError): AppError {
   const start = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -88,9 +90,24 @@ function explain({ code, rawPacket }: ParserError): AppError {
     case 'HPE_INVALID_METHOD':
       if (!METHODS.includes(/^([\w!#$%&'*+.^`|~-]+) \S+ HTTP\/1\.[01]\r?\n/.exec(start)?.[1] ?? 'GET'))
         return new AppError('not_implemented', 'the method is not known here');
+      break;
+    case 'HPE_INVALID_TRANSFER_ENCODING':
+      if (!reason?.includes('Content-Length')) return aboutCodings(start);
+      return invalidField('Content-Length', 'is there although Transfer-Encoding is; leave one of them out');
+    case 'HPE_INVALID_CONTENT_LENGTH':
+    case 'HPE_UNEXPECTED_CONTENT_LENGTH':
+      return invalidField('Content-Length', 'has to be one number of bytes, and without Transfer-Encoding');
   }
   const pointer = code?.includes('URL') ? 'path' : 'head';
   return invalidField(pointer, 'is not what HTTP/1.1 allows (RFC 9112)');
+}
+
+/** Of codings that do not end with chunked: 501 for those that are not known (RFC 9112, section 6.1), 400 where there are no others. */
+function aboutCodings(head: string): AppError {
+  const fields = head.matchAll(/\r\ntransfer-encoding:(.*)/gi);
+  const codings = [...fields].flatMap(([, field = '']) => field.toLowerCase().split(','));
+  const known = codings.length > 0 && codings.every((coding) => /^\s*(chunked)?\s*$/.test(coding));
+  return known ? invalidField('Transfer-Encoding', 'has to be chunked, once') : unknownCoding();
 }
 
 function render(error: AppError, requestId: string): string {

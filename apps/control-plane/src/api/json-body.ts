@@ -3,6 +3,7 @@ import { AppError } from '@lockstep/contract';
 import type { FastifyRequest } from 'fastify';
 import { invalidField, pointerPart } from '../invalid-field.ts';
 import { mergePatch } from './media-types.ts';
+import { repeatedField } from './repeated-field.ts';
 
 /** No schema of this API is as deep; what walks through a body may recurse. */
 const deepest = 32;
@@ -15,14 +16,17 @@ export function readJsonBody(request: FastifyRequest, body: Buffer): unknown {
   if (body.length === 0 || request.routeOptions.schema?.body === undefined) return undefined;
   checkType(request);
   if (!isUtf8(body)) throw invalidField('', 'is not UTF-8, as JSON has to be');
-  const input = parse(body.toString('utf8').replace(/^\uFEFF/, ''));
+  const text = body.toString('utf8').replace(/^\uFEFF/, '');
+  const input = parse(text);
   checkValues(input);
+  const repeated = repeatedField(text);
+  if (repeated !== null) throw invalidField(repeated, 'is there twice');
   return input;
 }
 
 function checkType({ method, headers }: FastifyRequest): void {
-  const coding = headers['content-encoding'];
-  if (coding !== undefined && coding.toLowerCase() !== 'identity')
+  const coding = headers['content-encoding']?.trim();
+  if (coding && coding.toLowerCase() !== 'identity')
     throw new AppError('unsupported_media_type', `send the body without content coding, not as ${coding}`);
   const [type = '', ...parameters] = (headers['content-type'] ?? '').toLowerCase().split(';');
   const takesPatches = method === 'PATCH';
@@ -38,7 +42,7 @@ function checkType({ method, headers }: FastifyRequest): void {
   for (const parameter of parameters) {
     const [name, value = ''] = parameter.split('=').map((part) => part.trim().replace(/^"(.*)"$/, '$1'));
     if (name === 'charset' && value !== 'utf-8' && value !== 'utf8')
-      throw new AppError('unsupported_media_type', `send the body in UTF-8, not in ${value}`);
+      throw new AppError('unsupported_media_type', `send the body in UTF-8, not in "${value}"`);
   }
 }
 

@@ -67,7 +67,7 @@ function toAppError(error: FastifyError | AppError, request: FastifyRequest): Ap
     return invalidRequest(
       error.validation.flatMap(({ instancePath, message = '', params }) => {
         if (inBody) return bodyErrors(instancePath, message, params);
-        return parameterErrors(instancePath, message, params);
+        return parameterErrors(request, instancePath.slice(1), message, params);
       }),
     );
   }
@@ -88,7 +88,14 @@ function bodyErrors(instancePath: string, detail: string, params: Record<string,
   return Array.isArray(params.keys) ? unknownFields(pointer, params.keys) : [{ pointer, detail }];
 }
 
-function parameterErrors(instancePath: string, detail: string, params: Record<string, unknown>) {
-  if (!Array.isArray(params.keys)) return [{ pointer: instancePath.slice(1), detail }];
-  return params.keys.map((pointer: string) => ({ pointer, detail: 'there is no such parameter' }));
+function parameterErrors(
+  { query }: FastifyRequest,
+  pointer: string,
+  detail: string,
+  params: Record<string, unknown>,
+) {
+  if (Array.isArray(params.keys))
+    return params.keys.map((key: string) => ({ pointer: key, detail: 'there is no such parameter' }));
+  const repeated = Array.isArray((query as Record<string, unknown>)[pointer]);
+  return [{ pointer, detail: repeated ? 'is there more than once' : detail }];
 }

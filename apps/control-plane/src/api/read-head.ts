@@ -31,8 +31,11 @@ export function checkHead({ raw }: FastifyRequest, adminHosts: readonly string[]
   if (expect !== undefined && httpVersion !== '1.0' && expect.toLowerCase() !== '100-continue')
     throw new AppError('expectation_failed', 'only "Expect: 100-continue" can be met');
   const coding = headers['transfer-encoding'];
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
-    throw new AppError('not_implemented', 'of the transfer codings, only chunked is known here');
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') throw unknownCoding();
+}
+
+export function unknownCoding(): AppError {
+  return new AppError('not_implemented', 'of the transfer codings, only chunked is known here');
 }
 
 function checkHost(field: string, adminHosts: readonly string[]): void {

@@ -37,7 +37,7 @@ export async function createTurns({ store, commits, log }: TurnsOptions): Promis
       if (known.has(turn.epoch)) continue;
       const went = present(turn, commits);
       known.set(turn.epoch, went);
-      log.error({ ...went }, 'the history of the store went back; commits after `from` are gone');
+      log.error({ ...went }, `the history of the store went back to revision ${went.from}; ${lossOf(went)}`);
     }
   }
 
@@ -64,4 +64,9 @@ function present({ at, reason, epoch, kept, lost }: Turn, commits: RecentCommits
     commits: lost === null ? null : lost.number - kept.number,
     records: lost === null ? [] : commits.changed(kept.number, lost.number, mostNamed),
   };
+}
+
+function lossOf({ to, commits }: WentBack): string {
+  if (commits === null) return 'what was committed after it, if anything, is gone';
+  return commits === 0 ? 'nothing is known to be gone' : `${commits} commits, up to ${to}, are gone`;
 }
