@@ -152,10 +152,57 @@ t.test('a health check in HTTP/1.0 needs no Host, and one that is there has to b
     ['', 200],
     ['Host: 127.0.0.1\r\n', 200],
     ['Host: rebound.example.com\r\n', 421],
-    ['Host:\r\n', 421],
+    ['Host:\r\n', 400],
+    ['Host: localhost\r\nHost: localhost\r\n', 400],
   ] as const) {
     const socket = connect(admin.address.port, '127.0.0.1');
     socket.end(`GET /readyz HTTP/1.0\r\n${field}\r\n`);
     t.match(await text(socket), new RegExp(`^HTTP/1\\.1 ${status} `), field);
   }
 });
+
+t.test(
+  'what is no request to the admin listener is answered as everywhere, with a problem document',
+  async (t) => {
+    const admin = await createAdminListener({
+      address: { host: '127.0.0.1', port: 0 },
+      hosts: [],
+      boundary: createBoundary(log),
+      readiness: async () => ({ status: 'ready', checks: [] }),
+      metrics: async () => ({ contentType: 'text/plain', text: '' }),
+    });
+    t.teardown(() => admin.close());
+    const h = 'Host: localhost\r\nConnection: close\r\n';
+    for (const [head, status, code] of [
+      [`GET /nothing HTTP/1.1\r\n${h}`, 404, 'not_found'],
+      ['GET /healthz HTTP/1.1\r\n', 400, 'invalid_request'],
+      [`GET /healthz HTTP/1.1\r\n${h}Host: localhost\r\n`, 400, 'invalid_request'],
+      ['GET /healthz HTTP/1.1\r\nHost: a b\r\n', 400, 'invalid_request'],
+      [`GET /healthz%zz HTTP/1.1\r\n${h}`, 400, 'invalid_request'],
+      ['GET /healthz HTTP/1.1\r\nHost: evil.example\r\n', 421, 'misdirected'],
+      [`GET http://evil.example/healthz HTTP/1.1\r\n${h}`, 421, 'misdirected'],
+      [`POST /healthz HTTP/1.1\r\n${h}Content-Length: 0\r\n`, 405, 'method_not_allowed'],
+      [`GET /healthz HTTP/1.1\r\n${h}Expect: x\r\n`, 417, 'expectation_failed'],
+      [`GET /healthz HTTP/1.1\r\n${h}X: ${'a'.repeat(20_000)}\r\n`, 431, 'headers_too_large'],
+      [`CONNECT localhost:1 HTTP/1.1\r\n${h}`, 501, 'not_implemented'],
+      ['nonsense\r\n', 400, 'invalid_request'],
+      [`GET /healthz RTSP/1.0\r\n${h}`, 400, 'invalid_request'],
+      [`GET /healthz HTTP/3.0\r\n${h}`, 505, 'version_not_supported'],
+    ] as const) {
+      const socket = connect(admin.address.port, '127.0.0.1');
+      socket.write(`${head}\r\n`);
+      let answer = '';
+      for await (const part of socket.setEncoding('latin1')) {
+        answer += part;
+        if (answer.endsWith('}')) break; // some keep the connection
+      }
+      socket.destroy();
+      t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), head.slice(0, 60));
+      t.match(answer, /content-type: application\/problem\+json/i);
+      t.equal(JSON.parse(answer.slice(answer.indexOf('{'))).code, code);
+    }
+    const socket = connect(admin.address.port, '127.0.0.1');
+    socket.write('GET http://127.0.0.1/healthz?x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    t.match(await text(socket), /^HTTP\/1\.1 200 [\s\S]*"ok"/);
+  },
+);

@@ -22,6 +22,8 @@ export function answerFailure(
     sendProblem(answer, 400, 'invalid_request', 'The request cannot be forwarded.', requestId);
   } else if (cause === 'client_body_broke_off') {
     sendProblem(answer, 400, 'invalid_request', 'The body ended before it was complete.', requestId);
+  } else if (cause === 'client_trailer_too_large') {
+    sendProblem(answer, 431, 'headers_too_large', 'The trailer of the request is too large.', requestId);
   } else if (cause === 'upstream_busy') {
     response.setHeader('retry-after', retryAfterSeconds);
     sendProblem(answer, 503, 'upstream_busy', 'The upstream has no room for more requests.', requestId);

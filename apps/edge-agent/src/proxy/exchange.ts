@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { EdgeSettings } from '@lockstep/contract';
 import type { Dispatcher } from 'undici';
 import type { ServedRoute } from '../worker/route-table.ts';
 import { answerFailure, breakOff, noteFraming } from './answer-failure.ts';
@@ -24,6 +25,7 @@ export interface ExchangeOptions {
   response: ClientResponse;
   route: ServedRoute;
   forwarded: ReadRequest;
+  limits: EdgeSettings['limits'];
   /** Called once, when the client has its answer or is gone. */
   onDone(statusCode: number): void;
   /** Called for whatever keeps the upstream's answer, or a part of it, from the client. */
@@ -66,8 +68,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    const { request, forwarded } = options;
-    this.#body = forwarded.hasBody ? new RequestBody(request, expectsContinue(request)) : null;
+    const { request, forwarded, limits } = options;
+    this.#body = forwarded.hasBody ? new RequestBody(request, limits, expectsContinue(request)) : null;
   }
 
   get body(): RequestBody | null {

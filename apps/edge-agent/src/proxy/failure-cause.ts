@@ -5,6 +5,8 @@
 export const failureCauses = {
   request_not_forwardable: 'The request has a part that cannot be written to an upstream (400).',
   client_body_broke_off: 'The client ended its body before its length.',
+  client_trailer_too_large:
+    'The trailer of the request is over `limits.headBytes` or `limits.headFields` (431).',
   upstream_name_not_found: 'The name of the upstream has no address.',
   upstream_name_unresolved: 'The name of the upstream could not be looked up.',
   upstream_denied: 'The upstream stands at an address where no upstream may lead.',

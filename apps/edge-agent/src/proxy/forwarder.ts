@@ -70,7 +70,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       open.delete(watch);
       onAnswer(statusCode);
     };
-    const forwarded = readRequest(request, { limits: settings().limits, pseudonym, scheme: 'https' });
+    const { limits } = settings();
+    const forwarded = readRequest(request, { limits, pseudonym, scheme: 'https' });
     if ('reason' in forwarded) {
       refuse(watch, forwarded, onDone);
       return;
@@ -90,7 +91,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       refuse(watch, { reason: 'no_route' }, onDone);
       return;
     }
-    const common = { request, response, route, forwarded, onDone, onFailure: failures.note };
+    const common = { request, response, route, forwarded, limits, onDone, onFailure: failures.note };
     const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
     watch.body = exchange.body;
     exchange.start();

@@ -25,8 +25,9 @@ export interface ReadOptions {
   scheme: 'http' | 'https';
 }
 
-// Those that Node's parser knows, over both protocols.
+// Those that Node's parser knows, over both protocols; SOURCE is no HTTP but Icecast's.
 const methods = new Set(METHODS);
+methods.delete('SOURCE');
 /** A request may come through the fleet more than once: a route may lead to a host of the same fleet. */
 const mostPasses = 4;
 
@@ -46,7 +47,11 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
   if (fields.bytes > limits.headBytes || fields.count > limits.headFields)
     return { reason: 'head_too_large' };
   if (fields.spaced) return { reason: 'bad_field' };
-  if (method === 'CONNECT' || (overHttp2 && !methods.has(method))) return { reason: 'unknown_method' };
+  if (method === 'CONNECT') return { reason: 'unknown_method' };
+  if (!methods.has(method)) {
+    // Over HTTP/1 Node's parser lets these through with RTSP in the place of HTTP alone.
+    return { reason: overHttp2 || method === 'SOURCE' ? 'unknown_method' : 'parse_error' };
+  }
   const target = readRequestTarget(url, method);
   if ('fault' in target) return { reason: 'bad_target', detail: target.fault };
   if (overHttp2 && url.charCodeAt(0) !== 0x2f && url !== '*') return { reason: 'bad_target' };

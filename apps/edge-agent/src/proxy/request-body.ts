@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { Readable } from 'node:stream';
+import type { EdgeSettings } from '@lockstep/contract';
 import { ExchangeError } from './failure-cause.ts';
 
 /**
@@ -13,11 +14,18 @@ export class RequestBody extends Readable {
   readonly expectsContinue: boolean;
   receivedBytes = 0;
   readonly #source: IncomingMessage | Http2ServerRequest;
+  readonly #limits: EdgeSettings['limits'];
   #attached = false;
 
-  constructor(source: IncomingMessage | Http2ServerRequest, expectsContinue: boolean) {
+  /** Of `limits`, those of heads hold for the trailer, which ends here. */
+  constructor(
+    source: IncomingMessage | Http2ServerRequest,
+    limits: EdgeSettings['limits'],
+    expectsContinue: boolean,
+  ) {
     super({ highWaterMark: 65_536 });
     this.#source = source;
+    this.#limits = limits;
     this.expectsContinue = expectsContinue;
     // It may break off when nobody listens yet, or any more.
     this.on('error', () => {});
@@ -46,8 +54,18 @@ export class RequestBody extends Readable {
   };
 
   #onEnd = (): void => {
-    this.push(null);
+    const { rawTrailers } = this.#source;
+    if (rawTrailers.length > 0 && !this.#fits(rawTrailers)) {
+      this.destroy(new ExchangeError('client_trailer_too_large'));
+    } else this.push(null);
   };
+
+  #fits(trailer: string[]): boolean {
+    const { headBytes, headFields } = this.#limits;
+    return (
+      trailer.length / 2 <= headFields && trailer.reduce((sum, text) => sum + text.length, 0) <= headBytes
+    );
+  }
 
   #onClose = (): void => {
     if (!this.#source.readableEnded) this.destroy(new ExchangeError('client_body_broke_off'));

@@ -26,6 +26,9 @@ const mostReadToNowhere = 65_536;
 /** Whether what is left of a body is soon read to nowhere, so that the connection can go on; else it ends with this answer. */
 function leavesLittle({ complete, headers }: IncomingMessage): boolean {
   if (complete) return true;
-  if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;
-  return Number(headers['content-length'] ?? 0) <= mostReadToNowhere;
+  if (headers['transfer-encoding'] !== undefined) return false;
+  const lengthBytes = Number(headers['content-length'] ?? 0);
+  // A client that was to be told to go on with a body may do so or not.
+  if (lengthBytes > 0 && /100-continue/i.test(headers.expect ?? '')) return false;
+  return lengthBytes <= mostReadToNowhere;
 }

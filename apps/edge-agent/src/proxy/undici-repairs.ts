@@ -21,6 +21,8 @@ interface Parser {
     llhttp_set_lenient_keep_alive(ptr: number | null, on: 0 | 1): void;
   };
   headers: Buffer[] | AnswerHead;
+  execute(chunk: Buffer): void;
+  onMessageBegin(): number;
   onHeadersComplete(statusCode: number, upgrade: boolean, shouldKeepAlive: boolean): number;
 }
 
@@ -28,8 +30,8 @@ let parserKey: symbol | undefined;
 
 /**
  * 1. `100 Continue` comes as `continueStatus` (RFC 9110, section 15.2: a client has to be able to parse it). 2. The head comes as
- * an `AnswerHead`. 3. Other versions than HTTP/1 are no answer; the parser takes RTSP for one. 4. An interim answer that says
- * `Connection: close` is not the last one. To be called once undici has taken the socket.
+ * an `AnswerHead`. 3. Other versions than HTTP/1 are no answer, nor are RTSP and ICE, which the parser takes for HTTP. 4. An interim answer
+ * that says `Connection: close` is not the last one. To be called once undici has taken the socket.
  */
 export function repairParser(socket: Socket): void {
   parserKey ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'parser');
@@ -38,13 +40,35 @@ export function repairParser(socket: Socket): void {
 }
 
 function repair(parser: Parser): void {
-  const { onHeadersComplete, llhttp, socket } = parser;
+  const { execute, onMessageBegin, onHeadersComplete, llhttp, socket } = parser;
   llhttp.llhttp_set_lenient_keep_alive(parser.ptr, 1);
+  let chunk: Buffer;
+  /** Where in the chunk the next answer begins: at its start, or behind an interim one. */
+  let at = 0;
+  let interim = false;
+
+  function refuse(): -1 {
+    socket.destroy(new ExchangeError('upstream_head_invalid', 'the answer is no HTTP/1'));
+    return -1;
+  }
+
+  parser.execute = (data) => {
+    chunk = data;
+    at = 0;
+    interim = false;
+    execute.call(parser, data);
+  };
+  parser.onMessageBegin = () => {
+    if (interim) at = chunk.indexOf('\r\n\r\n', at) + 4;
+    while (chunk[at] === 0x0d || chunk[at] === 0x0a) at += 1;
+    const other = chunk[at] === 0x52 || chunk[at] === 0x49; // R, I
+    // Behind an interim answer it may be a byte of something else: chunks end anywhere.
+    if (other && (at === 0 || /^(?:RTSP|ICE)\//.test(chunk.toString('latin1', at, at + 5)))) return refuse();
+    return onMessageBegin.call(parser);
+  };
   parser.onHeadersComplete = (statusCode, upgrade, shouldKeepAlive) => {
-    if (llhttp.llhttp_get_http_major(parser.ptr) !== 1) {
-      socket.destroy(new ExchangeError('upstream_head_invalid', 'the answer is no HTTP/1'));
-      return -1;
-    }
+    if (llhttp.llhttp_get_http_major(parser.ptr) !== 1) return refuse();
+    interim = statusCode < 200;
     parser.headers = new AnswerHead(parser.headers as Buffer[]);
     return onHeadersComplete.call(
       parser,

@@ -1,10 +1,25 @@
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { type Address, type Boundary, isAdminHost, nameInHost, type Readiness } from '@lockstep/contract';
+import {
+  type Address,
+  type Boundary,
+  type ErrorCode,
+  isAdminHost,
+  type Readiness,
+  readAuthority,
+  readRequestTarget,
+} from '@lockstep/contract';
+import { requestIdOf } from '../proxy/request-fields.ts';
+import { sendProblem } from '../proxy/send-problem.ts';
+import { serveHttp1 } from '../worker/http1-connections.ts';
 import { listenError } from '../worker/listen-error.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
+
+/** Far more than probes and scrapers need, and far from all the descriptors of the process. */
+const mostConnections = 256;
+const headMs = 10_000;
 
 export interface AdminListenerOptions {
   address: Address;
@@ -25,32 +40,37 @@ export async function createAdminListener(options: AdminListenerOptions): Promis
   const { boundary } = options;
   const names = [...options.hosts, options.address.host, hostname()];
 
-  async function answer(path: string, response: ServerResponse): Promise<void> {
-    if (path === '/healthz') send(response, 200, 'application/json', '{"status":"ok"}');
-    else if (path === '/readyz') {
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const asked = pathOf(request, names);
+    if (typeof asked !== 'string') refuse(request, response, asked);
+    else if (asked === '/healthz') send(response, 200, 'application/json', '{"status":"ok"}');
+    else if (asked === '/readyz') {
       const readiness = await options.readiness();
       const status = readiness.status === 'not_ready' ? 503 : 200;
       send(response, status, 'application/json', JSON.stringify(readiness));
-    } else if (path === '/metrics') {
+    } else if (asked === '/metrics') {
       const { contentType, text } = await options.metrics();
       send(response, 200, contentType, text);
-    } else send(response, 404, 'text/plain', 'not found\n');
+    } else refuse(request, response, refusal(404, 'not_found', 'Nothing has this address.'));
   }
 
-  const server = createServer((request, response) => {
-    response.on('error', () => {});
-    const { host } = request.headers;
-    const name = host === undefined ? null : nameInHost(host);
-    // HTTP/1.1 never comes here without one; HTTP/1.0 did without, and load balancers' health checks still do.
-    if (host !== undefined && (name === null || !isAdminHost(name, names))) {
-      send(response, 421, 'text/plain', 'this host is not served here\n');
-      return;
-    }
-    answer(request.url!.split('?', 1)[0]!, response).catch((error) => {
-      boundary.note('admin', error);
-      if (response.headersSent) response.destroy();
-      else send(response, 500, 'text/plain', 'the answer is not available\n');
-    });
+  const server = createServer();
+  server.maxConnections = mostConnections;
+  Object.assign(server, { headersTimeout: headMs, requestTimeout: headMs });
+  serveHttp1(server, {
+    handle(request, response) {
+      request.resume();
+      response.on('error', () => {});
+      answer(request, response).catch((error) => {
+        boundary.note('admin', error);
+        if (response.headersSent) response.destroy();
+        else refuse(request, response, refusal(500, 'internal', 'Something unexpected failed.'));
+      });
+    },
+    upgrade: null,
+    onRefused: () => {},
+    onCut: () => {},
+    onException: (_place, error) => boundary.note('admin', error),
   });
   await listen(server, options.address);
   server.on('error', (error) => boundary.note('admin', error));
@@ -64,8 +84,49 @@ export async function createAdminListener(options: AdminListenerOptions): Promis
   };
 }
 
+const allowedMethods = 'GET, HEAD';
+
+interface Refusal {
+  status: number;
+  code: ErrorCode;
+  detail: string;
+}
+
+function refusal(status: number, code: ErrorCode, detail: string): Refusal {
+  return { status, code, detail: `${detail[0]!.toUpperCase()}${detail.slice(1)}` };
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, { status, code, detail }: Refusal): void {
+  if (status === 405) response.setHeader('allow', allowedMethods);
+  sendProblem(response, status, code, detail, requestIdOf(request.headers['x-request-id']));
+}
+
+/** What is asked for, without the query; or why it is not answered. */
+function pathOf(
+  { url, method, rawHeaders, headers, httpVersion }: IncomingMessage,
+  names: readonly string[],
+): string | Refusal {
+  const target = readRequestTarget(url!, method!);
+  if ('fault' in target) return refusal(400, 'invalid_request', `${target.fault}.`);
+  const hosts = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length;
+  if (hosts > 1) return refusal(400, 'invalid_request', 'The request names more than one host.');
+  // RFC 9112, section 3.2. HTTP/1.0 did without, and load balancers' health checks still do.
+  if (hosts > 0 || httpVersion !== '1.0') {
+    const named = readAuthority(headers.host ?? '');
+    if ('fault' in named) return refusal(400, 'invalid_request', `${named.fault}.`);
+    const { host } = target.authority ?? named;
+    if (!isAdminHost(host, names)) return refusal(421, 'misdirected', 'This host is not served here.');
+  }
+  if (headers.expect !== undefined && httpVersion !== '1.0' && !/^100-continue$/i.test(headers.expect))
+    return refusal(417, 'expectation_failed', 'Only 100-continue can be expected.');
+  if (method !== 'GET' && method !== 'HEAD')
+    return refusal(405, 'method_not_allowed', `The methods here are ${allowedMethods}.`);
+  return target.path.split('?', 1)[0]!;
+}
+
 function send(response: ServerResponse, status: number, contentType: string, text: string): void {
-  response.writeHead(status, { 'content-type': contentType }).end(text);
+  const body = Buffer.from(text);
+  response.writeHead(status, { 'content-type': contentType, 'content-length': body.length }).end(body);
 }
 
 function listen(server: Server, address: Address): Promise<void> {

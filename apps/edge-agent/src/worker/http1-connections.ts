@@ -3,9 +3,12 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createProblem, type EdgeSettings, problemContentType } from '@lockstep/contract';
+import { breakOff } from '../proxy/answer-failure.ts';
 import { linger } from '../proxy/linger.ts';
+import { requestIdOf } from '../proxy/request-fields.ts';
 import { type RefusalReason, requestRefusals } from '../proxy/request-refusal.ts';
 import { sendProblem } from '../proxy/send-problem.ts';
+import { refusalOfParser, speaksAnother } from './http1-parser.ts';
 
 const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
@@ -54,6 +57,15 @@ export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1
     if (!('stream' in request)) of(request.socket).accept(request, response);
   }
 
+  function acceptExpecting(request: IncomingMessage, response: ServerResponse): void {
+    if ('stream' in request) return;
+    // Node ends the connection after an answer without a 100, for the body may come or not. There may be none, or it may be here.
+    const keep = () => Object.assign(response, { _expect_continue: false });
+    if (announcesBody(request)) request.once('end', keep);
+    else keep();
+    accept(request, response);
+  }
+
   Object.assign(server, {
     // Answered with the reason, and counted, where everything else is.
     requireHostHeader: false,
@@ -66,9 +78,12 @@ export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1
       request.headers.upgrade?.toLowerCase() === 'websocket' &&
       request.httpVersion === '1.1' &&
       !announcesBody(request) &&
-      of(request.socket).idle,
+      of(request.socket).idle &&
+      !speaksAnother(request),
   });
-  for (const event of ['request', 'checkContinue', 'checkExpectation']) server.on(event, accept);
+  server.on('request', accept);
+  server.on('checkExpectation', accept);
+  server.on('checkContinue', acceptExpecting);
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     try {
       handlers.upgrade!(request, socket, head);
@@ -121,6 +136,9 @@ class Http1Connection {
   /** What comes after the answers under way cannot be read any more. */
   #refusal: RefusalReason | null = null;
   #holding = false;
+  #seen = false;
+  /** It is answered, and its body is still being read. */
+  #unread: IncomingMessage | null = null;
 
   readonly #held: Set<Http1Connection>;
 
@@ -144,6 +162,12 @@ class Http1Connection {
 
   accept(request: IncomingMessage, response: ServerResponse): void {
     if (this.#closing || this.#refusal !== null) return;
+    // HTTP/1.0, and what else a connection begins with: where another protocol may be expected, and the look costs little.
+    if ((!this.#seen || request.httpVersion !== '1.1') && speaksAnother(request)) {
+      this.refuseNext('parse_error');
+      return;
+    }
+    this.#seen = true;
     if (this.#current === null) {
       this.#run(request, response);
       return;
@@ -166,6 +190,8 @@ class Http1Connection {
   }
 
   #next = (): void => {
+    const { request } = this.#current!;
+    this.#unread = request.complete ? null : request;
     this.#current = null;
     if (this.#closing || this.#socket.destroyed) return;
     const next = this.#queue.shift();
@@ -215,7 +241,7 @@ class Http1Connection {
   }
 
   onError(error: NodeJS.ErrnoException): void {
-    const reason = reasonOf(error);
+    const reason = refusalOfParser(error);
     if (reason === null) {
       this.#socket.destroy();
       return;
@@ -236,17 +262,21 @@ class Http1Connection {
       return;
     }
     const last = this.#queue.at(-1) ?? this.#current;
-    if (last === null || last.request.complete) {
+    if ((last?.request ?? this.#unread)?.complete !== false) {
       this.refuseNext(reason);
       return;
     }
     // The error is in the body of the last request that was read.
-    if (this.#queue.length > 0) {
+    if (last === null) {
+      this.#handlers.onCut('parse_error');
+      this.#close();
+    } else if (this.#queue.length > 0) {
       this.#queue.pop();
       this.refuseNext(reason);
     } else if (last.response.headersSent) {
       this.#handlers.onCut('parse_error');
-      this.#socket.destroy();
+      this.#stop();
+      breakOff(last.response);
     } else {
       last.response.setHeader('connection', 'close');
       this.#answer(last.request, last.response, reason);
@@ -256,43 +286,37 @@ class Http1Connection {
   #answer(request: IncomingMessage, response: ServerResponse, reason: RefusalReason): void {
     const { status, code, detail } = requestRefusals[reason];
     this.#handlers.onRefused(reason);
-    sendProblem(response, status, code, detail, String(request.headers['x-request-id'] ?? ''));
+    sendProblem(response, status, code, detail, requestIdOf(request.headers['x-request-id']));
   }
 
   /** Answers where there is no request that could be answered. */
   #refuse(reason: RefusalReason): void {
     this.#handlers.onRefused(reason);
     const { status, code, detail } = requestRefusals[reason];
-    const body = JSON.stringify(createProblem(code, status, detail));
-    this.#socket.write(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${problemContentType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    );
+    const instance = requestIdOf(undefined);
+    const body = JSON.stringify(createProblem(code, status, detail, { instance }));
+    const fields = {
+      date: new Date().toUTCString(),
+      'content-type': problemContentType,
+      'content-length': Buffer.byteLength(body),
+      'x-request-id': instance,
+      connection: 'close',
+    };
+    const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+    this.#socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
     this.#close();
   }
 
   #close(): void {
     if (this.#closing) return;
+    this.#stop();
+    linger(this.#socket);
+  }
+
+  #stop(): void {
     this.#closing = true;
     this.#queue.length = 0;
     // What Node pauses by when it has too much to write.
     Object.assign(this.#socket, { _paused: false });
-    linger(this.#socket);
   }
-}
-
-/** Null: the connection itself broke. */
-function reasonOf(error: NodeJS.ErrnoException & { rawPacket?: Buffer }): RefusalReason | null {
-  const { code = '' } = error;
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'head_timeout';
-  if (!code.startsWith('HPE_')) return null;
-  const text = error.rawPacket?.toString('latin1') ?? '';
-  if (code === 'HPE_HEADER_OVERFLOW') {
-    // A line that begins with a method and does not end is a target without an end.
-    return /^[A-Z]+ [^\n]*$/.test(text) ? 'target_too_long' : 'head_too_large';
-  }
-  // Node's parser knows a list of methods; others are tokens all the same (RFC 9110, section 9.1).
-  if (code === 'HPE_INVALID_METHOD' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r?\n/.test(text)) {
-    return 'unknown_method';
-  }
-  return code === 'HPE_INVALID_VERSION' ? 'unknown_version' : 'parse_error';
 }

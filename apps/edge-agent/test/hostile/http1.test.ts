@@ -200,3 +200,61 @@ await edge.attack(t, 'a client that resets right after an error leaves nothing',
   }
   t.pass();
 });
+
+await edge.attack(t, 'an expectation keeps the connection where it is clear what comes next', async (t) => {
+  const client = await edge.raw();
+  client.send(get('/', 'Expect: 100-continue\r\n'));
+  await client.until(/ok$/);
+  client.send(`POST / HTTP/1.1\r\n${h}Expect: 100-continue\r\nContent-Length: 0\r\n\r\n`);
+  await client.until(/(ok[\s\S]*){2}$/);
+  client.send(get('/', 'Expect: x\r\n'));
+  await client.until(/417 [\s\S]*"instance"/);
+  client.send(`POST / HTTP/1.1\r\n${h}Expect: x\r\nContent-Length: 5\r\n\r\nhello${get('/')}`);
+  await client.until(/417 [\s\S]*417 [\s\S]*ok$/);
+  const slow = slowly();
+  client.send(`POST /slow HTTP/1.1\r\n${h}Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello`);
+  await waitFor(() => edge.upstream.requests.at(-1)?.body === 'hello', { what: 'the body to arrive' });
+  slow.go();
+  await client.until(/\/slow$/);
+  client.send(get('/'));
+  await client.until(/\/slow[\s\S]*ok$/);
+  t.same(client.statuses, [200, 200, 417, 417, 200, 200, 200]);
+  t.notMatch(client.received, /connection: close/i);
+  const refused = await edge.raw();
+  refused.send(`POST /x%zz HTTP/1.1\r\n${h}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n`);
+  t.match(await refused.ended(), /^HTTP\/1\.1 400 /, 'but not where a body may come or not');
+});
+
+await edge.attack(t, 'a trailer counts as a head does, and what is answered stays answered', async (t) => {
+  const begin = `POST /up HTTP/1.1\r\n${h}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n`;
+  const large = { bytes: `X: ${'a'.repeat(20_000)}\r\n`, fields: 'X: a\r\n'.repeat(300) };
+  edge.upstream.on('/up', () => {});
+  for (const trailer of Object.values(large)) {
+    const client = await edge.raw();
+    client.send(`${begin}${trailer}\r\n`);
+    await client.until(/"instance"/);
+    client.send(get('/'));
+    await client.until(/ok$/);
+    t.same(client.statuses, [431, 200]);
+  }
+  const endless = await edge.raw();
+  endless.send(`${begin}X: ${'a'.repeat(90_000)}`);
+  await endless.ended();
+  t.same(endless.statuses, [431]);
+  edge.upstream.on('/up', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  const small = await edge.raw();
+  small.send(`${begin}X: ${'a'.repeat(10_000)}\r\n\r\n${get('/')}`);
+  await small.until(/ok[\s\S]*ok$/);
+  const early = await edge.raw();
+  early.send(begin);
+  await early.until(/ok$/);
+  early.send(`X: ${'a'.repeat(90_000)}`);
+  await early.ended();
+  t.same(early.statuses, [200], 'nothing comes after a complete answer');
+  const running = await edge.raw();
+  edge.upstream.on('/up', parts.begun);
+  running.send(begin);
+  await running.until(/ab$/);
+  running.send('nonsense\r\n\r\n');
+  t.match(await running.ended(), /^HTTP\/1\.1 200 [\s\S]*ab$/);
+});

@@ -45,6 +45,23 @@ for (const protocol of ['h1', 'h2'] as const) {
   });
 }
 
+await edge.attack(t, 'over HTTP/2, a trailer counts as a head does', async (t) => {
+  edge.upstream.on('/up', () => {});
+  const session = await edge.h2();
+  for (const trailer of [
+    { x: 'a'.repeat(20_000) },
+    Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`x${i}`, '1'])),
+  ]) {
+    const stream = session.request({ ':path': '/up', ':method': 'POST' }, { waitForTrailers: true });
+    stream.on('error', () => {});
+    stream.on('wantTrailers', () => stream.sendTrailers(trailer));
+    stream.end('hi');
+    const status = await new Promise((resolve) => stream.on('response', (head) => resolve(head[':status'])));
+    stream.resume();
+    t.equal(status, 431);
+  }
+});
+
 await edge.attack(t, 'limits are settable while the edge runs', async (t) => {
   await edge.settings({ timeouts, limits: { headBytes: 32_768, targetBytes: 16_384 } });
   for (const protocol of ['h1', 'h2'] as const) {

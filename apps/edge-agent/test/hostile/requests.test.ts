@@ -223,6 +223,19 @@ await edge.attack(
       [`GET / HTTP/2.0\r\n${h}`, 505],
       [`GET / HTTP/3.0\r\n${h}`, 505],
       [`GET / HTTX/1.1\r\n${h}`, 400],
+      [`GET / HTTP/1.1\n${h}`, 400],
+      [`GET / HTTP/1.0\n${h}`, 400],
+      [`GET / HTTP/1.1 \r\n${h}`, 400],
+      [`GET / HTTP/1.10\r\n${h}`, 400],
+      [`GET / HTTP/1\r\n${h}`, 400],
+      ...['DESCRIBE', 'GET', 'OPTIONS', 'SOURCE'].flatMap((method) =>
+        ['RTSP/1.0', 'RTSP/1.1', 'ICE/1.0'].map(
+          (version) => [`${method} / ${version}\r\n${h}`, 400] as const,
+        ),
+      ),
+      [`GET / RTSP/1.1\r\n${h}Connection: Upgrade\r\nUpgrade: websocket\r\n`, 400],
+      [`SOURCE / HTTP/1.1\r\n${h}`, 501],
+      [`DESCRIBE / HTTP/1.1\r\n${h}`, 501],
       [`RDG_OUT_DATA /x HTTP/1.1\r\n${h}`, 501],
       [`BREW /pot HTTP/1.1\r\n${h}`, 501],
       [`CONNECT ${host}:443 HTTP/1.1\r\n${h}`, 501],
@@ -243,6 +256,7 @@ await edge.attack(
     const ask = async (headers: OutgoingHttpHeaders) =>
       (await exchangeH2(session, { ':path': '/', ...headers })).status;
     t.equal(await ask({ ':method': 'RDG_OUT_DATA' }), 501);
+    t.equal(await ask({ ':method': 'SOURCE' }), 501);
     t.equal(await ask({ expect: '200-ok' }), 417);
     t.equal(await ask({ ':method': 'TRACE', 'max-forwards': '0' }), 405);
     t.equal(await ask({ ':method': 'OPTIONS', ':path': '*' }), 204);
@@ -252,7 +266,14 @@ await edge.attack(
     await exchange(`GET / HTTP/1.1\r\n${h}Max-Forwards: 0\r\n\r\n`);
     t.same(last().all('max-forwards'), ['0'], 'it is for TRACE and OPTIONS alone');
     t.equal(edge.upstream.requests.length, before + 2);
-    t.equal(await edge.metric('refused_requests_total', 'reason="unknown_method"'), 4);
+    t.equal(await edge.metric('refused_requests_total', 'reason="unknown_method"'), 7);
+    const kept = await edge.raw();
+    kept.send(`GET / HTTP/1.1\r\n${h}\r\n`);
+    await kept.until(/ok$/);
+    kept.send(`DESCRIBE / RTSP/1.0\r\n${h}\r\n`);
+    await kept.ended();
+    t.same(kept.statuses, [200, 400], 'on a kept connection as well');
+    t.equal(edge.upstream.requests.length, before + 3);
   },
 );
 

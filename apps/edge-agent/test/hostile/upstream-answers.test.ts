@@ -64,12 +64,21 @@ const cases: Case[] = [
     body: 'ok',
     interim: [103, 100],
   },
-  ...['HTTP/2.0', 'HTTP/0.9', 'RTSP/2.0', 'ICY'].map((version) => ({
-    title: `${version} is no answer`,
-    answer: `${version} 200 OK\r\nContent-Length: 2\r\n\r\nok`,
+  ...['HTTP/2.0', 'HTTP/0.9', 'RTSP/2.0', 'RTSP/1.0', 'RTSP/1.1', 'ICE/1.0', '\r\nICE/1.0', 'ICY'].map(
+    (version) => ({
+      title: `${version} is no answer`,
+      answer: `${version} 200 OK\r\nContent-Length: 2\r\n\r\nok`,
+      status: 502,
+      cause: 'upstream_head_invalid',
+    }),
+  ),
+  {
+    title: 'another protocol behind an interim answer is none',
+    answer: 'HTTP/1.1 103 Early Hints\r\n\r\nICE/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok',
     status: 502,
+    interim: [103],
     cause: 'upstream_head_invalid',
-  })),
+  },
   {
     title: 'interim answers without end are no answer',
     answer: `${'HTTP/1.1 102 Processing\r\n\r\n'.repeat(40)}${plain}`,

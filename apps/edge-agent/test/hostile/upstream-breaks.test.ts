@@ -72,6 +72,12 @@ const broken: { title: string; said: string; cause: string; reset?: boolean; sta
     cause: 'upstream_body_invalid',
     stays: true,
   },
+  {
+    title: 'chunks whose trailer is larger than a head may be',
+    said: `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX: ${'a'.repeat(70_000)}\r\n\r\n`,
+    cause: 'upstream_head_too_large',
+    stays: true,
+  },
 ];
 
 /** `once` would reject for the error that comes before. */
