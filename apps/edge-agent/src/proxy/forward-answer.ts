@@ -1,5 +1,6 @@
 import type { AnswerHead } from './answer-head.ts';
 import { ExchangeError } from './failure-cause.ts';
+import { createFieldKinds, dropNamed, hopByHop } from './field-kinds.ts';
 
 /** What becomes of a field, by its name. */
 const passed = 0;
@@ -10,41 +11,19 @@ const lengthField = 4;
 /** Over HTTP/2 Node throws for a second value of these; over HTTP/1.1 it passes both on. */
 const singleValued = 5;
 
-interface Field {
-  lower: string;
-  kind: number;
-}
-
 const kinds = new Map<string, number>([
   ['connection', connectionField],
   ['transfer-encoding', codingField],
   ['content-length', lengthField],
 ]);
-// What never passes the edge (RFC 9110, section 7.6.1), with `trailer` because trailers are not forwarded.
-for (const name of 'keep-alive proxy-connection proxy-authenticate te trailer upgrade http2-settings'.split(
-  ' ',
-)) {
-  kinds.set(name, dropped);
-}
+for (const name of hopByHop) kinds.set(name, dropped);
 for (const name of 'access-control-allow-credentials access-control-max-age age content-encoding content-language content-location content-md5 content-range content-type date dnt etag expires last-modified location retry-after tk x-content-type-options'.split(
   ' ',
 )) {
   kinds.set(name, singleValued);
 }
 
-/** Upstreams send the same few names again and again. Bounded, for one may invent them. */
-const known = new Map<string, Field>();
-const mostKnown = 2_000;
-
-function fieldOf(name: string): Field {
-  let field = known.get(name);
-  if (field === undefined) {
-    const lower = name.toLowerCase();
-    field = { lower, kind: kinds.get(lower) ?? passed };
-    if (known.size < mostKnown) known.set(name, field);
-  }
-  return field;
-}
+const fieldOf = createFieldKinds((lower) => kinds.get(lower) ?? passed);
 
 export interface ForwardedAnswer {
   /** Flat pairs; over HTTP/2 in lower case. */
@@ -97,24 +76,6 @@ export function forwardAnswer(
   if (coding !== null && coding.toLowerCase() !== 'chunked') {
     throw new ExchangeError('upstream_coding_unsupported', `Transfer-Encoding: ${coding.slice(0, 100)}`);
   }
-  const named = connection === null ? null : namedBy(connection);
-  return { fields: named === null ? fields : without(fields, named), hasLength };
-}
-
-function without(fields: string[], named: Set<string>): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < fields.length; i += 2) {
-    if (!named.has(fields[i]!.toLowerCase())) kept.push(fields[i]!, fields[i + 1]!);
-  }
-  return kept;
-}
-
-/** The fields that `Connection` names; null for the usual values, which name none. */
-function namedBy(connection: string): Set<string> | null {
-  if (connection === 'keep-alive' || connection === 'close' || connection === 'Upgrade') return null;
-  const names = new Set<string>();
-  for (const part of connection.split(',')) names.add(part.trim().toLowerCase());
-  // Naming these would take away what frames the message and says what it is.
-  for (const kept of ['content-length', 'content-type']) names.delete(kept);
-  return names;
+  if (connection !== null) dropNamed(fields, connection);
+  return { fields, hasLength };
 }

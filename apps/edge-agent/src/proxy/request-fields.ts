@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createFieldKinds, dropNamed, hopByHop } from './field-kinds.ts';
 
 /** What becomes of a field of a request, by its name. */
 const passed = 0;
@@ -15,11 +16,6 @@ const expectField = 10;
 const forwardsField = 11;
 const pseudoField = 12;
 
-interface Field {
-  lower: string;
-  kind: number;
-}
-
 const kinds = new Map<string, number>([
   ['host', hostField],
   [':authority', authorityField],
@@ -32,27 +28,12 @@ const kinds = new Map<string, number>([
   ['expect', expectField],
   ['max-forwards', forwardsField],
 ]);
-// What never passes the edge (RFC 9110, section 7.6.1), with `trailer` because trailers are not forwarded; what a client claims of itself
-// and the edge knows better: it is the first hop that is trusted; and `Proxy`, which CGI takes for a setting of its own (httpoxy).
-for (const name of 'keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade http2-settings forwarded x-real-ip proxy'.split(
-  ' ',
-)) {
+// Beside those: what a client claims of itself and the edge knows better, as it is the first hop that is trusted; and `Proxy`, which CGI
+// takes for a setting of its own (httpoxy).
+for (const name of [...hopByHop, 'proxy-authorization', 'forwarded', 'x-real-ip', 'proxy'])
   kinds.set(name, dropped);
-}
 
-/** Clients send the same few names again and again. Bounded, for one may invent them. */
-const known = new Map<string, Field>();
-const mostKnown = 2_000;
-
-function fieldOf(name: string): Field {
-  let field = known.get(name);
-  if (field === undefined) {
-    const lower = name.toLowerCase();
-    field = { lower, kind: kindOf(lower) };
-    if (known.size < mostKnown && name.length <= 64) known.set(name, field);
-  }
-  return field;
-}
+const fieldOf = createFieldKinds(kindOf);
 
 function kindOf(lower: string): number {
   if (lower.charCodeAt(0) === 0x3a) return kinds.get(lower) ?? pseudoField;
@@ -151,20 +132,4 @@ function isSpace(code: number): boolean {
 
 function joined(before: string | undefined, value: string): string {
   return before === undefined ? value : `${before}, ${value}`;
-}
-
-/** Takes out the fields that `Connection` names (RFC 9110, section 7.6.1). */
-function dropNamed(headers: string[], connection: string): void {
-  if (connection === 'keep-alive' || connection === 'close' || connection === 'Upgrade') return;
-  const names = new Set(connection.split(',').map((part) => part.trim().toLowerCase()));
-  // Naming these would let a client take away what the upstream needs to frame and to understand the message.
-  for (const kept of ['host', 'content-length', 'content-type']) names.delete(kept);
-  let to = 0;
-  for (let i = 0; i < headers.length; i += 2) {
-    if (names.has(headers[i]!.toLowerCase())) continue;
-    headers[to] = headers[i]!;
-    headers[to + 1] = headers[i + 1]!;
-    to += 2;
-  }
-  headers.length = to;
 }
