@@ -34,10 +34,6 @@ export function cpuSecondsOfEnded(): number {
   return (Number(fields[13]) + Number(fields[14])) / ticksPerSecond;
 }
 
-export function rssBytesOf(tree: ProcessFigures[]): number {
-  return tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0);
-}
-
 function readFigures(pid: number): ProcessFigures | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

@@ -51,7 +51,7 @@ export function writeJson(benchmark: string, figures: object, path: string | und
   else writeFileSync(path, `${text}\n`);
 }
 
-export function machine(): { cpu: string; cores: number; system: string; node: string } {
+function machine(): { cpu: string; cores: number; system: string; node: string } {
   const all = cpus();
   return {
     cpu: all[0]?.model ?? 'unknown',

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type CertificateRecord, hasReached, type Position } from '@lockstep/contract';
+import type { CertificateRecord, Position } from '@lockstep/contract';
 import {
   type Authority,
   checkChain,
@@ -185,7 +185,8 @@ function watchAcknowledgements(store: ConfigStore, nodes: number) {
   const applied = new Map<string, Position | { epoch: string; number: number } | null>();
   const waiting = new Set<{ position: Position; resolve: () => void }>();
   const isReached = (position: Position) =>
-    applied.size === nodes && [...applied.values()].every((at) => hasReached(at, position));
+    applied.size === nodes &&
+    [...applied.values()].every((at) => at?.epoch === position.epoch && at.number >= position.number);
   function look(): void {
     for (const wait of waiting) {
       if (!isReached(wait.position)) continue;

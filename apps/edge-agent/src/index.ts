@@ -1,4 +1,4 @@
-export { type EdgeConfig, type EdgeSettings, withDefaults } from './config.ts';
+export type { EdgeConfig } from './config.ts';
 export type { Feed } from './feed/feed.ts';
 export { createStoreFeed } from './feed/store-feed.ts';
 export { type RunEdgeOptions, runEdge } from './main.ts';

@@ -33,11 +33,6 @@ export interface Turn {
   lost: Position | null;
 }
 
-/** Whether a follower at `applied` has everything up to `needed`. Another epoch is another history: no. */
-export function hasReached(applied: Revision | null, needed: Revision): boolean {
-  return applied !== null && applied.epoch === needed.epoch && applied.number >= needed.number;
-}
-
 /** Whether an entry of the log is the next one for a follower that stands at `at`. Every follower asks this before it applies one. */
 export function continues(
   at: Position | null,

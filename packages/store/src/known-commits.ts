@@ -32,5 +32,3 @@ export function createKnownCommits() {
     },
   };
 }
-
-export type KnownCommits = ReturnType<typeof createKnownCommits>;

@@ -13,7 +13,7 @@ import { type NeededRecord, type NodeStanding, standingOf, whyNotServed } from '
 import type { StoreClock } from './store-clock.ts';
 
 /** A node this far behind a challenge's revision no longer holds up the orders of the fleet. */
-export const challengePatienceMs = 15_000;
+const challengePatienceMs = 15_000;
 const refreshIntervalMs = 2_000;
 /** After a node that fell silent counts as lost. */
 const lostMarginMs = 50;

@@ -6,7 +6,7 @@ import { joinIssuer, openSecrets } from './secret-fields.ts';
 
 /** The names of the issuers that are there without having been put. */
 export const internalIssuer = 'internal';
-export const environmentIssuer = 'acme';
+const environmentIssuer = 'acme';
 
 export interface KnownIssuer {
   name: string;

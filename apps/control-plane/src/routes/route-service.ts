@@ -28,7 +28,7 @@ import { inTurn, writeInTurn } from '../write-in-turn.ts';
 import type { CheckRoute } from './check-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
-export const unusedGraceMs = 3_600_000;
+const unusedGraceMs = 3_600_000;
 
 /**
  * Changes to routes. Each is one commit, together with the orders of its hosts: a route never exists without somebody due

@@ -26,8 +26,6 @@ export interface CacheFileOptions extends Pick<ConfigCacheOptions, 'path' | 'log
   onSetAside(aside: string): void;
 }
 
-export type CacheFile = ReturnType<typeof openCacheFile>;
-
 /** The file of a cache: opens it, finds a wrong key, and replaces it where it is damaged. Throws `wrong_secret_key`. */
 export function openCacheFile(options: CacheFileOptions) {
   const { path, sealer, log } = options;

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 
 /** A connection that owes an answer and says nothing at all for this long is given up. */
-export const silentMs = 5_000;
+const silentMs = 5_000;
 const ticks = 10;
 
 /**

@@ -50,5 +50,3 @@ export function createMemoryLeases(nextGeneration: () => number, now: () => numb
     },
   };
 }
-
-export type MemoryLeases = ReturnType<typeof createMemoryLeases>;

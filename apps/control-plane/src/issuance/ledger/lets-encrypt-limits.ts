@@ -15,7 +15,7 @@ export const letsEncryptLimits = {
 } as const satisfies Limits;
 
 /** Its staging environment is as strict in kind and looser in number. */
-export const letsEncryptStagingLimits = {
+const letsEncryptStagingLimits = {
   newOrders: { count: 1_500, refillSeconds: (3 * hour) / 1_500 },
   certificatesPerDomain: { count: 30_000, refillSeconds: week / 30_000 },
   sameNames: { count: 30_000, refillSeconds: week / 30_000 },
