@@ -41,6 +41,17 @@ t.test('three Sentinels, a primary and two replicas', async (t) => {
     const [, port] = (await asked.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main')) as string[];
     return servers.findIndex((server) => server.port === Number(port));
   };
+  const primaryOfTwoReplicas = async () => {
+    let current = -1;
+    await waitFor(
+      async () => {
+        current = await primary();
+        return (await admins[current]!.wait(2, 500)) === 2;
+      },
+      { what: 'both replicas', ...patience },
+    );
+    return current;
+  };
 
   const prefix = `test-${randomUUID()}`;
   const connect = (t: Test) => {
@@ -81,17 +92,13 @@ t.test('three Sentinels, a primary and two replicas', async (t) => {
     async (t) => {
       one.requireReplicas({ replicas: 0, timeoutMs: 0 });
       const kept = await one.head();
-      const failed = await primary();
-      await waitFor(async () => Number(await admins[failed]!.wait(2, 500)) === 2, {
-        what: 'both replicas',
-        ...patience,
-      });
+      const failed = await primaryOfTwoReplicas();
       const replicas = servers.filter((_, index) => index !== failed);
       for (const { pid } of replicas) process.kill(pid, 'SIGSTOP');
       // What was sent to them already would still reach them.
       await admins[failed]!.call('CLIENT', 'KILL', 'TYPE', 'replica');
       let last = kept;
-      for (let i = 0; i < 5; i++) last = await one.commit(commitOf(putRoute(`lost${i}`)));
+      for (let i = 0; i < 5; i++) last = await surely(one, commitOf(putRoute(`lost${i}`)));
       await view.reached(last);
       await edge.reportNode(report('edge-1', { applied: last }));
       await servers[failed]!.kill();

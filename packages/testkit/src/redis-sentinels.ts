@@ -10,7 +10,10 @@ export interface Sentinels {
   close(): Promise<void>;
 }
 
-/** Three Sentinels over a primary that runs; two of them agree on a fail-over, a second after the primary fell silent. */
+/**
+ * Three Sentinels over a primary that runs; two of them agree on a fail-over, three seconds after the primary fell silent: they ask once a second,
+ * and connect anew after each fail-over, so that at one second they may take a primary that has just been made for gone.
+ */
 export async function startSentinels(name: string, primaryPort: number): Promise<Sentinels> {
   const { command, env } = await redisCommand();
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-sentinels-'));
@@ -26,7 +29,7 @@ export async function startSentinels(name: string, primaryPort: number): Promise
         'bind 127.0.0.1',
         `dir ${folder}`,
         `sentinel monitor ${name} 127.0.0.1 ${primaryPort} 2`,
-        `sentinel down-after-milliseconds ${name} 1000`,
+        `sentinel down-after-milliseconds ${name} 3000`,
         `sentinel failover-timeout ${name} 3000`,
         '',
       ].join('\n'),
