@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { waitFor } from '@lockstep/testkit';
 import { getBody } from './add-route-lockstep.ts';
@@ -19,7 +19,9 @@ import { startUpstream, type Upstream } from './start-upstream.ts';
 const usage = `HTTPS requests a second through one worker (HTTP/1.1, kept alive, P-256), beside HAProxy, nginx and Caddy where they
 are on PATH, each limited to one thread. Rounds are interleaved; the figures are medians.
 
-  node test/bench/proxy.ts [--rounds 5] [--seconds 3] [--connections 32] [--bytes 1024] [--json FILE]`;
+  node test/bench/proxy.ts [--rounds 5] [--seconds 3] [--connections 32] [--bytes 1024] [--before FOLDER] [--json FILE]
+
+  --before  a checkout of another revision, installed, to be measured beside this one`;
 
 const { values: flags } = parseArgs({
   options: {
@@ -27,6 +29,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '3' },
     connections: { type: 'string', default: '32' },
     bytes: { type: 'string', default: '1024' },
+    before: { type: 'string' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -37,6 +40,8 @@ interface Contender {
   version: string;
   port: number;
   pid: number;
+  /** Whom its clients trust. */
+  certificate: string;
   stop(): Promise<void>;
 }
 
@@ -72,7 +77,7 @@ async function run(): Promise<void> {
     contenders.push(...(await startAll(temporary, folder, upstream)));
     for (const contender of contenders) {
       rounds.set(contender.name, []);
-      await getBody(contender.port, host, folder.authority.certificate, upstream);
+      await getBody(contender.port, host, contender.certificate, upstream);
       await measure(temporary, contender, warmUpSeconds);
     }
     for (let number = 1; number <= Number(flags.rounds); number += 1) {
@@ -124,10 +129,12 @@ async function run(): Promise<void> {
 async function startAll(temporary: string, folder: DataFolder, upstream: Upstream): Promise<Contender[]> {
   const pemFile = join(temporary, 'certificate.pem');
   writeFileSync(pemFile, folder.keyPem + folder.chain, { mode: 0o600 });
+  const { certificate } = folder.authority;
   const edge = await startLockstepEdge(folder, join(temporary, 'lockstep.log'));
   const contenders: Contender[] = [
-    { name: 'Lockstep', version: `on Node ${process.versions.node}`, ...edge },
+    { name: 'Lockstep', version: `on Node ${process.versions.node}`, certificate, ...edge },
   ];
+  if (flags.before !== undefined) contenders.push(await startBefore(flags.before, temporary, upstream));
   for (const peer of [haproxy, nginx, caddy]) {
     const version = findVersion(peer.name.toLowerCase());
     if (version === null) {
@@ -144,16 +151,30 @@ async function startAll(temporary: string, folder: DataFolder, upstream: Upstrea
       upstreamPort: upstream.port,
       pemFile,
     });
-    contenders.push({ name: peer.name, version, port, pid: started.pid, stop: started.stop });
+    contenders.push({ name: peer.name, version, port, pid: started.pid, certificate, stop: started.stop });
     await waitFor(
       () => {
         started.check();
-        return getBody(port, host, folder.authority.certificate, upstream).then(() => true);
+        return getBody(port, host, certificate, upstream).then(() => true);
       },
       { what: `${peer.name} to serve` },
     );
   }
   return contenders;
+}
+
+/** Everything is that revision's own, its store and its certificates included. */
+async function startBefore(checkout: string, temporary: string, upstream: Upstream): Promise<Contender> {
+  const importFrom = (file: string) => import(join(resolve(checkout), 'test/bench', file));
+  const store: typeof import('./load-store.ts') = await importFrom('load-store.ts');
+  const lockstep: typeof import('./peers/lockstep.ts') = await importFrom('peers/lockstep.ts');
+  const folder = await store.loadStore({
+    path: join(temporary, 'before'),
+    routes: 1,
+    upstreamUrl: upstream.url,
+  });
+  const edge = await lockstep.startLockstepEdge(folder, join(temporary, 'before.log'));
+  return { name: 'Lockstep before', version: checkout, certificate: folder.authority.certificate, ...edge };
 }
 
 async function measure(folder: string, { port, pid }: Contender, seconds: number): Promise<Round> {
