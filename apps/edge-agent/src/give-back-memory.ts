@@ -27,17 +27,16 @@ export function giveBackMemory({
   collect = collectEverything,
 }: GiveBackOptions = {}): NodeJS.Timeout {
   let atLastLook = cpuMs();
-  // A start is a burst, and no request has been served yet.
   let worthwhileAt = 0;
-  let needed = 1;
   let quiet = 0;
   return setInterval(() => {
     const now = cpuMs();
     const isQuiet = now - atLastLook < quietCpuMs;
     atLastLook = now;
     quiet = isQuiet ? quiet + 1 : 0;
-    if (quiet < needed || now < worthwhileAt) return;
-    needed = quietPeriods;
+    // A start is a burst too; what has taken no more than one has served next to nothing.
+    const started = worthwhileAt === 0 && now < busyCpuMs;
+    if (quiet < (started ? 1 : quietPeriods) || now < worthwhileAt) return;
     worthwhileAt = now + busyCpuMs;
     if (process.memoryUsage().heapUsed < mostHeapBytes) collect();
   }, periodMs).unref();

@@ -32,6 +32,27 @@ t.test(
   },
 );
 
+t.test('a load that follows the start at once is not paid for by what follows it', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.teardown(() => mock.timers.reset());
+  let cpuMs = 300;
+  let collections = 0;
+  giveBackMemory({
+    cpuMs: () => cpuMs,
+    collect: () => {
+      collections += 1;
+    },
+  });
+  const pass = (usedMs: number) => {
+    cpuMs += usedMs;
+    mock.timers.tick(2_000);
+    return collections;
+  };
+  t.equal(pass(1_900), 0);
+  for (let period = 1; period < 30; period += 1) t.equal(pass(1), 0, 'a pause in the load');
+  t.equal(pass(1), 1);
+});
+
 t.test('the heap shrinks by what a burst left behind', async (t) => {
   let burst: object[] | null = Array.from({ length: 300_000 }, (_, index) => ({ index }));
   const grown = process.memoryUsage().heapTotal;
