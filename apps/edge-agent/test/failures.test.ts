@@ -1,13 +1,16 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
+import { defaultEdgeSettings, type EdgeSettings } from '@lockstep/contract';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import { freePort } from '@lockstep/testkit';
 import type { Logger } from 'pino';
 import t, { type Test } from 'tap';
 import { ExchangeError, failureCauseOf, failureCauses } from '../src/proxy/failure-cause.ts';
 import { createFailureLog } from '../src/proxy/failure-log.ts';
+import { createForwarder } from '../src/proxy/forwarder.ts';
 import { fetchThrough } from './fetch-through.ts';
 import { startUpstream } from './start-upstream.ts';
 import { startWorker } from './start-worker.ts';
@@ -129,4 +132,29 @@ t.test('an upstream that a change dropped still serves who had begun', async (t)
   socket.destroy();
   t.match(await answer, { status: 200, body: 'second' });
   t.match(await fetchThrough({ port: edge.httpsPort, host, root: edge.root }), { body: 'third' });
+});
+
+t.test('what throws while a request is read leaves no exchange under way', async (t) => {
+  const forwarder = createForwarder({
+    routes: {
+      find() {
+        throw new Error('no table');
+      },
+      servesHost: () => true,
+    },
+    challenges: { keyAuthorization: () => null },
+    settings: () => defaultEdgeSettings as unknown as EdgeSettings,
+    pseudonym: 'x',
+    onAnswer() {},
+    failures: { note() {} } as never,
+    incidents: { onRefused() {}, onCut() {}, onException() {} },
+  });
+  const server = createHttpServer((request, response) => {
+    t.throws(() => forwarder.handle(request, response), /no table/);
+    response.end();
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  t.equal(forwarder.inFlight, 0);
 });

@@ -6,18 +6,35 @@ declare global {
 }
 
 /**
- * The fields of an upstream's answer as they stood on the wire: flat pairs, Latin-1, names in their own case. undici takes it for
- * a head that is parsed already, which saves a second pass over it; `length` is what it looks at.
+ * The fields of an upstream's answer as they stood on the wire: flat pairs, Latin-1, names in their own case. Space behind a value is none
+ * of it (RFC 9112, section 5.1), and HTTP/2 forbids it. undici takes it for a head that is parsed already, which saves a second pass
+ * over it; `length` is what it looks at.
  */
 export class AnswerHead {
   readonly length: number;
   readonly pairs: string[];
+  readonly trimmed: boolean;
 
   constructor(raw: readonly Buffer[]) {
     const count = raw.length;
     const pairs = new Array<string>(count);
-    for (let i = 0; i < count; i += 1) pairs[i] = raw[i]!.latin1Slice();
+    let trimmed = false;
+    for (let i = 0; i < count; i += 2) {
+      pairs[i] = raw[i]!.latin1Slice();
+      const value = raw[i + 1]!.latin1Slice();
+      const last = value.charCodeAt(value.length - 1);
+      const spaced = last === 0x20 || last === 0x09;
+      pairs[i + 1] = spaced ? value.replace(/[ \t]+$/, '') : value;
+      if (spaced) trimmed = true;
+    }
     this.length = count;
     this.pairs = pairs;
+    this.trimmed = trimmed;
+  }
+
+  /** The value of Content-Length; the parser has seen to it that there is one at most, of digits. */
+  get contentLength(): number {
+    const name = this.pairs.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'content-length');
+    return name === -1 ? -1 : Number(this.pairs[name + 1]);
   }
 }

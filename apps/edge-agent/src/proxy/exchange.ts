@@ -60,7 +60,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   #interimAnswers = 0;
   #headTimer: NodeJS.Timeout | null = null;
   #answered = false;
-  /** What comes of a body is left out: the status allows none. */
+  /** The status allows no body: the answer is complete, whatever the upstream says yet. */
   #bodiless = false;
   #ended = false;
   #gone = false;
@@ -190,13 +190,17 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
       if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
       response.writeHead(statusCode, fields as never);
       this.#answered = true;
+      if (this.#bodiless) response.end();
       return;
     }
     const h1 = response as ServerResponse;
     h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
     this.#answered = true;
+    if (hasLength) {
+      if (this.#bodiless) h1.end();
+      return;
+    }
     // The head goes out at once: an event stream may send nothing for a while.
-    if (hasLength) return;
     h1.flushHeaders();
     noteFraming(h1);
   }

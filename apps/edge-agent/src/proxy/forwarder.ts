@@ -60,7 +60,12 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     open.add(watch);
     // What is written to an answer that was broken off a moment ago is nobody's loss.
     response.on('error', ignore);
-    serve(watch, onUpgrade);
+    try {
+      serve(watch, onUpgrade);
+    } catch (error) {
+      open.delete(watch);
+      throw error;
+    }
     return watch;
   }
 

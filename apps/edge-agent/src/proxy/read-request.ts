@@ -41,13 +41,14 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
     return version === '0.9' ? { reason: 'parse_error' } : { reason: 'unknown_version' };
   }
   if (version === '2.0' && !overHttp2) return { reason: 'unknown_version' };
+  // It has no target that could be read, over HTTP/2 not even a path.
+  if (method === 'CONNECT') return { reason: 'unknown_method' };
   const url = request.url!;
   if (url.length > limits.targetBytes) return { reason: 'target_too_long' };
   const fields = readFields(request.rawHeaders);
   if (fields.bytes > limits.headBytes || fields.count > limits.headFields)
     return { reason: 'head_too_large' };
   if (fields.spaced) return { reason: 'bad_field' };
-  if (method === 'CONNECT') return { reason: 'unknown_method' };
   if (!methods.has(method)) {
     // Over HTTP/1 Node's parser lets these through with RTSP in the place of HTTP alone.
     return { reason: overHttp2 || method === 'SOURCE' ? 'unknown_method' : 'parse_error' };

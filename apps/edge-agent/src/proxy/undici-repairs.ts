@@ -21,8 +21,12 @@ interface Parser {
     llhttp_set_lenient_keep_alive(ptr: number | null, on: 0 | 1): void;
   };
   headers: Buffer[] | AnswerHead;
+  contentLength: number;
+  statusText: string;
   execute(chunk: Buffer): void;
   onMessageBegin(): number;
+  onStatus(bytes: Buffer): number;
+  trackHeader(bytes: number): void;
   onHeadersComplete(statusCode: number, upgrade: boolean, shouldKeepAlive: boolean): number;
 }
 
@@ -31,7 +35,8 @@ let parserKey: symbol | undefined;
 /**
  * 1. `100 Continue` comes as `continueStatus` (RFC 9110, section 15.2: a client has to be able to parse it). 2. The head comes as
  * an `AnswerHead`. 3. Other versions than HTTP/1 are no answer, nor are RTSP and ICE, which the parser takes for HTTP. 4. An interim answer
- * that says `Connection: close` is not the last one. To be called once undici has taken the socket.
+ * that says `Connection: close` is not the last one. 5. A length counts without the space behind it. 6. A reason phrase that comes in parts
+ * is one, and counts as part of the head. To be called once undici has taken the socket.
  */
 export function repairParser(socket: Socket): void {
   parserKey ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'parser');
@@ -39,10 +44,12 @@ export function repairParser(socket: Socket): void {
   if (parser !== null && parser !== undefined) repair(parser as Parser); // without one the connection broke meanwhile
 }
 
+const nothing: Buffer = Buffer.alloc(0);
+
 function repair(parser: Parser): void {
   const { execute, onMessageBegin, onHeadersComplete, llhttp, socket } = parser;
   llhttp.llhttp_set_lenient_keep_alive(parser.ptr, 1);
-  let chunk: Buffer;
+  let chunk = nothing;
   /** Where in the chunk the next answer begins: at its start, or behind an interim one. */
   let at = 0;
   let interim = false;
@@ -57,6 +64,7 @@ function repair(parser: Parser): void {
     at = 0;
     interim = false;
     execute.call(parser, data);
+    chunk = nothing;
   };
   parser.onMessageBegin = () => {
     if (interim) at = chunk.indexOf('\r\n\r\n', at) + 4;
@@ -66,10 +74,17 @@ function repair(parser: Parser): void {
     if (other && (at === 0 || /^(?:RTSP|ICE)\//.test(chunk.toString('latin1', at, at + 5)))) return refuse();
     return onMessageBegin.call(parser);
   };
+  parser.onStatus = (bytes) => {
+    parser.statusText += bytes.latin1Slice();
+    parser.trackHeader(bytes.length);
+    return 0;
+  };
   parser.onHeadersComplete = (statusCode, upgrade, shouldKeepAlive) => {
     if (llhttp.llhttp_get_http_major(parser.ptr) !== 1) return refuse();
     interim = statusCode < 200;
-    parser.headers = new AnswerHead(parser.headers as Buffer[]);
+    const head = new AnswerHead(parser.headers as Buffer[]);
+    parser.headers = head;
+    if (head.trimmed) parser.contentLength = head.contentLength;
     return onHeadersComplete.call(
       parser,
       statusCode === 100 ? continueStatus : statusCode,

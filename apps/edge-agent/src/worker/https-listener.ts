@@ -34,6 +34,8 @@ const ciphers = [
 /** Beyond these nghttp2 breaks a stream off by itself; below, it is answered 431 like over HTTP/1.1. */
 const mostListBytes = 131_072;
 const mostListPairs = 4_096;
+/** Of an answer, as nghttp2 reckons it: with a dozen bytes for each field. Above the largest `limits.upstreamHeadBytes`; beyond it, the session would end. */
+const mostSentListBytes = 4_194_304;
 
 export type HandshakeFailure = 'unknown_name' | 'not_held' | 'no_name' | 'timeout' | 'other';
 
@@ -87,6 +89,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     keepAliveInitialDelay: 60_000,
     settings: { maxConcurrentStreams: settings().limits.streams, maxHeaderListSize: mostListBytes },
     maxHeaderListPairs: mostListPairs,
+    maxSendHeaderBlockLength: mostSentListBytes,
     // Where it checks spaces around a value, nghttp2 drops the field without a word; here the request is refused.
     strictFieldWhitespaceValidation: false,
     unknownProtocolTimeout: 5_000,

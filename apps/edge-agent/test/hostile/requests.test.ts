@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { OutgoingHttpHeaders } from 'node:http2';
 import t from 'tap';
 import { exchangeH2 } from './h2-exchange.ts';
@@ -257,6 +258,13 @@ await edge.attack(
       (await exchangeH2(session, { ':path': '/', ...headers })).status;
     t.equal(await ask({ ':method': 'RDG_OUT_DATA' }), 501);
     t.equal(await ask({ ':method': 'SOURCE' }), 501);
+    for (const endStream of [true, false]) {
+      const connect = session.request({ ':method': 'CONNECT', ':authority': `${host}:443` }, { endStream });
+      connect.on('error', () => {});
+      const [head] = await once(connect, 'response');
+      t.equal(head[':status'], 501);
+      connect.resume();
+    }
     t.equal(await ask({ expect: '200-ok' }), 417);
     t.equal(await ask({ ':method': 'TRACE', 'max-forwards': '0' }), 405);
     t.equal(await ask({ ':method': 'OPTIONS', ':path': '*' }), 204);
@@ -266,7 +274,7 @@ await edge.attack(
     await exchange(`GET / HTTP/1.1\r\n${h}Max-Forwards: 0\r\n\r\n`);
     t.same(last().all('max-forwards'), ['0'], 'it is for TRACE and OPTIONS alone');
     t.equal(edge.upstream.requests.length, before + 2);
-    t.equal(await edge.metric('refused_requests_total', 'reason="unknown_method"'), 7);
+    t.equal(await edge.metric('refused_requests_total', 'reason="unknown_method"'), 9);
     const kept = await edge.raw();
     kept.send(`GET / HTTP/1.1\r\n${h}\r\n`);
     await kept.until(/ok$/);

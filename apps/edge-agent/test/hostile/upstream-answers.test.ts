@@ -127,6 +127,12 @@ const cases: Case[] = [
     body: '',
   },
   {
+    title: 'a 205 that does not end neither',
+    answer: 'HTTP/1.1 205 Reset Content\r\n\r\nhello',
+    status: 205,
+    body: '',
+  },
+  {
     title: 'a 304 keeps the length of what it stands for',
     answer: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n',
     status: 304,
@@ -170,6 +176,25 @@ const cases: Case[] = [
     status: 200,
     body: 'ok',
     fields: { 'content-length': '2', 'content-type': 'text/a' },
+  },
+  {
+    title: 'space behind a value, or behind a length, is none of it',
+    answer: 'HTTP/1.1 200 OK\r\nX-A: v \t\r\nX-B: \t \r\nContent-Length: 2 \r\n\r\nok',
+    status: 200,
+    body: 'ok',
+    fields: { 'x-a': 'v', 'x-b': '', 'content-length': '2' },
+  },
+  {
+    title: 'nor is space behind a transfer coding',
+    answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked \r\n\r\n2\r\nok\r\n0\r\n\r\n',
+    status: 200,
+    body: 'ok',
+  },
+  {
+    title: 'a reason phrase counts as part of the head',
+    answer: `HTTP/1.1 200 ${long}`,
+    status: 502,
+    cause: 'upstream_head_too_large',
   },
   {
     title: 'cookies pass one by one',
@@ -374,4 +399,33 @@ await edge.attack(t, 'a client of HTTP/1.0 gets no interim answer', async (t) =>
   client.send(`GET /x HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
   await client.ended();
   t.same(client.statuses, [200]);
+});
+
+await edge.attack(t, 'a reason phrase that comes in parts is one', async (t) => {
+  const asked = edge.upstream.next('/x');
+  let rest: (() => void) | null = null;
+  edge.upstream.on('/x', (_request, socket) => {
+    socket.write('HTTP/1.1 404 No');
+    rest = () => void socket.write('t here\r\nContent-Length: 0\r\n\r\n');
+  });
+  const client = await edge.raw();
+  client.send(`GET /x HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  await asked;
+  await edge.fetch('/');
+  rest!();
+  t.match(await client.until(/\r\n\r\n/), /^HTTP\/1\.1 404 Not here\r\n/);
+});
+
+await edge.attack(t, 'thousands of fields in an answer cost no other stream of the session', async (t) => {
+  edge.upstream.on(
+    '/x',
+    `HTTP/1.1 200 OK\r\n${'Set-Cookie: a\r\n'.repeat(4_000)}Content-Length: 2\r\n\r\nok`,
+  );
+  const session = await edge.h2({ maxHeaderListPairs: 10_000, settings: { maxHeaderListSize: 1_000_000 } });
+  const answers = await Promise.all(['/x', '/y', '/x'].map((path) => exchangeH2(session, { ':path': path })));
+  t.same(
+    answers.map(({ status, body }) => [status, body]),
+    Array(3).fill([200, 'ok']),
+  );
+  t.equal(answers[0]!.headers['set-cookie']!.length, 4_000);
 });
