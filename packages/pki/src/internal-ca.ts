@@ -1,8 +1,9 @@
 import { createPrivateKey, createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import type { CertificateFacts } from './certificate-check.ts';
 import { generateKeyPem } from './key-pair.ts';
-import { createLeaf, keyIdOf, type LeafSigner, signatureOf, subjectOf } from './leaf-certificate.ts';
+import { createLeaf, type LeafSigner, subjectOf } from './leaf-certificate.ts';
 import { createRoot } from './root-certificate.ts';
+import { keyIdOf, signatureOf } from './signed-certificate.ts';
 
 const rootLifetimeMs = 10 * 365 * 86_400_000;
 /** Clocks of clients may be behind. */

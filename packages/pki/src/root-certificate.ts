@@ -1,17 +1,7 @@
 import type { KeyObject } from 'node:crypto';
-import {
-  bitString,
-  boolean,
-  der,
-  explicit,
-  integer,
-  objectIdentifier,
-  octetString,
-  sequence,
-  time,
-} from './der.ts';
-import { extension, keyIdOf, signatureOf, signInThread, toPem } from './leaf-certificate.ts';
+import { boolean, der, integer, objectIdentifier, octetString, sequence } from './der.ts';
 import { createSerialNumber } from './serial-number.ts';
+import { extension, keyIdOf, signatureOf, signCertificate, toPem } from './signed-certificate.ts';
 
 export interface RootOptions {
   commonName: string;
@@ -26,27 +16,24 @@ export interface RootOptions {
 /** The self-signed certificate of a CA that signs servers' certificates and lists of revoked ones, as PEM (RFC 5280). */
 export async function createRoot(options: RootOptions): Promise<string> {
   const { commonName, privateKey, publicKey, notBefore, notAfter } = options;
-  const { digest, algorithm } = signatureOf(privateKey);
   const utf8 = der(0x0c, Buffer.from(commonName));
   const name = sequence(der(0x31, sequence(objectIdentifier('550403'), utf8)));
-  const toBeSigned = sequence(
-    explicit(0, integer(Uint8Array.of(2))), // version 3
-    integer(Buffer.from(createSerialNumber(), 'hex')),
-    algorithm,
-    name,
-    sequence(time(notBefore), time(notAfter)),
-    name,
-    publicKey,
-    explicit(
-      3,
-      sequence(
+  const certificate = await signCertificate(
+    { privateKey, ...signatureOf(privateKey) },
+    {
+      serialNumber: createSerialNumber(),
+      issuer: name,
+      notBefore,
+      notAfter,
+      subject: name,
+      publicKey,
+      extensions: [
         // Basic constraints: a CA, with no other below it.
         extension('551d13', true, sequence(boolean(true), integer(Uint8Array.of(0)))),
         extension('551d0f', true, der(0x03, Uint8Array.of(1, 0b0000_0110))), // keyCertSign and cRLSign
         extension('551d0e', false, octetString(keyIdOf(publicKey))),
-      ),
-    ),
+      ],
+    },
   );
-  const signature = await signInThread(digest, toBeSigned, privateKey);
-  return toPem(sequence(toBeSigned, algorithm, bitString(signature)));
+  return toPem(certificate);
 }
