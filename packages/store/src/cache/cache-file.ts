@@ -1,9 +1,10 @@
 import { renameSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { AppError, isAppError } from '@lockstep/contract';
+import type { StoreLog } from '../log.ts';
 import { isDamage, isSqliteError, openDatabase } from '../sqlite/open-database.ts';
 import { createStatements, type Sql } from '../sqlite/statements.ts';
-import type { ConfigCacheOptions, Sealer } from './config-cache.ts';
+import type { Sealer } from './sealer.ts';
 
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -17,8 +18,16 @@ const schema = `
 
 const canary = { text: 'lockstep', context: 'cache/canary' };
 
-export interface CacheFileOptions extends Pick<ConfigCacheOptions, 'path' | 'log'> {
+export interface CacheFile {
+  /** Runs `work`; when it meets damage, the file is set aside, a fresh one is begun, and `internal` is thrown. */
+  attempt<T>(work: (sql: Sql) => T): T;
+  close(): void;
+}
+
+interface CacheFileOptions {
+  path: string;
   sealer: Sealer;
+  log: StoreLog;
   /** Whether a row opens: the canary may be what is damaged. */
   opensAny(sql: Sql): boolean;
   /** The damaged file was renamed to `aside` and a fresh one begun: takes over what can be read. */
@@ -27,7 +36,7 @@ export interface CacheFileOptions extends Pick<ConfigCacheOptions, 'path' | 'log
 }
 
 /** The file of a cache: opens it, finds a wrong key, and replaces it where it is damaged. Throws `wrong_secret_key`. */
-export function openCacheFile(options: CacheFileOptions) {
+export function openCacheFile(options: CacheFileOptions): CacheFile {
   const { path, sealer, log } = options;
   let closed = true;
   let database: DatabaseSync;
@@ -41,7 +50,6 @@ export function openCacheFile(options: CacheFileOptions) {
 
   return { attempt, close };
 
-  /** Runs `work`; when it meets damage, the file is set aside, a fresh one is begun, and `internal` is thrown. */
   function attempt<T>(work: (sql: Sql) => T): T {
     if (closed) throw new AppError('internal', 'the saved configuration is closed');
     try {

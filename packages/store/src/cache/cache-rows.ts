@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { AppError, type Kind, type StoredRecord } from '@lockstep/contract';
+import { AppError, type Kind, kinds, type StoredRecord } from '@lockstep/contract';
 import type { Sql } from '../sqlite/statements.ts';
-import type { Sealer } from './config-cache.ts';
+import type { Sealer } from './sealer.ts';
 
 /** A row as it stands on the disk; only its key can be read without the secret key. */
 export interface SealedRow {
@@ -143,4 +143,18 @@ export type CacheRows = ReturnType<typeof createCacheRows>;
 /** The revision is part of it: a row is whole or it does not open. */
 function contextOf({ kind, id, revision }: { kind: Kind; id: string; revision: number }): string {
   return `cache/${kind}/${id}/${revision}`;
+}
+
+export function countRecords(sql: Sql, kind: Kind): number {
+  return Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n);
+}
+
+/** Whether it can be kept: what was read may be of any shape. */
+export function hasName(record: { kind: unknown; id: unknown } | null | undefined): boolean {
+  return (
+    typeof record === 'object' &&
+    record !== null &&
+    typeof record.id === 'string' &&
+    kinds.includes(record.kind as Kind)
+  );
 }

@@ -3,8 +3,6 @@ import { dirname } from 'node:path';
 import {
   AppError,
   continues,
-  edgeKinds,
-  type FollowEvent,
   isAppError,
   type Kind,
   kinds,
@@ -21,17 +19,12 @@ import { type Sql, transact } from '../sqlite/statements.ts';
 import { openCacheFile } from './cache-file.ts';
 import { lockCache } from './cache-lock.ts';
 import { isWhole, mustBeAll, type Place, parsePlace, readPlace, writePlace } from './cache-place.ts';
-import { type CacheRows, createCacheRows, type RowPage } from './cache-rows.ts';
+import { type CacheRows, countRecords, createCacheRows, hasName, type RowPage } from './cache-rows.ts';
 import { copyToWorkOn } from './copy-to-work-on.ts';
 import { createDamagedRows } from './damaged-rows.ts';
 import { salvage } from './salvage.ts';
-import { countRemoved, createStaged, dropStaged, replaceByStaged } from './staged-tables.ts';
-
-/** Seals rows. `open` throws `AppError('wrong_secret_key')` for another key, another context or altered text. */
-export interface Sealer {
-  seal(plaintext: string, context: string): string;
-  open(sealed: string, context: string): string;
-}
+import type { Sealer } from './sealer.ts';
+import { createStaging, type Stage } from './staging.ts';
 
 export interface ConfigCacheOptions {
   /** The file; its folder is made where it does not exist. */
@@ -42,18 +35,6 @@ export interface ConfigCacheOptions {
   onSetAside?: (path: string) => void;
   /** A row is damaged and left out, see `damaged`: follow from null. */
   onDamagedRow?: (row: Refusal) => void;
-}
-
-/** A whole snapshot on the disk beside what is served. Exactly one of `accept` and `discard` ends it. */
-export interface StagedSnapshot {
-  position: Position;
-  /** Distinct hosts in the snapshot. */
-  hosts: number;
-  /** What is held now and not in the snapshot: hosts that no route names any more, and certificates. */
-  removed: { hosts: number; certificates: number };
-  /** Replaces everything held, in one transaction. */
-  accept(): void;
-  discard(): void;
 }
 
 /**
@@ -92,8 +73,7 @@ export interface ConfigCache {
    * changes that have no name.
    */
   apply(entries: readonly LogEntry[]): void;
-  /** Reads a snapshot to its end. Rejects, with nothing changed, when the snapshot's records do. */
-  stage(snapshot: Extract<FollowEvent, { type: 'snapshot' }>): Promise<StagedSnapshot>;
+  readonly stage: Stage;
   close(): void;
 }
 
@@ -105,8 +85,16 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
   let place: Place | null | undefined;
   let copy: ReturnType<typeof copyToWorkOn> | null = null;
   const { lock, file, rows, stagedRows } = openWritable();
-  let staging = 0;
   let writes = 0;
+  const stage = createStaging({
+    file,
+    rows: stagedRows,
+    onAccepted(accepted) {
+      place = accepted;
+      damaged.clear();
+      writes += 1;
+    },
+  });
 
   return {
     home: lock.home,
@@ -259,81 +247,9 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
     const grown = (change.op === 'delete' ? 0 : 1) - (held === null ? 0 : 1);
     if (counts[kind] !== undefined || grown > 0) counts[kind] = (counts[kind] ?? 0) + grown;
   }
-
-  async function stage({
-    position,
-    records,
-  }: Extract<FollowEvent, { type: 'snapshot' }>): Promise<StagedSnapshot> {
-    staging += 1;
-    const mine = staging;
-    let through = 0;
-    file.attempt((sql) => transact(sql, () => createStaged(sql)));
-    try {
-      for await (const batch of records) {
-        mustBeLatest();
-        file.attempt((sql) =>
-          transact(sql, () => {
-            for (const record of batch) {
-              if (!hasName(record) || !Number.isSafeInteger(record.revision)) continue;
-              through = Math.max(through, record.revision);
-              stagedRows.put(sql, record);
-            }
-          }),
-        );
-      }
-      mustBeLatest();
-    } catch (error) {
-      discard();
-      throw error;
-    }
-    const hosts = file.attempt(stagedRows.countHosts);
-    return { position, hosts, removed: file.attempt(countRemoved), accept, discard };
-
-    function accept(): void {
-      mustBeLatest();
-      place = file.attempt((sql) =>
-        transact(sql, () => {
-          replaceByStaged(sql);
-          const now = { position, kinds: edgeKinds, through, counts: countAll(sql) };
-          writePlace(sql, now);
-          return now;
-        }),
-      );
-      damaged.clear();
-      writes += 1;
-      staging += 1;
-    }
-
-    function discard(): void {
-      if (mine !== staging) return;
-      staging += 1;
-      file.attempt((sql) => transact(sql, () => dropStaged(sql)));
-    }
-
-    function mustBeLatest(): void {
-      if (mine !== staging) throw new AppError('internal', 'this snapshot was ended, or another begun');
-    }
-  }
 }
 
 function toRecord(change: LoggedChange & { op: 'put' }, revision: number): StoredRecord {
   const { kind, id, value } = change;
   return { kind, id, revision, value } as StoredRecord;
-}
-
-function hasName(record: { kind: unknown; id: unknown } | null | undefined): boolean {
-  return (
-    typeof record === 'object' &&
-    record !== null &&
-    typeof record.id === 'string' &&
-    kinds.includes(record.kind as Kind)
-  );
-}
-
-function countRecords(sql: Sql, kind: Kind): number {
-  return Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n);
-}
-
-function countAll(sql: Sql): Place['counts'] {
-  return Object.fromEntries(edgeKinds.map((kind) => [kind, countRecords(sql, kind)]));
 }

@@ -1,15 +1,8 @@
 import { EventEmitter } from 'node:events';
-import {
-  AppError,
-  type Hint,
-  type Kind,
-  type LogEntry,
-  type Position,
-  type StoredRecord,
-} from '@lockstep/contract';
-import type { ConfigStore, Page } from '../config-store.ts';
+import { AppError, type Hint, type LogEntry, type Position } from '@lockstep/contract';
+import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
-import { dueOfScore, dueScore, parseLogged, prepareCommit } from '../prepared-commit.ts';
+import { parseLogged, prepareCommit } from '../prepared-commit.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createMemoryLeases } from './memory-leases.ts';
 import { createMemoryPresence } from './memory-presence.ts';
@@ -17,6 +10,7 @@ import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
 import { storeSchema } from './schema.ts';
 import { createSqliteHistory } from './sqlite-commit.ts';
 import { readHead, readLogAfter } from './sqlite-log.ts';
+import { createSqliteRecords } from './sqlite-records.ts';
 import { createSqliteTurns } from './sqlite-turns.ts';
 import { createStatements } from './statements.ts';
 
@@ -42,6 +36,7 @@ export function createSqliteStore({
   const turns = createSqliteTurns(sql, now);
   const presence = createMemoryPresence(now, turns.standingOf);
   const leases = createMemoryLeases(nextGeneration, now);
+  const { listWithUnreadable, ...reads } = createSqliteRecords(sql, attempt);
   const history = createSqliteHistory({ sql, isHeld: leases.isHeld, now, logEntries });
   const writes = createGroupCommit({ sql, ...history, toFailure });
   const announcements = new EventEmitter<{ commit: [LogEntry] }>().setMaxListeners(0);
@@ -76,71 +71,7 @@ export function createSqliteStore({
       return position;
     },
 
-    async get(kind, id) {
-      const record = attempt(() => find(kind, id));
-      if (record === null || isReadable(record)) return record;
-      throw new AppError('internal', `the record ${kind}/${id} of the store cannot be read`);
-    },
-
-    async getMany(kind, ids) {
-      const found = attempt(() => ids.map((id) => find(kind, id)));
-      return found.map((record) => (record !== null && isReadable(record) ? record : null));
-    },
-
-    async list(kind, page) {
-      const { items, next } = attempt(() => listAll(kind, page));
-      return { items: items.filter(isReadable), next };
-    },
-
-    async count(kind) {
-      return attempt(() => Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n));
-    },
-
-    async listDue(kind, until, limit, lane = 0) {
-      return attempt(() =>
-        sql(`SELECT kind, id, revision, value FROM records
-          WHERE kind = ? AND due_at IS NOT NULL AND due_at BETWEEN ? AND ? ORDER BY due_at, id LIMIT ?`)
-          .all(kind, dueScore(0, lane), dueScore(until, lane), limit)
-          .map(toRecord<typeof kind>)
-          .filter(isReadable),
-      );
-    },
-
-    async countDue(kind, until, lane = 0) {
-      return attempt(() =>
-        Number(
-          sql(`SELECT count(*) AS n FROM records
-            WHERE kind = ? AND due_at IS NOT NULL AND due_at BETWEEN ? AND ?`).get(
-            kind,
-            dueScore(0, lane),
-            dueScore(until, lane),
-          )?.n,
-        ),
-      );
-    },
-
-    async nextDue(kind, lane = 0) {
-      return attempt(() => {
-        const row = sql(`SELECT min(due_at) AS due FROM records
-          WHERE kind = ? AND due_at IS NOT NULL AND due_at BETWEEN ? AND ?`).get(
-          kind,
-          dueScore(0, lane),
-          dueScore(Number.MAX_SAFE_INTEGER, lane),
-        );
-        return row?.due == null ? null : dueOfScore(Number(row.due));
-      });
-    },
-
-    async findClaims(prefix, limit, after) {
-      return attempt(() =>
-        // U+10FFFF is above every character a claim begins with after the prefix.
-        sql(
-          `SELECT claim, kind, id FROM claims WHERE claim ${after === undefined ? '>=' : '>'} ? AND claim <= ? ORDER BY claim LIMIT ?`,
-        )
-          .all(after ?? prefix, `${prefix}\u{10FFFF}`, limit)
-          .map((row) => ({ claim: String(row.claim), kind: row.kind as Kind, id: String(row.id) })),
-      );
-    },
+    ...reads,
 
     async head() {
       return attempt(knownHead);
@@ -163,7 +94,7 @@ export function createSqliteStore({
         {
           head: store.head,
           readLog: store.readLog,
-          list: async (kind, page) => attempt(() => listAll(kind, page)),
+          list: listWithUnreadable,
           onAnnouncement,
         },
         from,
@@ -248,23 +179,6 @@ export function createSqliteStore({
     return Number(row?.value);
   }
 
-  function find<K extends Kind>(kind: K, id: string): StoredRecord<K> | null {
-    const row = sql('SELECT kind, id, revision, value FROM records WHERE kind = ? AND id = ?').get(kind, id);
-    return row === undefined ? null : toRecord<K>(row);
-  }
-
-  /** With those that cannot be read: whoever follows refuses them by name. */
-  function listAll<K extends Kind>(
-    kind: K,
-    { limit, cursor = '' }: { limit: number; cursor?: string | undefined },
-  ): Page<StoredRecord<K>> {
-    const rows = sql(
-      'SELECT kind, id, revision, value FROM records WHERE kind = ? AND id > ? ORDER BY id LIMIT ?',
-    ).all(kind, cursor, limit + 1);
-    const items = rows.slice(0, limit).map(toRecord<K>);
-    return { items, next: rows.length > limit ? items.at(-1)!.id : null };
-  }
-
   function knownHead(): Position {
     const head = readHead(sql);
     if (head === null) throw new AppError('store_lost', 'the store has not been created');
@@ -290,21 +204,4 @@ function openStore(path: string) {
 
 function toEntry(position: Position, before: Position, logged: string): LogEntry {
   return { position, previousCommitId: before.commitId || null, changes: parseLogged(logged) ?? [] };
-}
-
-/** With null as its value where that cannot be read. */
-function toRecord<K extends Kind>({ kind, id, revision, value }: Record<string, unknown>): StoredRecord<K> {
-  return { kind, id, revision, value: parseValue(String(value)) } as StoredRecord<K>;
-}
-
-function parseValue(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-function isReadable({ value }: { value: unknown }): boolean {
-  return typeof value === 'object' && value !== null;
 }
