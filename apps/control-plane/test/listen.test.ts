@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { fastify } from 'fastify';
 import t from 'tap';
+import type { ApiInstance } from '../src/api/api-instance.ts';
 import { listen } from '../src/api/listen.ts';
-import type { ApiInstance } from '../src/api/server.ts';
 
 function makeApp(test: Pick<typeof t, 'teardown'>): ApiInstance {
   const app = fastify({ forceCloseConnections: true });

@@ -1,4 +1,4 @@
-import type { Fault } from './request-target.ts';
+import type { Fault } from './fault.ts';
 
 /** The host that a request names. */
 export interface Authority {

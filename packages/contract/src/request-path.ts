@@ -1,4 +1,4 @@
-import type { Fault } from './request-target.ts';
+import type { Fault } from './fault.ts';
 
 /** Letters, digits and `-._~` mean the same with and without percent-encoding (RFC 3986, section 2.3). */
 const unreserved = /[A-Za-z0-9._~-]/;

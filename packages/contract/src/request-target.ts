@@ -1,4 +1,5 @@
 import { type Authority, readAuthority } from './authority.ts';
+import type { Fault } from './fault.ts';
 import { normalisePath, plainPath, plainQuery } from './request-path.ts';
 
 /** What a request is for. */
@@ -7,11 +8,6 @@ export interface RequestTarget {
   authority: Authority | null;
   /** Path and query, normalised; `*` for a request about the server as a whole (RFC 9112, section 3.2.4). */
   path: string;
-}
-
-/** Why a target, a path or a Host is refused, in words that end a sentence: "the path …". */
-export interface Fault {
-  fault: string;
 }
 
 const httpSchemes = /^https?:\/\//i;

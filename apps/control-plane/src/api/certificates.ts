@@ -10,7 +10,7 @@ import {
 import { z } from 'zod';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';
-import type { ApiInstance } from './server.ts';
+import type { ApiInstance } from './api-instance.ts';
 
 const CertificatePage = pageOf(Certificate, 'CertificatePage');
 const params = z.object({ id: z.string().max(300) });

@@ -13,8 +13,8 @@ import type { Ledger } from '../issuance/ledger/ledger.ts';
 import { limitsOf } from '../issuance/ledger/lets-encrypt-limits.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
+import type { ApiInstance } from './api-instance.ts';
 import { nullsLeftOut } from './left-out.ts';
-import type { ApiInstance } from './server.ts';
 
 const IssuerPage = pageOf(Issuer, 'IssuerPage');
 const params = z.object({ name: IssuerName });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { type Address, AppError, formatAddress } from '@lockstep/contract';
 import type { FastifyListenOptions } from 'fastify';
-import type { ApiInstance } from './server.ts';
+import type { ApiInstance } from './api-instance.ts';
 
 /** libuv accepts one connection of each listening socket in a turn of the event loop, so that a burst of them would wait for as many turns. */
 const sockets = 16;

@@ -5,7 +5,7 @@ import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
-import type { ApiInstance } from './server.ts';
+import type { ApiInstance } from './api-instance.ts';
 
 const NodePage = pageOf(Node, 'NodePage');
 const params = z.object({ id: NodeId });

@@ -16,10 +16,10 @@ import { z } from 'zod';
 import type { RouteChecker } from '../routes/route-check.ts';
 import { type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
+import type { ApiInstance } from './api-instance.ts';
 import type { LoadBound } from './load-bound.ts';
 import { mergePatch } from './media-types.ts';
 import { parseWait } from './prefer.ts';
-import type { ApiInstance } from './server.ts';
 
 const params = z.object({ id: RouteId });
 const headers = z.looseObject({

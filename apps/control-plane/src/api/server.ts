@@ -6,9 +6,6 @@ import {
   type FastifyRequest,
   fastify,
   LogController,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
-  type RawServerDefault,
 } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
@@ -29,6 +26,7 @@ import type { RouteView } from '../routes/route-view.ts';
 import type { SettingsService } from '../settings/settings-service.ts';
 import { answerUnknown } from './allowed-methods.ts';
 import { createUnreadable } from './answer-unreadable.ts';
+import type { ApiInstance } from './api-instance.ts';
 import { requireBearerToken } from './bearer-token.ts';
 import { certificatesApi } from './certificates.ts';
 import { statusOf } from './error-status.ts';
@@ -43,14 +41,6 @@ import { toOriginForm } from './request-target.ts';
 import { routesApi } from './routes.ts';
 import { settingsApi } from './settings.ts';
 import { authorityApi, systemApi } from './system.ts';
-
-export type ApiInstance = FastifyInstance<
-  RawServerDefault,
-  RawRequestDefaultExpression,
-  RawReplyDefaultExpression,
-  FastifyBaseLogger,
-  ZodTypeProvider
->;
 
 export interface ServerOptions {
   adminToken: string;

@@ -1,9 +1,9 @@
 import { PatchSettings, Problem, PutSettings, Settings } from '@lockstep/contract/schemas';
 import { z } from 'zod';
 import type { SettingsService } from '../settings/settings-service.ts';
+import type { ApiInstance } from './api-instance.ts';
 import { nullsLeftOut } from './left-out.ts';
 import { mergePatch } from './media-types.ts';
-import type { ApiInstance } from './server.ts';
 
 const response = { 200: Settings, '4xx': Problem, '5xx': Problem };
 const tags = ['settings'];

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { findAuthority } from '../issuance/authority.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Ready } from '../readiness.ts';
-import type { ApiInstance } from './server.ts';
+import type { ApiInstance } from './api-instance.ts';
 
 export interface SystemApiOptions {
   ready: Ready;

@@ -1,4 +1,4 @@
-import type { ApiInstance } from '../api/server.ts';
+import type { ApiInstance } from '../api/api-instance.ts';
 
 /** Makes the API describe itself: `/openapi.json`. What renders it is loaded when somebody asks for it first. */
 export function describeApi(app: ApiInstance): void {
