@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpsServer, request as httpsRequest } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import type { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls, getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
@@ -11,6 +12,31 @@ import { startUpstream } from './start-upstream.ts';
 import { startWorker } from './start-worker.ts';
 
 const host = 'shop.example.com';
+
+/** Writes a chunk so many times, as they are taken, and ends; tells how many bytes it has written. */
+function writeAll(to: Writable, count: number, chunk: Buffer, told: (bytes: number) => void): void {
+  let written = 0;
+  const more = () => {
+    while (written < count) {
+      written += 1;
+      told(written * chunk.length);
+      if (!to.write(chunk)) return void to.once('drain', more);
+    }
+    to.end();
+  };
+  more();
+}
+
+/** Until nothing has moved while the edge served others. */
+async function untilStill(
+  { httpsPort: port, root }: { httpsPort: number; root: string },
+  moved: () => number,
+): Promise<void> {
+  for (let before = -1; before !== moved(); ) {
+    before = moved();
+    for (let i = 0; i < 20; i += 1) await fetchThrough({ port, root, host, path: '/other' });
+  }
+}
 
 t.test('a request reaches the upstream and its answer the client, over HTTP/1.1 and HTTP/2', async (t) => {
   const edge = await startWorker(t);
@@ -209,28 +235,17 @@ t.test('a client that reads slowly holds the upstream back', async (t) => {
   const total = 64 * 1024 * 1024;
   const chunk = Buffer.alloc(1024 * 1024, 'x');
   let sent = 0;
-  const stalled = Promise.withResolvers<void>();
-  const { url } = await startUpstream(t, (_request, response) => {
-    const more = () => {
-      while (sent < total) {
-        sent += chunk.length;
-        if (!response.write(chunk)) {
-          const timer = setTimeout(() => stalled.resolve(), 300);
-          response.once('drain', () => {
-            clearTimeout(timer);
-            more();
-          });
-          return;
-        }
-      }
-      response.end();
-    };
-    more();
+  const { url } = await startUpstream(t, (request, response) => {
+    if (request.url === '/other') response.end();
+    else
+      writeAll(response, total / chunk.length, chunk, (bytes) => {
+        sent = bytes;
+      });
   });
   await edge.applied(await edge.serve('shop', [host], [url]));
   const response = await openThrough({ port: edge.httpsPort, host, root: edge.root });
   response.pause();
-  await stalled.promise;
+  await untilStill(edge, () => sent);
   t.ok(sent < total / 2, `${sent} of ${total} bytes taken while nobody reads`);
   let received = 0;
   for await (const part of response) received += (part as Buffer).length;
@@ -242,6 +257,7 @@ t.test('an upstream that reads slowly holds the client back', async (t) => {
   const total = 64 * 1024 * 1024;
   const arrived = Promise.withResolvers<() => void>();
   const { url } = await startUpstream(t, (request, response) => {
+    if (request.url === '/other') return void response.end();
     request.pause();
     arrived.resolve(() => {
       let received = 0;
@@ -265,24 +281,11 @@ t.test('an upstream that reads slowly holds the client back', async (t) => {
   const answered = once(upload, 'response');
   const chunk = Buffer.alloc(1024 * 1024, 'x');
   let sent = 0;
-  const stalled = Promise.withResolvers<void>();
-  const more = () => {
-    while (sent < total) {
-      sent += chunk.length;
-      if (!upload.write(chunk)) {
-        const timer = setTimeout(() => stalled.resolve(), 300);
-        upload.once('drain', () => {
-          clearTimeout(timer);
-          more();
-        });
-        return;
-      }
-    }
-    upload.end();
-  };
-  more();
+  writeAll(upload, total / chunk.length, chunk, (bytes) => {
+    sent = bytes;
+  });
   const release = await arrived.promise;
-  await stalled.promise;
+  await untilStill(edge, () => sent);
   t.ok(sent < total / 2, `${sent} of ${total} bytes taken while nobody reads`);
   release();
   const [response] = await answered;

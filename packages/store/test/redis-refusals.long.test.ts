@@ -121,18 +121,11 @@ t.test('a Redis that refuses for a while', async (t) => {
 
   await t.test('connections that are cut, of every sort, at any time', async (t) => {
     const fleet = await start(t);
-    let cutting = true;
-    const cutter = (async () => {
-      for (const type of ['normal', 'pubsub', 'normal']) {
-        for (let i = 0; i < 10 && cutting; i++) {
-          await admin.call('CLIENT', 'KILL', 'TYPE', type, 'USER', fleet.user);
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-      }
-    })();
-    for (let i = 0; i < 60; i++) await surely(fleet.store, commitOf(putRoute(`r${i % 9}`)));
-    cutting = false;
-    await cutter;
+    for (let i = 0; i < 60; i++) {
+      const type = Math.floor(i / 20) === 1 ? 'pubsub' : 'normal';
+      const cut = i % 2 === 0 ? admin.call('CLIENT', 'KILL', 'TYPE', type, 'USER', fleet.user) : null;
+      await Promise.all([surely(fleet.store, commitOf(putRoute(`r${i % 9}`))), cut]);
+    }
     await goesOn(fleet);
     t.same(fleet.view.records, await contentOf(fleet.store));
     t.equal(fleet.view.seen.filter((type) => type === 'snapshot').length, 1);

@@ -76,7 +76,7 @@ await edge.attack(t, 'heads that come byte by byte, or stop, are ended in time o
     for (const byte of `GET / HTTP/1.1\r\nX: ${'a'.repeat(1_000)}`) {
       if (over()) return;
       write(byte);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await edge.fetch('/', { host: 'other.example.com' });
     }
   };
   const client = await edge.raw();

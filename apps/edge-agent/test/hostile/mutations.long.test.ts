@@ -88,7 +88,7 @@ await edge.attack(
           const end = next(4);
           if (end === 0) client.reset();
           else if (end === 1) client.socket.end();
-          else if (end === 2) await Promise.race([client.ended(), new Promise((r) => setTimeout(r, 200))]);
+          else if (end === 2) await Promise.race([client.ended(), edge.fetch()]);
           else client.close();
         }),
       );
@@ -136,7 +136,7 @@ await edge.attack(
           const end = next(4);
           if (end === 0) client.reset();
           else if (end === 1) client.socket.end();
-          else if (end === 2) await Promise.race([client.ended(), new Promise((r) => setTimeout(r, 200))]);
+          else if (end === 2) await Promise.race([client.ended(), edge.fetch()]);
           else client.close();
         }),
       );
