@@ -46,6 +46,8 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
     const { host, path } = read;
     if (answerChallenge(response, path, challenges)) return;
     if (!routes.servesHost(host)) refuse(request, response, { reason: 'no_route' });
+    else if (read.endsHere && request.method !== 'OPTIONS')
+      refuse(request, response, { reason: 'trace_ends_here' });
     else if (read.endsHere) response.writeHead(204, { allow: allowedMethods }).end();
     else
       response.writeHead(308, { location: `https://${host}${portSuffix}${path}`, 'content-length': 0 }).end();
@@ -54,6 +56,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
   function refuse(request: IncomingMessage, response: ServerResponse, { reason, detail }: Refused): void {
     const { status, code, detail: usual } = requestRefusals[reason];
     incidents.onRefused(reason, detail);
+    if (status === 405) response.setHeader('allow', allowedMethods);
     if (status === 400 || status === 501 || status === 505) response.setHeader('connection', 'close');
     sendProblem(response, status, code, usual, requestIdOf(request.headers['x-request-id']));
   }

@@ -13,23 +13,33 @@ export function speaksAnother({ socket, method, url }: IncomingMessage): boolean
   return text.startsWith(start) && /^(?:RTSP|ICE)\//.test(text.slice(start.length, start.length + 5));
 }
 
+interface ParserError extends NodeJS.ErrnoException {
+  /** In llhttp's own words. */
+  reason?: string;
+  /** What was being parsed, and how far it was good. */
+  rawPacket?: Buffer;
+  bytesParsed?: number;
+}
+
 /** Why a connection is answered for an error of Node's parser. Null: the connection itself broke. */
-export function refusalOfParser(
-  error: NodeJS.ErrnoException & { rawPacket?: Buffer; reason?: string },
-): RefusalReason | null {
+export function refusalOfParser(error: ParserError): RefusalReason | null {
   const { code = '', reason } = error;
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'head_timeout';
   if (!code.startsWith('HPE_')) return null;
-  const text = error.rawPacket?.toString('latin1') ?? '';
-  if (code === 'HPE_HEADER_OVERFLOW') {
-    // A line that begins with a method and does not end is a target without an end.
-    return /^[A-Z-]+ (?:\/|https?:)\S*$/i.test(text) ? 'target_too_long' : 'head_too_large';
-  }
+  // A line that begins with a method and does not end is a target without an end.
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return /^[A-Z-]+ (?:\/|https?:)\S*$/i.test(faultyLine(error)) ? 'target_too_long' : 'head_too_large';
   // Node's parser knows a list of methods; others are tokens all the same (RFC 9110, section 9.1).
-  if (code === 'HPE_INVALID_METHOD' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r\n/.test(text)) {
-    return 'unknown_method';
-  }
+  if (code === 'HPE_INVALID_METHOD' && requestLine.test(faultyLine(error))) return 'unknown_method';
   if (reason === 'Invalid method for HTTP/x.x request') return 'unknown_method'; // those of RTSP
   // The other faults of a version are about how it is written (RFC 9112, section 2.3).
   return reason === 'Invalid HTTP version' ? 'unknown_version' : 'parse_error';
+}
+
+const requestLine = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r\n/;
+
+/** From the beginning of the line that the fault is in, as far as that was in the same packet. */
+function faultyLine({ rawPacket, bytesParsed = 0 }: ParserError): string {
+  const text = rawPacket?.toString('latin1') ?? '';
+  return text.slice(bytesParsed === 0 ? 0 : text.lastIndexOf('\n', bytesParsed - 1) + 1);
 }

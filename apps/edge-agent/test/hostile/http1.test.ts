@@ -201,6 +201,22 @@ await edge.attack(t, 'a client that resets right after an error leaves nothing',
   t.pass();
 });
 
+await edge.attack(t, 'what comes wrong behind a request in one packet has its own answer', async (t) => {
+  for (const [behind, status] of [
+    ['\x00\r\n\r\n', 400],
+    ['GET / HTTP/1.1\n\r\n', 400],
+    [`BREW /pot HTTP/1.1\r\n${h}\r\n`, 501],
+    [`GET / HTTP/3.0\r\n${h}\r\n`, 505],
+    [get(`/${'a'.repeat(9_000)}`), 414],
+    [get('/', `X: ${'a'.repeat(60_000)}\r\n`), 431],
+  ] as const) {
+    const client = await edge.raw();
+    client.send(get('/') + behind);
+    await client.until(/200 [\s\S]*"instance"/);
+    t.same(client.statuses, [200, status], behind.slice(0, 20));
+  }
+});
+
 await edge.attack(t, 'an expectation keeps the connection where it is clear what comes next', async (t) => {
   const client = await edge.raw();
   client.send(get('/', 'Expect: 100-continue\r\n'));
