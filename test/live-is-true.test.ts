@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Route, RouteRecord } from '@lockstep/contract';
 import { createRedisStore } from '@lockstep/store';
 import { fakeTimeEnv, freePort, startLockstep, startUpstream, waitFor } from '@lockstep/testkit';
+import { Redis } from 'ioredis';
 import t from 'tap';
 import { type EdgeUnderTest, startFleet } from './fleet/start-fleet.ts';
 
@@ -145,6 +146,42 @@ t.test('a store that went back under running edges makes nothing live that they 
   t.ok(went.to >= known && went.from < known && went.commits >= lost.length, JSON.stringify(went));
   for (const id of lost) t.ok(went.records.includes(`route/${id}`), `${id} is named`);
   t.ok(put.body.revision > known, 'revisions go on above all that were known');
+});
+
+t.test('copies put back one after another, also of an epoch that was left, are gone on with', async (t) => {
+  await inStep();
+  const admin = new Redis(fleet.redis.url);
+  t.teardown(() => admin.disconnect());
+  const dumps = await Promise.all(
+    (await admin.keys('*')).map(async (key) => [key, await admin.dumpBuffer(key)] as const),
+  );
+  const lies = async () => {
+    const { items } = (await fleet.call('GET', '/v1/routes?limit=100')).body as { items: Route[] };
+    const live = items.filter(({ status }) => status.state === 'live').flatMap(({ hosts }) => hosts);
+    const served = live.flatMap((host) =>
+      fleet.edges.map(async (edge) => (await serves(edge, host)) || host),
+    );
+    return (await Promise.all(served)).filter((host) => host !== true);
+  };
+  for (const round of ['one', 'two']) {
+    await fleet.call('DELETE', '/v1/routes/back', undefined, { prefer: 'wait=60' });
+    const { revision } = await fleetStatus();
+    const all = admin.multi().flushall();
+    for (const [key, dump] of dumps) all.restore(key, 0, dump);
+    await all.exec();
+    t.same(await lies(), [], 'nothing is live that an edge does not serve');
+    const put = await fleet.putOnceStoreIsBack(round, `${round}.example.com`, upstream.url);
+    t.match(put.body.status, { state: 'live', nodes: { live: 2, of: 2 } });
+    t.ok(put.body.revision > revision, 'revisions go on above all that were known');
+    for (const edge of fleet.edges)
+      for (const host of ['back', round]) t.ok(await serves(edge, `${host}.example.com`), edge.node);
+    await inStep();
+  }
+  await waitFor(async () => (await fleetStatus()).history.wentBack.length === 3, { what: 'each to be told' });
+  t.match((await fleetStatus()).history.wentBack, [{ commits: null }, {}, {}]);
+  t.match(await (await fetch(`${fleet.url}/readyz`)).json(), {
+    checks: [{}, { detail: '2 live, 2 expected' }],
+  });
 });
 
 t.test('an edge that is gone is named, and expected until it is removed', async (t) => {

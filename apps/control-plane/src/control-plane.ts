@@ -208,10 +208,15 @@ async function openStore(
 ): Promise<void> {
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const known = newStore ? null : await readSeenHistory(dataDir);
-    const expectedEpoch = known?.epoch ?? null;
-    const epoch = await store.open({ create: expectedEpoch === null, expectedEpoch, known, restored });
-    await rememberHistory(dataDir, store.known ?? { epoch, number: 0, commitId: '' });
+    const seen = newStore ? null : await readSeenHistory(dataDir);
+    const epoch = await store.open({
+      create: seen === null,
+      expectedEpoch: seen?.latest.epoch ?? null,
+      earlierEpochs: seen?.earlierEpochs ?? [],
+      known: seen?.latest ?? null,
+      restored,
+    });
+    await rememberHistory(dataDir, store.known ?? { epoch, number: 0, commitId: '' }, store.epochs);
   } catch (error) {
     if (isAppError(error)) throw error;
     throw new AppError('bad_configuration', `the data folder "${dataDir}" cannot be written`, {

@@ -6,8 +6,15 @@ import type { Logger } from 'pino';
 
 const rememberIntervalMs = 2_000;
 
-/** The latest commit that this data folder knows of: its store is never empty, and never behind it. Null before the first. */
-export async function readSeenHistory(dataDir: string): Promise<Position | null> {
+/** What a data folder knows of its store's history: it is never empty, and never behind this. */
+export interface SeenHistory {
+  latest: Position;
+  /** The epochs that the latest commit's came from, the oldest first. */
+  earlierEpochs: string[];
+}
+
+/** Null before the first. */
+export async function readSeenHistory(dataDir: string): Promise<SeenHistory | null> {
   let text: string;
   try {
     text = await readFile(join(dataDir, 'history'), 'utf8');
@@ -15,21 +22,29 @@ export async function readSeenHistory(dataDir: string): Promise<Position | null>
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new AppError('bad_configuration', `the data folder "${dataDir}" cannot be read`, { cause: error });
   }
-  const [epoch, number, commitId] = text.split('\n');
+  const [epoch, number, commitId, ...earlier] = text.split('\n');
   if (!epoch || !/^\d{1,15}$/.test(number ?? '') || commitId === undefined) {
     throw new AppError('bad_configuration', `the file "history" of the data folder "${dataDir}" is damaged`);
   }
-  return { epoch, number: Number(number), commitId };
+  return {
+    latest: { epoch, number: Number(number), commitId },
+    earlierEpochs: earlier.filter((one) => one !== ''),
+  };
 }
 
-export async function rememberHistory(dataDir: string, { epoch, number, commitId }: Position): Promise<void> {
+export async function rememberHistory(
+  dataDir: string,
+  { epoch, number, commitId }: Position,
+  epochs: readonly string[],
+): Promise<void> {
   const path = join(dataDir, 'history');
-  await writeFile(`${path}.new`, `${epoch}\n${number}\n${commitId}\n`);
+  const earlier = epochs.filter((one) => one !== epoch);
+  await writeFile(`${path}.new`, [epoch, number, commitId, ...earlier, ''].join('\n'));
   await rename(`${path}.new`, path);
 }
 
 /** Remembers what the store knows every 2 s, and when it is closed. */
-export function keepSeenHistory(dataDir: string, store: Pick<ConfigStore, 'known'>, log: Logger) {
+export function keepSeenHistory(dataDir: string, store: Pick<ConfigStore, 'known' | 'epochs'>, log: Logger) {
   let last: Position | null = null;
   let failing = false;
 
@@ -37,7 +52,7 @@ export function keepSeenHistory(dataDir: string, store: Pick<ConfigStore, 'known
     const { known } = store;
     if (known === null || (known.epoch === last?.epoch && known.commitId === last.commitId)) return;
     try {
-      await rememberHistory(dataDir, known);
+      await rememberHistory(dataDir, known, store.epochs);
       last = known;
       failing = false;
     } catch (error) {

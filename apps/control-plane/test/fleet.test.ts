@@ -5,8 +5,11 @@ import { pino } from 'pino';
 import t from 'tap';
 import { createFleet } from '../src/fleet/fleet.ts';
 import { createRecentCommits } from '../src/fleet/recent-commits.ts';
+import { inEpoch, servedBy } from '../src/fleet/serving.ts';
 import { createTurns } from '../src/fleet/turns.ts';
 
+/** The store does not have it. */
+const straysAt = 99;
 const challenge = { kind: 'challenge', id: 'token', revision: 7 } as const;
 
 function presence(
@@ -37,6 +40,8 @@ async function startFleet(test: Pick<typeof t, 'teardown'>, first: NodePresence[
       };
     },
     forgetNode: async () => true,
+    epoch: 'e1',
+    standingOf: async (positions) => positions.map(({ number }) => (number === straysAt ? 'ahead' : 'on')),
   } as Partial<ConfigStore> as ConfigStore;
   const fleet = await createFleet({
     store,
@@ -70,7 +75,7 @@ t.test('a CA is told when every live node serves the challenge, those left out t
     presence('hung', 9, { workers: { ready: 0, of: 1 } }),
     presence('lost', 6, {}, { live: false }),
     presence('refuses', 9, { refusals }),
-    presence('stray', 9, {}, { standing: 'ahead' }),
+    presence('stray', straysAt, {}, { standing: 'ahead' }),
     presence('well', 9),
   ]);
   let told: string[] | null | undefined;
@@ -85,6 +90,25 @@ t.test('a CA is told when every live node serves the challenge, those left out t
   await telling;
   t.same(told, ['held', 'refuses']);
 });
+
+t.test(
+  'a node is judged by the history as it is now, not as it was when the node was heard of',
+  async (t) => {
+    const { fleet } = await startFleet(t, [presence('edge-1', straysAt), presence('edge-2', 9)]);
+    const record = { kind: 'route', id: 'shop', revision: 7 } as const;
+    t.match(servedBy(fleet.view().nodes, [record], 'connected'), { live: 2, everywhere: true }, 'as it was');
+    const view = await fleet.judge();
+    const behind = [{ node: 'edge-1', reason: /99, which the store does not have/ }];
+    t.match(servedBy(view.nodes, [record], 'connected'), { live: 1, everywhere: false, behind });
+    t.match(servedBy(fleet.view().nodes, [record], 'connected'), { live: 1 }, 'and is known from then on');
+    t.equal(inEpoch(view, 'e1'), view);
+    t.match(
+      servedBy(inEpoch(view, 'another').nodes, [record], 'connected'),
+      { live: 0, everywhere: false },
+      'of another history, no number tells anything',
+    );
+  },
+);
 
 t.test('a list that was asked for earlier does not take the place of a newer report', async (t) => {
   const { fleet, announce, answerNext } = await startFleet(t, [presence('edge-1', 6)]);

@@ -57,6 +57,7 @@ function records(
 }
 
 const fleet = (...nodes: NodePresence[]): FleetView => ({
+  epoch: 'e1',
   nodes: nodes.map(standingOf),
   liveNeeds: 'connected',
   now,

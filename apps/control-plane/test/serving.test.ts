@@ -119,7 +119,7 @@ function presenceOf({ report, presence }: NodeCase, node = 'a'): NodePresence {
 }
 
 function viewOf(liveNeeds: FleetView['liveNeeds'], ...presences: NodePresence[]): FleetView {
-  return { nodes: presences.map(standingOf), liveNeeds, now, issuesNothing: null };
+  return { epoch: 'e1', nodes: presences.map(standingOf), liveNeeds, now, issuesNothing: null };
 }
 
 const well = presenceOf({ state: 'well', serves: all }, 'well');

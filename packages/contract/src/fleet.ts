@@ -11,7 +11,12 @@ export const WentBack = z
     epoch: z.string().describe('The epoch in which the history goes on'),
     from: z.int().describe('The last revision that still stands'),
     to: z.int().nullable().describe('The last revision that is gone; null where none was known of'),
-    commits: z.int().nullable().describe('How many are gone'),
+    commits: z
+      .int()
+      .nullable()
+      .describe(
+        'How many are gone; null where none was known of, and where the history had turned since `from`',
+      ),
     records: z
       .array(z.string())
       .describe('Routes and certificates that these had changed, as far as this control plane remembers'),

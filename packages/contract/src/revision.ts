@@ -29,7 +29,10 @@ export interface Turn {
   epoch: string;
   /** The latest commit that still stands, in the epoch before. */
   kept: Position;
-  /** The latest commit known of that is gone, in the epoch before; null when nobody knew of any. */
+  /**
+   * The latest commit known of that is gone; null when nobody knew of any. In another epoch than `kept` where the history had
+   * turned since: then their numbers are not to be compared.
+   */
   lost: Position | null;
 }
 

@@ -71,11 +71,13 @@ export interface OpenOptions {
    * that has seen an epoch does not make a store anew by itself. Two processes that create at once get the same epoch.
    */
   create: boolean;
-  /** `store_lost` is thrown when the store is empty, or neither of this epoch nor turned from it. */
+  /** `store_lost` is thrown when the store is empty, or holds a history that is none of this one's: see `earlierEpochs`. */
   expectedEpoch: string | null;
+  /** The epochs that the expected one came from: a store that is in one of them was put back, and a new epoch begins. */
+  earlierEpochs?: readonly string[];
   /** The latest commit known from before: where the history has gone back behind it, a new epoch begins. */
   known?: Position | null;
-  /** The store was put back from a backup: begins a new epoch, whatever is known. */
+  /** The store was put back from a backup: begins a new epoch, whatever is known, and whatever history the store holds. */
   restored?: boolean;
 }
 
@@ -96,17 +98,20 @@ export const maxCommitBytes = 1_048_576;
  * - Reads of several records are not one snapshot; use checks where that matters.
  *
  * All methods but `follow` throw `AppError('store_unavailable')` when the store cannot be reached; `commit` throws `store_lost`
- * when the store's epoch is not the one this process opened (a wiped store, or another), nor turned from it.
+ * when the store's history is none of that which this process opened (a wiped store, or another).
  *
  * A history that goes back (a backup put back, a fail-over to a replica that lacked commits) turns: it goes on in a new epoch, under
  * numbers above all that are known. Who follows gets a snapshot; `listTurns` tells what is gone. An opened store notices by itself
- * where it knows of later commits, before it makes another; it never commits on a history that it has not compared.
+ * where it knows of later commits, or the store is in an epoch that its history has left, before it makes another commit or tells how
+ * a position stands; it never commits on a history that it has not compared.
  */
 export interface ConfigStore {
   /** The epoch this process opened, or that of the turns since; null before `open`. Edges follow and report without opening. */
   readonly epoch: string | null;
   /** The latest commit that this process knows of, for `open` after its next start; null before the first. */
   readonly known: Position | null;
+  /** The epochs that this process's history went through, as far as it knows, the current one last; for `open` likewise. */
+  readonly epochs: readonly string[];
 
   /** Makes the store ready for commits; gives its epoch. */
   open(options: OpenOptions): Promise<string>;
@@ -141,7 +146,10 @@ export interface ConfigStore {
 
   /** The latest commit; number 0 and an empty commit id before the first. */
   head(): Promise<Position>;
-  /** How each position stands to the history. At least the last 10,000 commits are remembered. */
+  /**
+   * How each position stands to the history of `epoch`, at this moment; on a store with another history none is on it. At least the
+   * last 10,000 commits are remembered.
+   */
   standingOf(positions: readonly Position[]): Promise<Standing[]>;
   /** The times that the history went back, the latest 100, in their order. */
   listTurns(): Promise<Turn[]>;

@@ -96,6 +96,58 @@ t.test('a history that goes back', async (t) => {
     ]);
   });
 
+  await t.test('behind the epoch it had turned to, however often, is gone on with', async (t) => {
+    const { one, open, prefix } = await fleet(t);
+    const other = await open();
+    const first = await one.commit(commitOf(putRoute('a')));
+    const earliest = await note(prefix);
+    await one.commit(commitOf(putRoute('b')));
+    const later = await note(prefix);
+    let last = await one.commit(commitOf(putRoute('c')));
+    const edge = createRedisStore({ url: server.url, prefix });
+    t.teardown(() => edge.close());
+    const view = followView(t, edge.follow, null);
+    await view.reached(last);
+    for (const [round, [putBack, ids]] of (
+      [
+        [later, ['a', 'b']],
+        [earliest, ['a']],
+        [later, ['a', 'b']],
+        [earliest, ['a']],
+        [earliest, ['a']],
+      ] as const
+    ).entries()) {
+      await one.reportNode(report('edge-1', { applied: last }));
+      await putBack();
+      await one.reportNode(report('edge-1', { applied: last }));
+      t.match(await one.standingOf([last, first]), ['apart', 'apart'], 'nobody stands on what is gone');
+      t.match(await one.listNodes(), [{ standing: 'apart' }]);
+      const made = await other.commit(commitOf(putRoute(`r${round}`)));
+      t.ok(made.number > last.number, 'above every number that was known');
+      t.match((await one.listTurns()).at(-1), { reason: 'went_back', epoch: made.epoch, lost: last });
+      last = await one.commit(commitOf(putRoute('z')));
+      t.equal(last.epoch, made.epoch);
+      await view.reached(last);
+      t.same(
+        view.ids(),
+        [...ids, `r${round}`, 'z'].map((id) => `route/${id}`),
+      );
+    }
+  });
+
+  await t.test(
+    'is another store’s where it shares no epoch: nothing is written, or called its own',
+    async (t) => {
+      const { one, prefix } = await fleet(t);
+      const last = await one.commit(commitOf(putRoute('a')));
+      await admin.hset(`{${prefix}}:meta`, 'epoch', 'foreign');
+      await t.rejects(one.commit(commitOf(putRoute('b'))), { code: 'store_lost', message: /--restored/ });
+      t.same(await one.standingOf([last, { ...last, epoch: 'foreign' }]), ['apart', 'apart']);
+      await admin.hset(`{${prefix}}:meta`, 'epoch', last.epoch);
+      t.match(await one.commit(commitOf(putRoute('b'))), { epoch: last.epoch, number: 2 });
+    },
+  );
+
   await t.test('gives no fencing token a second time', async (t) => {
     const { one, open, prefix } = await fleet(t);
     const putBack = await note(prefix);

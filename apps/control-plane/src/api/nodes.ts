@@ -34,7 +34,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesAp
       tags: ['nodes'],
       response: { 200: FleetStatus, '4xx': Problem, '5xx': Problem },
     },
-    handler: async () => fleetWatch.status(),
+    handler: () => fleetWatch.judge(),
   });
 
   app.get('/nodes', {

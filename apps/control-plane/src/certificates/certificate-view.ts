@@ -7,6 +7,7 @@ import {
 } from '@lockstep/contract';
 import type { ConfigStore, Page } from '@lockstep/store';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
+import { inEpoch } from '../fleet/serving.ts';
 import { iso } from '../iso.ts';
 import { completeOrder } from '../issuance/order-record.ts';
 import { isBrought } from './brought.ts';
@@ -59,6 +60,7 @@ export function createCertificateView({ store, fleet }: CertificateViewOptions):
   }): Promise<Page<Certificate>> {
     // The first ids of both kinds together are among the first of each.
     const page = { limit, cursor };
+    const { epoch } = store;
     const [orders, certificates] = await Promise.all([
       store.list('order', page),
       store.list('certificate', page),
@@ -70,7 +72,7 @@ export function createCertificateView({ store, fleet }: CertificateViewOptions):
     const ids = [...byId.keys()].sort();
     const shown = ids.slice(0, limit);
     const more = ids.length > limit || orders.next !== null || certificates.next !== null;
-    const view = fleet.view();
+    const view = inEpoch(await fleet.judge(), epoch);
     return {
       items: shown.map((id) => present(id, byId.get(id) ?? { order: null, certificate: null }, view)),
       next: more ? (shown.at(-1) ?? null) : null,
@@ -79,7 +81,9 @@ export function createCertificateView({ store, fleet }: CertificateViewOptions):
 
   return {
     async get(id) {
-      return present(id, await find(id), fleet.view());
+      const { epoch } = store;
+      const records = await find(id);
+      return present(id, records, inEpoch(await fleet.judge(), epoch));
     },
 
     list,

@@ -19,7 +19,10 @@ const lookIntervalMs = 1_000;
 
 /** Whether the fleet is in step, since when, and who is not. Changes are logged. */
 export interface FleetWatch {
+  /** As the nodes were heard of last. */
   status(): FleetStatus;
+  /** As the nodes stand on the history now; where the store cannot be reached, as was known last. */
+  judge(): Promise<FleetStatus>;
   /** A node as the API shows it. */
   present(presence: NodePresence): Node;
   close(): void;
@@ -62,10 +65,13 @@ export function createFleetWatch({
   }
 
   function* reasons(now: number): Generator<[string, string]> {
-    for (const { node, fault, applied, follows, refusals } of fleet.view().nodes) {
-      const waitedSince = commits.since(applied);
+    for (const standing of fleet.view().nodes) {
+      const { node, fault, applied, epoch, follows, refusals } = standing;
+      const waitedSince = commits.since({ epoch, number: applied });
       const [refusal] = refusals.values();
       if (fault !== null) yield [node, fault.reason];
+      else if (commits.head !== null && epoch !== commits.head.epoch)
+        yield [node, `stands at revision ${applied}, of another history than this control plane follows yet`];
       else if (waitedSince !== null && now - waitedSince > patienceMs)
         yield [node, follows ?? `has applied revision ${applied} of ${commits.head?.number ?? applied}`];
       else if (refusal !== undefined)
@@ -80,7 +86,11 @@ export function createFleetWatch({
   const timer = setInterval(boundary.guard('fleet', look), lookIntervalMs);
   look();
 
-  return {
+  const watch: FleetWatch = {
+    async judge() {
+      await fleet.judge().catch(() => fleet.refresh().catch(() => {}));
+      return watch.status();
+    },
     status() {
       look();
       const { nodes } = fleet.view();
@@ -112,6 +122,7 @@ export function createFleetWatch({
     present: (presence) => presentNode(presence, commits, clock.now()),
     close: () => clearInterval(timer),
   };
+  return watch;
 }
 
 function presentTrouble(trouble: ReturnType<Fleet['trouble']>): FleetStatus['store'] {

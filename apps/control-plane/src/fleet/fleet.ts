@@ -9,6 +9,7 @@ import {
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { iso } from '../iso.ts';
+import { createSharedRun } from '../shared-run.ts';
 import { type NeededRecord, type NodeStanding, standingOf, whyNotServed } from './serving.ts';
 import type { StoreClock } from './store-clock.ts';
 
@@ -20,6 +21,8 @@ const lostMarginMs = 50;
 
 /** What is needed to tell what is live. */
 export interface FleetView {
+  /** The epoch of the history that the nodes were compared with. */
+  epoch: string | null;
   /** The expected nodes, lost ones too, by id. */
   nodes: readonly NodeStanding[];
   liveNeeds: PutSettings['liveNeeds'];
@@ -34,14 +37,21 @@ export interface Fleet {
   /** Those that are expected: heard of, and neither gone for good nor forgotten. By id. */
   nodes(): NodePresence[];
   liveNodes(): NodePresence[];
+  /** As the nodes stood on the history when they were heard of: it may have gone back since. */
   view(): FleetView;
+  /**
+   * As the nodes stand on the history now, at a moment after the call: for what is said of records that were read before it. Throws
+   * `store_unavailable`.
+   */
+  judge(): Promise<FleetView>;
   /** Why the nodes cannot be read, and since when; null while they can. What is told of them is what was known last. */
   trouble(): { since: number; detail: string } | null;
   /** Calls `listener` after a node came, went, reported something else than before, or stands otherwise on the store's history. */
   watch(listener: () => void): () => void;
   /**
    * Waits until every live node serves `record`. One that holds back a snapshot, refused the record or is still behind after 15 s is
-   * not waited for; the ids of those are returned. Null when after 15 s no node at all serves it. Throws when `signal` aborts.
+   * not waited for; the ids of those are returned. Null when after 15 s no node at all serves it, and once the history that it was
+   * read in went back. Throws when `signal` aborts.
    */
   applied(record: NeededRecord, signal: AbortSignal): Promise<string[] | null>;
   /** Expects the node no more, unless it reports again. */
@@ -78,8 +88,6 @@ export async function createFleet({
   let known = new Map<string, Heard>();
   let standings: NodeStanding[] | null = null;
   let turn = 0;
-  let listing: Promise<void> | null = null;
-  let listAgain = false;
   let closed = false;
   let trouble: ReturnType<Fleet['trouble']> = null;
   let timer: NodeJS.Timeout | undefined;
@@ -99,7 +107,8 @@ export async function createFleet({
     if (before === undefined || digest(before) !== digest(presence)) changed();
   }
 
-  async function list(): Promise<void> {
+  const refresh = createSharedRun(async (): Promise<void> => {
+    if (closed) return;
     const asked = turn;
     const listed = new Map<string, Heard>();
     for (const presence of await store.listNodes())
@@ -118,7 +127,7 @@ export async function createFleet({
     trouble = null;
     schedule();
     await forgetOld();
-  }
+  });
 
   async function forgetOld(): Promise<void> {
     const before = clock.now() - settings().forgetNodesAfter * 1_000;
@@ -132,22 +141,6 @@ export async function createFleet({
   async function forget(node: string): Promise<void> {
     await store.forgetNode(node);
     if (known.delete(node)) changed();
-  }
-
-  /** One at a time; what is asked for meanwhile comes after it. */
-  function refresh(): Promise<void> {
-    listAgain = listing !== null;
-    listing ??= (async () => {
-      try {
-        do {
-          listAgain = false;
-          await list();
-        } while (listAgain && !closed);
-      } finally {
-        listing = null;
-      }
-    })();
-    return listing;
   }
 
   /** Again after 2 s, or just when the store would take a silent node for lost. */
@@ -177,10 +170,35 @@ export async function createFleet({
     return standings;
   }
 
-  function view(): FleetView {
+  function viewOf(nodes: readonly NodeStanding[]): FleetView {
     const { liveNeeds } = settings();
-    return { nodes: currentStandings(), liveNeeds, now: clock.now(), issuesNothing: clock.fault() };
+    return { epoch: store.epoch, nodes, liveNeeds, now: clock.now(), issuesNothing: clock.fault() };
   }
+  const view = () => viewOf(currentStandings());
+
+  const judge = createSharedRun(async (): Promise<FleetView> => {
+    // Of those that are heard of meanwhile it is not known at which moment they were compared.
+    const heard = byId();
+    const positions = heard.flatMap(({ presence }) => presence.report.applied ?? []);
+    const found = await store.standingOf(positions);
+    let at = 0;
+    let differs = false;
+    const judged = heard.map((one) => {
+      if (one.presence.report.applied === null) return one.standing;
+      const standing = found[at++] ?? 'apart';
+      if (standing === one.presence.standing) return one.standing;
+      const presence = { ...one.presence, standing };
+      const { node } = presence.report;
+      const other = { ...one, presence, standing: standingOf(presence) };
+      if (known.get(node) === one) {
+        known.set(node, other);
+        differs = true;
+      }
+      return other.standing;
+    });
+    if (differs) changed();
+    return viewOf(judged);
+  });
 
   function watch(listener: () => void): () => void {
     const safe = boundary.guard('fleet', listener);
@@ -188,38 +206,39 @@ export async function createFleet({
     return () => emitter.off('change', safe);
   }
 
-  function applied(record: NeededRecord, signal: AbortSignal): Promise<string[] | null> {
-    return new Promise((resolve, reject) => {
-      let patient = true;
-      const check = () => {
-        const live = currentStandings().filter(({ connected }) => connected);
-        const behind = live.flatMap((standing) => {
-          const fault = whyNotServed(standing, [record]);
-          return fault === null ? [] : [{ node: standing.node, fault }];
+  async function applied(record: NeededRecord, signal: AbortSignal): Promise<string[] | null> {
+    const { epoch } = store;
+    let nudge = () => {};
+    let patient = true;
+    const unwatchFleet = watch(() => nudge());
+    const patience = setTimeout(() => {
+      patient = false;
+      nudge();
+    }, challengePatienceMs);
+    const onAbort = () => nudge();
+    signal.addEventListener('abort', onAbort);
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        const nudged = new Promise<void>((resolve) => {
+          nudge = resolve;
         });
-        const waitedFor = patient ? behind.filter(({ fault }) => !fault.lasting) : [];
-        if (waitedFor.length === 0 && behind.length < live.length) {
-          finish(() => resolve(behind.map(({ node }) => node)));
-        } else if (!patient && behind.length === live.length) {
-          finish(() => resolve(null));
+        // What was heard tells that it is too early; only a comparison tells that it is not.
+        let answer = whoLacks(view(), record, patient);
+        if (answer !== undefined) {
+          const judged = await judge();
+          if (judged.epoch !== epoch) return null;
+          answer = whoLacks(judged, record, patient);
         }
-      };
-      const onAbort = () => finish(() => reject(signal.reason));
-      const unwatchFleet = watch(check);
-      const patience = setTimeout(() => {
-        patient = false;
-        check();
-      }, challengePatienceMs);
-      const finish = (settle: () => void) => {
-        unwatchFleet();
-        clearTimeout(patience);
-        signal.removeEventListener('abort', onAbort);
-        settle();
-      };
-      signal.addEventListener('abort', onAbort);
-      if (signal.aborted) onAbort();
-      else check();
-    });
+        signal.throwIfAborted();
+        if (answer !== undefined) return answer;
+        await nudged;
+      }
+    } finally {
+      unwatchFleet();
+      clearTimeout(patience);
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   const unwatchNodes = store.watchNodes(
@@ -241,7 +260,19 @@ export async function createFleet({
     close();
     throw error;
   }
-  return { nodes, liveNodes, view, trouble: () => trouble, watch, applied, forget, refresh, close };
+  return { nodes, liveNodes, view, judge, trouble: () => trouble, watch, applied, forget, refresh, close };
+}
+
+/** As `Fleet.applied`, as the nodes stand; undefined: wait on. */
+function whoLacks({ nodes }: FleetView, record: NeededRecord, patient: boolean): string[] | null | undefined {
+  const live = nodes.filter(({ connected }) => connected);
+  const behind = live.flatMap((standing) => {
+    const fault = whyNotServed(standing, [record]);
+    return fault === null ? [] : [{ node: standing.node, fault }];
+  });
+  const waitedFor = patient ? behind.filter(({ fault }) => !fault.lasting) : [];
+  if (waitedFor.length === 0 && behind.length < live.length) return behind.map(({ node }) => node);
+  return !patient && behind.length === live.length ? null : undefined;
 }
 
 function digest({ live, stopped, standing, report }: NodePresence): string {

@@ -1,4 +1,4 @@
-import type { Node, NodePresence } from '@lockstep/contract';
+import type { Node, NodePresence, Position } from '@lockstep/contract';
 import { iso } from '../iso.ts';
 import type { RecentCommits } from './recent-commits.ts';
 import { standingOf } from './serving.ts';
@@ -15,7 +15,7 @@ export function presentNode(presence: NodePresence, commits: RecentCommits, now:
     // The number of another history says nothing about this one.
     revision,
     fault: standingOf(presence).fault?.reason ?? null,
-    configurationAgeMs: revision === null ? null : ageOf(revision, commits, now),
+    configurationAgeMs: revision === null || applied === null ? null : ageOf(applied, commits, now),
     feed,
     clockSkewMs: skewOf(presence),
     hosts,
@@ -35,8 +35,10 @@ export function skewOf({ report, seenAt }: NodePresence): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, skewMs));
 }
 
-function ageOf(applied: number, commits: RecentCommits, now: number): number | null {
-  if (commits.head === null || applied >= commits.head.number) return 0;
+function ageOf(applied: Position, commits: RecentCommits, now: number): number | null {
+  if (commits.head === null) return 0;
+  if (applied.epoch !== commits.head.epoch) return null;
+  if (applied.number >= commits.head.number) return 0;
   const since = commits.since(applied);
   return since === null ? null : Math.max(0, Math.round(now - since));
 }

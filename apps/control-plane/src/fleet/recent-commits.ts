@@ -8,10 +8,16 @@ const namedKinds: readonly Kind[] = ['route', 'certificate'];
 export interface RecentCommits {
   /** The last one; null before the first. */
   readonly head: Position | null;
-  /** When the first commit after `number` was heard of, or the first that is remembered, in milliseconds since 1970; null when there is none. */
-  since(number: number): number | null;
-  /** Keys of the routes and certificates that commits after `from`, up to `to`, changed, as far as is remembered; at most `limit`. */
-  changed(from: number, to: number, limit: number): string[];
+  /**
+   * When the first commit after `number` was heard of, or the first that is remembered, in milliseconds since 1970; null when there is
+   * none, and for another epoch than the head's: numbers of two histories are not compared.
+   */
+  since(applied: { epoch: string | null; number: number }): number | null;
+  /**
+   * Keys of the routes and certificates that commits of the epoch of `to` changed, up to it, as far as is remembered; at most `limit`.
+   * After `from`, where that is of the same epoch; else all of the epoch's.
+   */
+  changed(from: Position, to: Position, limit: number): string[];
   /** Goes on with the commit after the head. */
   append(entry: LogEntry): void;
   /** Goes on from a position that need not continue from the head. */
@@ -19,14 +25,14 @@ export interface RecentCommits {
 }
 
 export function createRecentCommits({ now }: { now: () => number }): RecentCommits {
-  const commits = new Map<number, { at: number; named: string[] }>();
+  const commits = new Map<number, { at: number; epoch: string; named: string[] }>();
   let head: Position | null = null;
 
   function add(position: Position, named: string[]): void {
     head = position;
     // Numbers of a history that went back are taken again, and have to come last.
     commits.delete(position.number);
-    commits.set(position.number, { at: now(), named });
+    commits.set(position.number, { at: now(), epoch: position.epoch, named });
     for (const oldest of commits.keys()) {
       if (commits.size <= keptCommits) break;
       commits.delete(oldest);
@@ -37,14 +43,15 @@ export function createRecentCommits({ now }: { now: () => number }): RecentCommi
     get head() {
       return head;
     },
-    since(number) {
-      if (head === null || number >= head.number) return null;
+    since({ epoch, number }) {
+      if (head === null || epoch !== head.epoch || number >= head.number) return null;
       return (commits.get(number + 1) ?? commits.values().next().value)?.at ?? null;
     },
     changed(from, to, limit) {
       const keys = new Set<string>();
-      for (const [number, { named }] of commits) {
-        if (number <= from || number > to) continue;
+      for (const [number, { epoch, named }] of commits) {
+        if (epoch !== to.epoch || number > to.number) continue;
+        if (from.epoch === epoch && number <= from.number) continue;
         for (const key of named) if (keys.size < limit) keys.add(key);
       }
       return [...keys];

@@ -29,6 +29,8 @@ export interface NodeStanding {
   /** Why it may serve none of what the store says; null: it serves everything up to `applied` that it does not refuse. */
   fault: Fault | null;
   applied: number;
+  /** The epoch of `applied`; null before the first. */
+  epoch: string | null;
   /** Why it does not get further, where that is known: how it follows the store. */
   follows: string | null;
   /** By the key of the record. */
@@ -47,7 +49,8 @@ export interface Served {
 
 /**
  * What is live, in one place: a node serves a record when it is live, holds nothing back, its workers beat, and it stands on the
- * store's history (by commit, not by number) at or beyond the record's revision, without a refusal of it.
+ * store's history (by commit, not by number) at or beyond the record's revision, without a refusal of it. Numbers are compared
+ * within one history alone: a record is judged by where the nodes stand after it was read (`Fleet.judge`), in the epoch it was read in.
  */
 export function standingOf({ report, live, stopped, seenAt, standing }: NodePresence): NodeStanding {
   const { node, applied, held, workers, feed, refusals } = report;
@@ -56,6 +59,7 @@ export function standingOf({ report, live, stopped, seenAt, standing }: NodePres
     connected: live,
     fault: faultOf(),
     applied: applied?.number ?? 0,
+    epoch: applied?.epoch ?? null,
     follows: followsHow(feed),
     refusals: new Map(refusals.map((refusal) => [`${refusal.kind}/${refusal.id}`, refusal])),
   };
@@ -91,6 +95,16 @@ export function whyNotServed(
   return needed.every(({ revision }) => revision <= applied)
     ? null
     : passing(withWay('has not applied this revision yet', follows));
+}
+
+/** What the nodes say of records that were read in `epoch`: where the history went back since, nobody serves them. */
+export function inEpoch<View extends { epoch: string | null; nodes: readonly NodeStanding[] }>(
+  view: View,
+  epoch: string | null,
+): View {
+  if (view.epoch === epoch) return view;
+  const fault = passing('has not applied the history that the store went back to');
+  return { ...view, nodes: view.nodes.map((node) => ({ ...node, fault: node.fault ?? fault })) };
 }
 
 export function servedBy(

@@ -61,8 +61,9 @@ function present({ at, reason, epoch, kept, lost }: Turn, commits: RecentCommits
     epoch,
     from: kept.number,
     to: lost?.number ?? null,
-    commits: lost === null ? null : lost.number - kept.number,
-    records: lost === null ? [] : commits.changed(kept.number, lost.number, mostNamed),
+    // Of two epochs the numbers tell nothing of how many lie between.
+    commits: lost?.epoch === kept.epoch ? lost.number - kept.number : null,
+    records: lost === null ? [] : commits.changed(kept, lost, mostNamed),
   };
 }
 

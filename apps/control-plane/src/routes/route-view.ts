@@ -3,7 +3,8 @@ import type { ConfigStore } from '@lockstep/store';
 import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
 import type { HostRecords } from '../certificates/certificate-status.ts';
 import type { ChangeHub } from '../change-hub.ts';
-import type { Fleet } from '../fleet/fleet.ts';
+import type { Fleet, FleetView } from '../fleet/fleet.ts';
+import { inEpoch } from '../fleet/serving.ts';
 import type { IssuingPace } from '../issuance/issuing-pace.ts';
 import { queuePositionOf } from '../issuance/queue-position.ts';
 import { deriveRouteStatus } from './route-status.ts';
@@ -33,10 +34,12 @@ const broughtKeys = recordKey('certificate', broughtIdPrefix);
 interface LoadedRoute {
   record: StoredRecord<'route'>;
   hosts: HostRecords[];
+  /** In which it was read: its revisions say nothing of another history. */
+  epoch: string | null;
 }
 
 export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): RouteView {
-  async function load(records: StoredRecord<'route'>[]): Promise<LoadedRoute[]> {
+  async function load(records: StoredRecord<'route'>[], epoch = store.epoch): Promise<LoadedRoute[]> {
     const hosts = [...new Set(records.flatMap(hostsOf))];
     const [orders, certificates, brought] = await Promise.all([
       store.getMany('order', hosts),
@@ -52,6 +55,7 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     const byHost = new Map(hosts.map((host, index) => [host, index]));
     return records.map((record) => ({
       record,
+      epoch,
       hosts: hostsOf(record).map((host) => {
         const index = byHost.get(host) ?? -1;
         return {
@@ -66,15 +70,20 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
   }
 
   async function loadOne(id: string): Promise<LoadedRoute | null> {
+    const { epoch } = store;
     const record = await store.get('route', id);
-    return record === null ? null : ((await load([record]))[0] ?? null);
+    return record === null ? null : ((await load([record], epoch))[0] ?? null);
   }
 
-  function present({ record, hosts }: LoadedRoute): { route: Route; settled: boolean } {
+  function present(
+    { record, hosts, epoch }: LoadedRoute,
+    view: FleetView,
+  ): { route: Route; settled: boolean } {
+    const fleet = inEpoch(view, epoch);
     const fault = recordFault(record);
-    if (fault !== null) return presentUnreadable(record, fault, fleet.view());
+    if (fault !== null) return presentUnreadable(record, fault, fleet);
     const { createdAt, updatedAt, ...rest } = record.value;
-    const { status, settled } = deriveRouteStatus(record, hosts, fleet.view());
+    const { status, settled } = deriveRouteStatus(record, hosts, fleet);
     const route = { id: record.id, ...rest, revision: record.revision, createdAt, updatedAt, status };
     return { route, settled };
   }
@@ -106,8 +115,14 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
           concerns = keysOf(loaded);
         }
         if (loaded === null) return null;
-        const { route, settled } = present(loaded);
-        if (over.aborted || settled) return route;
+        if (over.aborted || present(loaded, fleet.view()).settled) {
+          // What was heard tells that it is too early; only a comparison tells that it is not.
+          const view = await fleet.judge();
+          const { route, settled } = present(loaded, view);
+          if (over.aborted || (settled && !stale)) return route;
+          if (loaded.epoch !== view.epoch) stale = true;
+          if (stale) continue;
+        }
         await nudged;
       }
     } finally {
@@ -121,10 +136,12 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     settled,
     async route(id) {
       const loaded = await loadOne(id);
-      return loaded === null ? null : present(loaded).route;
+      return loaded === null ? null : present(loaded, await fleet.judge()).route;
     },
     async routes(records) {
-      return (await load(records)).map((loaded) => present(loaded).route);
+      const loaded = await load(records);
+      const view = await fleet.judge();
+      return loaded.map((one) => present(one, view).route);
     },
   };
 }

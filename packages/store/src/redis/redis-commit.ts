@@ -10,7 +10,7 @@ import {
 } from '../prepared-commit.ts';
 import { rememberedCommits } from '../standing.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
-import type { RedisHistory } from './redis-history.ts';
+import { notOpened, type RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
 const commitScript = readScript('commit-22.lua');
@@ -47,7 +47,7 @@ export async function commitToRedis(
     }
     if (outcome === 'back' && known !== null && attempt < maxAttempts) await history.turn('went_back', known);
     else if (attempt === maxAttempts || !(await history.adopt())) {
-      throw new AppError('store_lost', 'the store is not the one this process opened');
+      throw notOpened();
     }
   }
 }

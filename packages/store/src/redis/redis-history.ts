@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, type Position, type Standing, type Turn } from '@lockstep/contract';
 import { createKnownCommits } from '../known-commits.ts';
+import { kinshipOf, withEpoch } from '../lineage.ts';
 import type { StoreLog } from '../log.ts';
 import { isLeftBehind, standingAgainst } from '../standing.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
-import { type RedisLog, toPosition } from './redis-log.ts';
+import type { RedisLog } from './redis-log.ts';
 import { toMs } from './redis-time.ts';
 
 const turnHistory = readScript('turn-history-4.lua');
 const keptTurns = 100;
+/** Others may be turning the same history. */
+const maxAttempts = 3;
 /** A node's word may not use up the numbers. */
 const furthestJump = 1_000_000;
 const idsAtOnce = 500;
@@ -24,6 +27,8 @@ export function createRedisHistory(
   log: StoreLog,
 ) {
   let epoch: string | null = null;
+  let epochs: readonly string[] = [];
+  const turns = new Map<string, Turn>();
   const known = createKnownCommits();
 
   return {
@@ -32,6 +37,9 @@ export function createRedisHistory(
     },
     get known(): Position | null {
       return known.latest;
+    },
+    get epochs(): readonly string[] {
+      return epochs;
     },
     begin,
     see,
@@ -44,9 +52,10 @@ export function createRedisHistory(
     now: async () => toMs(await run((redis) => redis.time())),
   };
 
-  /** This process works with `opened` from now on. */
-  function begin(opened: string): void {
+  /** This process works with `opened` from now on, which came from `earlier`. */
+  function begin(opened: string, earlier: readonly string[] = epochs): void {
     epoch = opened;
+    epochs = withEpoch(earlier, opened);
     known.forget();
   }
 
@@ -55,20 +64,33 @@ export function createRedisHistory(
   }
 
   async function head(): Promise<Position> {
-    const position = await changeLog.head();
-    if (epoch !== null && position.epoch !== epoch) await adopt();
+    let position = await changeLog.head();
+    if (epoch !== null && position.epoch !== epoch && (await adopt())) position = await changeLog.head();
     see(position);
     return position;
   }
 
+  /** Where this process knows of later commits, or the store left its epoch, the history turns first: then none stands on it. */
   async function standingOf(positions: readonly Position[]): Promise<Standing[]> {
-    // The head first: what it knows is in the history by then.
-    const head = await changeLog.head();
-    const numbers = [...new Set(positions.map(({ number }) => number))].filter(
-      (number) => number < head.number,
-    );
-    const ids = await idsOf(numbers);
-    return positions.map((position) => standingAgainst(head, position, (number) => ids.get(number) ?? null));
+    for (let attempt = 1; ; attempt += 1) {
+      const mine = known.latest;
+      // The head first: what it knows is in the history by then.
+      const head = await changeLog.head();
+      const asked = mine === null ? positions : [...positions, mine];
+      const numbers = [...new Set(asked.map(({ number }) => number))].filter(
+        (number) => number < head.number,
+      );
+      const ids = await idsOf(numbers);
+      const against = (position: Position) =>
+        standingAgainst(head, position, (number) => ids.get(number) ?? null);
+      if (epoch === null) return positions.map(against);
+      if (head.epoch !== epoch) {
+        if (!(await adopt())) return positions.map(() => 'apart');
+      } else if (mine?.epoch === epoch && isLeftBehind(against(mine))) await turn('went_back', mine);
+      else return positions.map(against);
+      if (attempt === maxAttempts)
+        throw new AppError('store_unavailable', 'the history of the store is turning');
+    }
   }
 
   async function idsOf(numbers: number[]): Promise<Map<number, string>> {
@@ -84,9 +106,27 @@ export function createRedisHistory(
     return ids;
   }
 
+  /** With those that this process knows and the store lost, since an earlier state of it was put back. */
   async function listTurns(): Promise<Turn[]> {
+    const listed = await readTurns();
+    return [...listed, ...missing(listed)].sort((one, other) => one.at - other.at);
+  }
+
+  async function readTurns(): Promise<Turn[]> {
     const texts = await run((redis) => redis.lrange(keys.turns, 0, -1));
-    return texts.map(parseTurn).filter((turn) => turn !== null);
+    const listed = texts.map(parseTurn).filter((turn) => turn !== null);
+    for (const turn of listed) remember(turn);
+    return listed;
+  }
+
+  function remember(turn: Turn): void {
+    turns.set(turn.epoch, turn);
+    if (turns.size > keptTurns) turns.delete(turns.keys().next().value!);
+  }
+
+  function missing(listed: readonly Turn[]): Turn[] {
+    const there = new Set(listed.map((turn) => turn.epoch));
+    return [...turns.values()].filter((turn) => !there.has(turn.epoch));
   }
 
   /**
@@ -95,15 +135,26 @@ export function createRedisHistory(
    */
   async function turn(reason: Turn['reason'], lost: Position | null): Promise<void> {
     if (epoch === null) throw new AppError('store_lost', 'the store was not opened');
-    const kept = reason === 'restored' || lost === null ? null : await latestCommon(lost);
+    await turnFrom(epoch, reason, lost);
+  }
+
+  async function turnFrom(
+    left: string,
+    reason: Turn['reason'],
+    lost: Position | null,
+    attempt = 1,
+  ): Promise<void> {
+    const kept = reason === 'restored' || lost?.epoch !== left ? null : await latestCommon(lost);
     const next = randomUUID();
-    const [outcome, , keptNumber, , number] = (await runScript(
+    const untold = missing(await readTurns());
+    const [outcome, at, keptNumber, keptId = '', number] = (await runScript(
       turnHistory,
       [keys.meta, keys.log, keys.history, keys.turns],
       [
         next,
-        epoch,
+        left,
         reason,
+        lost?.epoch ?? '',
         lost?.number ?? '',
         lost?.commitId ?? '',
         kept?.number ?? '',
@@ -111,18 +162,23 @@ export function createRedisHistory(
         furthestJump,
         keptTurns,
         keys.commitsChannel,
+        ...untold.map(formatTurn),
       ],
     )) as [string, string?, string?, string?, string?];
-    if (outcome === 'other') {
-      if (!(await adopt())) throw new AppError('store_lost', 'the store is not the one this process opened');
-      return;
-    }
+    if (outcome === 'other' && !(await adopt(attempt + 1))) throw notOpened();
     if (outcome !== 'turned') return;
     log.warn(
       { reason, epoch: next, kept: Number(keptNumber), lost: lost?.number ?? null, goesOnAt: Number(number) },
       'the history of the store went back; it goes on in a new epoch',
     );
-    begin(next);
+    remember({
+      at: Number(at),
+      reason,
+      epoch: next,
+      kept: { epoch: left, number: Number(keptNumber), commitId: keptId },
+      lost,
+    });
+    begin(next, withEpoch(epochs, left));
     see({ epoch: next, number: Number(number), commitId: next });
   }
 
@@ -138,17 +194,24 @@ export function createRedisHistory(
     return null;
   }
 
-  /** Goes over to the store's epoch where it turned from the one this process works with; false where it is another store's. */
-  async function adopt(): Promise<boolean> {
-    const [meta, turns] = await Promise.all([
-      run((redis) => redis.hmget(keys.meta, 'epoch', 'number', 'commitId')),
-      listTurns(),
-    ]);
-    const head = toPosition(meta);
-    if (head.epoch === epoch) return true;
-    const since = turns.findIndex(({ kept }) => kept.epoch === epoch);
-    if (epoch === null || since === -1) return false;
-    const turned = turns[since]!;
+  /**
+   * Goes over to the history that the store holds: where it turned from this one, and where it is an earlier state of it, which turns
+   * now. False where it is another store's.
+   */
+  async function adopt(attempt = 1): Promise<boolean> {
+    if (attempt > maxAttempts) throw new AppError('store_unavailable', 'the history of the store is turning');
+    // The turns first: a head that is newer than they are is looked at again.
+    const told = await readTurns();
+    const head = await changeLog.head();
+    if (epoch === null) return false;
+    const kinship = kinshipOf(head.epoch, told, epochs);
+    if (kinship === 'another') {
+      const turnedMeanwhile = (await readTurns()).length > told.length;
+      return turnedMeanwhile && adopt(attempt + 1);
+    }
+    if (kinship === 'went_back') await turnFrom(head.epoch, 'went_back', known.latest, attempt);
+    if (kinship !== 'turned') return true;
+    const turned = told.find(({ kept, lost }) => kept.epoch === epoch || lost?.epoch === epoch)!;
     log.warn(
       {
         reason: turned.reason,
@@ -164,10 +227,17 @@ export function createRedisHistory(
 
   /** A follower found that the log does not continue from `at`. */
   async function leftBehind(at: Position): Promise<void> {
-    if (epoch === null || at.epoch !== epoch) return;
+    if (epoch === null) return;
     const [standing] = await standingOf([at]);
-    if (isLeftBehind(standing!)) await turn('went_back', at);
+    if (at.epoch === epoch && isLeftBehind(standing!)) await turn('went_back', at);
   }
+}
+
+export function notOpened(): AppError {
+  return new AppError(
+    'store_lost',
+    'the store holds another history than the one this process opened; where a backup was put back, start one control plane with --restored',
+  );
 }
 
 /** As the script of a turn writes it down. */
@@ -179,6 +249,7 @@ export function formatTurn({ at, reason, epoch, kept, lost }: Turn): string {
     kept.epoch,
     kept.number,
     kept.commitId,
+    lost?.epoch ?? '',
     lost?.number ?? '',
     lost?.commitId ?? '',
   ];
@@ -186,13 +257,15 @@ export function formatTurn({ at, reason, epoch, kept, lost }: Turn): string {
 }
 
 function parseTurn(text: string): Turn | null {
-  const [at, reason, epoch = '', before = '', kept, keptId = '', lost = '', lostId = ''] = text.split('\n');
+  const [at, reason, epoch = '', before = '', kept, keptId = '', lostEpoch = '', lost = '', lostId = ''] =
+    text.split('\n');
   if (reason !== 'restored' && reason !== 'went_back') return null;
+  if (![at, kept, lost || '0'].every((number) => /^\d{1,15}$/.test(number ?? ''))) return null;
   return {
     at: Number(at),
     reason,
     epoch,
     kept: { epoch: before, number: Number(kept), commitId: keptId },
-    lost: lost === '' ? null : { epoch: before, number: Number(lost), commitId: lostId },
+    lost: lost === '' ? null : { epoch: lostEpoch, number: Number(lost), commitId: lostId },
   };
 }

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { AppError } from '@lockstep/contract';
+import { AppError, type Position } from '@lockstep/contract';
 import type { OpenOptions } from '../config-store.ts';
+import { kinshipOf } from '../lineage.ts';
 import type { StoreLog } from '../log.ts';
+import { isLeftBehind } from '../standing.ts';
 import type { RedisCommands } from './redis-commands.ts';
-import type { RedisHistory } from './redis-history.ts';
+import { notOpened, type RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
 const oldestMajor = 7;
@@ -13,7 +15,7 @@ export async function openRedis(
   { read }: RedisCommands,
   keys: RedisKeys,
   history: RedisHistory,
-  { create, expectedEpoch, known = null, restored = false }: OpenOptions,
+  { create, expectedEpoch, earlierEpochs = [], known = null, restored = false }: OpenOptions,
   log: StoreLog,
 ): Promise<string> {
   checkServer(await read((redis) => redis.info()), log);
@@ -29,16 +31,25 @@ export async function openRedis(
   }
   const epoch = await read((redis) => redis.hget(keys.meta, 'epoch'));
   if (epoch === null) throw new AppError('store_lost', 'the store is empty');
-  if (expectedEpoch !== null && epoch !== expectedEpoch) {
-    const turned = (await history.listTurns()).some(({ kept }) => kept.epoch === expectedEpoch);
-    if (!turned)
-      throw new AppError('store_lost', 'the store does not hold the history that was there before');
-  }
-  history.begin(epoch);
-  const mine = known?.epoch === epoch ? known : null;
-  if (restored) await history.turn('restored', mine);
-  else if (mine !== null) await history.leftBehind(mine);
+  if (expectedEpoch === null) history.begin(epoch);
+  else history.begin(expectedEpoch, earlierEpochs);
+  if (known !== null) history.see(known);
+  if (restored) {
+    history.begin(epoch);
+    await history.turn('restored', known === null ? null : await gone(history, epoch, known));
+  } else if (expectedEpoch !== null && epoch !== expectedEpoch) {
+    if (!(await history.adopt())) throw notOpened();
+  } else if (known !== null) await history.leftBehind(known);
   return (await history.head()).epoch;
+}
+
+/** What is known, unless the store still has it, or has told already that it is gone. */
+async function gone(history: RedisHistory, epoch: string, known: Position): Promise<Position | null> {
+  if (known.epoch !== epoch) {
+    return kinshipOf(epoch, await history.listTurns(), [known.epoch]) === 'turned' ? null : known;
+  }
+  const [standing] = await history.standingOf([known]);
+  return isLeftBehind(standing!) ? known : null;
 }
 
 // From INFO: many managed servers refuse CONFIG.

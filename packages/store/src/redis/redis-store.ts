@@ -81,6 +81,9 @@ export function createRedisStore({
     get known() {
       return history.known;
     },
+    get epochs() {
+      return history.epochs;
+    },
     open: (options) => openRedis(commands, keys, history, options, log),
     commit: (commit) =>
       commitToRedis(runCommit, keys, history, { entries: logEntries, bytes: logBytes }, commit),

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { AppError, type Hint, type LogEntry, type Position } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
+import { withEpoch } from '../lineage.ts';
 import { parseLogged, prepareCommit } from '../prepared-commit.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createMemoryLeases } from './memory-leases.ts';
@@ -43,6 +44,7 @@ export function createSqliteStore({
   const hints = new EventEmitter<{ hint: [Hint] }>().setMaxListeners(0);
   let epoch: string | null = null;
   let known: Position | null = null;
+  let epochs: readonly string[] = [];
 
   const store: ConfigStore = {
     get epoch() {
@@ -53,10 +55,16 @@ export function createSqliteStore({
       return known;
     },
 
+    get epochs() {
+      return epochs;
+    },
+
     async open(options) {
       return attempt(() => {
         epoch = turns.open(options);
         known = readHead(sql);
+        const { earlierEpochs = [], expectedEpoch } = options;
+        epochs = withEpoch(expectedEpoch === null ? [] : withEpoch(earlierEpochs, expectedEpoch), epoch);
         return epoch;
       });
     },

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, type Position, type Standing, type Turn } from '@lockstep/contract';
 import type { OpenOptions } from '../config-store.ts';
+import { kinshipOf } from '../lineage.ts';
 import { isLeftBehind, standingAgainst } from '../standing.ts';
 import { readHead } from './sqlite-log.ts';
 import { type Sql, transact } from './statements.ts';
@@ -11,7 +12,13 @@ const keptTurns = 100;
 export function createSqliteTurns(sql: Sql, now: () => number) {
   return { open, standingOf, listTurns };
 
-  function open({ create, expectedEpoch, known = null, restored = false }: OpenOptions): string {
+  function open({
+    create,
+    expectedEpoch,
+    earlierEpochs = [],
+    known = null,
+    restored = false,
+  }: OpenOptions): string {
     return transact(sql, () => {
       const head = readHead(sql);
       if (head === null) {
@@ -20,13 +27,18 @@ export function createSqliteTurns(sql: Sql, now: () => number) {
         sql("INSERT INTO meta (key, value) VALUES ('epoch', ?)").run(epoch);
         return epoch;
       }
-      const turned = () => listTurns().some(({ kept }) => kept.epoch === expectedEpoch);
-      if (expectedEpoch !== null && expectedEpoch !== head.epoch && !turned()) {
-        throw new AppError('store_lost', 'the store does not hold the history that was there before');
+      const epochs = expectedEpoch === null ? [head.epoch] : [...earlierEpochs, expectedEpoch];
+      const kinship = kinshipOf(head.epoch, listTurns(), epochs);
+      if (kinship === 'another' && !restored) {
+        throw new AppError(
+          'store_lost',
+          'the store holds another history than before; where a backup was put back, start once with --restored',
+        );
       }
-      const lost = known?.epoch === head.epoch && isLeftBehind(standing(head, known)) ? known : null;
+      const lost =
+        known === null || kinship === 'turned' || !isLeftBehind(standing(head, known)) ? null : known;
       if (restored) return turn(head, 'restored', lost);
-      return lost === null ? head.epoch : turn(head, 'went_back', lost);
+      return lost === null && kinship !== 'went_back' ? head.epoch : turn(head, 'went_back', lost);
     });
   }
 

@@ -44,4 +44,35 @@ export async function turns(t: Test, backend: Backend): Promise<void> {
     t.equal(await other.open({ create: false, expectedEpoch: kept.epoch, known: lost }), epoch, 'once');
     t.match(other.known, { epoch, number: 9 });
   });
+
+  await t.test(
+    'a store in an epoch that its history has left goes on above all that was known',
+    async (t) => {
+      const { store, another } = await backend.bench(t);
+      const kept = await store.commit(commitOf(putRoute('a')));
+      const lost = { epoch: 'later', number: 7, commitId: 'lost' };
+      const other = await another();
+      const seen = { create: false, expectedEpoch: lost.epoch, known: lost };
+      await t.rejects(other.open(seen), { code: 'store_lost', message: /--restored/ });
+      const epoch = await other.open({ ...seen, earlierEpochs: ['first', kept.epoch] });
+      t.match(await other.listTurns(), [{ reason: 'went_back', epoch, kept, lost }]);
+      t.match(await other.commit(commitOf(putRoute('b'))), { epoch, number: 9 });
+      t.same(
+        other.epochs,
+        ['first', kept.epoch, 'later', epoch].filter((one) => other.epochs.includes(one)),
+      );
+      t.ok(other.epochs.includes('later'), 'for its next start');
+      t.equal(await other.open(seen), epoch, 'whoever knew what is lost goes over');
+
+      const unrelated = { epoch: 'of another store', number: 70, commitId: 'x' };
+      const putBack = await other.open({
+        create: false,
+        expectedEpoch: unrelated.epoch,
+        known: unrelated,
+        restored: true,
+      });
+      t.match((await other.listTurns()).at(-1), { reason: 'restored', epoch: putBack, lost: unrelated });
+      t.match(await other.commit(commitOf(putRoute('c'))), { epoch: putBack, number: 72 });
+    },
+  );
 }
