@@ -9,6 +9,8 @@ export class ExchangeWatch {
   readonly response: ClientResponse;
   /** Set once the request is forwarded. */
   body: RequestBody | null = null;
+  /** The same; whether others wait for the connection that it holds. */
+  exchange: { readonly inDemand: boolean } | null = null;
   /** Its place among those that are open; -1 while it is none of them. */
   place = -1;
   #received = 0;

@@ -76,6 +76,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     return this.#body;
   }
 
+  /** It holds a connection that others wait for. */
+  get inDemand(): boolean {
+    return this.#connection !== null && this.#upstream!.pool.pending > 0;
+  }
+
   start(): void {
     const { route, response } = this.#options;
     this.#first = route.turn;

@@ -99,6 +99,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const common = { request, response, route, forwarded, limits, onDone, onFailure: failures.note };
     const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
     watch.body = exchange.body;
+    watch.exchange = exchange;
     exchange.start();
   }
 
@@ -183,10 +184,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return tunnels.size;
     },
     check(now) {
-      const { timeouts } = settings();
+      const { timeouts, limits } = settings();
+      const hurried = hurry(timeouts, limits);
       for (const watch of open.all()) {
         try {
-          const stall = watch.check(now, timeouts);
+          const stall = watch.check(now, watch.exchange?.inDemand ? hurried : timeouts);
           if (stall !== null) cut(watch, stall);
         } catch (error) {
           incidents.onException('deadline', error);
@@ -212,6 +214,19 @@ function endWithAnswer({ stream }: Http2ServerRequest): void {
   stream.once('finish', () => {
     if (!stream.readableEnded) stream.close(0); // NO_ERROR
   });
+}
+
+/** Who stands still while others wait for a connection has to get on before those have waited for nothing. */
+function hurry(
+  timeouts: EdgeSettings['timeouts'],
+  { upstreamPendingMs }: EdgeSettings['limits'],
+): typeof timeouts {
+  const mostMs = upstreamPendingMs / 2;
+  return {
+    ...timeouts,
+    bodyIdleMs: Math.min(timeouts.bodyIdleMs, mostMs),
+    writeIdleMs: Math.min(timeouts.writeIdleMs, mostMs),
+  };
 }
 
 function ignore(): void {}

@@ -67,13 +67,8 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
   if (fields.length !== undefined && !(Number(fields.length) <= Number.MAX_SAFE_INTEGER)) {
     return { reason: 'bad_framing', detail: 'the length of the body is beyond what can be counted' };
   }
-  if (
-    fields.expect !== undefined &&
-    version !== '1.0' &&
-    !/^\s*100-continue\s*(,\s*100-continue\s*)*$/i.test(fields.expect)
-  ) {
+  if (fields.expect !== undefined && version !== '1.0' && !onlyContinue(fields.expect))
     return { reason: 'bad_expectation' };
-  }
   const { headers, requestId } = fields;
   headers[1] = authority;
   const via = fields.via;
@@ -137,6 +132,11 @@ function faultOfCoding(coding: string, version: string): Refused | null {
   return parts.indexOf('chunked') === parts.length - 1
     ? { reason: 'unknown_coding' }
     : { reason: 'bad_framing' };
+}
+
+/** A list, and it may be empty (RFC 9110, sections 5.6.1 and 10.1.1). */
+function onlyContinue(expect: string): boolean {
+  return expect.split(',').every((part) => /^\s*(?:100-continue\s*)?$/i.test(part));
 }
 
 /** Only TRACE and OPTIONS count it (RFC 9110, section 7.6.2). */

@@ -242,6 +242,7 @@ await edge.attack(
       [`CONNECT ${host}:443 HTTP/1.1\r\n${h}`, 501],
       [`POST / HTTP/1.1\r\n${h}Expect: 200-ok\r\nContent-Length: 0\r\n`, 417],
       [`GET / HTTP/1.1\r\n${h}Expect: x\r\n`, 417],
+      [`GET / HTTP/1.1\r\n${h}Expect: 100-continue, x\r\n`, 417],
       [`TRACE / HTTP/1.1\r\n${h}Max-Forwards: 0\r\n`, 405],
       [`OPTIONS / HTTP/1.1\r\n${h}Max-Forwards: 0\r\n`, 204],
       [`OPTIONS * HTTP/1.1\r\n${h}`, 204],

@@ -103,6 +103,23 @@ await edge.attack(t, 'a websocket holds one of the connections for as long as it
   t.equal((await waiting).status, 200);
 });
 
+await edge.attack(t, 'clients that stand still give way to those who wait', async () => {
+  const large = 'x'.repeat(8_000_000);
+  edge.upstream.on('/large', `HTTP/1.1 200 OK\r\nContent-Length: ${large.length}\r\n\r\n${large}`);
+  edge.upstream.on('/upload', () => {});
+  const [upload, reader] = await Promise.all([edge.raw(), edge.raw()]);
+  upload.send(`POST /upload HTTP/1.1\r\n${at}Content-Length: 10\r\n\r\nhello`);
+  reader.socket.pause();
+  reader.send(`GET /large HTTP/1.1\r\n${at}\r\n`);
+  const session = await edge.h2({ settings: { initialWindowSize: 0 } });
+  session.request({ ':path': '/large' }).on('error', () => {});
+  await waitFor(async () => edge.upstream.requests.length === 3, { what: 'all of them at the upstream' });
+  await edge.settings({ limits: { ...few, upstreamPendingMs: 2_000 } });
+  const served = async () => (await edge.fetch('/after')).status === 200;
+  await waitFor(served, { what: 'another client to be served', timeoutMs: 30_000 });
+  await edge.settings({ limits: few });
+});
+
 const impatient = { timeouts: { firstByteMs: 200, upstreamIdleMs: 1_000, tunnelIdleMs: 1_000 } };
 
 for (const [title, between] of [
