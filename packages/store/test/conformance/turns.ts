@@ -57,11 +57,9 @@ export async function turns(t: Test, backend: Backend): Promise<void> {
       const epoch = await other.open({ ...seen, earlierEpochs: ['first', kept.epoch] });
       t.match(await other.listTurns(), [{ reason: 'went_back', epoch, kept, lost }]);
       t.match(await other.commit(commitOf(putRoute('b'))), { epoch, number: 9 });
-      t.same(
-        other.epochs,
-        ['first', kept.epoch, 'later', epoch].filter((one) => other.epochs.includes(one)),
-      );
-      t.ok(other.epochs.includes('later'), 'for its next start');
+      t.equal(other.epochs.at(-1), epoch);
+      for (const earlier of ['first', kept.epoch, 'later'])
+        t.ok(other.epochs.includes(earlier), `${earlier}: for its next start`);
       t.equal(await other.open(seen), epoch, 'whoever knew what is lost goes over');
 
       const unrelated = { epoch: 'of another store', number: 70, commitId: 'x' };
