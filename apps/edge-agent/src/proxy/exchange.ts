@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { EdgeSettings } from '@lockstep/contract';
 import type { Dispatcher } from 'undici';
+import { clientKey } from '../worker/client-key.ts';
 import type { ServedRoute } from '../worker/route-table.ts';
 import { answerFailure, breakOff, noteFraming } from './answer-failure.ts';
 import { AnswerHead } from './answer-head.ts';
@@ -74,6 +75,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
 
   get body(): RequestBody | null {
     return this.#body;
+  }
+
+  get client(): string {
+    return clientKey(this.#options.forwarded.clientAddress);
   }
 
   /** It holds a connection that others wait for. */

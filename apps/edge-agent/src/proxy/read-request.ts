@@ -14,6 +14,8 @@ export interface ReadRequest {
   headers: string[];
   hasBody: boolean;
   requestId: string;
+  /** IPv4 in its own form. */
+  clientAddress: string;
   /** It is not to be forwarded any further (RFC 9110, section 7.6.2). */
   endsHere: boolean;
 }
@@ -82,9 +84,10 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
     if (left === 'none') endsHere = true;
     else headers.push('max-forwards', left);
   }
+  const clientAddress = (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
   headers.push(
     'x-forwarded-for',
-    (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''),
+    clientAddress,
     'x-forwarded-proto',
     options.scheme,
     'x-forwarded-host',
@@ -101,6 +104,7 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
       ? !request.stream.endAfterHeaders
       : fields.coding !== undefined || (fields.length !== undefined && fields.length !== '0'),
     requestId,
+    clientAddress,
     endsHere,
   };
 }

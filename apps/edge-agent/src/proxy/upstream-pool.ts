@@ -4,6 +4,7 @@ import type { buildConnector } from 'undici';
 import { ExchangeError } from './failure-cause.ts';
 import { Client } from './undici-client.ts';
 import { keepResetsApart, repairParser } from './undici-repairs.ts';
+import { type Waiting, WaitingLine } from './waiting-line.ts';
 
 /** What one upstream may take of a worker. Read anew at each use: settings change while connections live. */
 export interface UpstreamLimits {
@@ -31,7 +32,7 @@ export function upstreamLimitsOf({ limits, timeouts }: EdgeSettings): UpstreamLi
 }
 
 /** Who needs a connection. Exactly one of the two is called, once, unless it is withdrawn before. */
-export interface Taker {
+export interface Taker extends Waiting {
   onConnection(connection: Connection): void;
   onBusy(error: ExchangeError): void;
 }
@@ -104,8 +105,7 @@ class Pool implements UpstreamPool {
   readonly #all = new Set<PooledConnection>();
   /** The one that was used last is used next: the others grow old enough to be closed. */
   readonly #idle: PooledConnection[] = [];
-  /** In the order in which they came, with when they have waited long enough. */
-  readonly #waiting = new Map<Taker, number>();
+  readonly #waiting = new WaitingLine<Taker>();
   #timer: NodeJS.Timeout | null = null;
   #retired = false;
   #generation = 0;
@@ -133,17 +133,22 @@ class Pool implements UpstreamPool {
     }
     const limits = this.#limits();
     if (this.#all.size < limits.connections) taker.onConnection(this.#make(limits));
-    else if (this.#waiting.size >= limits.pending) {
-      taker.onBusy(new ExchangeError('upstream_busy', `${this.#waiting.size} requests wait already`));
-    } else {
-      // The timer may be that of one who waits no more.
-      if (this.#waiting.size === 0 && this.#timer !== null) {
-        clearTimeout(this.#timer);
-        this.#timer = null;
-      }
-      this.#waiting.set(taker, Date.now() + limits.pendingMs);
-      this.#timer ??= setTimeout(this.#giveUp, limits.pendingMs);
+    else this.#wait(taker, limits);
+  }
+
+  #wait(taker: Taker, { pending, pendingMs }: UpstreamLimits): void {
+    if (this.#waiting.size >= pending) {
+      const refused = pending === 0 ? taker : (this.#waiting.giveWay(taker.client) ?? taker);
+      refused.onBusy(new ExchangeError('upstream_busy', `${pending} requests wait already`));
+      if (refused === taker) return;
     }
+    // The timer may be that of one who waits no more.
+    if (this.#waiting.size === 0 && this.#timer !== null) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    }
+    this.#waiting.add(taker, Date.now() + pendingMs);
+    this.#timer ??= setTimeout(this.#giveUp, pendingMs);
   }
 
   withdraw(taker: Taker): void {
@@ -153,14 +158,10 @@ class Pool implements UpstreamPool {
   #giveUp = (): void => {
     this.#timer = null;
     const now = Date.now();
-    for (const [taker, until] of this.#waiting) {
-      if (until > now) {
-        this.#timer = setTimeout(this.#giveUp, until - now);
-        return;
-      }
-      this.#waiting.delete(taker);
+    for (const taker of this.#waiting.expire(now)) {
       taker.onBusy(new ExchangeError('upstream_busy', 'none became free in time'));
     }
+    if (this.#waiting.size > 0) this.#timer ??= setTimeout(this.#giveUp, this.#waiting.earliest - now);
   };
 
   #make({ headBytes }: UpstreamLimits): PooledConnection {
@@ -204,7 +205,7 @@ class Pool implements UpstreamPool {
       return;
     }
     connection.reused = true;
-    const next = this.#next();
+    const next = this.#waiting.next();
     if (next !== null) {
       next.onConnection(connection);
       return;
@@ -227,7 +228,7 @@ class Pool implements UpstreamPool {
     this.#drop(connection);
     const limits = this.#limits();
     if (this.#all.size >= limits.connections) return;
-    const next = this.#next();
+    const next = this.#waiting.next();
     if (next !== null) next.onConnection(this.#make(limits));
   }
 
@@ -240,14 +241,6 @@ class Pool implements UpstreamPool {
     }
     // Not at once: undici is in the middle of telling of this very connection.
     setImmediate(() => connection.client.destroy(() => {}));
-  }
-
-  #next(): Taker | null {
-    for (const taker of this.#waiting.keys()) {
-      this.#waiting.delete(taker);
-      return taker;
-    }
-    return null;
   }
 
   renew(): void {
@@ -263,9 +256,7 @@ class Pool implements UpstreamPool {
   async destroy(): Promise<void> {
     this.#retired = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    const waiting = [...this.#waiting.keys()];
-    this.#waiting.clear();
-    for (const taker of waiting)
+    for (const taker of this.#waiting.clear())
       taker.onBusy(new ExchangeError('upstream_busy', 'the edge is about to stop'));
     const clients = [...this.#all].map(({ client }) => client);
     for (const connection of this.#all) connection.over = true;
