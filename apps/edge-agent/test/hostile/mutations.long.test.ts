@@ -1,5 +1,6 @@
 import { connect as connectTcp } from 'node:net';
 import t from 'tap';
+import { exchangeH2 } from './h2-exchange.ts';
 import { host, startHostileEdge } from './hostile-edge.ts';
 
 const timeouts = { headMs: 1_000, bodyIdleMs: 1_000, writeIdleMs: 1_000, keepAliveMs: 1_000 };
@@ -164,3 +165,52 @@ await edge.attack(t, 'nor of what is sent to port 80', async (t) => {
   }
   t.equal(await edge.metric('exceptions_total'), 0);
 });
+
+const answers = [
+  'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello',
+  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrailer: x\r\n\r\n',
+  'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello',
+  'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno',
+  'HTTP/1.0 200 OK\r\n\r\nhello',
+  'HTTP/1.1 204 No\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n\r\n',
+  'HTTP/1.1 205 No\r\nContent-Length: 0\r\n\r\n',
+  'HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello',
+];
+
+await edge.attack(
+  t,
+  `whatever becomes of ${rounds} broken answers, each client gets an end, and no session goes with them`,
+  async (t) => {
+    const next = numbers(1_105);
+    edge.upstream.on('/m', (_request, socket) => {
+      const text = mutate(answers[next(answers.length)]!, next);
+      const cut = next(text.length + 1);
+      const end = next(3);
+      socket.write(text.slice(0, cut), 'latin1');
+      setImmediate(() => {
+        socket.write(text.slice(cut), 'latin1');
+        if (end === 0) socket.resetAndDestroy();
+        else socket.end();
+      });
+    });
+    const session = await edge.h2();
+    for (let round = 0; round < rounds; round += 25) {
+      await Promise.all(
+        Array.from({ length: 25 }, async (_, i) => {
+          const method = ['GET', 'HEAD', 'POST'][next(3)]!;
+          if (i % 2 === 0) {
+            await exchangeH2(session, { ':path': '/m', ':method': method });
+            return;
+          }
+          const client = await edge.raw();
+          const rest = i % 3 === 0 ? u : 'Connection: close\r\n';
+          client.send(`${method} /m HTTP/1.1\r\n${h}${rest}\r\n`);
+          t.match(await client.ended(), /^HTTP\/1\.1 \d{3} /);
+        }),
+      );
+    }
+    t.notOk(session.destroyed || session.closed);
+    t.equal(await edge.metric('exceptions_total'), 0);
+    t.equal(await edge.metric('failed_exchanges_total', 'cause="edge_failed"'), 0);
+  },
+);
