@@ -17,6 +17,7 @@ import { createFleet } from './fleet/fleet.ts';
 import { createFleetWatch } from './fleet/fleet-status.ts';
 import { createRecentCommits } from './fleet/recent-commits.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
+import { createStoreWatch } from './fleet/store-watch.ts';
 import { createTurns } from './fleet/turns.ts';
 import { createGuardedFetch } from './guarded-fetch.ts';
 import { accountIdOf } from './issuance/acme/account-id.ts';
@@ -98,7 +99,9 @@ export async function createControlPlane({
     closers.push(fleet.close);
     const turns = await createTurns({ store, commits, log });
     closers.push(turns.close);
-    const fleetWatch = createFleetWatch({ fleet, commits, turns, clock, log, boundary });
+    const storeWatch = createStoreWatch({ store, now, log, boundary });
+    closers.push(storeWatch.close);
+    const fleetWatch = createFleetWatch({ fleet, commits, turns, storeWatch, clock, log, boundary });
     closers.push(fleetWatch.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
     const chain = () => settings.current().issuers ?? known.defaultChain;
@@ -169,7 +172,7 @@ export async function createControlPlane({
       ledger,
       retryFailed: createRetryFailed({ store, now }),
       settings: createSettingsService({ store, sealer, known, denied, now }),
-      ready: createReadiness({ store, fleet, clock, expectedEdges: config.expectedEdges }),
+      ready: createReadiness({ storeWatch, fleet, clock, expectedEdges: config.expectedEdges }),
       metrics: createMetrics({
         store,
         fleet,

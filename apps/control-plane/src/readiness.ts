@@ -1,27 +1,27 @@
 import type { Readiness } from '@lockstep/contract';
-import type { ConfigStore } from '@lockstep/store';
 import type { Fleet } from './fleet/fleet.ts';
 import type { StoreClock } from './fleet/store-clock.ts';
+import type { StoreWatch } from './fleet/store-watch.ts';
 
 export type Ready = () => Promise<Readiness>;
 
 export interface ReadinessOptions {
-  store: ConfigStore;
+  storeWatch: StoreWatch;
   fleet: Fleet;
   clock: Pick<StoreClock, 'fault' | 'skewMs'>;
   /** How many have to be live for readiness, however few were heard of. */
   expectedEdges: number;
 }
 
-export function createReadiness({ store, fleet, clock, expectedEdges }: ReadinessOptions): Ready {
+export function createReadiness({ storeWatch, fleet, clock, expectedEdges }: ReadinessOptions): Ready {
+  /** Nobody had to show a token: where the store is, the log says. */
   async function checkStore() {
-    try {
-      const { epoch } = await store.head();
-      const ok = epoch === store.epoch;
-      return { name: 'store', ok, detail: ok ? 'answers' : 'holds another history than the one opened' };
-    } catch {
-      return { name: 'store', ok: false, detail: 'does not answer' }; // nobody had to show a token: where it is, the log says
-    }
+    const { reachable, detail } = await storeWatch.look();
+    return {
+      name: 'store',
+      ok: detail === null,
+      detail: reachable ? (detail ?? 'answers') : 'does not answer',
+    };
   }
 
   return async () => {

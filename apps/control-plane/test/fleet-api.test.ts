@@ -164,6 +164,35 @@ t.test('nothing is called in step while the store cannot be reached', async (t) 
   t.match(await status(), { store: { reachable: false, since: String, detail: /closed/ } });
 });
 
+t.test('what is damaged in the store is told, and what cannot be mended is not called in step', async (t) => {
+  const { store } = movableStore();
+  const { call, report } = await startControlPlane(t, t.testdir(), {}, { store });
+  await report('edge-1');
+  const status = async () => (await call('GET', '/v1/fleet')).body;
+  await waitFor(async () => (await status()).inStep, { what: 'the fleet to be in step' });
+  const found = { key: '{lockstep}:due:order', detail: 'is a string, not a zset', mended: true };
+  const next = [[found], [{ ...found, key: '{lockstep}:records', mended: false }]];
+  let lasting = next[1];
+  store.check = async () => next.shift() ?? lasting ?? [];
+  await waitFor(async () => (await status()).store.detail !== null, { what: 'the damage to be found' });
+  t.match(await status(), {
+    inStep: false,
+    store: { reachable: true, detail: /records is a string/, damage: [found, { mended: false }] },
+  });
+  const readyz = await call('GET', '/readyz');
+  t.match(readyz, {
+    status: 503,
+    body: { checks: [{ ok: false, detail: /records/ }, { detail: '1 live, 1 expected' }] },
+  });
+  lasting = [];
+  t.match(
+    await status(),
+    { inStep: true, store: { detail: null, damage: [found] } },
+    'what was mended stays told',
+  );
+  t.equal((await call('GET', '/readyz')).status, 200);
+});
+
 t.test('a report beyond the store’s history makes nothing live', async (t) => {
   const { call, report, acknowledge, store } = await startControlPlane(t, t.testdir());
   const stop = acknowledge('edge-1');

@@ -47,10 +47,17 @@ export const FleetStatus = z
     store: z
       .object({
         reachable: z.boolean(),
-        since: z.string().nullable().describe('Since when it has not been'),
-        detail: z.string().nullable(),
+        since: z.string().nullable().describe('Since when something has been wrong with it'),
+        detail: z.string().nullable().describe('What is wrong with it; null: nothing'),
+        damage: z
+          .array(z.object({ key: z.string(), detail: z.string(), mended: z.boolean(), at: Timestamp }))
+          .describe(
+            'What this control plane found damaged since it started. What was mended was made anew from the records; else a backup has to be restored',
+          ),
       })
-      .describe('While it cannot be reached, all of this is what was known last, and nothing is in step'),
+      .describe(
+        'While something is wrong with it nothing is in step, and while it cannot be reached all of this is what was known last',
+      ),
     history: z.object({ wentBack: z.array(WentBack) }),
     clock: z.object({
       skewMs: z.int().describe('How far this control plane’s clock is ahead of the store’s'),

@@ -81,6 +81,15 @@ export interface OpenOptions {
   restored?: boolean;
 }
 
+/** Something that the store is made of is not what it has to be. */
+export interface Damage {
+  key: string;
+  /** As in “the key … is a string, not a zset”. */
+  detail: string;
+  /** It was made anew; else nothing can be read or written, and a backup has to be restored. */
+  mended: boolean;
+}
+
 export const maxCommitRecords = 500;
 export const maxCommitBytes = 1_048_576;
 
@@ -202,6 +211,12 @@ export interface ConfigStore {
    * `timeoutMs`: it is made, and may be lost with the primary. Means nothing to a store without replicas.
    */
   requireReplicas(durability: Durability): void;
+
+  /**
+   * Looks at what the store is made of, makes anew what can be from its records (where whose claims lie, what falls due), or from what
+   * comes (nodes, the log), and tells what was damaged since the last look.
+   */
+  check(): Promise<Damage[]>;
 
   /** Milliseconds since 1970 by the store's clock, which judges leases and presence. */
   now(): Promise<number>;

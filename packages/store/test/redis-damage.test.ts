@@ -5,7 +5,7 @@ import { startRedis, waitFor } from '@lockstep/testkit';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { commitOf, putRoute, remove, report } from './conformance/records.ts';
+import { commitOf, putOrder, putRoute, remove, report } from './conformance/records.ts';
 import { contentOf, followView } from './conformance/view.ts';
 
 const texts = [
@@ -224,6 +224,129 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     },
   );
 
+  await t.test('a key of another type is named and made anew, with all that the records tell', async (t) => {
+    const { store, prefix, follower, warnings } = await openStore(t, server.url);
+    const view = followView(t, follower.follow, null);
+    const due = Date.now() + 5_000;
+    await store.reportNode(report('a'));
+    await store.reportNode(report('b'));
+    await store.commit(
+      commitOf(putRoute('kept', ['kept.example.com', 'also.example.com']), putOrder('o', due, 3)),
+    );
+    const told = async () => [
+      await contentOf(store),
+      await store.findClaims('', 10),
+      await store.listDue('order', due, 10, 3),
+      await store.nextDue('order', 3),
+      (await store.listNodes()).map(({ report }) => report.node),
+    ];
+    const shared = 'claim-index claims due:order due:route fence history ids log node-ids turns'.split(' ');
+    for (const name of shared) {
+      const key = `{${prefix}}:${name}`;
+      for (const wrong of ['string', 'hash', 'list', 'zset']) {
+        const before = await told();
+        const type = await admin.type(key);
+        if (wrong === type) continue;
+        await admin.del(key);
+        if (wrong === 'string') await admin.set(key, 'junk');
+        else if (wrong === 'hash') await admin.hset(key, 'junk', 'junk');
+        else if (wrong === 'list') await admin.rpush(key, 'junk');
+        else await admin.zadd(key, 1, 'junk');
+        const isWrong = (await admin.type(key)) !== typeOf(name);
+        if (!isWrong) continue;
+        const commit = commitOf(putRoute('changing'), putOrder('changing', due));
+        if (name !== 'node-ids' && name !== 'fence' && name !== 'turns') await store.commit(commit);
+        else await store.check();
+        await store.commit(commitOf(remove('route', 'changing'), remove('order', 'changing')));
+        t.match(
+          warnings.join('\n'),
+          new RegExp(`${name}.*(is a ${wrong}|cannot be read)`),
+          `${name}, a ${wrong}`,
+        );
+        t.same(await store.check(), [], `${name}, a ${wrong}: is well`);
+        t.same(await told(), before, `${name}, a ${wrong}`);
+        await t.rejects(store.commit(commitOf(putRoute('thief', ['also.example.com']))), {
+          code: 'host_taken',
+        });
+      }
+      t.ok(await store.acquireLease(`with ${name}`, 10_000));
+    }
+    await view.reached(await store.commit(commitOf(putRoute('last'))));
+    t.same(view.records, await contentOf(store));
+
+    await admin.del(`{${prefix}}:node:b`);
+    await admin.hset(`{${prefix}}:node:b`, 'junk', 'junk');
+    t.match(await store.listNodes(), [{ report: { node: 'a' } }], 'hides no other node');
+    await follower.reportNode(report('b'));
+    t.equal((await store.listNodes()).length, 2, 'and its next report replaces it');
+    await admin.hset(`{${prefix}}:lease:l`, 'junk', 'junk');
+    t.ok(await store.acquireLease('l', 10_000), 'what is no grant is replaced');
+
+    for (const name of ['records', 'meta']) {
+      const key = `{${prefix}}:${name}`;
+      await admin.rename(key, `${key}-kept`);
+      await admin.set(key, 'junk');
+      const lost = { code: 'store_lost', message: new RegExp(name) };
+      await t.rejects(store.commit(commitOf(putRoute('x'))), lost);
+      await t.rejects(
+        store.get('route', 'a').then(() => store.head()),
+        lost,
+      );
+      t.match(await store.check(), [{ key, detail: 'is a string, not a hash', mended: false }]);
+      await admin.rename(`${key}-kept`, key);
+      await store.commit(commitOf(putRoute('x')));
+    }
+  });
+
+  await t.test(
+    'what is noted of the head and the log and cannot be is mended from the history',
+    async (t) => {
+      const { store, prefix, follower } = await openStore(t, server.url);
+      const view = followView(t, follower.follow, null);
+      const meta = `{${prefix}}:meta`;
+      const numbers = [
+        '',
+        'abc',
+        '-1',
+        '1e3',
+        '1000000000000000',
+        '999999999999999',
+        '9007199254740993',
+        '1',
+      ];
+      const damages: [string, string][] = [
+        ...numbers.map((number): [string, string] => ['number', number]),
+        ['commitId', 'zzz'],
+        ...['logFrom', 'logBytes'].flatMap((field) =>
+          ['zzz', '', '-5', '0', '1e300', 'nan', 'inf', '24.5'].map((value): [string, string] => [
+            field,
+            value,
+          ]),
+        ),
+      ];
+      let last = await store.commit(commitOf(putRoute('a')));
+      for (let i = 0; i < 20; i++) last = await store.commit(commitOf(putRoute(`r${i % 3}`)));
+      for (const [field, value] of damages) {
+        await admin.hset(meta, field, value);
+        const made = await store.commit(commitOf(putRoute('a')));
+        t.match(made, { number: last.number + 1, epoch: last.epoch }, `${field} ${value}`);
+        last = made;
+        await view.reached(last);
+      }
+      t.same(await store.listTurns(), []);
+      t.same(view.records, await contentOf(store));
+      // Nothing tells any more which the latest commit was: who restores says so.
+      await admin.hset(meta, 'number', 'x', 'commitId', 'y');
+      await t.rejects(store.commit(commitOf(putRoute('b'))), { code: 'store_lost', message: /meta.*"x"/ });
+      const restored = createRedisStore({ url: server.url, prefix });
+      t.teardown(() => restored.close());
+      await restored.open({ create: false, expectedEpoch: last.epoch, known: last, restored: true });
+      const made = await restored.commit(commitOf(putRoute('b')));
+      t.ok(made.number > last.number);
+      await view.reached(made);
+    },
+  );
+
   await t.test('a listener that throws stops neither the process nor the other listeners', async (t) => {
     const { store, follower, warnings } = await openStore(t, server.url);
     const heard: string[] = [];
@@ -260,6 +383,17 @@ async function openStore(t: Test, url: string) {
   t.teardown(() => Promise.all([store.close(), follower.close()]));
   await store.open({ create: true, expectedEpoch: null });
   return { store, prefix, follower, warnings };
+}
+
+function typeOf(name: string): string {
+  const types: Record<string, string> = {
+    claims: 'hash',
+    fence: 'string',
+    history: 'hash',
+    log: 'stream',
+    turns: 'list',
+  };
+  return types[name] ?? 'zset';
 }
 
 /** What looks like a record may be one. */

@@ -11,6 +11,7 @@ import type { Fleet } from './fleet.ts';
 import { presentNode, skewOf } from './node-view.ts';
 import type { RecentCommits } from './recent-commits.ts';
 import { clockSkewAllowedMs, type StoreClock } from './store-clock.ts';
+import type { StoreWatch } from './store-watch.ts';
 import type { Turns } from './turns.ts';
 
 /** How long a node may take with a commit before it counts as behind: slow links and full machines are no trouble yet. */
@@ -32,6 +33,7 @@ export interface FleetWatchOptions {
   fleet: Fleet;
   commits: RecentCommits;
   turns: Turns;
+  storeWatch: StoreWatch;
   clock: StoreClock;
   log: Logger;
   boundary?: Boundary;
@@ -41,6 +43,7 @@ export function createFleetWatch({
   fleet,
   commits,
   turns,
+  storeWatch,
   clock,
   log,
   boundary = createBoundary(log),
@@ -48,6 +51,8 @@ export function createFleetWatch({
   let behind = new Map<string, { reason: string; since: number }>();
   let inStep: boolean | null = null;
   let since = clock.now();
+
+  const trouble = () => storeWatch.state().detail ?? fleet.trouble()?.detail ?? null;
 
   function look(): void {
     const now = clock.now();
@@ -59,7 +64,7 @@ export function createFleetWatch({
     for (const node of behind.keys())
       if (!found.has(node)) log.info({ node }, 'a node is in step again, or gone');
     behind = found;
-    const stands = found.size === 0 && fleet.nodes().length > 0 && fleet.trouble() === null;
+    const stands = found.size === 0 && fleet.nodes().length > 0 && trouble() === null;
     if (stands !== inStep) since = now;
     inStep = stands;
   }
@@ -88,7 +93,8 @@ export function createFleetWatch({
 
   const watch: FleetWatch = {
     async judge() {
-      await fleet.judge().catch(() => fleet.refresh().catch(() => {}));
+      await storeWatch.look();
+      if (trouble() === null) await fleet.judge().catch(() => {});
       return watch.status();
     },
     status() {
@@ -107,7 +113,7 @@ export function createFleetWatch({
           lost: nodes.filter((node) => !node.connected).map(({ node }) => node),
         },
         behind: [...behind].map(([node, one]) => ({ node, reason: one.reason, since: iso(one.since) })),
-        store: presentTrouble(fleet.trouble()),
+        store: withTrouble(storeWatch.state(), fleet.trouble()),
         history: { wentBack: turns.wentBack() },
         clock: {
           skewMs: clock.skewMs(),
@@ -125,7 +131,11 @@ export function createFleetWatch({
   return watch;
 }
 
-function presentTrouble(trouble: ReturnType<Fleet['trouble']>): FleetStatus['store'] {
-  if (trouble === null) return { reachable: true, since: null, detail: null };
-  return { reachable: false, since: iso(trouble.since), detail: trouble.detail };
+/** The nodes cannot be read, though the store may answer. */
+function withTrouble(
+  store: FleetStatus['store'],
+  trouble: ReturnType<Fleet['trouble']>,
+): FleetStatus['store'] {
+  if (trouble === null || store.detail !== null) return store;
+  return { ...store, reachable: false, since: iso(trouble.since), detail: trouble.detail };
 }

@@ -94,7 +94,7 @@ export async function fillRedis({ url, prefix }: RedisPlace, backup: Backup): Pr
             pipeline.hset(
               keys.records,
               key,
-              `${revision}\n${JSON.stringify(claims)}\n${JSON.stringify(value)}`,
+              `${revision}${due === null ? '' : ` ${due}`}\n${JSON.stringify(claims)}\n${JSON.stringify(value)}`,
             );
             pipeline.zadd(keys.ids, '0', key);
             for (const claim of claims)
@@ -179,7 +179,7 @@ function toRows(recordKeys: string[], answers: unknown[]): BackupRow[] {
 
 function toRow(key: string, text: string | null, due: string | null): BackupRow {
   if (text === null) return { ...splitKey(key), record: null };
-  const [, revision, claims, value] = /^(\d+)\n([^\n]*)\n(.*)$/s.exec(text) ?? [];
+  const [, revision, claims, value] = /^(\d+)[ \d]*\n([^\n]*)\n(.*)$/s.exec(text) ?? [];
   try {
     return {
       ...splitKey(key),

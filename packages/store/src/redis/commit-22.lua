@@ -12,11 +12,26 @@
         then for each change: 'put' or 'delete', index of the kind (from 0), key, claims (JSON), dueAt or '', value
   Output: {'made', number}, also for a commit id made before
           {'lost'} | {'back'} (the caller knows commits that are gone) | {'lease'} | {'conflict', key}
-          | {'taken', claim, key of the holder}
+          | {'taken', claim, key of the holder} | {'damaged', key} (see the script that checks the store)
 --]]
+-- What is of another type would end this script in the middle.
+local function is(key, wanted)
+  local type = redis.call('TYPE', key).ok
+  return type == wanted or type == 'none'
+end
+for i, wanted in ipairs({'hash', 'hash', 'zset', 'hash', 'zset', 'stream', 'hash'}) do
+  if not is(KEYS[i], wanted) then return {'damaged', KEYS[i]} end
+end
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'commitId', 'logFrom', 'logBytes')
 if meta[1] ~= ARGV[1] then return {'lost'} end
-local head = tonumber(meta[2] or 0)
+local head = 0
+if meta[2] or meta[3] then
+  local noted = meta[2] and string.match(meta[2], '^%d+$') and redis.call('HGET', KEYS[7], meta[2])
+  if not noted or string.match(noted, '^%S*') ~= meta[3] then return {'damaged', KEYS[1]} end
+  head = tonumber(meta[2])
+end
+-- One more would not be read any longer.
+if head >= 999999999999999 then return {'damaged', KEYS[1]} end
 
 if ARGV[9] ~= '' then
   local known = tonumber(ARGV[9])
@@ -29,20 +44,24 @@ if ARGV[9] ~= '' then
   if id ~= ARGV[10] then return {'back'} end
 end
 
-local made = redis.call('GET', KEYS[8])
-if made then
+local made = redis.pcall('GET', KEYS[8])
+if type(made) == 'string' and string.match(made, '^%d+$') then
   -- A write, though it changes nothing: what waits for replicas waits for the last one of its own connection.
   redis.call('PEXPIRE', KEYS[8], ARGV[8])
   return {'made', made}
 end
 
-if ARGV[6] ~= '' and redis.call('GET', KEYS[9]) ~= ARGV[6] then return {'lease'} end
+if ARGV[6] ~= '' and redis.pcall('GET', KEYS[9]) ~= ARGV[6] then return {'lease'} end
 
--- A record that cannot be read holds no claims: it can still be replaced or deleted.
+-- A record that cannot be read holds no claims: it can still be replaced or deleted. None has as many as are looked at.
 local function claimsOf(record)
-  local json = record and string.match(record, '^%d+\n([^\n]*)\n')
-  local ok, claims = pcall(cjson.decode, json or '[]')
-  return ok and type(claims) == 'table' and claims or {}
+  local json = record and string.match(record, '^[%d ]+\n([^\n]*)\n')
+  local ok, claims = pcall(cjson.decode, json and #json <= 1048576 and json or '[]')
+  local held = {}
+  for i = 1, ok and type(claims) == 'table' and math.min(#claims, 100000) or 0 do
+    if type(claims[i]) == 'string' then table.insert(held, claims[i]) end
+  end
+  return held
 end
 
 local at = 14
@@ -67,6 +86,7 @@ for i = 1, tonumber(ARGV[13]) do
     dueAt = ARGV[at + 4],
     value = ARGV[at + 5],
   }
+  if not is(changes[i].due, 'zset') then return {'damaged', changes[i].due} end
   changed[key] = true
   at = at + 6
 end
@@ -84,7 +104,7 @@ end
 local number = string.format('%d', head + 1)
 local previous = meta[3] or ''
 
--- A log that does not take the entry (it is ahead, or no log) holds no commit up: it begins anew, and followers take a snapshot.
+-- A log that does not take the entry (it is ahead) holds no commit up: it begins anew, and followers take a snapshot.
 local entry = {'XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', ARGV[3]}
 if redis.pcall(unpack(entry)).err then
   redis.call('DEL', KEYS[6])
@@ -95,15 +115,18 @@ redis.call('HSET', KEYS[7], number, ARGV[2] .. ' ' .. #ARGV[3])
 redis.call('HDEL', KEYS[7], string.format('%d', head + 1 - ARGV[11]))
 redis.call('SET', KEYS[8], number, 'PX', ARGV[8])
 
--- What the log holds is known by the history, so that no entry is read only to be dropped. The latest always stays.
-local from = tonumber(meta[4] or number)
-local bytes = tonumber(meta[5] or 0) + #ARGV[3]
+-- What the log holds is known by the history, so that no entry is read only to be dropped. The latest always stays. Where what is noted
+-- of the log cannot be, or it holds far more than it may, it begins anew: a loop does not trust what is stored with its length.
 local last = head + 1
+local from = math.floor(tonumber(meta[4]) or last)
+local bytes = (tonumber(meta[5]) or 0) + #ARGV[3]
+if not (from >= 1 and from <= last and from >= last - tonumber(ARGV[4]) - 10000 and bytes >= 0 and bytes < 1e15) then from = last end
 while from < last and (last - from >= tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
   local entry = redis.call('HGET', KEYS[7], string.format('%d', from))
   bytes = bytes - tonumber(entry and string.match(entry, '%d+$') or 0)
   from = from + 1
 end
+if from == last then bytes = #ARGV[3] end
 redis.call('XTRIM', KEYS[6], 'MINID', '=', string.format('%d', from) .. '-0')
 redis.call('HSET', KEYS[1], 'number', number, 'commitId', ARGV[2], 'logFrom', string.format('%d', from),
   'logBytes', string.format('%d', bytes))
@@ -116,7 +139,8 @@ for _, change in ipairs(changes) do
 end
 for _, change in ipairs(changes) do
   if change.put then
-    redis.call('HSET', KEYS[2], change.key, number .. '\n' .. change.claimsJson .. '\n' .. change.value)
+    local due = change.dueAt == '' and '' or ' ' .. change.dueAt
+    redis.call('HSET', KEYS[2], change.key, number .. due .. '\n' .. change.claimsJson .. '\n' .. change.value)
     redis.call('ZADD', KEYS[3], 0, change.key)
     for _, claim in ipairs(change.claims) do
       redis.call('HSET', KEYS[4], claim, change.key)

@@ -1,5 +1,5 @@
 import { AppError, kinds, type Position, recordKey } from '@lockstep/contract';
-import type { Commit } from '../config-store.ts';
+import type { Commit, ConfigStore } from '../config-store.ts';
 import {
   hostTaken,
   leaseLost,
@@ -9,6 +9,7 @@ import {
   splitKey,
 } from '../prepared-commit.ts';
 import { rememberedCommits } from '../standing.ts';
+import { damaged } from './redis-check.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import { notOpened, type RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -27,12 +28,14 @@ export interface LogBounds {
 
 /**
  * As `ConfigStore.commit`. Where the history turned, or went back behind what this process knows, it is made on the new one: its
- * checks name revisions, and those of commits that are gone are in no record there.
+ * checks name revisions, and those of commits that are gone are in no record there. Where a key is damaged it is made after that was made
+ * anew, if it can be.
  */
 export async function commitToRedis(
   runScript: RunScript,
   keys: RedisKeys,
   history: RedisHistory,
+  check: ConfigStore['check'],
   bounds: LogBounds,
   commit: Commit,
 ): Promise<Position> {
@@ -41,6 +44,12 @@ export async function commitToRedis(
     const { epoch, known } = history;
     if (epoch === null) throw new AppError('store_lost', 'the store was not opened');
     const outcome = await tryCommit(runScript, keys, { epoch, known, bounds }, commit, prepared);
+    if (typeof outcome !== 'string' && 'key' in outcome) {
+      const lasting = (await check()).find(({ mended }) => !mended);
+      if (lasting !== undefined) throw damaged(lasting.key, lasting.detail);
+      if (attempt === maxAttempts) throw damaged(outcome.key, 'is not what it has to be');
+      continue;
+    }
     if (typeof outcome !== 'string') {
       history.see(outcome);
       return outcome;
@@ -58,7 +67,7 @@ async function tryCommit(
   { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: LogBounds },
   { id, lease, checks = [] }: Commit,
   { changes, logged }: PreparedCommit,
-): Promise<Position | 'lost' | 'back'> {
+): Promise<Position | { key: string } | 'lost' | 'back'> {
   const [outcome, detail = '', holder = ''] = (await runScript(
     commitScript,
     [
@@ -100,6 +109,7 @@ async function tryCommit(
   )) as [string, string?, string?];
 
   if (outcome === 'made') return { epoch, number: Number(detail), commitId: id };
+  if (outcome === 'damaged') return { key: detail };
   if (outcome === 'lease') throw leaseLost(lease?.name ?? '');
   if (outcome === 'conflict') {
     const record = splitKey(detail);

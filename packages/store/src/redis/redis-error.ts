@@ -18,10 +18,24 @@ export function toStoreError(error: unknown, shown: string): AppError {
   if (refused.test(message)) {
     return new AppError('bad_configuration', `the store ${shown} refuses this user: ${message}`, { cause });
   }
+  if (message.startsWith('WRONGTYPE')) return wrongType(error, shown, cause);
   if (error instanceof Error && error.name === 'ReplyError' && !unavailable.test(message)) {
     return new AppError('internal', `the store ${shown} could not run a command: ${message}`, { cause });
   }
   return new AppError('store_unavailable', `the store ${shown} cannot be reached: ${message}`, { cause });
+}
+
+/** Control planes make anew what can be (see `ConfigStore.check`); without records and their history there is no store. */
+function wrongType(error: unknown, shown: string, cause: Error): AppError {
+  const [named] = (error as { command?: { args?: unknown[] } }).command?.args ?? [];
+  const key = typeof named === 'string' && /^\{[^}]*\}:[\w:.-]*$/.test(named) ? named : null;
+  const lost = key !== null && /:(meta|records)$/.test(key);
+  const what = key === null ? 'a key' : `the key ${key}`;
+  return new AppError(
+    lost ? 'store_lost' : 'store_unavailable',
+    `${what} of the store ${shown} is of another type than it has to be`,
+    { cause, ...(key !== null && { facts: { key } }) },
+  );
 }
 
 function describe(error: unknown): string {

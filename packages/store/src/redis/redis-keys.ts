@@ -9,7 +9,7 @@ export function createRedisKeys(prefix: string) {
   return {
     /** Hash: epoch, number, commitId, and of the log: logFrom (its first number), logBytes. */
     meta: key('meta'),
-    /** Hash: `kind/id` → revision, claims (a JSON array) and value, one to a line. */
+    /** Hash: `kind/id` → revision (and where it falls due, its score), claims (a JSON array) and value, one to a line. */
     records: key('records'),
     /** Sorted set of `kind/id`, for lists in byte order. */
     ids: key('ids'),

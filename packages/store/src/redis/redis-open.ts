@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { AppError, type Position } from '@lockstep/contract';
-import type { OpenOptions } from '../config-store.ts';
+import { AppError, isAppError, type Position } from '@lockstep/contract';
+import type { ConfigStore, Damage, OpenOptions } from '../config-store.ts';
 import { kinshipOf } from '../lineage.ts';
 import type { StoreLog } from '../log.ts';
 import { isLeftBehind } from '../standing.ts';
@@ -15,6 +15,7 @@ export async function openRedis(
   { read }: RedisCommands,
   keys: RedisKeys,
   history: RedisHistory,
+  check: ConfigStore['check'],
   { create, expectedEpoch, earlierEpochs = [], known = null, restored = false }: OpenOptions,
   log: StoreLog,
 ): Promise<string> {
@@ -31,12 +32,16 @@ export async function openRedis(
   }
   const epoch = await read((redis) => redis.hget(keys.meta, 'epoch'));
   if (epoch === null) throw new AppError('store_lost', 'the store is empty');
+  const damages = await check().catch((error: unknown) => {
+    if (isAppError(error, 'bad_configuration')) return []; // a user that may only read: it mends nothing, and commits nothing
+    throw error;
+  });
   if (expectedEpoch === null) history.begin(epoch);
   else history.begin(expectedEpoch, earlierEpochs);
   if (known !== null) history.see(known);
   if (restored) {
     history.begin(epoch);
-    await history.turn('restored', known === null ? null : await gone(history, epoch, known));
+    await history.turn('restored', known === null ? null : await gone(history, epoch, known, damages));
   } else if (expectedEpoch !== null && epoch !== expectedEpoch) {
     if (!(await history.adopt())) throw notOpened();
   } else if (known !== null) await history.leftBehind(known);
@@ -44,7 +49,13 @@ export async function openRedis(
 }
 
 /** What is known, unless the store still has it, or has told already that it is gone. */
-async function gone(history: RedisHistory, epoch: string, known: Position): Promise<Position | null> {
+async function gone(
+  history: RedisHistory,
+  epoch: string,
+  known: Position,
+  damages: Damage[],
+): Promise<Position | null> {
+  if (damages.some(({ mended }) => !mended)) return known;
   if (known.epoch !== epoch) {
     return kinshipOf(epoch, await history.listTurns(), [known.epoch]) === 'turned' ? null : known;
   }

@@ -8,6 +8,7 @@ import {
 import type { Redis } from 'ioredis';
 import type { StoreLog } from '../log.ts';
 import { isLive, isTaken, nodeIdTaken } from '../node-presence.ts';
+import type { RareLog } from '../rare-log.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -39,13 +40,14 @@ export function createRedisPresence(
   keys: RedisKeys,
   history: RedisHistory,
   log: StoreLog,
+  warn: RareLog,
 ) {
   const announced = new Set<string>();
   /** As of the last list, and who was added since. */
   let enlisted = new Set<string>();
   let listening = false;
 
-  return { report, remove, forget, list, watch };
+  return { report, remove, forget, list, watch, enlistAgain };
 
   async function report(report: NodeReport): Promise<void> {
     const { node } = report;
@@ -148,6 +150,11 @@ export function createRedisPresence(
     return run((redis) => redis.zadd(keys.nodeIds, '0', node));
   }
 
+  /** Where the list was lost: those that it held when it was read last. Others are heard of by their next report. */
+  async function enlistAgain(): Promise<void> {
+    for (const node of enlisted) await enlist(node);
+  }
+
   /** From the first list on, so that an edge that is in none is heard of by its next report. */
   function listen(): void {
     if (listening) return;
@@ -160,7 +167,7 @@ export function createRedisPresence(
   /** What this node wrote itself, which needs no check of its form. */
   async function readOwn(node: string): Promise<Pick<NodePresence, 'live' | 'report'> | null> {
     const [text, left] = await run((redis) =>
-      pipelined(redis, (pipeline) => readKey(pipeline, keys.node(node))),
+      pipelined(redis, (pipeline) => readKey(pipeline, keys.node(node)), { orNull: true }),
     );
     const value = parseValue(String(text), (report) => report as NodeReport | null);
     return value?.report.node === node
@@ -173,17 +180,24 @@ export function createRedisPresence(
     // The positions before the head that they are compared with.
     const [[time, ...values], { NodeReport }] = await Promise.all([
       run((redis) =>
-        pipelined(redis, (pipeline) => {
-          pipeline.time();
-          for (const node of nodes) readKey(pipeline, keys.node(node));
-        }),
+        pipelined(
+          redis,
+          (pipeline) => {
+            pipeline.time();
+            for (const node of nodes) readKey(pipeline, keys.node(node));
+          },
+          { orNull: true },
+        ),
       ),
       import('@lockstep/contract/schemas'), // here, because edges report and do not read: they load no schemas
     ]);
     const parse = (report: unknown) => NodeReport.safeParse(report).data ?? null;
     const now = toMs(time as string[]);
     const found = nodes.map((node, index) => {
-      const value = parseValue(String(values[2 * index]), parse);
+      const text = values[2 * index];
+      const value = parseValue(String(text), parse);
+      if (value === null && text !== '')
+        warn('presence', { node }, 'what a node says of itself cannot be read; its next report replaces it');
       // The key says whose presence it is: an edge may write its own only, and anything into it.
       if (value?.report.node !== node) return null;
       const ageMs = ageOf(Number(values[2 * index + 1]));

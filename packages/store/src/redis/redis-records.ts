@@ -116,10 +116,11 @@ export function createRedisRecords({ read }: RedisCommands, keys: RedisKeys, war
 export function parseRecord<K extends Kind>(key: string, text: string): StoredRecord<K> | null {
   const first = text.indexOf('\n');
   const second = text.indexOf('\n', first + 1);
-  if (first === -1 || second === -1 || !/^\d{1,15}$/.test(text.slice(0, first))) return null;
+  const revision = /^(\d{1,15})(?: \d{1,16})?$/.exec(text.slice(0, first))?.[1];
+  if (first === -1 || second === -1 || revision === undefined) return null;
   try {
     const value: unknown = JSON.parse(text.slice(second + 1));
-    const record = { ...splitKey(key), revision: Number(text.slice(0, first)), value };
+    const record = { ...splitKey(key), revision: Number(revision), value };
     return typeof value === 'object' && value !== null ? (record as unknown as StoredRecord<K>) : null;
   } catch {
     return null;

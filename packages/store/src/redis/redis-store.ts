@@ -1,9 +1,10 @@
 import type { Durability, LogEntry } from '@lockstep/contract';
-import type { ConfigStore } from '../config-store.ts';
+import type { ConfigStore, Damage } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { type StoreLog, silentLog } from '../log.ts';
 import { createRareLog } from '../rare-log.ts';
 import { createNodesWord } from './nodes-word.ts';
+import { createRedisCheck } from './redis-check.ts';
 import { createRedisCommands } from './redis-commands.ts';
 import { commitToRedis } from './redis-commit.ts';
 import { createDurableScripts, notOnReplicas } from './redis-durable.ts';
@@ -64,8 +65,9 @@ export function createRedisStore({
   });
   const durable = createDurableScripts(waiting, target.shown, () => durability);
   const leases = createRedisLeases(commands, keys);
-  const presence = createRedisPresence(commands, subscriber, keys, history, log);
+  const presence = createRedisPresence(commands, subscriber, keys, history, log, warn);
   const hearNodes = createNodesWord(history, log);
+  const checkKeys = createRedisCheck(commands, keys, warn);
   const source = {
     head: history.head,
     readLog: createRedisLog(bulk, keys, warn).readAfter,
@@ -84,9 +86,10 @@ export function createRedisStore({
     get epochs() {
       return history.epochs;
     },
-    open: (options) => openRedis(commands, keys, history, options, log),
+    open: (options) => openRedis(commands, keys, history, check, options, log),
+    check,
     commit: (commit) =>
-      commitToRedis(runCommit, keys, history, { entries: logEntries, bytes: logBytes }, commit),
+      commitToRedis(runCommit, keys, history, check, { entries: logEntries, bytes: logBytes }, commit),
     ...records,
     head: history.head,
     standingOf: history.standingOf,
@@ -130,6 +133,12 @@ export function createRedisStore({
       for (const connection of [commands, bulk, waiting]) connection.close();
     },
   };
+
+  async function check(): Promise<Damage[]> {
+    const damages = await checkKeys();
+    if (damages.some(({ key }) => key === keys.nodeIds)) await presence.enlistAgain();
+    return damages;
+  }
 
   async function runCommit(...script: Parameters<typeof commands.runScript>): Promise<unknown> {
     if (durability.replicas === 0) return commands.runScript(...script);

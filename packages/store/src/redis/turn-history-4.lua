@@ -8,17 +8,24 @@
         9 how far the numbers may jump, 10 how many turns are kept, 11 commits' channel,
         then earlier turns that the list lacks, as it has them
   Output: {'turned', at in ms, number kept, its commit id, number the epoch begins at} | {'other'} (the store is in another epoch by now)
-          | {'on'} (what is known stands: nothing went back)
+          | {'on'} (what is known stands: nothing went back) | {'damaged'} (the head is not the latest of the history: it is mended first)
 --]]
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'commitId')
 if meta[1] ~= ARGV[2] then return {'other'} end
-local head = tonumber(meta[2] or 0)
+-- Where the head cannot be read, the numbers go on after what is known.
+local head = tonumber(meta[2] and string.match(meta[2], '^%d+$') or '')
+local readable = not meta[2] or head ~= nil and head < 999999999999999
+if not head or not readable then head = 0 end
 local known = tonumber(ARGV[5])
+if ARGV[3] == 'went_back' and (meta[2] or meta[3]) then
+  local noted = redis.pcall('HGET', KEYS[3], meta[2] or '')
+  if not readable or type(noted) ~= 'string' or string.match(noted, '^%S*') ~= meta[3] then return {'damaged'} end
+end
 if ARGV[3] == 'went_back' and ARGV[4] == ARGV[2] then
   local id
   if known < head then
-    local entry = redis.call('HGET', KEYS[3], ARGV[5])
-    id = entry and string.match(entry, '^%S*') or ARGV[6]
+    local entry = redis.pcall('HGET', KEYS[3], ARGV[5])
+    id = type(entry) == 'string' and string.match(entry, '^%S*') or ARGV[6]
   elseif known == head then
     id = meta[3] or ''
   end
@@ -28,11 +35,12 @@ end
 local kept, keptId = string.format('%d', head), meta[3] or ''
 if ARGV[7] ~= '' and tonumber(ARGV[7]) < head then kept, keptId = ARGV[7], ARGV[8] end
 local number = head
-if known and known > head then number = math.min(known, head + tonumber(ARGV[9])) end
+if known and known > head then number = readable and math.min(known, head + tonumber(ARGV[9])) or known end
 number = string.format('%d', number + 1)
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
+if redis.call('TYPE', KEYS[4]).ok ~= 'list' then redis.call('DEL', KEYS[4]) end
 for i = 12, #ARGV do redis.call('RPUSH', KEYS[4], ARGV[i]) end
 redis.call('RPUSH', KEYS[4], table.concat({now, ARGV[3], ARGV[1], ARGV[2], kept, keptId, ARGV[4], ARGV[5], ARGV[6]}, '\n'))
 redis.call('LTRIM', KEYS[4], -ARGV[10], -1)

@@ -152,6 +152,9 @@ export function createSqliteStore({
 
     requireReplicas() {},
 
+    // A damaged file is refused when it is opened.
+    check: async () => attempt(() => []),
+
     async now() {
       return now();
     },

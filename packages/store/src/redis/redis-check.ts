@@ -1,0 +1,37 @@
+import { AppError, kinds } from '@lockstep/contract';
+import type { Damage } from '../config-store.ts';
+import type { RareLog } from '../rare-log.ts';
+import { type RedisCommands, readScript } from './redis-commands.ts';
+import type { RedisKeys } from './redis-keys.ts';
+
+const checkStore = readScript('check-store-23.lua');
+
+/** As `ConfigStore.check`. */
+export function createRedisCheck({ runScript }: RedisCommands, keys: RedisKeys, warn: RareLog) {
+  return async function check(): Promise<Damage[]> {
+    const { meta, records, ids, claims, claimIndex, log, history, turns, fence, nodeIds, allDue } = keys;
+    const told = (await runScript(
+      checkStore,
+      [meta, records, ids, claims, claimIndex, log, history, turns, fence, nodeIds, ...allDue],
+      [...kinds],
+    )) as string[];
+    const damages: Damage[] = [];
+    for (let at = 0; at + 2 < told.length; at += 3) {
+      damages.push({ key: told[at]!, detail: told[at + 1]!, mended: told[at + 2] === '1' });
+    }
+    for (const { key, detail, mended } of damages)
+      warn(
+        `key ${key} ${detail}`,
+        { key, mended },
+        `a key of the store ${detail}${mended ? '; it was made anew' : ''}`,
+      );
+    return damages;
+  };
+}
+
+/** What cannot be made anew: nothing is read or written any more. */
+export function damaged(key: string, detail: string): AppError {
+  return new AppError('store_lost', `the store is damaged: its key ${key} ${detail}; restore a backup`, {
+    facts: { key },
+  });
+}
