@@ -9,7 +9,7 @@ export function tidyEnvironment(env: NodeJS.ProcessEnv = process.env): void {
   }
 }
 
-const switches = new Set(['LOCKSTEP_DEMO', 'LOCKSTEP_NEW_STORE']);
+const switches = new Set(['LOCKSTEP_DEMO', 'LOCKSTEP_NEW_STORE', 'LOCKSTEP_RESTORED']);
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
