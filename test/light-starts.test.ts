@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { isBuiltin, stripTypeScriptTypes } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { withoutComments } from './imports.ts';
@@ -10,8 +10,8 @@ const own = /^@lockstep\/([\w-]+)(?:\/([\w-]+))?$/;
 // Not `import(…)`, which loads when it is called.
 const loading = /(?:^|[^\w$.])(?:(?:import|export)\b[^'"`;()]*?\bfrom\s*|import\s*)(['"])([^'"\n]+)\1/g;
 
-/** The packages whose modules are loaded before the first line of an entry runs; those of Node, and by path below ours, left out. */
-function packagesOf(entry: string): string[] {
+/** What is loaded before the first line of an entry runs: files of ours, from the root, and packages of others; those of Node left out. */
+function loadedBy(entry: string): { files: string[]; packages: string[] } {
   const files = new Set<string>();
   const packages = new Set<string>();
   const visit = (file: string) => {
@@ -28,7 +28,11 @@ function packagesOf(entry: string): string[] {
     }
   };
   visit(realpathSync(join(root, entry)));
-  return [...packages].sort();
+  return { files: [...files].map((file) => relative(root, file)), packages: [...packages].sort() };
+}
+
+function packagesOf(entry: string): string[] {
+  return loadedBy(entry).packages;
 }
 
 function resolveOwn(specifier: string): string {
@@ -78,3 +82,16 @@ t.test(
     t.ok(loaded.includes('fastify'));
   },
 );
+
+t.test('a process loads the store that it uses, and no other', async (t) => {
+  const parts = (entry: string) =>
+    ['backup', 'cache', 'redis', 'sqlite'].filter((part) =>
+      loadedBy(entry).files.some((file) =>
+        new RegExp(`^packages/store/src/${part}/(?!open-database|statements|store-url)`).test(file),
+      ),
+    );
+  t.strictSame(parts('apps/control-plane/src/main.ts'), ['redis']);
+  t.strictSame(parts('apps/edge-agent/src/main.ts'), ['cache', 'redis']);
+  t.strictSame(parts('apps/edge-agent/src/child/main.ts'), ['cache']);
+  t.strictSame(parts('apps/cli/src/up/run-up.ts'), ['sqlite']);
+});

@@ -1,3 +1,2 @@
 export * from './config.ts';
 export * from './control-plane.ts';
-export * from './main.ts';

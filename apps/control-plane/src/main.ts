@@ -1,6 +1,7 @@
-import { type Address, AppError, isAppError, logDestination } from '@lockstep/contract';
-import { createSealer } from '@lockstep/pki';
-import { createRedisStore, storeAddresses } from '@lockstep/store';
+import { type Address, AppError, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
+import { createSealer } from '@lockstep/pki/sealer';
+import { createRedisStore } from '@lockstep/store/redis';
+import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { readAcmeConfig, readAdminToken, readSecretKey } from './config.ts';
 import { createControlPlane } from './control-plane.ts';
@@ -35,6 +36,7 @@ export async function runControlPlane(options: RunControlPlaneOptions): Promise<
   const store = createRedisStore({ url: storeUrl, prefix: storePrefix, log });
   try {
     const controlPlane = await createControlPlane({ config, store, sealer, log });
+    giveBackMemory();
     log.info({ url: controlPlane.url }, 'the control plane listens');
     await new Promise<void>((resolve) => {
       // Repeats are ignored: npm and the terminal may both pass one signal on.

@@ -177,7 +177,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   new Gauge({
     name: 'lockstep_certificates_expiring',
-    help: `Certificates with less than a sixth of their lifetime left, 30 days at most, or none; counted every minute, up to ${maxCounted.toLocaleString('en')} in all`,
+    help: `Certificates with less than a sixth of their lifetime left, 30 days at most, or none; counted every minute, up to ${maxCounted} in all`,
     labelNames: ['origin'],
     registers,
     collect() {

@@ -1,10 +1,10 @@
-import { type AppError, isAppError, logDestination } from '@lockstep/contract';
+import { type AppError, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
 import { checkCanary, createSealer } from '@lockstep/pki/sealer';
-import { createRedisStore, storeAddresses } from '@lockstep/store';
+import { createRedisStore } from '@lockstep/store/redis';
+import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { type EdgeConfig, readSecretKey } from './config.ts';
 import { createStoreFeed } from './feed/store-feed.ts';
-import { giveBackMemory } from './give-back-memory.ts';
 import { createSupervisor } from './supervisor/supervisor.ts';
 
 export interface RunEdgeOptions {

@@ -1,5 +1,5 @@
 import { AppError } from '@lockstep/contract';
-import { runEdge } from '../src/index.ts';
+import { runEdge } from '../src/main.ts';
 
 /** What `lockstep edge` does, for the tests: `config` and `options` as JSON arguments. Prints why it cannot go on. */
 try {

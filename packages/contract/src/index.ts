@@ -15,6 +15,7 @@ export type * from './edge-settings.ts';
 export * from './error-code.ts';
 export * from './feed-message.ts';
 export type * from './fleet.ts';
+export * from './give-back-memory.ts';
 export type * from './health.ts';
 export * from './heartbeat.ts';
 export * from './hint.ts';

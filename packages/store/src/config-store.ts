@@ -8,7 +8,6 @@ import type {
   NodeReport,
   Position,
   RecordValues,
-  Revision,
   Standing,
   StoredRecord,
   Turn,
@@ -227,9 +226,4 @@ export interface FollowOptions {
   kinds: readonly Kind[];
   signal: AbortSignal;
   onTrouble?: (error: Error | null) => void;
-}
-
-/** The revision part of a position. */
-export function revisionOf({ epoch, number }: Position): Revision {
-  return { epoch, number };
 }

@@ -48,7 +48,7 @@ export function controlPlaneCommand(): Command {
     )
     .action(async (flags: ControlPlaneFlags) => {
       const storeUrl = checkStoreUrl(flags.store);
-      const { runControlPlane } = await import('@lockstep/control-plane');
+      const { runControlPlane } = await import('@lockstep/control-plane/run');
       await runControlPlane({
         listen: flags.listen,
         adminHosts: flags.adminHosts,

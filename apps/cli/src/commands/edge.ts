@@ -55,7 +55,7 @@ export function edgeCommand(): Command {
     )
     .action(async (flags: EdgeFlags) => {
       const storeUrl = checkStoreUrl(flags.store);
-      const { runEdge } = await import('@lockstep/edge-agent');
+      const { runEdge } = await import('@lockstep/edge-agent/run');
       await runEdge(
         {
           node: flags.node,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppError, isAppError, type Readiness } from '@lockstep/contract';
+import { AppError, giveBackMemory, isAppError, type Readiness } from '@lockstep/contract';
 import {
   type AcmeConfig,
   checkAdminToken,
@@ -10,7 +10,7 @@ import {
 } from '@lockstep/control-plane';
 import { createStoreFeed, spawnEdge } from '@lockstep/edge-agent';
 import { createSealer, generateSecretKey } from '@lockstep/pki';
-import { createSqliteStore } from '@lockstep/store';
+import { createSqliteStore } from '@lockstep/store/sqlite';
 import type { Logger } from 'pino';
 import { readSecrets } from '../config.ts';
 import { checkPorts } from './check-ports.ts';
@@ -134,6 +134,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   };
   try {
     await waitUntilReady(controlPlane.url, { signal, print });
+    giveBackMemory();
     print('Ready.');
     for (const line of describeAddresses(facts)) print(line);
     if (demo) {

@@ -1,7 +1,6 @@
-import { AppError, createBoundary, isAppError, logDestination } from '@lockstep/contract';
+import { AppError, createBoundary, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
 import { type Logger, pino } from 'pino';
 import { createParentFeed } from '../feed/parent-feed.ts';
-import { giveBackMemory } from '../give-back-memory.ts';
 import type { FromEdge, ToEdge } from '../supervisor/edge-message.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 

@@ -9,7 +9,7 @@ import {
   type Refusal,
 } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki/sealer';
-import { createConfigCache } from '@lockstep/store';
+import { createConfigCache } from '@lockstep/store/cache';
 import type { Logger } from 'pino';
 import { type EdgeConfig, withDefaults } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';

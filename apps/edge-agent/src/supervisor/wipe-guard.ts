@@ -1,5 +1,5 @@
 import type { Boundary, ConfirmationRecord, HeldSnapshot, Position } from '@lockstep/contract';
-import { type ConfigCache, revisionOf, type StagedSnapshot } from '@lockstep/store';
+import type { ConfigCache, StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
 
 const defaultLookAgainMs = 2_000;
@@ -54,7 +54,11 @@ export function createWipeGuard({ cache, log, boundary, lookAgainMs, onLook }: W
   /** An operator confirms the revision that was reported; it stays as long as what is offered has not become worse. */
   function holdable(position: Position, hosts: number, removed: number): HeldSnapshot {
     const same = held !== null && held.revision.epoch === position.epoch && removed <= held.removed;
-    return { revision: same ? held!.revision : revisionOf(position), hosts, removed };
+    return {
+      revision: same ? held!.revision : { epoch: position.epoch, number: position.number },
+      hosts,
+      removed,
+    };
   }
 
   function hold(offered: HeldSnapshot): void {

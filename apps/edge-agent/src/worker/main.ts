@@ -1,8 +1,7 @@
-import { createBoundary, logDestination } from '@lockstep/contract';
+import { createBoundary, giveBackMemory, logDestination } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki/sealer';
 import { type Logger, pino } from 'pino';
 import { createParentFeed } from '../feed/parent-feed.ts';
-import { giveBackMemory } from '../give-back-memory.ts';
 import { createWorker, type Worker } from './worker.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './worker-message.ts';
 
