@@ -173,7 +173,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     this.#ended = true;
     this.#upgraded = true;
     this.#stopHeadTimer();
-    socket.on('close', () => connection.discard());
+    // It is the client's alone from here on, as its own connection is: others need not wait for its end.
+    connection.discard();
     (socket as Socket).setTimeout(this.#upstream!.limits().tunnelIdleMs, () => socket.destroy());
     this.#options.onUpgrade(fields, socket);
   }

@@ -63,7 +63,10 @@ export function createEdgeMetrics(): EdgeMetrics {
   const inFlight = gauge('requests_in_flight', 'Requests without a complete answer');
   const tunnels = gauge('tunnels', 'Open websockets');
   const sessions = gauge('http2_sessions', 'Open HTTP/2 sessions');
-  const toUpstreams = gauge('upstream_connections', 'Open connections to upstreams');
+  const toUpstreams = gauge(
+    'upstream_connections',
+    'Open connections to upstreams, besides those of websockets',
+  );
   const pending = gauge('upstream_pending', 'Requests that wait for a connection to their upstream');
   const asks = counter('on_demand_asks_total', 'Unknown hosts that handshakes named, by outcome', [
     'outcome',
