@@ -114,7 +114,24 @@ t.test('what cannot be read is told in a problem document, whatever is wrong wit
     ['TLS', Buffer.from('160301020001000001fc0303', 'hex'), 400, 'invalid_request'],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'invalid_request'],
     ['no HTTP at all', 'hello\r\n\r\n', 400, 'invalid_request'],
-    ['a bad version', `GET /healthz HTTP/9.9\r\n${H}\r\n`, 400, 'invalid_request'],
+    ...['HTTP/9.9', 'HTTP/2.0', 'HTTP/1.2'].map((version): (typeof cases)[number] => [
+      version,
+      `GET /healthz ${version}\r\n${H}\r\n`,
+      505,
+      'version_not_supported',
+    ]),
+    ...['RTSP/1.0', 'RTSP/1.1', 'ICE/1.0', 'HTTP/1', 'HTTP/1.10', 'HTTP/1.1 ', 'HTTP/0.9'].map(
+      (version): (typeof cases)[number] => [
+        version,
+        `GET /healthz ${version}\r\n${H}\r\n`,
+        400,
+        'invalid_request',
+      ],
+    ),
+    ['a line without CR', `GET /healthz HTTP/1.1\n${H}\r\n`, 400, 'invalid_request'],
+    ['an unknown method in a line without CR', `BREW /healthz HTTP/1.1\n${H}\r\n`, 400, 'invalid_request'],
+    ['a method of RTSP', `DESCRIBE /healthz HTTP/1.1\r\n${H}\r\n`, 501, 'not_implemented'],
+    ['the same in RTSP', `DESCRIBE /healthz RTSP/1.0\r\n${H}\r\n`, 400, 'invalid_request'],
     [
       'both lengths',
       `POST /v1/routes HTTP/1.1\r\n${H}${A}${json}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,

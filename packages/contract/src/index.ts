@@ -41,4 +41,5 @@ export type * from './route.ts';
 export type * from './settings.ts';
 export * from './settings-id.ts';
 export * from './size-of.ts';
+export * from './speaks-another.ts';
 export type * from './upstream.ts';

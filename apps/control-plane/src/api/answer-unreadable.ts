@@ -5,7 +5,7 @@ import { AppError, problemContentType } from '@lockstep/contract';
 import { invalidField } from '../invalid-field.ts';
 import { statusOf } from './error-status.ts';
 import { problemOf } from './problem-answers.ts';
-import { unknownCoding } from './read-head.ts';
+import { notHttp, otherVersion, unknownCoding } from './read-head.ts';
 
 const { METHODS, STATUS_CODES } = process.getBuiltinModule('node:http');
 
@@ -15,8 +15,9 @@ const lingerMs = 1_000;
 interface ParserError extends Error {
   code?: string | undefined;
   reason?: string | undefined;
-  /** The bytes that came last. */
+  /** The bytes that came last, and how far they were good. */
   rawPacket?: unknown;
+  bytesParsed?: number | undefined;
 }
 
 export interface Unreadable {
@@ -76,8 +77,10 @@ export function createUnreadable(onAnswered: (error: AppError, requestId: string
   };
 }
 
-function explain({ code, reason, rawPacket }: ParserError): AppError {
-  const start = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
+function explain({ code, reason, rawPacket, bytesParsed = 0 }: ParserError): AppError {
+  const text = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
+  // From the line that the fault is in: other requests may stand before it.
+  const start = text.slice(bytesParsed === 0 ? 0 : text.lastIndexOf('\n', bytesParsed - 1) + 1);
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new AppError('request_timeout', 'the request did not arrive whole in time');
@@ -88,18 +91,27 @@ function explain({ code, reason, rawPacket }: ParserError): AppError {
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return new AppError('payload_too_large', 'the chunks have larger extensions than are read');
     case 'HPE_INVALID_METHOD':
-      if (!METHODS.includes(/^([\w!#$%&'*+.^`|~-]+) \S+ HTTP\/1\.[01]\r?\n/.exec(start)?.[1] ?? 'GET'))
-        return new AppError('not_implemented', 'the method is not known here');
+      if (!METHODS.includes(/^([\w!#$%&'*+.^`|~-]+) \S+ HTTP\/1\.[01]\r\n/.exec(start)?.[1] ?? 'GET'))
+        return unknownMethod();
+      break;
+    case 'HPE_INVALID_VERSION':
+      if (reason === 'Invalid HTTP version') return otherVersion();
+      break;
+    case 'HPE_INVALID_CONSTANT':
+      if (reason === 'Invalid method for HTTP/x.x request') return unknownMethod(); // those of RTSP
       break;
     case 'HPE_INVALID_TRANSFER_ENCODING':
-      if (!reason?.includes('Content-Length')) return aboutCodings(start);
+      if (!reason?.includes('Content-Length')) return aboutCodings(text);
       return invalidField('Content-Length', 'is there although Transfer-Encoding is; leave one of them out');
     case 'HPE_INVALID_CONTENT_LENGTH':
     case 'HPE_UNEXPECTED_CONTENT_LENGTH':
       return invalidField('Content-Length', 'has to be one number of bytes, and without Transfer-Encoding');
   }
-  const pointer = code?.includes('URL') ? 'path' : 'head';
-  return invalidField(pointer, 'is not what HTTP/1.1 allows (RFC 9112)');
+  return notHttp(code?.includes('URL') ? 'path' : 'head');
+}
+
+function unknownMethod(): AppError {
+  return new AppError('not_implemented', 'the method is not known here');
 }
 
 /** Of codings that do not end with chunked: 501 for those that are not known (RFC 9112, section 6.1), 400 where there are no others. */

@@ -1,4 +1,4 @@
-import { AppError, isAdminHost, readAuthority } from '@lockstep/contract';
+import { AppError, isAdminHost, readAuthority, speaksAnother } from '@lockstep/contract';
 import type { FastifyRequest } from 'fastify';
 import { invalidField } from '../invalid-field.ts';
 import { checkTarget } from './request-target.ts';
@@ -9,9 +9,12 @@ const largestFieldsBytes = 16_384;
 /** Beyond, the parser gives up, and `answerUnreadable` answers. */
 export const parsedHeadBytes = 32_768;
 
-/** Throws `AppError` for a head that no address of this API may be asked with. `adminHosts`: the names of this server, besides addresses and localhost. */
+/** To be called at once, while the request is parsed. Throws `AppError` for a head that no address of this API may be asked with. `adminHosts`: the names of this server, besides addresses and localhost. */
 export function checkHead({ raw }: FastifyRequest, adminHosts: readonly string[]): void {
   const { rawHeaders, headers, httpVersion } = raw;
+  if (speaksAnother(raw)) throw notHttp();
+  if (httpVersion !== '1.1' && httpVersion !== '1.0')
+    throw httpVersion === '0.9' ? notHttp() : otherVersion();
   const target = raw.url ?? '';
   if (target.length > longestTargetBytes)
     throw new AppError('uri_too_long', `the address is longer than ${longestTargetBytes} bytes`);
@@ -32,6 +35,14 @@ export function checkHead({ raw }: FastifyRequest, adminHosts: readonly string[]
     throw new AppError('expectation_failed', 'only "Expect: 100-continue" can be met');
   const coding = headers['transfer-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') throw unknownCoding();
+}
+
+export function notHttp(pointer = 'head'): AppError {
+  return invalidField(pointer, 'is not what HTTP/1.1 allows (RFC 9112)');
+}
+
+export function otherVersion(): AppError {
+  return new AppError('version_not_supported', 'HTTP/1.1 and HTTP/1.0 are spoken here');
 }
 
 export function unknownCoding(): AppError {

@@ -126,7 +126,7 @@ function problemResponse(code: ErrorCode, detail: string) {
 }
 
 const anyProblem = {
-  description: 'Any other error: 405, 408, 414, 417, 431 or 501',
+  description: 'Any other error: 405, 408, 414, 417, 431, 501 or 505',
   headers: requestIdHeader,
   content: { [problemContentType]: { schema: schemaRef('Problem') } },
 };

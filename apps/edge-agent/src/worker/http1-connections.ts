@@ -2,13 +2,13 @@ import type { EventEmitter } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createProblem, type EdgeSettings, problemContentType } from '@lockstep/contract';
+import { createProblem, type EdgeSettings, problemContentType, speaksAnother } from '@lockstep/contract';
 import { breakOff } from '../proxy/answer-failure.ts';
 import { linger } from '../proxy/linger.ts';
 import { requestIdOf } from '../proxy/request-fields.ts';
 import { type RefusalReason, requestRefusals } from '../proxy/request-refusal.ts';
 import { sendProblem } from '../proxy/send-problem.ts';
-import { refusalOfParser, speaksAnother } from './http1-parser.ts';
+import { refusalOfParser } from './http1-parser.ts';
 
 const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
@@ -162,7 +162,8 @@ class Http1Connection {
 
   accept(request: IncomingMessage, response: ServerResponse): void {
     if (this.#closing || this.#refusal !== null) return;
-    // HTTP/1.0, and what else a connection begins with: where another protocol may be expected, and the look costs little.
+    // HTTP/1.0, and what else a connection begins with: where another protocol may be expected, and the look costs little. Methods that
+    // only RTSP has are known by name (`readRequest`).
     if ((!this.#seen || request.httpVersion !== '1.1') && speaksAnother(request)) {
       this.refuseNext('parse_error');
       return;

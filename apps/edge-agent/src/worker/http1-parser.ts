@@ -1,17 +1,4 @@
-import type { IncomingMessage } from 'node:http';
 import type { RefusalReason } from '../proxy/request-refusal.ts';
-
-/**
- * Node's parser takes requests of RTSP and ICE for HTTP, and tells nobody. Methods that only RTSP has are known by name (`readRequest`); of
- * the others only the bytes tell, if the request begins what is being parsed. To be called while it is.
- */
-export function speaksAnother({ socket, method, url }: IncomingMessage): boolean {
-  const { parser } = socket as unknown as { parser?: { getCurrentBuffer(): Buffer } | null };
-  if (parser === null || parser === undefined) return false;
-  const text = parser.getCurrentBuffer().latin1Slice().trimStart();
-  const start = `${method} ${url} `;
-  return text.startsWith(start) && /^(?:RTSP|ICE)\//.test(text.slice(start.length, start.length + 5));
-}
 
 interface ParserError extends NodeJS.ErrnoException {
   /** In llhttp's own words. */
