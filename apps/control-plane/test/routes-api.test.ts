@@ -1,4 +1,8 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { CertificateRecord, Route, RouteRecord } from '@lockstep/contract';
+import type { Sealer } from '@lockstep/pki';
+import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
@@ -344,6 +348,34 @@ t.test('shows nodes, and confirms a held snapshot only where there is one', asyn
   await report('edge-1', { held: { revision: { epoch, number }, hosts: 10, removed: 9 } });
   t.equal((await call('POST', '/v1/nodes/edge-1/confirm-snapshot')).status, 202);
   t.match((await store.get('confirmation', 'edge-1'))?.value, { revision: { epoch, number } });
+});
+
+t.test('a route that the store cannot read at all says so, and can be put anew and deleted', async (t) => {
+  const dir = t.testdir();
+  const path = join(dir, 'store.db');
+  const start = (sealer?: Sealer) => {
+    const shared = { store: createSqliteStore({ path }), ...(sealer && { sealer }) };
+    return startControlPlane(t, dir, {}, shared);
+  };
+  let { call, close, store, sealer } = await start();
+  for (const method of ['PUT', 'DELETE']) {
+    await call('PUT', '/v1/routes/shop', { body: shop });
+    await close();
+    await store.close();
+    const file = new DatabaseSync(path);
+    file.exec("UPDATE records SET value = '{' WHERE kind = 'route'");
+    file.close();
+    ({ call, close, store } = await start(sealer));
+    t.match(await call('GET', '/v1/routes/shop'), {
+      status: 200,
+      body: { status: { state: 'failed', reason: /put it anew, or delete it/ } },
+    });
+    const body = { upstreams: shop.upstreams };
+    t.match(await call('PATCH', '/v1/routes/shop', { body }), { status: 409, body: { code: 'wrong_state' } });
+    const mended = await call(method, '/v1/routes/shop', method === 'PUT' ? { body: shop } : {});
+    t.ok(mended.status < 300, `${method}: ${mended.text}`);
+    t.equal((await call('GET', '/v1/routes/shop')).status, method === 'PUT' ? 200 : 404);
+  }
 });
 
 t.test('a route whose record cannot be read hides no other, says so, and can be deleted', async (t) => {

@@ -42,4 +42,5 @@ export type * from './settings.ts';
 export * from './settings-id.ts';
 export * from './size-of.ts';
 export * from './speaks-another.ts';
+export * from './unreadable-record.ts';
 export type * from './upstream.ts';

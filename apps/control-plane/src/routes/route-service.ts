@@ -6,6 +6,7 @@ import {
   type PatchRoute,
   type PutRoute,
   type RouteRecord,
+  recordFault,
   recordKey,
   type StoredRecord,
 } from '@lockstep/contract';
@@ -26,6 +27,7 @@ import { issuerClaim } from '../issuers/issuer-service.ts';
 import { sameJson } from '../same-json.ts';
 import { inTurn, writeInTurn } from '../write-in-turn.ts';
 import type { CheckRoute } from './check-route.ts';
+import { findRoute } from './unreadable-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
 const unusedGraceMs = 3_600_000;
@@ -70,7 +72,7 @@ export function createRouteService({
   }
 
   async function writeOnce(id: string, waitMs: number | null, edit: Edit): Promise<void> {
-    const current = await store.get('route', id);
+    const current = await findRoute(store, id);
     const next = edit(current);
     const named = next === null ? [] : await check(next);
     const before = current?.value.hosts ?? [];
@@ -84,7 +86,7 @@ export function createRouteService({
       if (changes.length === 0) return;
       await commitSurely(store, {
         id: randomUUID(),
-        checks: [{ kind: 'route', id, revision: current?.revision ?? null }, ...named, ...orders.checks],
+        checks: [{ kind: 'route', id, revision: current?.revision || null }, ...named, ...orders.checks],
         changes,
       });
     });
@@ -179,6 +181,9 @@ export function createRouteService({
   async function patch(id: string, body: PatchRoute, waitMs: number | null = null): Promise<void> {
     await write(id, waitMs, (current) => {
       if (current === null) throw routeNotFound(id);
+      const fault = recordFault(current);
+      if (fault !== null)
+        throw new AppError('wrong_state', `the record of route "${id}" ${fault}; put it anew, or delete it`);
       const { hosts, paths, upstreams, issuers, challenge } = current.value;
       return recordOf(
         {

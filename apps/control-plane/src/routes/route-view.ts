@@ -8,7 +8,7 @@ import { inEpoch } from '../fleet/serving.ts';
 import type { IssuingPace } from '../issuance/issuing-pace.ts';
 import { queuePositionOf } from '../issuance/queue-position.ts';
 import { deriveRouteStatus } from './route-status.ts';
-import { hostsOf, presentUnreadable } from './unreadable-route.ts';
+import { findRoute, hostsOf, presentUnreadable } from './unreadable-route.ts';
 
 /** Routes as the API shows them: what is stored, and what the fleet last said of it. */
 export interface RouteView {
@@ -71,7 +71,7 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
 
   async function loadOne(id: string): Promise<LoadedRoute | null> {
     const { epoch } = store;
-    const record = await store.get('route', id);
+    const record = await findRoute(store, id);
     return record === null ? null : ((await load([record], epoch))[0] ?? null);
   }
 

@@ -1,6 +1,18 @@
-import type { Route, StoredRecord } from '@lockstep/contract';
+import { type Route, type RouteRecord, revisionOfUnreadable, type StoredRecord } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
 import type { FleetView } from '../fleet/fleet.ts';
 import { countNodes, type DerivedStatus } from './route-status.ts';
+
+/** A route's record. One that the store cannot read comes empty, with the revision to expect (0: none), so that it can be told of, put anew and deleted. */
+export async function findRoute(store: ConfigStore, id: string): Promise<StoredRecord<'route'> | null> {
+  try {
+    return await store.get('route', id);
+  } catch (error) {
+    const revision = revisionOfUnreadable(error);
+    if (revision === undefined) throw error;
+    return { kind: 'route', id, revision: revision ?? 0, value: {} as RouteRecord };
+  }
+}
 
 /**
  * A route whose record cannot be read, as far as it can be shown, so that it hides no other and can be replaced or deleted. Edges

@@ -1,4 +1,4 @@
-import { AppError, type Kind, type StoredRecord } from '@lockstep/contract';
+import { type Kind, type StoredRecord, unreadableRecord } from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
@@ -18,10 +18,12 @@ export function createRedisRecords({ read }: RedisCommands, keys: RedisKeys, war
   return {
     async get(kind, id) {
       const key = `${kind}/${id}`;
-      const record = parse<typeof kind>(key, await read((redis) => redis.hget(keys.records, key)));
-      if (record === undefined)
-        throw new AppError('internal', `the record ${key} of the store cannot be read`);
-      return record;
+      const text = await read((redis) => redis.hget(keys.records, key));
+      const record = parse<typeof kind>(key, text);
+      if (record !== undefined) return record;
+      // As the script of a commit sees it, which expects it of whoever puts it anew.
+      const revision = /^\d+/.exec(text ?? '')?.[0];
+      throw unreadableRecord(kind, id, revision === undefined ? null : Number(revision));
     },
 
     async getMany(kind, ids) {

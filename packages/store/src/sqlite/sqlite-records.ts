@@ -1,4 +1,4 @@
-import { AppError, type Kind, type StoredRecord } from '@lockstep/contract';
+import { type Kind, type StoredRecord, unreadableRecord } from '@lockstep/contract';
 import type { ConfigStore, Page } from '../config-store.ts';
 import { dueOfScore, dueScore } from '../prepared-commit.ts';
 import type { Sql } from './statements.ts';
@@ -19,7 +19,7 @@ export function createSqliteRecords(sql: Sql, attempt: <T>(work: () => T) => T):
     async get(kind, id) {
       const record = attempt(() => find(kind, id));
       if (record === null || isReadable(record)) return record;
-      throw new AppError('internal', `the record ${kind}/${id} of the store cannot be read`);
+      throw unreadableRecord(kind, id, record.revision);
     },
 
     async getMany(kind, ids) {
