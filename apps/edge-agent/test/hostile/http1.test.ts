@@ -205,6 +205,8 @@ await edge.attack(t, 'what comes wrong behind a request in one packet has its ow
   for (const [behind, status] of [
     ['\x00\r\n\r\n', 400],
     ['GET / HTTP/1.1\n\r\n', 400],
+    [`GET / RTSP/1.0\r\n${h}\r\n`, 400],
+    [`DESCRIBE / RTSP/1.0\r\n${h}\r\n`, 400],
     [`BREW /pot HTTP/1.1\r\n${h}\r\n`, 501],
     [`GET / HTTP/3.0\r\n${h}\r\n`, 505],
     [get(`/${'a'.repeat(9_000)}`), 414],
