@@ -200,15 +200,12 @@ export function createRedisHistory(
    */
   async function adopt(attempt = 1): Promise<boolean> {
     if (attempt > maxAttempts) throw new AppError('store_unavailable', 'the history of the store is turning');
-    // The turns first: a head that is newer than they are is looked at again.
-    const told = await readTurns();
+    // The head first: the turns that led to it are told by then.
     const head = await changeLog.head();
+    const told = await readTurns();
     if (epoch === null) return false;
     const kinship = kinshipOf(head.epoch, told, epochs);
-    if (kinship === 'another') {
-      const turnedMeanwhile = (await readTurns()).length > told.length;
-      return turnedMeanwhile && adopt(attempt + 1);
-    }
+    if (kinship === 'another') return false;
     if (kinship === 'went_back') await turnFrom(head.epoch, 'went_back', known.latest, attempt);
     if (kinship !== 'turned') return true;
     const turned = told.find(({ kept, lost }) => kept.epoch === epoch || lost?.epoch === epoch)!;
