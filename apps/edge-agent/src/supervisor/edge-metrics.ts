@@ -100,33 +100,16 @@ export function createEdgeMetrics(): EdgeMetrics {
   const syncing = gauge('sync_records', 'Records of a snapshot that were read so far; 0 while none is read');
 
   const seen = new Map<number, WorkerFigures>();
-  let ownExceptions: Readonly<Record<string, number>> = {};
-
-  function countExceptions(
-    now: Readonly<Record<string, number>>,
-    before: Readonly<Record<string, number>>,
-  ): void {
-    for (const [place, value] of Object.entries(now)) exceptions.inc({ place }, value - (before[place] ?? 0));
-  }
+  let ownExceptions: Counts = {};
 
   function count(pid: number, now: WorkerFigures): void {
     const before = seen.get(pid);
-    for (const [status, value] of Object.entries(now.answers)) {
-      answers.inc({ status }, value - (before?.answers[status] ?? 0));
-    }
-    for (const [reason, value] of Object.entries(now.handshakeFailures)) {
-      failures.inc({ reason }, value - (before?.handshakeFailures[reason as 'other'] ?? 0));
-    }
-    for (const [cause, value] of Object.entries(now.failures)) {
-      failed.inc({ cause }, value - (before?.failures[cause as 'edge_failed'] ?? 0));
-    }
-    for (const [reason, value] of Object.entries(now.refusedRequests)) {
-      refused.inc({ reason }, value - (before?.refusedRequests[reason as 'failed'] ?? 0));
-    }
-    for (const [reason, value] of Object.entries(now.cuts)) {
-      cut.inc({ reason }, value - (before?.cuts[reason as 'idle'] ?? 0));
-    }
-    countExceptions(now.exceptions, before?.exceptions ?? {});
+    grow(answers, 'status', now.answers, before?.answers);
+    grow(failures, 'reason', now.handshakeFailures, before?.handshakeFailures);
+    grow(failed, 'cause', now.failures, before?.failures);
+    grow(refused, 'reason', now.refusedRequests, before?.refusedRequests);
+    grow(cut, 'reason', now.cuts, before?.cuts);
+    grow(exceptions, 'place', now.exceptions, before?.exceptions);
     built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
   }
 
@@ -162,9 +145,17 @@ export function createEdgeMetrics(): EdgeMetrics {
         feed.set({ state }, state === now.feed.state ? 1 : 0);
       }
       syncing.set(now.feed.records ?? 0);
-      countExceptions(now.exceptions, ownExceptions);
+      grow(exceptions, 'place', now.exceptions, ownExceptions);
       ownExceptions = { ...now.exceptions };
       return registry.metrics();
     },
   };
+}
+
+type Counts = Readonly<Record<string, number>>;
+
+/** Adds what has come since `before`. */
+function grow(counter: InstanceType<typeof Counter>, label: string, now: Counts, before: Counts = {}): void {
+  for (const [value, times] of Object.entries(now))
+    counter.inc({ [label]: value }, times - (before[value] ?? 0));
 }
