@@ -1,4 +1,7 @@
+import { pino } from 'pino';
 import t from 'tap';
+import { tidyEnvironment } from '../src/config.ts';
+import { createProgram } from '../src/program.ts';
 import { runLockstep } from './lockstep-process.ts';
 
 t.test('keygen prints a key of 32 random bytes, another each time', async (t) => {
@@ -125,6 +128,19 @@ for (const [title, args, env, expected] of mistakes) {
     t.notMatch(output, 'hunter2', 'no secret is repeated');
   });
 }
+
+t.test('every switch can be turned off by its variable', async (t) => {
+  const options = createProgram({ openLog: async () => pino({ level: 'silent' }) }).commands.flatMap(
+    (command) => command.options,
+  );
+  const switches = options.flatMap((option) => (option.isBoolean() && option.envVar ? [option.envVar] : []));
+  t.ok(switches.includes('LOCKSTEP_RESTORED'));
+  for (const name of switches) {
+    const env: NodeJS.ProcessEnv = { [name]: 'false' };
+    tidyEnvironment(env);
+    t.same(env, {}, name);
+  }
+});
 
 t.test('a switch that a variable turns off is off', async (t) => {
   const { output } = await runLockstep(t, ['up', '--port', 'x'], {
