@@ -6,7 +6,7 @@ import type { EdgeSettings } from '@lockstep/contract';
 import type { Dispatcher } from 'undici';
 import { clientKey } from '../worker/client-key.ts';
 import type { ServedRoute } from '../worker/route-table.ts';
-import { answerFailure, breakOff, noteFraming } from './answer-failure.ts';
+import { answerFailure, breakOff } from './answer-failure.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import { forwardAnswer } from './forward-answer.ts';
@@ -15,8 +15,7 @@ import { RequestBody } from './request-body.ts';
 import { continueStatus } from './undici-repairs.ts';
 import type { Connection, Taker } from './upstream-pool.ts';
 import type { Upstream } from './upstream-pools.ts';
-
-const { STATUS_CODES } = process.getBuiltinModule('node:http');
+import { writeAnswerHead, writeInterim } from './write-answer.ts';
 
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
@@ -187,33 +186,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   ): void {
     if (this.#gone) return;
     if (!(head instanceof AnswerHead)) throw new Error('undici gave a head of another shape');
-    const { response } = this.#options;
     if (statusCode < 200) {
       this.#passInterim(statusCode === continueStatus ? 100 : statusCode, head);
       return;
     }
     this.#stopHeadTimer();
     this.#bodiless = statusCode === 205;
-    const overHttp2 = 'stream' in response;
-    const { fields, hasLength } = forwardAnswer(head, statusCode, overHttp2);
-    if (overHttp2) {
-      // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
-      if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
-      response.writeHead(statusCode, fields as never);
-      this.#answered = true;
-      if (this.#bodiless) response.end();
-      return;
-    }
-    const h1 = response as ServerResponse;
-    h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
+    const { response } = this.#options;
+    writeAnswerHead(response, statusCode, head, statusMessage);
     this.#answered = true;
-    if (hasLength) {
-      if (this.#bodiless) h1.end();
-      return;
-    }
-    // The head goes out at once: an event stream may send nothing for a while.
-    h1.flushHeaders();
-    noteFraming(h1);
+    if (this.#bodiless) response.end();
   }
 
   /** A proxy passes interim answers on (RFC 9110, section 15.2). The time to the final head goes on running. */
@@ -226,20 +208,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     }
     if (this.#interimAnswers === 1) this.#startHeadTimer();
     const { request, response } = this.#options;
-    if (response.headersSent || (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)) return;
-    // The client reset the stream, and its end is not told yet.
-    if ('stream' in response && (response.stream.destroyed || response.stream.closed)) return;
-    if (statusCode === 100) {
-      response.writeContinue();
-    } else if ('stream' in response) {
-      const fields = asObject(forwardAnswer(head, statusCode, true).fields);
-      response.stream.additionalHeaders({ ...fields, ':status': statusCode });
-    } else {
-      (response as ServerResponse).writeInformation(
-        statusCode,
-        forwardAnswer(head, statusCode, false).fields as never,
-      );
-    }
+    writeInterim(request, response, statusCode, head);
   }
 
   /** undici begins anew to count with each interim answer; this does not. */
@@ -354,21 +323,4 @@ function expectsContinue({ headers, httpVersion }: ClientRequest): boolean {
   const { expect } = headers;
   // In HTTP/1.0 it has no meaning (RFC 9110, section 10.1.1). Other expectations, and lists with one, were refused.
   return typeof expect === 'string' && httpVersion !== '1.0' && /^\s*100-continue/i.test(expect);
-}
-
-/** The upstream's own words where Node can write them; no protocol attaches a meaning to them (RFC 9112, section 4). */
-function reasonPhrase(statusCode: number, given: string | undefined): string {
-  const usual = STATUS_CODES[statusCode];
-  if (given === undefined || given === usual) return usual ?? '';
-  return /^[\t\x20-\x7e]*$/.test(given) ? given : (usual ?? '');
-}
-
-function asObject(fields: string[]): Record<string, string | string[]> {
-  const all: Record<string, string | string[]> = Object.create(null);
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!;
-    const before = all[name];
-    all[name] = before === undefined ? fields[i + 1]! : [before, fields[i + 1]!].flat();
-  }
-  return all;
 }
