@@ -182,7 +182,8 @@ export interface ConfigStore {
 
   /**
    * A node's heartbeat and acknowledgement; no commit. Throws `node_id_taken` while another instance under the same
-   * node id is live, unless that one ran on the same `home`: the lock on a home proves it dead.
+   * node id is live, unless that one ran on the same `home`: the lock on a home proves it dead. Where it reports again all the same, the
+   * home was copied, and the one that came later is refused.
    */
   reportNode(report: NodeReport): Promise<void>;
   /**

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import {
@@ -344,6 +344,17 @@ t.test('a folder that cannot be written is served from, with nothing saved there
   const again = open();
   t.ok(again.persistent);
   t.same(again.position(), at(1));
+});
+
+t.test('what cannot be read where the saved configuration should be costs no start', (t) => {
+  const { open, path, warnings } = bench(t);
+  mkdirSync(path, { recursive: true });
+  const cache = open();
+  t.equal(cache.position(), null);
+  t.notOk(cache.persistent);
+  t.match(warnings.join(), /cannot be read; it is left out/);
+  cache.close();
+  t.end();
 });
 
 t.test('a window of commits is saved at once, whole or not at all', async (t) => {

@@ -102,6 +102,20 @@ t.test('the Redis user of an edge', async (t) => {
     t.same(await control.listNodes(), []);
   });
 
+  await t.test(
+    'of a copied home, the one that came later is refused once the first reports again',
+    async (t) => {
+      const copy = store(t, url('edge-1'), prefix);
+      const copied = report('edge-1', { instance: 'copied' });
+      await edge.reportNode(report('edge-1'));
+      await copy.reportNode(copied);
+      await edge.reportNode(report('edge-1'));
+      await t.rejects(copy.reportNode(copied), { code: 'node_id_taken' });
+      await edge.reportNode(report('edge-1'));
+      await control.forgetNode('edge-1');
+    },
+  );
+
   await t.test('cannot commit, nor take a lease', async (t) => {
     const opened = store(t, url('edge-1'), prefix);
     await opened.open({ create: false, expectedEpoch: epoch });

@@ -132,7 +132,9 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
     } catch (error) {
       const unwritable = isAppError(error, 'bad_configuration') && !isHeldByAnother(error);
       if (!unwritable || !existsSync(options.path)) throw error;
-      copy = copyToWorkOn(options.path);
+      copy = copyToWorkOn(options.path, (file, unread) =>
+        log.warn({ err: unread, file }, 'a file of the saved configuration cannot be read; it is left out'),
+      );
       log.warn(
         { err: error, folder: dirname(options.path), copy: dirname(copy.path) },
         'the data folder cannot be written; what is saved there is served, and nothing is saved',

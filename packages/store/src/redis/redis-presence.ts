@@ -46,12 +46,19 @@ export function createRedisPresence(
   /** As of the last list, and who was added since. */
   let enlisted = new Set<string>();
   let listening = false;
+  /** By instances that report here: whose presence their first report took the place of. */
+  const replaced = new Map<string, string>();
 
   return { report, remove, forget, list, watch, enlistAgain };
 
   async function report(report: NodeReport): Promise<void> {
-    const { node } = report;
-    if (isTaken(await readOwn(node), report)) throw nodeIdTaken(node);
+    const { node, instance } = report;
+    const known = await readOwn(node);
+    const other = known?.live && known.report.instance !== instance ? known.report.instance : null;
+    // One that was replaced and reports again is alive: its home was copied, and this is the copy.
+    if (isTaken(known, report) || (other !== null && other === replaced.get(instance)))
+      throw nodeIdTaken(node);
+    if (!replaced.has(instance)) replaced.set(instance, other ?? '');
     await write(node, { report, stopped: false });
     if (history.epoch !== null) await enlist(node);
   }
