@@ -50,6 +50,7 @@ t.test('what cannot be read is told in a problem document, whatever is wrong wit
       'id',
     ],
     ['a bad parameter', get('/v1/routes?limit=0'), 400, 'invalid_request', 'limit'],
+    ['a parameter where there is none', get('/v1/settings?x=1'), 400, 'invalid_request', 'x'],
     ['a parameter twice', get('/v1/routes?limit=1&limit=2'), 400, 'invalid_request', 'limit'],
     ['a long path', get(`/${'a'.repeat(20_000)}`), 414, 'uri_too_long'],
     ['a far too long path', get(`/${'a'.repeat(100_000)}`), 414, 'uri_too_long'],

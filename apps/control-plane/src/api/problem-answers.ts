@@ -2,6 +2,7 @@ import {
   AppError,
   createProblem,
   type ErrorCode,
+  type FieldError,
   isAppError,
   type Problem,
   problemContentType,
@@ -94,8 +95,11 @@ function parameterErrors(
   detail: string,
   params: Record<string, unknown>,
 ) {
-  if (Array.isArray(params.keys))
-    return params.keys.map((key: string) => ({ pointer: key, detail: 'there is no such parameter' }));
+  if (Array.isArray(params.keys)) return unknownParameters(params.keys);
   const repeated = Array.isArray((query as Record<string, unknown>)[pointer]);
   return [{ pointer, detail: repeated ? 'is there more than once' : detail }];
+}
+
+export function unknownParameters(names: string[]): FieldError[] {
+  return names.map((pointer) => ({ pointer, detail: 'there is no such parameter' }));
 }

@@ -13,6 +13,7 @@ import type { CertificateService } from '../certificates/certificate-service.ts'
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
+import { invalidRequest } from '../invalid-field.ts';
 import type { Ledger } from '../issuance/ledger/ledger.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
@@ -34,7 +35,7 @@ import { issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
 import { createLoadBound, type LoadBoundOptions } from './load-bound.ts';
 import { nodesApi } from './nodes.ts';
-import { answerWithProblem } from './problem-answers.ts';
+import { answerWithProblem, unknownParameters } from './problem-answers.ts';
 import { checkHead, parsedHeadBytes } from './read-head.ts';
 import { requestIdOf } from './request-id.ts';
 import { toOriginForm } from './request-target.ts';
@@ -141,6 +142,10 @@ export async function createServer(
       requireBearerToken(guarded as unknown as FastifyInstance, options.adminToken);
       load.attach(guarded as unknown as FastifyInstance);
       guarded.setNotFoundHandler(() => {}); // of its own, so that unknown addresses below /v1 need the token as well
+      // Those with a schema say so themselves.
+      guarded.addHook('preValidation', async ({ routeOptions, query }) => {
+        if (routeOptions.schema?.querystring === undefined) refuseParameters(query as object);
+      });
       const api = guarded as ApiInstance;
       routesApi(api, { ...options, load });
       certificatesApi(api, options);
@@ -152,4 +157,9 @@ export async function createServer(
     { prefix: '/v1' },
   );
   return app;
+}
+
+function refuseParameters(query: object): void {
+  const names = Object.keys(query);
+  if (names.length > 0) throw invalidRequest(unknownParameters(names));
 }
