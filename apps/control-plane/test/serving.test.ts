@@ -39,6 +39,11 @@ const nodes: NodeCase[] = [
     serves: nothing,
   },
   { state: 'has a worker that does not beat', report: { workers: { ready: 1, of: 2 } }, serves: nothing },
+  {
+    state: 'answers no handshake of its own',
+    report: { unanswered: 'no answer within 5 s' },
+    serves: nothing,
+  },
   { state: 'has no worker', report: { workers: { ready: 0, of: 1 } }, serves: nothing },
   {
     state: 'reports what the store does not have',

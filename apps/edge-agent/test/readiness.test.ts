@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { createAdminListener } from '../src/supervisor/admin-listener.ts';
 import { edgeReadiness } from '../src/supervisor/edge-readiness.ts';
+import { createListenerWatch } from '../src/supervisor/listener-watch.ts';
 import { createOwnHandshake } from '../src/supervisor/own-handshake.ts';
 
 const log = pino({ level: 'silent' });
@@ -53,6 +54,22 @@ t.test('one that takes no connection, cuts it or says nothing, is no answer', as
   const silent = createTcpServer((socket) => void sockets.add(socket.on('error', () => {})));
   t.match(await check(await listening(t, silent), null, 50), /no answer/);
   for (const socket of sockets) socket.destroy();
+});
+
+t.test('that its own handshakes are not answered is told once two in a row were not', async (t) => {
+  const answers = [null, 'cut', null, 'cut', 'no answer', 'no answer', null];
+  const told: (string | null)[] = [];
+  const watch = createListenerWatch({
+    handshake: { check: async () => answers.shift() ?? null },
+    ready: () => true,
+    onChange: () => told.push(watch.fault),
+    boundary: createBoundary(log),
+    intervalMs: 1,
+    againMs: 1,
+  });
+  t.teardown(() => watch.close());
+  await waitFor(() => told.length === 2 && answers.length === 0, { what: 'all handshakes' });
+  t.same(told, ['no answer', null]);
 });
 
 t.test('it is not asked again for each who asks', async (t) => {

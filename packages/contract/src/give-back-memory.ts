@@ -38,8 +38,13 @@ export function giveBackMemory({
     const started = worthwhileAt === 0 && now < busyCpuMs;
     if (quiet < (started ? 1 : quietPeriods) || now < worthwhileAt) return;
     worthwhileAt = now + busyCpuMs;
-    if (process.memoryUsage().heapUsed < mostHeapBytes) collect();
+    // Not `process.memoryUsage`: that opens a file, and throws where a process may open no more.
+    if (usedHeapBytes() < mostHeapBytes) collect();
   }, periodMs).unref();
+}
+
+function usedHeapBytes(): number {
+  return process.getBuiltinModule('node:v8').getHeapStatistics().used_heap_size;
 }
 
 function ownCpuMs(): number {

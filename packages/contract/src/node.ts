@@ -48,6 +48,8 @@ export const NodeReport = z.object({
   hosts: z.int(),
   /** `ready`: has a whole configuration, listens, and has answered its last beats. */
   workers: z.object({ ready: z.int(), of: z.int() }),
+  /** Why its handshakes with its own listener are not answered, though workers are ready; null: they are. */
+  unanswered: z.string().nullable().default(null),
   feed: FeedState,
   /** The node's own clock, in milliseconds since 1970: beside the store's date of the report it tells the skew. */
   clock: z.number(),

@@ -53,6 +53,24 @@ t.test('a load that follows the start at once is not paid for by what follows it
   t.equal(pass(1), 1);
 });
 
+t.test('nothing is asked that fails in a process which may open no more files', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  mock.method(process, 'memoryUsage', () => {
+    throw new Error('EMFILE');
+  });
+  t.teardown(() => mock.timers.reset());
+  t.teardown(() => mock.restoreAll());
+  let collections = 0;
+  giveBackMemory({
+    cpuMs: () => 300,
+    collect: () => {
+      collections += 1;
+    },
+  });
+  mock.timers.tick(2_000);
+  t.equal(collections, 1);
+});
+
 t.test('the heap shrinks by what a burst left behind', async (t) => {
   let burst: object[] | null = Array.from({ length: 300_000 }, (_, index) => ({ index }));
   const grown = process.memoryUsage().heapTotal;

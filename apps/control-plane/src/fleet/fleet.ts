@@ -276,6 +276,6 @@ function whoLacks({ nodes }: FleetView, record: NeededRecord, patient: boolean):
 }
 
 function digest({ live, stopped, standing, report }: NodePresence): string {
-  const { instance, applied, refusals, held, workers } = report;
-  return JSON.stringify([live, stopped, standing, instance, applied, refusals, held, workers]);
+  const { instance, applied, refusals, held, workers, unanswered } = report;
+  return JSON.stringify([live, stopped, standing, instance, applied, refusals, held, workers, unanswered]);
 }

@@ -48,12 +48,12 @@ export interface Served {
 }
 
 /**
- * What is live, in one place: a node serves a record when it is live, holds nothing back, its workers beat, and it stands on the
+ * What is live, in one place: a node serves a record when it is live, holds nothing back, its workers beat and answer, and it stands on the
  * store's history (by commit, not by number) at or beyond the record's revision, without a refusal of it. Numbers are compared
  * within one history alone: a record is judged by where the nodes stand after it was read (`Fleet.judge`), in the epoch it was read in.
  */
 export function standingOf({ report, live, stopped, seenAt, standing }: NodePresence): NodeStanding {
-  const { node, applied, held, workers, feed, refusals } = report;
+  const { node, applied, held, workers, unanswered, feed, refusals } = report;
   return {
     node,
     connected: live,
@@ -70,6 +70,7 @@ export function standingOf({ report, live, stopped, seenAt, standing }: NodePres
     if (held !== null) return lasting('holds back a snapshot');
     if (applied === null) return passing(withWay('has no whole configuration yet', followsHow(feed)));
     if (workers.ready < workers.of) return passing(`has ${workers.ready} of ${workers.of} workers ready`);
+    if (unanswered !== null) return passing(`does not answer its own handshakes: ${unanswered}`);
     if (standing === 'on') return null;
     return passing(`stands at revision ${applied.number}, ${strayed[standing ?? 'unknown']}`);
   }

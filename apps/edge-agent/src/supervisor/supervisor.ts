@@ -18,6 +18,7 @@ import { createAdminListener } from './admin-listener.ts';
 import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
 import { edgeReadiness } from './edge-readiness.ts';
+import { createListenerWatch } from './listener-watch.ts';
 import { createListeningSockets } from './listening-sockets.ts';
 import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
@@ -138,6 +139,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       address: https,
       host: () => cache.first('certificate')?.value?.host ?? null,
     });
+    const listener = createListenerWatch({
+      handshake,
+      ready: () => workers.ready > 0,
+      onChange: changed,
+      boundary,
+    });
+    undo.push(() => listener.close());
     let lastHosts = 0;
     function hosts(): number {
       try {
@@ -192,6 +200,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         held: followed.held,
         hosts: hosts(),
         workers: { ready: workers.ready, of: config.workers },
+        unanswered: listener.fault,
         feed: followed.state,
         clock: Date.now(),
         addresses: {
