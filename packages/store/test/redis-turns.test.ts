@@ -148,6 +148,29 @@ t.test('a history that goes back', async (t) => {
     },
   );
 
+  await t.test('makes no node of the fleet forgotten that does not report just then', async (t) => {
+    const { one, prefix } = await fleet(t);
+    await one.commit(commitOf(putRoute('a')));
+    const putBack = await note(prefix);
+    await one.commit(commitOf(putRoute('b')));
+    await one.reportNode(report('cut-off'));
+    await one.reportNode(report('leaves'));
+    const names = async () => (await one.listNodes()).map(({ report }) => report.node);
+    t.same(await names(), ['cut-off', 'leaves']);
+    await one.removeNode('leaves', 'instance-1', { returns: false });
+    t.same(await names(), ['cut-off'], 'one that left is not expected');
+    await putBack();
+    t.same(await names(), ['cut-off'], 'put back');
+    const wholeAgain = await note(prefix);
+    await admin.del(await admin.keys(`{${prefix}}:*`));
+    await names();
+    await wholeAgain();
+    await admin.del(`{${prefix}}:node:cut-off`, `{${prefix}}:node-ids`);
+    t.same(await names(), ['cut-off'], 'wiped and put back');
+    await one.forgetNode('cut-off');
+    t.same(await names(), []);
+  });
+
   await t.test('gives no fencing token a second time', async (t) => {
     const { one, open, prefix } = await fleet(t);
     const putBack = await note(prefix);

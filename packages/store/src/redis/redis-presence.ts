@@ -1,4 +1,5 @@
 import {
+  isAppError,
   type NodePresence,
   type NodeReport,
   nodeIdPattern,
@@ -46,6 +47,9 @@ export function createRedisPresence(
   /** As of the last list, and who was added since. */
   let enlisted = new Set<string>();
   let listening = false;
+  /** The nodes of the last list, and the epoch it was of; null before the first, and once the store was found wiped. */
+  let last = new Map<string, NodePresence>();
+  let listedIn: string | null = null;
   /** By instances that report here: whose presence their first report took the place of. */
   const replaced = new Map<string, string>();
 
@@ -73,6 +77,7 @@ export function createRedisPresence(
   }
 
   async function forget(node: string): Promise<boolean> {
+    last.delete(node);
     const gone = await runScript(
       forgetNode,
       [keys.nodeIds, keys.node(node)],
@@ -83,6 +88,9 @@ export function createRedisPresence(
 
   async function list(): Promise<NodePresence[]> {
     listen();
+    const wiped = !(await hasHistory());
+    if (wiped) listedIn = null;
+    else if (listedIn !== history.epoch) await putBack();
     const listed = await run((redis) => redis.zrange(keys.nodeIds, '0', '-1'));
     enlisted = new Set(listed);
     const fresh = [...announced].filter((node) => !listed.includes(node));
@@ -97,9 +105,36 @@ export function createRedisPresence(
         enlist(node).catch(() => {}); // it announces itself again
       }
     });
-    return found
-      .filter((presence) => presence !== null)
-      .sort((one, other) => (one.report.node < other.report.node ? -1 : 1));
+    const present = found.filter((presence) => presence !== null);
+    if (!wiped) {
+      listedIn = history.epoch;
+      last = new Map(present.map((presence) => [presence.report.node, presence]));
+    }
+    return present.sort((one, other) => (one.report.node < other.report.node ? -1 : 1));
+  }
+
+  /** Compared with what this process knows: one that went back turns by this. */
+  async function hasHistory(): Promise<boolean> {
+    if (history.epoch === null) return true;
+    try {
+      await history.standingOf([]);
+      return true;
+    } catch (error) {
+      if (isAppError(error, 'store_lost')) return false;
+      throw error;
+    }
+  }
+
+  /** A store that was wiped or went back may lack nodes, which have not left for that: they are lost until they report. */
+  async function putBack(): Promise<void> {
+    const now = await history.now();
+    for (const [node, { report, stopped, seenAt }] of last) {
+      const leftMs = Math.round(keptMs - (now - seenAt));
+      if (leftMs <= 0) continue;
+      const value = JSON.stringify({ report, stopped });
+      await run((redis) => redis.set(keys.node(node), value, 'PX', Math.min(leftMs, keptMs), 'NX'));
+      await enlist(node);
+    }
   }
 
   function watch(listener: (presence: NodePresence | null) => void): () => void {
