@@ -113,7 +113,7 @@ export function createRedisHistory(
   }
 
   async function readTurns(): Promise<Turn[]> {
-    const texts = await run((redis) => redis.lrange(keys.turns, 0, -1));
+    const texts = await run((redis) => redis.lrange(keys.turns, -keptTurns, -1));
     const listed = texts.map(parseTurn).filter((turn) => turn !== null);
     for (const turn of listed) remember(turn);
     return listed;
