@@ -1,4 +1,4 @@
-import { startRedis } from '@lockstep/testkit';
+import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
 import { silentLog } from '../src/log.ts';
@@ -40,4 +40,27 @@ t.test('listeners are told when the subscription stands, breaks, and stands agai
   await until(5);
   t.same(heard, [null, 'one', null, null, 'two']);
   off();
+});
+
+t.test('who joins while the connection is being looked at is subscribed as well', async (t) => {
+  const server = await startRedis();
+  t.teardown(() => server.close());
+  const admin = new Redis(server.url);
+  t.teardown(() => admin.disconnect());
+  const heard = Promise.withResolvers<void>();
+  let looked = false;
+  const subscriber = createRedisSubscriber({
+    target: parseStoreUrl(server.url),
+    log: silentLog,
+    async head() {
+      if (!looked) subscriber.on('late', (message) => message === 'one' && heard.resolve());
+      looked = true;
+      return null;
+    },
+    headOn: async () => null,
+  });
+  t.teardown(() => subscriber.close());
+  subscriber.on('early', () => {});
+  await waitFor(async () => (await admin.publish('late', 'one')) === 1, { what: 'a subscriber' });
+  await heard.promise;
 });

@@ -71,12 +71,16 @@ export function createRedisSubscriber({ target, log, head, headOn }: SubscriberO
     const mine = createSubscriberClient(target, attempt);
     client = mine;
     watchProgress(mine);
+    let first: string[] = [];
     mine.on('message', (channel: string, message: string) => messages.emit(channel, message));
     mine.on('error', (error: unknown) => trouble(toStoreError(error, target.shown).message));
     mine.on('end', () => ended(mine));
     mine
       .connect()
-      .then(() => Promise.all([...channels].map((channel) => subscribe(mine, channel))))
+      .then(() => {
+        first = [...channels];
+        return Promise.all(first.map((channel) => subscribe(mine, channel)));
+      })
       .then(() => check(mine, 0))
       .then(
         (fault) => {
@@ -85,6 +89,7 @@ export function createRedisSubscriber({ target, log, head, headOn }: SubscriberO
           standing = true;
           if (troubled) log.info({ store: target.shown }, 'announcements are heard again');
           troubled = false;
+          for (const channel of channels) if (!first.includes(channel)) join(mine, channel);
           lapse();
           watch(mine);
         },
