@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { findBreaches } from './architecture.ts';
 import { readImports } from './imports.ts';
@@ -8,7 +9,7 @@ t.test('the repository keeps the rules of the architecture', async (t) => {
 });
 
 t.test('each rule finds its breach', async (t) => {
-  const root = t.testdir({
+  const root = testFolder(t, {
     packages: {
       contract: workspace(
         'contract',

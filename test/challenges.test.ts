@@ -8,6 +8,7 @@ import {
   startDnsServer,
   startPebble,
   startUpstream,
+  testFolder,
   waitFor,
 } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
@@ -42,7 +43,7 @@ t.test('each challenge type issues through two edges, connections dealt to them 
     env: { PEBBLE_AUTHZREUSE: '0' },
   });
   t.teardown(() => pebble.close());
-  const fleet = await startFleet(t, { dir: t.testdir(), httpPorts, httpsPorts });
+  const fleet = await startFleet(t, { dir: testFolder(t), httpPorts, httpsPorts });
   const webhook = await startWebhook(t, dns);
   const roots = await pebble.issuingRoots();
 

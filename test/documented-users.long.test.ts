@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateSecretKey } from '@lockstep/pki';
-import { freePort, startLockstep, startRedis, startUpstream, waitFor } from '@lockstep/testkit';
+import { freePort, startLockstep, startRedis, startUpstream, testFolder, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
 
@@ -17,7 +17,7 @@ t.test('a control plane and an edge need no more of Redis than their documented 
   }
   const secretKey = generateSecretKey();
   const token = randomUUID();
-  const dir = t.testdir();
+  const dir = testFolder(t);
   const [api, https, http, edgeAdmin] = await Promise.all(Array.from({ length: 4 }, freePort));
   const start = (user: string, ...args: string[]) => {
     const child = startLockstep([...args, '--data-dir', join(dir, user)], {

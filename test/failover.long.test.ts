@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { startRedis, startTroubledWay, startUpstream, waitFor } from '@lockstep/testkit';
+import { startRedis, startTroubledWay, startUpstream, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startFleet } from './fleet/start-fleet.ts';
 
@@ -24,7 +24,7 @@ t.test(
     t.teardown(() => replica.close());
     const way = await startTroubledWay(primary.port);
     t.teardown(() => way.close());
-    const fleet = await startFleet(t, { dir: t.testdir(), storeUrl: way.url });
+    const fleet = await startFleet(t, { dir: testFolder(t), storeUrl: way.url });
     const kept = ['a', 'b', 'c', 'd', 'e', 'f'];
     for (const id of kept) await fleet.putOnceStoreIsBack(id, `${id}.example.com`, upstream.url);
     const ca = await fleet.internalRoot();

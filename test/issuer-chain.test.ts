@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Attempt, Route } from '@lockstep/contract';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
-import { freePort, type Pebble, startPebble, startUpstream, waitFor } from '@lockstep/testkit';
+import { freePort, type Pebble, startPebble, startUpstream, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { servedCertificate } from './fleet/served-certificate.ts';
 import { startFleet } from './fleet/start-fleet.ts';
@@ -12,7 +12,7 @@ const httpPort = await freePort();
 const upstream = await startUpstream();
 t.teardown(() => upstream.close());
 const [fleet, main, other, bound] = await Promise.all([
-  startFleet(t, { dir: t.testdir(), edges: 1, httpPorts: [httpPort] }),
+  startFleet(t, { dir: testFolder(t), edges: 1, httpPorts: [httpPort] }),
   startPebble({ httpPort, alternateRoots: 1 }),
   startPebble({ httpPort }),
   startPebble({ httpPort, eab }),

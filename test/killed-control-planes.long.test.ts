@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
@@ -10,7 +10,7 @@ const hostsBetweenKills = 12;
 t.test(
   'three control planes, killed one after the other: every host live, at most one order more than needed for each kill',
   async (t) => {
-    const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: t.testdir(), controlPlanes: 3 });
+    const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: testFolder(t), controlPlanes: 3 });
     const { controlPlanes } = fleet;
     const hosts = Array.from({ length: hostCount }, (_, index) => `shop-${index}.example.com`);
     const at = () => controlPlanes[randomInt(controlPlanes.length)]!.url;

@@ -3,13 +3,13 @@ import { cp, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Route, RouteRecord } from '@lockstep/contract';
 import { createRedisStore } from '@lockstep/store';
-import { fakeTimeEnv, freePort, startLockstep, startUpstream, waitFor } from '@lockstep/testkit';
+import { fakeTimeEnv, freePort, startLockstep, startUpstream, testFolder, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
 import { type EdgeUnderTest, startFleet } from './fleet/start-fleet.ts';
 
 // One fleet for all: what one test leaves behind, the next finds.
-const dir = t.testdir();
+const dir = testFolder(t);
 const redisDir = join(dir, 'redis');
 await mkdir(redisDir);
 const upstream = await startUpstream();

@@ -1,5 +1,13 @@
 import { connect } from 'node:tls';
-import { freePort, type Pebble, startDealer, startPebble, startUpstream, waitFor } from '@lockstep/testkit';
+import {
+  freePort,
+  type Pebble,
+  startDealer,
+  startPebble,
+  startUpstream,
+  testFolder,
+  waitFor,
+} from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { httpsRequest } from './fleet/https-client.ts';
 import { startFleet } from './fleet/start-fleet.ts';
@@ -81,7 +89,7 @@ async function start(t: Test) {
   const pebble: Pebble = await startPebble({ httpPort: http.port });
   t.teardown(() => pebble.close());
   const acme = { LOCKSTEP_ACME_DIRECTORY: pebble.directory, LOCKSTEP_ACME_CA_FILE: pebble.rootFile };
-  const fleet = await startFleet(t, { dir: t.testdir(), acme, controlPlanes: 2, httpPorts, httpsPorts });
+  const fleet = await startFleet(t, { dir: testFolder(t), acme, controlPlanes: 2, httpPorts, httpsPorts });
   return { fleet, pebble, ask, upstream: upstream.url, https };
 }
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { startUpstream, waitFor } from '@lockstep/testkit';
+import { startUpstream, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { httpsRequest } from './fleet/https-client.ts';
 import { startFleet } from './fleet/start-fleet.ts';
@@ -7,7 +7,7 @@ import { startFleet } from './fleet/start-fleet.ts';
 t.test('a dead control plane costs no request, and finds everything again', async (t) => {
   const upstream = await startUpstream();
   t.teardown(() => upstream.close());
-  const fleet = await startFleet(t, { dir: t.testdir() });
+  const fleet = await startFleet(t, { dir: testFolder(t) });
   t.equal((await fleet.post('one.example.com', upstream.url)).status, 201);
   const ca = await fleet.internalRoot();
   await fleet.controlPlane.process.signal('SIGKILL');
@@ -22,7 +22,7 @@ t.test('a dead control plane costs no request, and finds everything again', asyn
 t.test('a killed worker is replaced, and serves what the old one did', async (t) => {
   const upstream = await startUpstream();
   t.teardown(() => upstream.close());
-  const fleet = await startFleet(t, { dir: t.testdir(), edges: 1 });
+  const fleet = await startFleet(t, { dir: testFolder(t), edges: 1 });
   await fleet.post('one.example.com', upstream.url);
   const ca = await fleet.internalRoot();
   const [edge] = fleet.edges;
@@ -43,7 +43,7 @@ t.test('a killed worker is replaced, and serves what the old one did', async (t)
 t.test('an edge killed while Redis is stopped starts from its disk', async (t) => {
   const upstream = await startUpstream();
   t.teardown(() => upstream.close());
-  const fleet = await startFleet(t, { dir: t.testdir() });
+  const fleet = await startFleet(t, { dir: testFolder(t) });
   await fleet.post('one.example.com', upstream.url);
   const ca = await fleet.internalRoot();
   await fleet.redis.stop();
@@ -60,7 +60,7 @@ t.test('an edge killed while Redis is stopped starts from its disk', async (t) =
 t.test('Redis gone under load costs no request, and afterwards the edges catch up', async (t) => {
   const upstream = await startUpstream();
   t.teardown(() => upstream.close());
-  const fleet = await startFleet(t, { dir: t.testdir() });
+  const fleet = await startFleet(t, { dir: testFolder(t) });
   await fleet.post('one.example.com', upstream.url);
   const ca = await fleet.internalRoot();
   let answered = 0;
@@ -96,7 +96,7 @@ t.test(
   async (t) => {
     const upstream = await startUpstream();
     t.teardown(() => upstream.close());
-    const fleet = await startFleet(t, { dir: t.testdir() });
+    const fleet = await startFleet(t, { dir: testFolder(t) });
     await fleet.post('one.example.com', upstream.url);
     const ca = await fleet.internalRoot();
     await fleet.wipeStore();

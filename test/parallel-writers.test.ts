@@ -1,4 +1,4 @@
-import { startUpstream } from '@lockstep/testkit';
+import { startUpstream, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { startFleet } from './fleet/start-fleet.ts';
 
@@ -7,7 +7,7 @@ t.test(
   async (t) => {
     const upstream = await startUpstream();
     t.teardown(() => upstream.close());
-    const { call, controlPlanes } = await startFleet(t, { dir: t.testdir(), controlPlanes: 2, edges: 1 });
+    const { call, controlPlanes } = await startFleet(t, { dir: testFolder(t), controlPlanes: 2, edges: 1 });
     const atBoth = (count: number, write: (index: number, url: string) => ReturnType<typeof call>) =>
       Promise.all(Array.from({ length: count }, (_, index) => write(index, controlPlanes[index % 2]!.url)));
     const statuses = (answers: Awaited<ReturnType<typeof atBoth>>) => [

@@ -1,5 +1,5 @@
 import { createRedisStore } from '@lockstep/store';
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
@@ -9,7 +9,7 @@ t.test(
   'a control plane that stood still for longer than its leases changes nothing it no longer owns',
   async (t) => {
     const { fleet, pebble, front, upstream } = await startPebbleFleet(t, {
-      dir: t.testdir(),
+      dir: testFolder(t),
       controlPlanes: 2,
       faulty: true,
     });

@@ -1,5 +1,6 @@
 import { isAppError } from '@lockstep/contract';
 import { createRedisStore } from '@lockstep/store';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
@@ -8,7 +9,7 @@ const hostCount = 20;
 t.test(
   '20 hosts from a real CA, challenges dealt to the edges in turn: one order each, every edge serves each',
   async (t) => {
-    const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: t.testdir() });
+    const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: testFolder(t) });
 
     const latencies = measureLatencies(
       t,

@@ -5,6 +5,7 @@ import {
   startDnsServer,
   startPebble,
   startUpstream,
+  testFolder,
   waitFor,
 } from '@lockstep/testkit';
 import t from 'tap';
@@ -39,7 +40,7 @@ t.test('no CA is asked for a host that does not lead here, or that CAA records k
     ),
   ).then((all) => all as [Pebble, Pebble]);
   t.teardown(() => Promise.all([first.close(), second.close()]));
-  const fleet = await startFleet(t, { dir: t.testdir(), httpPorts });
+  const fleet = await startFleet(t, { dir: testFolder(t), httpPorts });
   const { call } = fleet;
   for (const [name, { directory, rootPem }] of Object.entries({ first, second })) {
     const body = { type: 'acme', directory, roots: rootPem };

@@ -1,4 +1,4 @@
-import { startDnsServer } from '@lockstep/testkit';
+import { startDnsServer, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { seedFailingHosts } from './fleet/seed-failing-hosts.ts';
 import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
@@ -16,7 +16,10 @@ t.test('1,500 hosts that are due to fail again do not stand before a new one', a
     ],
   });
   t.teardown(() => dns.close());
-  const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: t.testdir(), dnsServer: dns.address });
+  const { fleet, pebble, upstream } = await startPebbleFleet(t, {
+    dir: testFolder(t),
+    dnsServer: dns.address,
+  });
   const { LOCKSTEP_STORE: url, LOCKSTEP_STORE_PREFIX: prefix } = fleet.env;
   const failing = Array.from({ length: failingCount }, (_, index) => `host-${index}.bad.test`);
   await seedFailingHosts({ url, prefix }, failing, upstream.url);

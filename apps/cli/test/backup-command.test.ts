@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createRedisStore, createSqliteStore } from '@lockstep/store';
-import { startRedis } from '@lockstep/testkit';
+import { startRedis, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep } from './lockstep-process.ts';
 
@@ -9,7 +9,7 @@ t.test('backup and restore carry a store from Redis to `lockstep up`, and say wh
   const server = await startRedis();
   t.teardown(() => server.close());
   const env = { LOCKSTEP_STORE: server.url, LOCKSTEP_STORE_PREFIX: 'fleet' };
-  const cwd = t.testdir({ data: {} });
+  const cwd = testFolder(t, { data: {} });
   const store = createRedisStore({ url: server.url, prefix: 'fleet' });
   t.teardown(() => store.close());
   await store.open({ create: true, expectedEpoch: null });

@@ -1,3 +1,4 @@
+import { testFolder } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
 import { tidyEnvironment } from '../src/config.ts';
@@ -121,7 +122,7 @@ const mistakes: [string, string[], Record<string, string>, RegExp][] = [
 
 for (const [title, args, env, expected] of mistakes) {
   t.test(`${title}: one line that names the way out, and exit code 1`, async (t) => {
-    const { code, output } = await runLockstep(t, args, { env, cwd: t.testdir({}) });
+    const { code, output } = await runLockstep(t, args, { env, cwd: testFolder(t, {}) });
     t.equal(code, 1);
     t.match(output, expected);
     t.match(output, /^lockstep: [^\n]*\n$/, 'one line');

@@ -1,5 +1,6 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { findStale, installDependencies } from '../bin/dependencies.js';
 
@@ -11,7 +12,7 @@ const complete = { 'node_modules/left': left, 'node_modules/here': here, 'node_m
 
 function checkout(t: Test, installed: object | null): string {
   const packages = { '': {}, 'apps/cli': {}, ...complete, 'node_modules/elsewhere': elsewhere };
-  return t.testdir({
+  return testFolder(t, {
     'package-lock.json': JSON.stringify({ packages }),
     node_modules: installed === null ? {} : { '.package-lock.json': JSON.stringify({ packages: installed }) },
   });

@@ -1,7 +1,7 @@
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startChild } from '@lockstep/testkit';
+import { startChild, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runsTypeScript } from '../bin/pinned-node.js';
 import { asOldNode, runLockstep } from './lockstep-process.ts';
@@ -19,7 +19,7 @@ t.test(
 t.test(
   'the command, linked from anywhere, is a process of the pinned Node; none has to be on PATH',
   async (t) => {
-    const link = join(t.testdir({}), 'lockstep');
+    const link = join(testFolder(t, {}), 'lockstep');
     symlinkSync(fileURLToPath(new URL('../bin/lockstep', import.meta.url)), link);
     const child = startChild({
       command: link,

@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { freePortsInARow } from '@lockstep/testkit';
+import { freePortsInARow, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep } from './lockstep-process.ts';
 import { upArgs } from './up-args.ts';
 
 t.test('a taken port: one line with the port and its flag, and nothing is started', async (t) => {
-  const folder = t.testdir({});
+  const folder = testFolder(t, {});
   const first = await freePortsInARow(7);
   for (const [offset, flag] of Object.entries({
     0: '--port',
@@ -29,7 +29,7 @@ t.test('a taken port: one line with the port and its flag, and nothing is starte
 });
 
 t.test('a data folder that cannot be: one line with the folder and its flag', async (t) => {
-  const folder = t.testdir({ file: '' });
+  const folder = testFolder(t, { file: '' });
   const { code, output } = await runLockstep(t, [
     ...upArgs(await freePortsInARow(7), folder),
     '--data-dir',
@@ -40,7 +40,7 @@ t.test('a data folder that cannot be: one line with the folder and its flag', as
 });
 
 t.test('a bad key, and a bad token, are refused before anything listens', async (t) => {
-  const args = upArgs(await freePortsInARow(7), t.testdir({}));
+  const args = upArgs(await freePortsInARow(7), testFolder(t, {}));
   const key = await runLockstep(t, args, { env: { LOCKSTEP_SECRET_KEY: 'hunter2' } });
   t.match(key, { code: 1, output: /^lockstep: [^\n]*\n$/ });
   t.notMatch(key.output, 'hunter2');
@@ -49,7 +49,7 @@ t.test('a bad key, and a bad token, are refused before anything listens', async 
 });
 
 t.test('a store.db that is no database is refused in one line', async (t) => {
-  const folder = t.testdir({ data: {} });
+  const folder = testFolder(t, { data: {} });
   writeFileSync(
     join(folder, 'data', 'store.db'),
     'not a database, and long enough to be read as one'.repeat(100),

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { freePortsInARow, startUpstream, waitFor } from '@lockstep/testkit';
+import { freePortsInARow, startUpstream, testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { getOverHttps } from './get-over-https.ts';
 import { asOldNode, runLockstep, startLockstep } from './lockstep-process.ts';
@@ -12,7 +12,7 @@ const host = 'shop.example.com';
 const allUp = /Ctrl-C stops everything/;
 
 t.test('a route once posted is served by every edge, through every way to stop and start', async (t) => {
-  const folder = t.testdir({});
+  const folder = testFolder(t, {});
   const data = join(folder, 'data');
   const rootFile = join(data, 'ca', 'root.crt');
   const first = await freePortsInARow(7);
@@ -132,7 +132,7 @@ t.test('a route once posted is served by every edge, through every way to stop a
 });
 
 t.test('a signal while it starts stops it as well', async (t) => {
-  const up = startLockstep(t, upArgs(await freePortsInARow(7), t.testdir({})));
+  const up = startLockstep(t, upArgs(await freePortsInARow(7), testFolder(t, {})));
   await up.seen(/Starting 2 edges/);
   process.kill(up.pid, 'SIGINT');
   t.strictSame(await up.closed, { code: 0, signal: null });

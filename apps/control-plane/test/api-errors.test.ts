@@ -3,12 +3,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { errorCodes } from '@lockstep/contract';
 import { Problem } from '@lockstep/contract/schemas';
+import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { createUnreadable } from '../src/api/answer-unreadable.ts';
 import { type RawAnswer, sendRaw } from './raw-http.ts';
 import { adminToken, startControlPlane } from './start-control-plane.ts';
 
-const { call, url, store, acknowledge, report } = await startControlPlane(t, t.testdir(), {
+const { call, url, store, acknowledge, report } = await startControlPlane(t, testFolder(t), {
   adminHosts: ['api.internal'],
 });
 const H = 'Host: localhost\r\n';

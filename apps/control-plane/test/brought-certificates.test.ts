@@ -1,4 +1,5 @@
 import { createSqliteStore } from '@lockstep/store';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { findBrought } from '../src/certificates/brought.ts';
 import { putCertificate } from '../src/certificates/certificate-record.ts';
@@ -9,7 +10,7 @@ const path = '/v1/certificates';
 const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
 
 t.test('brings a certificate once, its key sealed and never shown', async (t) => {
-  const { call, store, sealer, report } = await startControlPlane(t, t.testdir());
+  const { call, store, sealer, report } = await startControlPlane(t, testFolder(t));
   const body = await makeCertificate('shop.example.com');
   const made = await call('POST', path, { body });
   t.equal(made.status, 201);
@@ -40,7 +41,7 @@ t.test('brings a certificate once, its key sealed and never shown', async (t) =>
 });
 
 t.test('refuses what cannot be served, and points at the chain or the key', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   const { chain, key } = await makeCertificate('shop.example.com');
   const other = await makeCertificate('shop.example.com');
   const old = await makeCertificate('shop.example.com', { now: Date.now() - 10_000_000, lifetimeMs: 1_000 });
@@ -60,7 +61,7 @@ t.test('refuses what cannot be served, and points at the chain or the key', asyn
 });
 
 t.test('is neither renewed nor revoked here', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const { id } = (await call('POST', path, { body: await makeCertificate('shop.example.com') })).body;
   for (const what of ['renew', 'revoke']) {
     const answer = await call('POST', `${path}/${id}/${what}`);
@@ -70,7 +71,7 @@ t.test('is neither renewed nor revoked here', async (t) => {
 });
 
 t.test('makes its hosts live when the nodes have it, before any managed one', async (t) => {
-  const { call, report, store } = await startControlPlane(t, t.testdir());
+  const { call, report, store } = await startControlPlane(t, testFolder(t));
   await call('PUT', '/v1/routes/shop', { body: { ...shop, hosts: ['shop.example.com', 'a.example.net'] } });
   // This edge acknowledges nothing that comes later, so the internal CA's certificates do not make the route live.
   await report('edge-1', { applied: await store.head() });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { idleOrder, type OrderRecord, orderLanes } from '@lockstep/contract';
-import { freePort, startPebble, waitFor } from '@lockstep/testkit';
+import { freePort, startPebble, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { putOrder } from '../src/issuance/order-record.ts';
 import { answerChallenges } from './answer-challenges.ts';
@@ -40,7 +40,7 @@ async function setOrder({ store }: ControlPlane, changes: Partial<OrderRecord>):
 }
 
 t.test('lists managed and brought ones, issued or not, in one order and whole pages', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const brought = (await call('POST', '/v1/certificates', { body: await makeCertificate(host) })).body.id;
   for (const name of ['a', 'b', 'z']) {
     await call('POST', '/v1/routes', { body: { ...shop, hosts: [`${name}.example.com`] } });
@@ -60,7 +60,7 @@ t.test('lists managed and brought ones, issued or not, in one order and whole pa
 });
 
 t.test('lists those that fail by themselves, live ones too, in pages', async (t) => {
-  const controlPlane = await startIssued(t, t.testdir());
+  const controlPlane = await startIssued(t, testFolder(t));
   const { call, store } = controlPlane;
   const at = new Date(Date.now() + 86_400_000).toISOString();
   const lastError = { detail: 'no', issuer: 'internal', step: 'idle', type: null, at };
@@ -85,7 +85,7 @@ t.test('lists those that fail by themselves, live ones too, in pages', async (t)
 });
 
 t.test('tells when a certificate is renewed, and by whose word', async (t) => {
-  const controlPlane = await startIssued(t, t.testdir());
+  const controlPlane = await startIssued(t, testFolder(t));
   const renewAt = new Date(Date.now() + 86_400_000).toISOString();
   const window = { start: renewAt, end: renewAt, explanationUrl: 'https://ca.example.net/why' };
   await setOrder(controlPlane, { renewAt, ari: { window, checkAt: renewAt } });
@@ -95,7 +95,7 @@ t.test('tells when a certificate is renewed, and by whose word', async (t) => {
 });
 
 t.test('renewing makes the order due at once, whatever failed before', async (t) => {
-  const controlPlane = await startIssued(t, t.testdir());
+  const controlPlane = await startIssued(t, testFolder(t));
   const until = new Date(Date.now() + 86_400_000).toISOString();
   const lastError = { detail: 'no', issuer: 'internal', step: 'idle', type: null, at: until };
   const setbacks = { internal: { failures: 3, until } };
@@ -121,7 +121,7 @@ t.test('renewing makes the order due at once, whatever failed before', async (t)
 });
 
 t.test('renewing does not bring back what no route needs', async (t) => {
-  const { call, store } = await startIssued(t, t.testdir());
+  const { call, store } = await startIssued(t, testFolder(t));
   await call('DELETE', '/v1/routes/shop');
   const before = await store.get('order', host);
   t.match(await call('POST', `${path}/renew`), {
@@ -132,7 +132,7 @@ t.test('renewing does not bring back what no route needs', async (t) => {
 });
 
 t.test('revoking tells the CA first, then marks the certificate and obtains another', async (t) => {
-  const controlPlane = await startControlPlane(t, t.testdir());
+  const controlPlane = await startControlPlane(t, testFolder(t));
   const { call, store } = controlPlane;
   const pebble = await startPebble({ httpPort: await answerChallenges(t, () => store) });
   t.teardown(() => pebble.close());
@@ -179,7 +179,7 @@ t.test('revoking tells the CA first, then marks the certificate and obtains anot
 });
 
 t.test('revoking needs a certificate and a reason that CAs know', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   await call('PUT', '/v1/routes/shop', { body: shop });
   t.match(await call('POST', `${path}/revoke`), { status: 409, body: { detail: /not been issued/ } });
   t.match(await call('POST', `${path}/revoke`, { body: { reason: 'boredom' } }), {
@@ -189,7 +189,7 @@ t.test('revoking needs a certificate and a reason that CAs know', async (t) => {
 });
 
 t.test('a managed certificate is deleted only when no route names its host', async (t) => {
-  const { call, store } = await startIssued(t, t.testdir());
+  const { call, store } = await startIssued(t, testFolder(t));
   t.match(await call('DELETE', path), {
     status: 409,
     body: { code: 'in_use', route: 'shop', certificate: host, detail: /route "shop"/ },
@@ -201,7 +201,7 @@ t.test('a managed certificate is deleted only when no route names its host', asy
 });
 
 t.test('deleting one whose order is under way leaves the clearing up to whoever drives it', async (t) => {
-  const controlPlane = await startIssued(t, t.testdir());
+  const controlPlane = await startIssued(t, testFolder(t));
   const { call, store } = controlPlane;
   await call('DELETE', '/v1/routes/shop');
   await setOrder(controlPlane, { step: 'placed', onDemand: true });
@@ -212,7 +212,7 @@ t.test('deleting one whose order is under way leaves the clearing up to whoever 
 });
 
 t.test('shows the last attempts', async (t) => {
-  const { call, store } = await startIssued(t, t.testdir());
+  const { call, store } = await startIssued(t, testFolder(t));
   t.match((await call('GET', `${path}/attempts`)).body, {
     items: [{ number: 1, issuer: 'internal', outcome: 'issued', problem: null, next: /renewed around/ }],
   });

@@ -1,6 +1,6 @@
 import { createSealer, generateSecretKey } from '@lockstep/pki';
 import { type ConfigStore, createRedisStore } from '@lockstep/store';
-import { startPebble, startRedis, waitFor } from '@lockstep/testkit';
+import { startPebble, startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { createAcmeSession } from '../src/issuance/acme/acme-session.ts';
 import { answerChallenges } from './answer-challenges.ts';
@@ -22,7 +22,7 @@ for (let round = 1; round <= rounds; round += 1) {
       const store = createRedisStore({ url: redis.url, prefix: `round-${round}` });
       return startControlPlane(t, `${t.testdirName}/${name}`, {}, { store, sealer });
     };
-    t.testdir();
+    testFolder(t);
     const [one, two] = await Promise.all([start('one'), start('two')]);
     answering = one.store;
     t.match(one.rootCertificate, /BEGIN CERTIFICATE/);

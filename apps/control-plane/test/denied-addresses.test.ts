@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { createGuardedFetch } from '../src/guarded-fetch.ts';
 import { startControlPlane } from './start-control-plane.ts';
 
 t.test('an upstream at a denied address is refused when the route is written', async (t) => {
-  const { call, report, url: apiUrl, address } = await startControlPlane(t, t.testdir());
+  const { call, report, url: apiUrl, address } = await startControlPlane(t, testFolder(t));
   await report('edge-1');
   await report('edge-2', { addresses: { https: '', http: '', admin: 'nonsense' } });
   const post = (url: string) =>
@@ -37,7 +38,7 @@ t.test('an upstream at a denied address is refused when the route is written', a
 });
 
 t.test('settings name no denied address for on-demand, and say which are denied', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const patch = (body: unknown) => call('PATCH', '/v1/settings', { body });
   t.match(await patch({ onDemand: { ask: 'http://169.254.169.254/latest' } }), {
     status: 400,

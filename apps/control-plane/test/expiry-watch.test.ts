@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { createSqliteStore } from '@lockstep/store';
-import { createClock, waitFor } from '@lockstep/testkit';
+import { createClock, testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
 import { expiresSoonFrom, putCertificate } from '../src/certificates/certificate-record.ts';
@@ -79,7 +79,7 @@ t.test('counts those that expire soon, and warns of brought ones once a day in a
 });
 
 t.test('the metric and the API say it of a brought certificate at once', async (t) => {
-  const { call, url } = await startControlPlane(t, t.testdir());
+  const { call, url } = await startControlPlane(t, testFolder(t));
   const body = await makeCertificate('shop.example.com', { now: Date.now() - 80 * dayMs });
   t.match((await call('POST', '/v1/certificates', { body })).body, { expiresSoon: true });
   await waitFor(

@@ -1,5 +1,5 @@
 import { createSqliteStore } from '@lockstep/store';
-import { startDnsServer, waitFor } from '@lockstep/testkit';
+import { startDnsServer, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -21,7 +21,7 @@ function movableStore(offsetMs = 0) {
 
 t.test('a node that fell silent is named and expected until it is removed', async (t) => {
   const { store, move } = movableStore();
-  const { call, acknowledge, report } = await startControlPlane(t, t.testdir(), {}, { store });
+  const { call, acknowledge, report } = await startControlPlane(t, testFolder(t), {}, { store });
   const stop = acknowledge('edge-1');
   acknowledge('edge-2');
   const post = await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
@@ -66,7 +66,7 @@ t.test('a node that fell silent is named and expected until it is removed', asyn
 
 t.test('a node that is lost for long is forgotten by itself', async (t) => {
   const { store, move } = movableStore();
-  const { call, report } = await startControlPlane(t, t.testdir(), {}, { store });
+  const { call, report } = await startControlPlane(t, testFolder(t), {}, { store });
   await report('edge-1');
   await call('PATCH', '/v1/settings', { body: { forgetNodesAfter: '10m' } });
   const listed = async () => (await call('GET', '/v1/nodes')).body.items;
@@ -80,7 +80,7 @@ t.test(
   'a control plane whose clock is wrong issues nothing, says why, and writes the store’s dates',
   async (t) => {
     const { store, move } = movableStore(-400 * day);
-    const { call, acknowledge } = await startControlPlane(t, t.testdir(), {}, { store });
+    const { call, acknowledge } = await startControlPlane(t, testFolder(t), {}, { store });
     acknowledge('edge-1');
     const reason =
       'the clock of this control plane is 400 days ahead of the store’s: it issues no certificates';
@@ -105,7 +105,7 @@ t.test(
 );
 
 t.test('the skew of a node’s clock is shown', async (t) => {
-  const { call, report } = await startControlPlane(t, t.testdir());
+  const { call, report } = await startControlPlane(t, testFolder(t));
   await report('edge-1', { clock: Date.now() - 2 * 3_600_000 });
   await report('edge-2');
   const [one, two] = (await call('GET', '/v1/nodes')).body.items;
@@ -117,7 +117,7 @@ t.test('the skew of a node’s clock is shown', async (t) => {
 });
 
 t.test('a node tells how it follows, and for how long it has not applied what there is', async (t) => {
-  const { call, report, store } = await startControlPlane(t, t.testdir());
+  const { call, report, store } = await startControlPlane(t, testFolder(t));
   const applied = await store.head();
   const feed = { state: 'syncing', since: new Date().toISOString(), detail: null, records: 1_200 } as const;
   await report('edge-1', { applied, feed });
@@ -141,7 +141,7 @@ t.test('a node that stood still before the control plane started is not in step'
     id: 'first',
     changes: [{ op: 'put', kind: 'confirmation', id: 'edge-9', value }],
   });
-  const { call, report } = await startControlPlane(t, t.testdir(), {}, { store });
+  const { call, report } = await startControlPlane(t, testFolder(t), {}, { store });
   await report('edge-1', { applied: before });
   const status = await waitFor(
     async () => {
@@ -154,7 +154,7 @@ t.test('a node that stood still before the control plane started is not in step'
 });
 
 t.test('nothing is called in step while the store cannot be reached', async (t) => {
-  const { call, report, store } = await startControlPlane(t, t.testdir());
+  const { call, report, store } = await startControlPlane(t, testFolder(t));
   await report('edge-1');
   const status = async () => (await call('GET', '/v1/fleet')).body;
   await waitFor(async () => (await status()).inStep, { what: 'the fleet to be in step' });
@@ -166,7 +166,7 @@ t.test('nothing is called in step while the store cannot be reached', async (t) 
 
 t.test('what is damaged in the store is told, and what cannot be mended is not called in step', async (t) => {
   const { store } = movableStore();
-  const { call, report } = await startControlPlane(t, t.testdir(), {}, { store });
+  const { call, report } = await startControlPlane(t, testFolder(t), {}, { store });
   await report('edge-1');
   const status = async () => (await call('GET', '/v1/fleet')).body;
   await waitFor(async () => (await status()).inStep, { what: 'the fleet to be in step' });
@@ -194,7 +194,7 @@ t.test('what is damaged in the store is told, and what cannot be mended is not c
 });
 
 t.test('a report beyond the store’s history makes nothing live', async (t) => {
-  const { call, report, acknowledge, store } = await startControlPlane(t, t.testdir());
+  const { call, report, acknowledge, store } = await startControlPlane(t, testFolder(t));
   const stop = acknowledge('edge-1');
   await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
   stop();
@@ -214,7 +214,7 @@ t.test('a wait is over when each host is settled, and names the records of all',
     zones: [{ name: 'example.test', records: ['edge A 192.0.2.1', 'old A 192.0.2.1', 'one A 203.0.113.7'] }],
   });
   t.teardown(() => dns.close());
-  const { call, acknowledge } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   const settings = { edgeAddresses: ['192.0.2.1'], resolvers: [dns.address] };
   t.equal((await call('PATCH', '/v1/settings', { body: settings })).status, 200);

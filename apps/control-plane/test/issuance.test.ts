@@ -1,4 +1,4 @@
-import { freePort } from '@lockstep/testkit';
+import { freePort, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -8,7 +8,7 @@ const route = (host: string) => ({ hosts: [host], upstreams: [{ url: 'http://127
 t.test('an unreachable CA ends the wait early: 202, failed, with the reason and the next date', async (t) => {
   const directory = `https://127.0.0.1:${await freePort()}/dir`;
   const acme = { directory, email: null, caFile: null };
-  const { call, acknowledge } = await startControlPlane(t, t.testdir(), { acme });
+  const { call, acknowledge } = await startControlPlane(t, testFolder(t), { acme });
   acknowledge('edge-1');
   const { status, body } = await call('POST', '/v1/routes', {
     body: route('shop.example.com'),
@@ -26,7 +26,7 @@ t.test('an unreachable CA ends the wait early: 202, failed, with the reason and 
 
 t.test('a changed route is tried again at once', async (t) => {
   const acme = { directory: `https://127.0.0.1:${await freePort()}/dir`, email: null, caFile: null };
-  const { call, acknowledge, store } = await startControlPlane(t, t.testdir(), { acme });
+  const { call, acknowledge, store } = await startControlPlane(t, testFolder(t), { acme });
   acknowledge('edge-1');
   const { body } = await call('POST', '/v1/routes', { body: route('shop.example.com'), headers: wait });
   const before = await store.get('order', 'shop.example.com');
@@ -38,7 +38,7 @@ t.test('a changed route is tried again at once', async (t) => {
 
 t.test('says that a wildcard needs DNS-01 instead of asking an ACME CA for it', async (t) => {
   const acme = { directory: `https://127.0.0.1:${await freePort()}/dir`, email: null, caFile: null };
-  const { call, acknowledge } = await startControlPlane(t, t.testdir(), { acme });
+  const { call, acknowledge } = await startControlPlane(t, testFolder(t), { acme });
   acknowledge('edge-1');
   const { body } = await call('POST', '/v1/routes', { body: route('*.example.com'), headers: wait });
   t.match(body.status, { state: 'failed', reason: /DNS-01/ });
@@ -48,7 +48,7 @@ t.test('says that a wildcard needs DNS-01 instead of asking an ACME CA for it', 
 });
 
 t.test('the internal CA certifies every host of a route, wildcards and IDNs too', async (t) => {
-  const { call, acknowledge, store } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge, store } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   const hosts = ['shop.example.com', '*.example.com', 'bücher.example'];
   const { status, body } = await call('POST', '/v1/routes', {

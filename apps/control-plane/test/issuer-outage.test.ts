@@ -1,4 +1,4 @@
-import { refused, startFaultyFront, startPebble, unavailable, waitFor } from '@lockstep/testkit';
+import { refused, startFaultyFront, startPebble, testFolder, unavailable, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { answerChallenges } from './answer-challenges.ts';
 import { startControlPlane } from './start-control-plane.ts';
@@ -49,10 +49,11 @@ async function startPlaced(
 }
 
 t.test('an order goes on where it was when its CA is back, and no other is made', async (t) => {
-  const { call, pebble, faults, order, orderUrl, goOn, route, attempts } = await startPlaced(t, t.testdir(), [
-    'pebble',
-    'internal',
-  ]);
+  const { call, pebble, faults, order, orderUrl, goOn, route, attempts } = await startPlaced(
+    t,
+    testFolder(t),
+    ['pebble', 'internal'],
+  );
   // Its answers are lost, so that the CA may have done what it was asked.
   faults.decide(() => ({ fault: 'drop', when: 'after' }));
   goOn();
@@ -67,9 +68,11 @@ t.test('an order goes on where it was when its CA is back, and no other is made'
 });
 
 t.test('a CA that wants hours under an order is told of, and the order is kept for it', async (t) => {
-  const { call, pebble, faults, order, orderUrl, goOn, route, attempts } = await startPlaced(t, t.testdir(), [
-    'pebble',
-  ]);
+  const { call, pebble, faults, order, orderUrl, goOn, route, attempts } = await startPlaced(
+    t,
+    testFolder(t),
+    ['pebble'],
+  );
   faults.add('order', unavailable(7_200));
   goOn();
   const status = await waitFor(
@@ -92,7 +95,10 @@ t.test('a CA that wants hours under an order is told of, and the order is kept f
 });
 
 t.test('a CA that is away for hours, by its own word, is asked for no other host meanwhile', async (t) => {
-  const { call, pebble, faults, goOn, attempts } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
+  const { call, pebble, faults, goOn, attempts } = await startPlaced(t, testFolder(t), [
+    'pebble',
+    'internal',
+  ]);
   faults.add('order', unavailable(7_200));
   goOn();
   await waitFor(async () => (await attempts()).length === 2, { what: 'both attempts' });
@@ -109,7 +115,7 @@ t.test('a CA that is away for hours, by its own word, is asked for no other host
 });
 
 t.test('with another issuer in the chain, nobody waits for hours', async (t) => {
-  const { call, faults, goOn, attempts } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
+  const { call, faults, goOn, attempts } = await startPlaced(t, testFolder(t), ['pebble', 'internal']);
   faults.add('order', unavailable(7_200));
   goOn();
   await waitFor(async () => (await attempts()).length === 2, { what: 'both attempts' });
@@ -128,7 +134,7 @@ t.test('with another issuer in the chain, nobody waits for hours', async (t) => 
 });
 
 t.test('a CA that works on an order for hours is left for the next issuer', async (t) => {
-  const { call, faults, goOn, attempts } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
+  const { call, faults, goOn, attempts } = await startPlaced(t, testFolder(t), ['pebble', 'internal']);
   // ZeroSSL says so of orders that it has not finished yet.
   faults.add('order', { fault: 'processing', retryAfter: 86_400 });
   faults.add('finalize', { fault: 'processing', retryAfter: 86_400 });
@@ -142,7 +148,7 @@ t.test('a CA that works on an order for hours is left for the next issuer', asyn
 });
 
 t.test('a CA that has lost the account gets another at once, in the same attempt', async (t) => {
-  const { call, pebble, faults, goOn } = await startPlaced(t, t.testdir(), ['pebble', 'internal']);
+  const { call, pebble, faults, goOn } = await startPlaced(t, testFolder(t), ['pebble', 'internal']);
   goOn();
   t.match((await call('PATCH', '/v1/routes/shop', { body: {}, headers: wait })).body.status, {
     state: 'live',
@@ -162,7 +168,7 @@ t.test('a CA that has lost the account gets another at once, in the same attempt
 });
 
 t.test('an issuer that is put anew while it is asked loses no order', async (t) => {
-  const { call, pebble, faults, goOn, putIssuer } = await startPlaced(t, t.testdir(), ['pebble']);
+  const { call, pebble, faults, goOn, putIssuer } = await startPlaced(t, testFolder(t), ['pebble']);
   goOn();
   t.match((await call('PATCH', '/v1/routes/shop', { body: {}, headers: wait })).body.status, {
     state: 'live',

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createAuthority } from '@lockstep/pki';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { findOrMakeAuthority } from '../src/issuance/authority.ts';
 import { isRefusal } from '../src/issuance/ledger/ledger.ts';
@@ -13,7 +14,7 @@ const acme = { directory, email: 'ops@example.net', caFile: null };
 const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
 
 t.test('lists what was put, the environment’s and the internal CA, by name and in pages', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir(), { acme });
+  const { call } = await startControlPlane(t, testFolder(t), { acme });
   await call('PUT', '/v1/issuers/zero', { body: { type: 'zerossl', email: 'ops@example.net' } });
   const { body } = await call('GET', '/v1/issuers?limit=2');
   t.match(body, {
@@ -41,7 +42,7 @@ t.test('lists what was put, the environment’s and the internal CA, by name and
 });
 
 t.test('PUT makes an issuer (201) and replaces it (200); a directory alone means ACME', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const made = await call('PUT', '/v1/issuers/le', { body: { directory } });
   t.equal(made.status, 201);
   t.equal(made.headers.get('location'), '/v1/issuers/le');
@@ -58,7 +59,7 @@ t.test('PUT makes an issuer (201) and replaces it (200); a directory alone means
 });
 
 t.test('secrets are sealed, shown by name only, and kept while they belong to the same', async (t) => {
-  const { call, store, sealer } = await startControlPlane(t, t.testdir());
+  const { call, store, sealer } = await startControlPlane(t, testFolder(t));
   const known = createKnownIssuers({ store, acme: null, rootsPem: null });
   const opened = async () => {
     const [issuer] = await known.getMany(['gts']);
@@ -84,7 +85,7 @@ t.test('secrets are sealed, shown by name only, and kept while they belong to th
 });
 
 t.test('a ZeroSSL issuer keeps its API key, and an issuer of another type gets none of it', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const put = (body: object) => call('PUT', '/v1/issuers/zero', { body });
   const apiKey = 'a-key-of-zerossl';
   t.match(await put({ type: 'zerossl', apiKey }), { status: 201, body: { secrets: ['apiKey'] } });
@@ -96,7 +97,7 @@ t.test('a ZeroSSL issuer keeps its API key, and an issuer of another type gets n
 });
 
 t.test('what GET shows can be put again, without what only answers have', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const path = '/v1/issuers/gts';
   const given = {
     directory,
@@ -114,7 +115,7 @@ t.test('what GET shows can be put again, without what only answers have', async 
 t.test(
   'the root of the internal CA is there as soon as it is used, beside an issuer of the environment too',
   async (t) => {
-    const { call, store, sealer } = await startControlPlane(t, t.testdir(), { acme });
+    const { call, store, sealer } = await startControlPlane(t, testFolder(t), { acme });
     t.match(await call('GET', '/v1/ca/root.crt'), { status: 404, body: { detail: /not been used yet/ } });
     const { certificate } = await findOrMakeAuthority(store, sealer, Date.now);
     t.equal((await call('GET', '/v1/ca/root.crt')).text, certificate);
@@ -122,7 +123,7 @@ t.test(
 );
 
 t.test('a parameter that is wrong is named as it is', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const errors = async (path: string) => (await call('GET', path)).body.errors;
   t.match(await errors('/v1/issuers?limit=0'), [{ pointer: /^limit$/ }]);
   t.match(await errors('/v1/issuers?surprise=1'), [{ pointer: /^surprise$/, detail: /no such parameter/ }]);
@@ -130,7 +131,7 @@ t.test('a parameter that is wrong is named as it is', async (t) => {
 });
 
 t.test('an issuer that could never issue is refused with the field', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   const cases: [string, unknown, string, RegExp][] = [
     ['zero', { type: 'zerossl' }, '/apiKey', /API key.*email/],
     ['gts', { directory, eab: { kid: 'k1' } }, '/eab/hmacKey', /is needed/],
@@ -162,7 +163,7 @@ t.test('an issuer that could never issue is refused with the field', async (t) =
 });
 
 t.test('an issuer that something names is not deleted, and the answer says what', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   await call('PUT', '/v1/issuers/le', { body: { directory } });
   await call('PUT', '/v1/routes/shop', { body: { ...shop, issuers: ['internal', 'le'] } });
   const remove = () => call('DELETE', '/v1/issuers/le');
@@ -179,7 +180,7 @@ t.test('an issuer that something names is not deleted, and the answer says what'
 });
 
 t.test('what is there by itself is reset, never deleted', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir(), { acme });
+  const { call } = await startControlPlane(t, testFolder(t), { acme });
   const short = await call('PUT', '/v1/issuers/internal', { body: { type: 'internal', lifetimeHours: 24 } });
   t.match(short, { status: 200, body: { source: 'api', lifetimeHours: 24 } });
   for (const _again of [1, 2]) t.equal((await call('DELETE', '/v1/issuers/internal')).status, 204);
@@ -196,7 +197,7 @@ t.test('what is there by itself is reset, never deleted', async (t) => {
 });
 
 t.test('shows what is left of an issuer’s limits, in pages, and until when its CA wants peace', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   const newOrders = { count: 300, refillSeconds: 36 };
   const certificatesPerDomain = { count: 50, refillSeconds: 12_096 };
   const limits = { newOrders, certificatesPerDomain };

@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { logDestination } from '@lockstep/contract';
+import { testFolder } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
 
@@ -38,7 +39,7 @@ t.test('a reader that stands still costs lines, and holds up nobody', async (t) 
 });
 
 t.test('every line is written by the end where it can be', async (t) => {
-  const file = join(t.testdir({}), 'log');
+  const file = join(testFolder(t, {}), 'log');
   const fd = openSync(file, 'a');
   const destination = logDestination(pino.destination, fd);
   const log = pino(destination);

@@ -1,4 +1,4 @@
-import { refused, startFaultyFront, startPebble } from '@lockstep/testkit';
+import { refused, startFaultyFront, startPebble, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { answerChallenges } from './answer-challenges.ts';
 import { startControlPlane } from './start-control-plane.ts';
@@ -6,7 +6,7 @@ import { startControlPlane } from './start-control-plane.ts';
 t.test(
   'tells what issuers were asked, what came of it, and how many orders wait in each queue',
   async (t) => {
-    const { call, store, url, acknowledge } = await startControlPlane(t, t.testdir());
+    const { call, store, url, acknowledge } = await startControlPlane(t, testFolder(t));
     acknowledge('edge-1');
     const pebble = await startPebble({ httpPort: await answerChallenges(t, () => store) });
     t.teardown(() => pebble.close());
@@ -44,7 +44,7 @@ t.test(
 );
 
 t.test('tells what it knows without the store while the store does not answer', async (t) => {
-  const { url, store, report } = await startControlPlane(t, t.testdir());
+  const { url, store, report } = await startControlPlane(t, testFolder(t));
   await report('edge-1');
   const scrape = async () => {
     const response = await fetch(`${url}/metrics`);

@@ -1,4 +1,5 @@
 import { idleOrder } from '@lockstep/contract';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { laneOf, putOrder } from '../src/issuance/order-record.ts';
 import { createRetryFailed } from '../src/issuance/retry-failed.ts';
@@ -45,7 +46,7 @@ t.test('hosts that an issuer failed are tried again soon once it is well, and no
 });
 
 t.test('POST /v1/issuers/{name}/retry says how many certificates are tried again', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   const later = new Date(Date.now() + 86_400_000).toISOString();
   for (const name of ['a', 'b']) {
     const order = idleOrder(`${name}.example.com`, later, later);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { OrderRecord } from '@lockstep/contract';
-import { startDnsServer, waitFor } from '@lockstep/testkit';
+import { startDnsServer, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { putOrder } from '../src/issuance/order-record.ts';
 import { startControlPlane } from './start-control-plane.ts';
@@ -28,7 +28,7 @@ async function setOrder({ store }: ControlPlane, id: string, changes: Partial<Or
 }
 
 t.test('a route has issuers and a challenge of its own until a PATCH with null takes them off', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   await call('PUT', '/v1/issuers/le', { body: { directory } });
   const made = await call('PUT', '/v1/routes/shop', {
     body: { ...shop, issuers: ['le', 'internal'], challenge: 'tls-alpn-01' },
@@ -42,7 +42,7 @@ t.test('a route has issuers and a challenge of its own until a PATCH with null t
 });
 
 t.test('an issuer that is not there, and a challenge that cannot be, are refused at the field', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   await call('PUT', '/v1/issuers/le', { body: { directory } });
   const wildcard = { hosts: [host, '*.example.com'], upstreams };
   const cases: [unknown, string, RegExp][] = [
@@ -75,7 +75,7 @@ t.test('an issuer that is not there, and a challenge that cannot be, are refused
 });
 
 t.test('a route whose host waits for the DNS says so, and what to create; a wait ends on it', async (t) => {
-  const controlPlane = await startControlPlane(t, t.testdir());
+  const controlPlane = await startControlPlane(t, testFolder(t));
   const { call } = controlPlane;
   const { revision } = (await call('PUT', '/v1/routes/shop', { body: shop })).body;
   const waiting = call('PATCH', '/v1/routes/shop', {
@@ -108,7 +108,7 @@ t.test('a check looks now, and has the hosts that are well tried at once', async
     zones: [{ name: 'example.com', records: [...here, 'bad A 192.0.2.1'] }],
   });
   t.teardown(() => dns.close());
-  const controlPlane = await startControlPlane(t, t.testdir());
+  const controlPlane = await startControlPlane(t, testFolder(t));
   const { call, store } = controlPlane;
   await call('PUT', '/v1/routes/shop', { body: { hosts: [host, bad, fine], upstreams } });
   const settings = { edgeAddresses: ['203.0.113.7'], resolvers: [dns.address] };

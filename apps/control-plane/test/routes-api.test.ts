@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { CertificateRecord, Route, RouteRecord } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -11,7 +11,7 @@ const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1
 const wait = { prefer: 'wait=20' };
 
 t.test('answers 201 and live once every live node has acknowledged', async (t) => {
-  const { call, acknowledge } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   acknowledge('edge-2');
   const answer = await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
@@ -41,7 +41,7 @@ t.test('answers 201 and live once every live node has acknowledged', async (t) =
 });
 
 t.test('a wait that cannot be read is passed over (RFC 7240, section 2)', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   for (const [id, prefer] of [
     ['soon', 'wait=soon'],
     ['below', 'wait=-1'],
@@ -54,7 +54,7 @@ t.test('a wait that cannot be read is passed over (RFC 7240, section 2)', async 
 });
 
 t.test('answers 201 at once without Prefer, and 202 when the preferred wait is over', async (t) => {
-  const { call, report } = await startControlPlane(t, t.testdir());
+  const { call, report } = await startControlPlane(t, testFolder(t));
   await report('edge-1');
   const created = await call('POST', '/v1/routes', { body: shop });
   t.equal(created.status, 201);
@@ -69,7 +69,7 @@ t.test('answers 201 at once without Prefer, and 202 when the preferred wait is o
 });
 
 t.test('sends no order while no edge is live, and says so', async (t) => {
-  const { call, acknowledge, store } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge, store } = await startControlPlane(t, testFolder(t));
   const { body } = await call('POST', '/v1/routes', {
     body: { id: 'shop', ...shop },
     headers: { prefer: 'wait=1' },
@@ -83,7 +83,7 @@ t.test('sends no order while no edge is live, and says so', async (t) => {
 });
 
 t.test('a refusal by one node keeps the route from live, with the reason', async (t) => {
-  const { call, acknowledge, report, store } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge, report, store } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
   const certificate = await store.get('certificate', 'shop.example.com');
@@ -100,7 +100,7 @@ t.test('a refusal by one node keeps the route from live, with the reason', async
 });
 
 t.test('a host and path belong to one route', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   await call('POST', '/v1/routes', { body: { id: 'shop', ...shop } });
   const taken = await call('POST', '/v1/routes', { body: { ...shop, hosts: ['SHOP.example.com.'] } });
   t.equal(taken.status, 409);
@@ -127,7 +127,7 @@ t.test('a host and path belong to one route', async (t) => {
 });
 
 t.test('of 20 concurrent POSTs of one host, one wins and the others name it', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const answers = await Promise.all(
     Array.from({ length: 20 }, () => call('POST', '/v1/routes', { body: shop })),
   );
@@ -138,7 +138,7 @@ t.test('of 20 concurrent POSTs of one host, one wins and the others name it', as
 });
 
 t.test('PUT replaces, PATCH changes, DELETE removes', async (t) => {
-  const { call, acknowledge } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   t.equal((await call('PUT', '/v1/routes/shop', { body: shop, headers: wait })).status, 201);
   const replaced = await call('PUT', '/v1/routes/shop', {
@@ -169,7 +169,7 @@ t.test('PUT replaces, PATCH changes, DELETE removes', async (t) => {
 });
 
 t.test('a host named again within the grace time is live without another order', async (t) => {
-  const { call, acknowledge, store } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge, store } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
   const before = await store.get('certificate', 'shop.example.com');
@@ -189,7 +189,7 @@ t.test('a host named again within the grace time is live without another order',
 });
 
 t.test('lists in pages', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   for (const n of [1, 2, 3])
     await call('PUT', `/v1/routes/r${n}`, { body: { ...shop, hosts: [`h${n}.example.com`] } });
   const first = await call('GET', '/v1/routes?limit=2');
@@ -208,7 +208,7 @@ t.test('lists in pages', async (t) => {
 });
 
 t.test('the routes of one host are listed in pages to the last, those of its wildcard too', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   const names = Array.from({ length: 60 }, (_, n) => `r${String(n).padStart(2, '0')}`);
   const at = new Date().toISOString();
   await store.commit({
@@ -236,7 +236,7 @@ t.test('the routes of one host are listed in pages to the last, those of its wil
 });
 
 t.test('a write that changes nothing makes no commit and leaves the revision as it is', async (t) => {
-  const { call, acknowledge, store } = await startControlPlane(t, t.testdir());
+  const { call, acknowledge, store } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   const full = { ...shop, paths: ['/a'], issuers: ['internal'], challenge: 'http-01' };
   const provider = { type: 'webhook', url: 'http://127.0.0.1:9/dns', secret: 'hidden' };
@@ -281,7 +281,7 @@ t.test('a write that changes nothing makes no commit and leaves the revision as 
 });
 
 t.test('bad input is refused with the field and the way out, and changes nothing', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   const cases: [unknown, number, string, string | null][] = [
     [{ ...shop, hosts: ['192.0.2.1'] }, 400, 'invalid_request', '/hosts/0'],
     [{ ...shop, hosts: ['ok.example.com', 'co.uk'] }, 400, 'invalid_request', '/hosts/1'],
@@ -311,7 +311,7 @@ t.test('bad input is refused with the field and the way out, and changes nothing
 });
 
 t.test('everything under /v1 needs the token; health and description do not', async (t) => {
-  const { call, url } = await startControlPlane(t, t.testdir());
+  const { call, url } = await startControlPlane(t, testFolder(t));
   for (const authorization of ['', 'Bearer wrong', 'Basic YTpi']) {
     const answer = await call('GET', '/v1/routes', { headers: { authorization } });
     t.match(answer, { status: 401, body: { code: 'unauthorized' } });
@@ -325,7 +325,7 @@ t.test('everything under /v1 needs the token; health and description do not', as
 });
 
 t.test('a wait is answered when the control plane stops', async (t) => {
-  const { call, close, report } = await startControlPlane(t, t.testdir());
+  const { call, close, report } = await startControlPlane(t, testFolder(t));
   await report('edge-1', { applied: null });
   const waiting = call('POST', '/v1/routes', { body: shop, headers: { prefer: 'wait=300' } });
   const listed = async (): Promise<true> =>
@@ -336,7 +336,7 @@ t.test('a wait is answered when the control plane stops', async (t) => {
 });
 
 t.test('shows nodes, and confirms a held snapshot only where there is one', async (t) => {
-  const { call, report, store } = await startControlPlane(t, t.testdir());
+  const { call, report, store } = await startControlPlane(t, testFolder(t));
   await report('edge-1');
   t.match((await call('GET', '/v1/nodes')).body, {
     items: [{ id: 'edge-1', state: 'live', held: null }],
@@ -351,7 +351,7 @@ t.test('shows nodes, and confirms a held snapshot only where there is one', asyn
 });
 
 t.test('a route that the store cannot read at all says so, and can be put anew and deleted', async (t) => {
-  const dir = t.testdir();
+  const dir = testFolder(t);
   const path = join(dir, 'store.db');
   const start = (sealer?: Sealer) => {
     const shared = { store: createSqliteStore({ path }), ...(sealer && { sealer }) };
@@ -379,7 +379,7 @@ t.test('a route that the store cannot read at all says so, and can be put anew a
 });
 
 t.test('a route whose record cannot be read hides no other, says so, and can be deleted', async (t) => {
-  const { call, store, acknowledge } = await startControlPlane(t, t.testdir());
+  const { call, store, acknowledge } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
   const at = new Date().toISOString();

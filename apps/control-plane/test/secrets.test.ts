@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { freePort, startPebble, startUpstream } from '@lockstep/testkit';
+import { freePort, startPebble, startUpstream, testFolder } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
 import { makeCertificate } from './brought-certificate.ts';
@@ -14,7 +14,7 @@ t.test('whatever fails, no secret is in the log at its finest, nor in an answer'
   const lines: string[] = [];
   stream.on('data', (line) => lines.push(String(line)));
   const log = pino({ level: 'trace' }, stream);
-  const { call, store, acknowledge } = await startControlPlane(t, t.testdir(), {}, { log });
+  const { call, store, acknowledge } = await startControlPlane(t, testFolder(t), {}, { log });
   acknowledge('edge-1');
   const pebble = await startPebble({ httpPort: await freePort(), eab: { kid: 'kid-1', hmacKey } });
   t.teardown(() => pebble.close());

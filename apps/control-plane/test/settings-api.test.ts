@@ -1,5 +1,5 @@
 import { PutSettings } from '@lockstep/contract/schemas';
-import { freePort } from '@lockstep/testkit';
+import { freePort, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { startControlPlane } from './start-control-plane.ts';
 
@@ -8,15 +8,15 @@ const defaults = { ...PutSettings.parse({}), issuers: ['internal'], dnsProvider:
 const webhook = { type: 'webhook', url: 'https://dns.example.net/hook', secret: 'a-secret-of-the-hook' };
 
 t.test('shows what holds before anything was put, and the chain of the environment', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   t.strictSame((await call('GET', path)).body, defaults);
   const acme = { directory: `https://127.0.0.1:${await freePort()}/dir`, email: null, caFile: null };
-  const other = await startControlPlane(t, t.testdir({ acme: {} }), { acme });
+  const other = await startControlPlane(t, testFolder(t, { acme: {} }), { acme });
   t.strictSame((await other.call('GET', path)).body.issuers, ['acme']);
 });
 
 t.test('a time is seconds or a number with its unit', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   t.match(await call('PATCH', path, { body: { forgetNodesAfter: '2h' } }), {
     status: 200,
     body: { forgetNodesAfter: 7_200 },
@@ -31,7 +31,7 @@ t.test('a time is seconds or a number with its unit', async (t) => {
 });
 
 t.test('PUT replaces all of them: what is left out goes back to its default', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const put = await call('PUT', path, {
     body: {
       issuers: ['internal'],
@@ -57,7 +57,7 @@ t.test('PUT replaces all of them: what is left out goes back to its default', as
 });
 
 t.test('PATCH changes some and leaves the others (RFC 7396)', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   await call('PUT', path, {
     body: { edgeAddresses: ['203.0.113.7'], onDemand: { ask: 'http://127.0.0.1:3000/ask', holdMs: 500 } },
   });
@@ -79,7 +79,7 @@ t.test('PATCH changes some and leaves the others (RFC 7396)', async (t) => {
 });
 
 t.test('a provider’s secret is sealed and never shown', async (t) => {
-  const { call, store, sealer } = await startControlPlane(t, t.testdir());
+  const { call, store, sealer } = await startControlPlane(t, testFolder(t));
   const put = await call('PUT', path, { body: { dnsProvider: webhook } });
   t.strictSame(put.body.dnsProvider, { type: 'webhook', url: webhook.url });
   t.notMatch(put.text + (await call('GET', path)).text, /a-secret-of-the-hook/);
@@ -91,7 +91,7 @@ t.test('a provider’s secret is sealed and never shown', async (t) => {
 });
 
 t.test('a secret left out is kept for the same account, and for no other', async (t) => {
-  const { call, store, sealer } = await startControlPlane(t, t.testdir());
+  const { call, store, sealer } = await startControlPlane(t, testFolder(t));
   const secret = async () => {
     const sealed = (await store.get('settings', 'settings'))?.value.sealedSecrets ?? null;
     return sealed === null ? null : JSON.parse(sealer.open(sealed, 'settings/settings')).dnsProvider;
@@ -107,7 +107,7 @@ t.test('a secret left out is kept for the same account, and for no other', async
 });
 
 t.test('a provider of another type takes nothing over from the one before, by PATCH either', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   await call('PUT', path, { body: { dnsProvider: webhook } });
   const cloudflare = { type: 'cloudflare', token: 'a-token' };
   const patched = await call('PATCH', path, { body: { dnsProvider: cloudflare } });
@@ -117,7 +117,7 @@ t.test('a provider of another type takes nothing over from the one before, by PA
 });
 
 t.test('what GET shows can be put again, without the revision', async (t) => {
-  const { call } = await startControlPlane(t, t.testdir());
+  const { call } = await startControlPlane(t, testFolder(t));
   const body = { edgeAddresses: ['203.0.113.7'], dnsProvider: webhook };
   const before = (await call('PUT', path, { body })).body;
   const refused = await call('PUT', path, { body: before });
@@ -128,7 +128,7 @@ t.test('what GET shows can be put again, without the revision', async (t) => {
 });
 
 t.test('bad settings are refused with the field and the way out', async (t) => {
-  const { call, store } = await startControlPlane(t, t.testdir());
+  const { call, store } = await startControlPlane(t, testFolder(t));
   const tsig = { type: 'rfc2136', server: '192.0.2.53', keyName: 'lockstep' };
   const acmeDns = { type: 'acme-dns', url: 'https://acme-dns.example.net', username: 'u', subdomain: 's' };
   const cases: [unknown, string, RegExp][] = [

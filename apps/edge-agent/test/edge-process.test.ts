@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { generateSecretKey } from '@lockstep/pki';
-import { freePort, waitFor } from '@lockstep/testkit';
+import { freePort, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import type { Feed } from '../src/feed/feed.ts';
 import { createConfiguredStore } from './configured-store.ts';
@@ -37,7 +37,7 @@ for (const workers of [1, 2]) {
     `an edge of ${workers} worker(s) serves what is committed, reports it, and leaves when it stops`,
     async (t) => {
       const configured = await createConfiguredStore();
-      const { edge, addresses } = await startTestEdge(t, configured, { dataDir: t.testdir(), workers });
+      const { edge, addresses } = await startTestEdge(t, configured, { dataDir: testFolder(t), workers });
       const number = await serveThree(t, configured);
       const { report, live } = await appliedAt(configured, number);
       t.match(report, {
@@ -64,7 +64,7 @@ for (const workers of [1, 2]) {
 
 t.test('a worker that is killed is replaced, and the new one serves everything', async (t) => {
   const configured = await createConfiguredStore();
-  const { edge, addresses } = await startTestEdge(t, configured, { dataDir: t.testdir() });
+  const { edge, addresses } = await startTestEdge(t, configured, { dataDir: testFolder(t) });
   const number = await serveThree(t, configured);
   await appliedAt(configured, number);
   const [pid] = childrenOf(edge.pid!);
@@ -80,7 +80,7 @@ t.test(
   'an edge starts from its disk when there is nothing else, without what is damaged there',
   async (t) => {
     const configured = await createConfiguredStore();
-    const dataDir = t.testdir();
+    const dataDir = testFolder(t);
     const first = await startTestEdge(t, configured, { dataDir });
     await appliedAt(configured, await serveThree(t, configured));
     process.kill(first.edge.pid!, 'SIGKILL');
@@ -110,7 +110,7 @@ t.test(
 
 t.test('an edge that was saved by a version without settings learns them from the store', async (t) => {
   const configured = await createConfiguredStore();
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const first = await startTestEdge(t, configured, { dataDir });
   await serveThree(t, configured);
   await appliedAt(configured, (await configured.commit(configured.settingsChange({ holdMs: 0 }))).number);
@@ -135,7 +135,7 @@ t.test('an edge that was saved by a version without settings learns them from th
 
 t.test('a damaged disk copy is set aside and the edge serves what its feed says', async (t) => {
   const configured = await createConfiguredStore();
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const first = await startTestEdge(t, configured, { dataDir });
   const number = await serveThree(t, configured);
   await appliedAt(configured, number);
@@ -150,7 +150,7 @@ t.test('a damaged disk copy is set aside and the edge serves what its feed says'
 
 t.test('a disk copy of another secret key is one clear error', async (t) => {
   const configured = await createConfiguredStore();
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const first = await startTestEdge(t, configured, { dataDir });
   await appliedAt(configured, await serveThree(t, configured));
   await first.edge.stop();
@@ -169,7 +169,7 @@ for (const workers of [1, 2]) {
     for (const which of workers === 1 ? ['https', 'http', 'admin'] : ['https']) {
       const other = await freePort();
       const edge = spawnTestEdge(t, configured, {
-        dataDir: t.testdir(),
+        dataDir: testFolder(t),
         workers,
         [which === 'http' ? 'https' : 'http']: local(other),
         [which]: local(port),
@@ -189,7 +189,7 @@ for (const workers of [1, 2]) {
 
 t.test('two edges cannot share a port by both sharing it among their workers', async (t) => {
   const configured = await createConfiguredStore();
-  const dataDir = t.testdir({ one: {}, two: {} });
+  const dataDir = testFolder(t, { one: {}, two: {} });
   const { addresses } = await startTestEdge(t, configured, { dataDir: join(dataDir, 'one'), workers: 2 });
   const second = spawnTestEdge(t, configured, {
     node: 'edge-2',

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { AppError, createBoundary, type FollowEvent } from '@lockstep/contract';
 import { createSealer } from '@lockstep/pki';
 import { createConfigCache } from '@lockstep/store';
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
@@ -31,7 +31,7 @@ t.test(
     const configured = await createConfiguredStore();
     const { store } = configured;
     const cache = createConfigCache({
-      path: join(t.testdir(), 'cache.db'),
+      path: join(testFolder(t), 'cache.db'),
       sealer: createSealer(configured.secretKey),
       log,
     });

@@ -1,4 +1,4 @@
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { createConfiguredStore } from './configured-store.ts';
 import {
@@ -14,7 +14,7 @@ import {
 
 t.test('a worker that hangs does not count for its edge, and is replaced', async (t) => {
   const configured = await createConfiguredStore();
-  const { edge, addresses } = await startTestEdge(t, configured, { dataDir: t.testdir(), workers: 2 });
+  const { edge, addresses } = await startTestEdge(t, configured, { dataDir: testFolder(t), workers: 2 });
   await appliedAt(configured, await serveThree(t, configured));
   const [pid] = childrenOf(edge.pid!);
   process.kill(pid!, 'SIGSTOP');
@@ -32,7 +32,7 @@ t.test('a worker that hangs does not count for its edge, and is replaced', async
 
 t.test('an edge whose supervisor hangs is killed, and leaves no worker', async (t) => {
   const configured = await createConfiguredStore();
-  const { edge } = await startTestEdge(t, configured, { dataDir: t.testdir() });
+  const { edge } = await startTestEdge(t, configured, { dataDir: testFolder(t) });
   await appliedAt(configured, await serveThree(t, configured));
   const workers = childrenOf(edge.pid!);
   process.kill(edge.pid!, 'SIGSTOP');

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { createConfiguredStore } from './configured-store.ts';
 import { presenceOf, spawnTestEdge, startTestEdge } from './start-test-edge.ts';
@@ -7,7 +8,7 @@ t.test(
   'a restart on the same folder takes the node over at once, one elsewhere under a live id is refused',
   async (t) => {
     const configured = await createConfiguredStore();
-    const dataDir = t.testdir({ one: {}, two: {} });
+    const dataDir = testFolder(t, { one: {}, two: {} });
     const first = await startTestEdge(t, configured, { dataDir: join(dataDir, 'one') });
     await presenceOf(configured, () => true, 'the first');
     const intruder = spawnTestEdge(t, configured, { dataDir: join(dataDir, 'two') });

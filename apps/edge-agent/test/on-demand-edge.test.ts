@@ -1,4 +1,4 @@
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { createConfiguredStore } from './configured-store.ts';
 import { connectTls } from './connect-tls.ts';
@@ -7,7 +7,7 @@ import { appliedAt, startTestEdge } from './start-test-edge.ts';
 t.test('an edge fed over IPC asks the control plane, and heeds its word', async (t) => {
   const configured = await createConfiguredStore();
   const { store, root } = configured;
-  const { addresses } = await startTestEdge(t, configured, { dataDir: t.testdir(), workers: 2 });
+  const { addresses } = await startTestEdge(t, configured, { dataDir: testFolder(t), workers: 2 });
   const settings = configured.settingsChange({ perClientPerMinute: 3 });
   await appliedAt(configured, (await configured.commit(settings)).number);
   const asked: string[] = [];

@@ -10,7 +10,7 @@ import {
 } from '@lockstep/contract';
 import { createSealer, generateSecretKey } from '@lockstep/pki';
 import { type ConfigCache, createConfigCache } from '@lockstep/store';
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import type { Feed } from '../src/feed/feed.ts';
@@ -40,7 +40,7 @@ const put = (id: string) => ({ ...route(id), op: 'put' });
 
 function start(t: Test, follow: Feed['follow'], options: Partial<ReplicaOptions> = {}) {
   const cache = createConfigCache({
-    path: join(t.testdir(), 'cache.db'),
+    path: join(testFolder(t), 'cache.db'),
     sealer: createSealer(generateSecretKey()),
     log,
   });
@@ -153,7 +153,7 @@ t.test('a window of commits is saved in one go', async (t) => {
     },
   });
   real = createConfigCache({
-    path: join(t.testdir(), 'c.db'),
+    path: join(testFolder(t), 'c.db'),
     sealer: createSealer(generateSecretKey()),
     log,
   });
@@ -183,7 +183,7 @@ t.test('a disk that fails, however it does, keeps no change from the workers', a
     },
   });
   real = createConfigCache({
-    path: join(t.testdir(), 'c.db'),
+    path: join(testFolder(t), 'c.db'),
     sealer: createSealer(generateSecretKey()),
     log,
   });

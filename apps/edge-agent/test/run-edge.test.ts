@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { createSealer, generateSecretKey, sealCanary } from '@lockstep/pki';
 import { createRedisStore } from '@lockstep/store';
-import { freePort, type RedisServer, startRedis, waitFor } from '@lockstep/testkit';
+import { freePort, type RedisServer, startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
 import { fetchThrough } from './fetch-through.ts';
@@ -74,7 +74,7 @@ async function redisWith(t: Test): Promise<{ redis: RedisServer; configured: Con
 
 t.test('an edge follows Redis, serves from disk without it, also after a kill, and catches up', async (t) => {
   const { redis, configured } = await redisWith(t);
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const status = async (edge: RedisEdge, name: string) =>
     (await fetchThrough({ port: edge.httpsPort, host: name, root: configured.root })).status;
   const first = await startEdge(t, redis.url, dataDir, configured.secretKey);
@@ -107,14 +107,19 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
 
 t.test('a wrong key is one line', async (t) => {
   const { redis } = await redisWith(t);
-  const edge = await startEdge(t, redis.url, t.testdir(), generateSecretKey());
+  const edge = await startEdge(t, redis.url, testFolder(t), generateSecretKey());
   const { code, stderr } = await edge.ended;
   t.equal(code, 1);
   t.match(stderr, /^wrong_secret_key: [^\n]+\n$/);
 });
 
 t.test('a store that cannot be reached is one line when nothing is saved', async (t) => {
-  const edge = await startEdge(t, `redis://127.0.0.1:${await freePort()}`, t.testdir(), generateSecretKey());
+  const edge = await startEdge(
+    t,
+    `redis://127.0.0.1:${await freePort()}`,
+    testFolder(t),
+    generateSecretKey(),
+  );
   const { code, stderr } = await edge.ended;
   t.equal(code, 1);
   t.match(stderr, /^store_unavailable: [^\n]+\n$/);
@@ -124,7 +129,7 @@ t.test('an empty store is waited for, and an edge that stops for a restart is st
   const redis = await startRedis();
   t.teardown(() => redis.close());
   const secretKey = generateSecretKey();
-  const edge = await startEdge(t, redis.url, t.testdir(), secretKey);
+  const edge = await startEdge(t, redis.url, testFolder(t), secretKey);
   await waitFor(async () => (await fetch(`http://127.0.0.1:${edge.adminPort}/readyz`)).status === 503, {
     what: 'the edge to be up',
   });

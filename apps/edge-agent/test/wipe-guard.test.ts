@@ -1,3 +1,4 @@
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
 import { appliedAt, presenceOf, serveThree, startTestEdge, statusOf, threeHosts } from './start-test-edge.ts';
@@ -5,7 +6,7 @@ import { startUpstream } from './start-upstream.ts';
 
 t.test('a snapshot that would remove most hosts is held back until an operator confirms it', async (t) => {
   const configured = await createConfiguredStore();
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const first = await startTestEdge(t, configured, { dataDir });
   await appliedAt(configured, await serveThree(t, configured));
   await first.edge.stop();
@@ -48,7 +49,7 @@ t.test('a snapshot that would remove most hosts is held back until an operator c
 
 t.test('a store whose records come back is followed again without a word from the operator', async (t) => {
   const configured = await createConfiguredStore();
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const first = await startTestEdge(t, configured, { dataDir });
   await appliedAt(configured, await serveThree(t, configured));
   await first.edge.stop();
@@ -76,7 +77,7 @@ t.test(
   async (t) => {
     const configured = await createConfiguredStore();
     const { secretKey } = configured;
-    const dataDir = t.testdir();
+    const dataDir = testFolder(t);
     const first = await startTestEdge(t, configured, { dataDir });
     const bring = async (store: ConfiguredStore, id: string, name: string) =>
       store.commit({

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import { promisify } from 'node:util';
+import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import {
   checkChain,
@@ -29,7 +30,7 @@ const issue = (host: string, options = {}) =>
   issueCertificate({ authority, host, keyPem, lifetimeMs: 90 * dayMs, now, ...options });
 
 t.test('OpenSSL verifies every certificate strictly', withOpenssl, async (t) => {
-  const dir = t.testdir({ 'root.pem': authority.certificate });
+  const dir = testFolder(t, { 'root.pem': authority.certificate });
   for (const host of hosts) {
     const file = join(dir, 'leaf.pem');
     await writeFile(file, await issue(host));
@@ -114,7 +115,7 @@ t.test('an authority read from the store again issues under the same root', asyn
 });
 
 t.test('OpenSSL reads and verifies a CSR, whose names are in the SAN', withOpenssl, async (t) => {
-  const dir = t.testdir();
+  const dir = testFolder(t);
   for (const host of hosts) {
     const file = join(dir, 'csr.der');
     await writeFile(file, await createCsr({ keyPem, host }));

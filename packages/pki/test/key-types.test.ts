@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import type { KeyType } from '@lockstep/contract';
-import { runOpenssl } from '@lockstep/testkit';
+import { runOpenssl, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { checkChain, createAuthority, createCsr, generateKeyPem, issueCertificate } from '../src/index.ts';
 
@@ -24,7 +24,7 @@ for (const [type, details] of Object.entries(types) as [KeyType, object][]) {
     t.match(createPrivateKey(keyPem), details);
     t.match(keyPem, /^-----BEGIN PRIVATE KEY-----/);
 
-    const dir = t.testdir({ 'root.pem': authority.certificate });
+    const dir = testFolder(t, { 'root.pem': authority.certificate });
     await writeFile(join(dir, 'csr.der'), await createCsr({ keyPem, host }));
     const request = await runOpenssl(
       dir,

@@ -11,7 +11,7 @@ import {
   readBackup,
   writeBackup,
 } from '@lockstep/store';
-import { startRedis } from '@lockstep/testkit';
+import { startRedis, testFolder } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { commitOf, putOrder, putRoute, remove } from './conformance/records.ts';
@@ -40,7 +40,7 @@ t.test('backups', async (t) => {
 
   await t.test('taken beside commits, hold the store as it stood at their revision', async (t) => {
     const { prefix, store } = await filled(t);
-    const file = join(t.testdir(), 'backup');
+    const file = join(testFolder(t), 'backup');
     let writing = true;
     const contents = new Map<number, unknown>();
     const writer = (async () => {
@@ -68,7 +68,7 @@ t.test('backups', async (t) => {
 
   await t.test('keep claims, dates and revisions, and go on in a new epoch', async (t) => {
     const { prefix, store } = await filled(t);
-    const file = join(t.testdir(), 'backup');
+    const file = join(testFolder(t), 'backup');
     const { position } = await writeBackup(file, dumpRedis({ url, prefix }));
     t.same(position, await store.head());
     const other = newPrefix();
@@ -88,7 +88,7 @@ t.test('backups', async (t) => {
 
   await t.test('go from one backend to the other and back', async (t) => {
     const { prefix, store } = await filled(t);
-    const folder = t.testdir();
+    const folder = testFolder(t);
     await writeBackup(join(folder, 'one'), dumpRedis({ url, prefix }));
     const path = join(folder, 'store.db');
     await fillSqlite(path, await readBackup(join(folder, 'one')));
@@ -111,7 +111,7 @@ t.test('backups', async (t) => {
 
   await t.test('are put into an empty store only, and never half', async (t) => {
     const { prefix } = await filled(t);
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const file = join(folder, 'backup');
     await writeBackup(file, dumpRedis({ url, prefix }));
     await t.rejects(fillRedis({ url, prefix }, await readBackup(file)), { code: 'wrong_state' });

@@ -10,6 +10,7 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import { type ConfigCacheOptions, createConfigCache, type Sealer } from '@lockstep/store';
+import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { route } from './conformance/records.ts';
 
@@ -36,7 +37,7 @@ function sealerWith(key: Buffer): Sealer {
 }
 
 function bench(t: Test) {
-  const path = join(t.testdir(), 'edge', 'cache.db');
+  const path = join(testFolder(t), 'edge', 'cache.db');
   const warnings: string[] = [];
   const log = { info: () => {}, warn: (_: object, message: string) => warnings.push(message) };
   const sealer = sealerWith(randomBytes(32));

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { LogEntry } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
+import { testFolder } from '@lockstep/testkit';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { type FollowSource, type FollowTuning, follow } from '../src/follower.ts';
@@ -9,7 +10,7 @@ import { contentOf, followView } from './conformance/view.ts';
 
 /** A store whose announcements pass through the test's hands. */
 async function unreliable(t: Test, tuning: FollowTuning = {}) {
-  const store = createSqliteStore({ path: join(t.testdir(), 'store.db'), logEntries: 50 });
+  const store = createSqliteStore({ path: join(testFolder(t), 'store.db'), logEntries: 50 });
   await store.open({ create: true, expectedEpoch: null });
   const announced: LogEntry[] = [];
   const stop = new AbortController();

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRedisStore } from '@lockstep/store';
-import { startRedis, waitFor } from '@lockstep/testkit';
+import { startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
 import { commitOf, putRoute } from './conformance/records.ts';
@@ -10,7 +10,7 @@ import { contentOf } from './conformance/view.ts';
 
 /** As docs/operations.md says, since Redis 7 with `appendonly yes` reads no dump.rdb that was put back. */
 t.test('a dump.rdb that is put back the documented way is there, with appendonly too', async (t) => {
-  const folder = t.testdir({ first: {}, second: {} });
+  const folder = testFolder(t, { first: {}, second: {} });
   const [first, second] = [join(folder, 'first'), join(folder, 'second')];
   const prefix = `test-${randomUUID()}`;
   const admin = async (url: string) => {

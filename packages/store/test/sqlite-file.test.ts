@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { createSqliteStore } from '@lockstep/store';
+import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { commitOf, putRoute } from './conformance/records.ts';
 import { contentOf, followView } from './conformance/view.ts';
@@ -44,7 +45,7 @@ async function startWriter(
 }
 
 t.test('a process that is killed leaves every commit it returned from', async (t) => {
-  const path = join(t.testdir(), 'store.db');
+  const path = join(testFolder(t), 'store.db');
   const { child, revision } = await startWriter(t, path);
   await revision(30);
   t.throws(() => createSqliteStore({ path }), {
@@ -68,7 +69,7 @@ t.test('a process that is killed leaves every commit it returned from', async (t
 t.test(
   'claims and due dates outlive a close, and so does the order of tokens; leases end with it',
   async (t) => {
-    const path = join(t.testdir(), 'new', 'folder', 'store.db');
+    const path = join(testFolder(t), 'new', 'folder', 'store.db');
     const first = createSqliteStore({ path });
     const epoch = await first.open({ create: true, expectedEpoch: null });
     await first.commit(commitOf({ ...putRoute('a'), dueAt: 5 } as ReturnType<typeof putRoute>));
@@ -89,7 +90,7 @@ t.test(
 );
 
 t.test('what cannot be a store is refused in a sentence', async (t) => {
-  const folder = t.testdir({ file: 'text', 'other.db': '' });
+  const folder = testFolder(t, { file: 'text', 'other.db': '' });
   writeFileSync(join(folder, 'other.db'), 'not a database at all, but long enough to look at'.repeat(50));
   const refused = (path: string, message: RegExp) =>
     t.throws(() => createSqliteStore({ path: join(folder, path) }), { code: 'bad_configuration', message });
@@ -116,7 +117,7 @@ t.test('a store in memory keeps nothing', async (t) => {
 });
 
 t.test('writes of one turn share a transaction, and each learns its own result', async (t) => {
-  const path = join(t.testdir(), 'store.db');
+  const path = join(testFolder(t), 'store.db');
   const store = createSqliteStore({ path });
   t.teardown(() => store.close());
   await store.open({ create: true, expectedEpoch: null });
@@ -150,7 +151,7 @@ t.test('writes of one turn share a transaction, and each learns its own result',
 });
 
 t.test('a hundred writes at once wait for the disk a few times, not a hundred', async (t) => {
-  const path = join(t.testdir(), 'store.db');
+  const path = join(testFolder(t), 'store.db');
   const store = createSqliteStore({ path });
   t.teardown(() => store.close());
   await store.open({ create: true, expectedEpoch: null });
@@ -170,7 +171,7 @@ t.test('a hundred writes at once wait for the disk a few times, not a hundred', 
 t.test(
   'a record that cannot be read is left out, given to followers without a value, and can be replaced',
   async (t) => {
-    const path = join(t.testdir(), 'store.db');
+    const path = join(testFolder(t), 'store.db');
     const before = createSqliteStore({ path });
     await before.open({ create: true, expectedEpoch: null });
     for (const id of ['a', 'b', 'c']) await before.commit(commitOf(putRoute(id)));
@@ -197,7 +198,7 @@ t.test(
   },
 );
 t.test('a write under way when the store is closed is made, and tells so', async (t) => {
-  const path = join(t.testdir(), 'store.db');
+  const path = join(testFolder(t), 'store.db');
   const store = createSqliteStore({ path });
   await store.open({ create: true, expectedEpoch: null });
   const write = store.commit(commitOf(putRoute('a')));

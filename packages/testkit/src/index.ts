@@ -18,5 +18,6 @@ export * from './pebble.ts';
 export * from './pebble-dns.ts';
 export * from './redis-sentinels.ts';
 export * from './redis-server.ts';
+export * from './test-folder.ts';
 export * from './troubled-way.ts';
 export * from './wait-for.ts';

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { type ClientHttp2Session, connect as connectH2, type SecureClientSessionOptions } from 'node:http2';
-import { waitFor } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import type { Test } from 'tap';
 import { type ConfiguredStore, createConfiguredStore, type EdgeChange } from '../configured-store.ts';
 import { type Answer, fetchThrough } from '../fetch-through.ts';
@@ -43,7 +43,7 @@ export async function startHostileEdge(t: Test, edgeSettings: EdgeChange = {}): 
   await configured.serve('a', [host, '*.wild.example.com'], [upstream.url]);
   await configured.serve('other', [otherHost], [upstream.url]);
   await configured.commit(configured.settingsChange(null, edgeSettings));
-  const { edge, addresses } = await startTestEdge(t, configured, { dataDir: t.testdir() });
+  const { edge, addresses } = await startTestEdge(t, configured, { dataDir: testFolder(t) });
   const [workerPid] = childrenOf(edge.pid!) as [number];
   const clients = new Set<{ close(): void }>();
 

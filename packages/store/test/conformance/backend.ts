@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type ConfigStore, createRedisStore, createSqliteStore } from '@lockstep/store';
-import { type RedisServer, waitFor } from '@lockstep/testkit';
+import { type RedisServer, testFolder, waitFor } from '@lockstep/testkit';
 import type { Test } from 'tap';
 
 /** One empty store of a backend, for one test. */
@@ -22,7 +22,7 @@ export const sqlite: Backend = {
   name: 'sqlite',
   async bench(t, { logEntries = 10_000, create = true } = {}) {
     let clock = Date.parse('2026-11-24T00:00:00Z');
-    const store = createSqliteStore({ path: join(t.testdir(), 'store.db'), now: () => clock, logEntries });
+    const store = createSqliteStore({ path: join(testFolder(t), 'store.db'), now: () => clock, logEntries });
     t.teardown(() => store.close());
     if (create) await store.open({ create: true, expectedEpoch: null });
     return {
