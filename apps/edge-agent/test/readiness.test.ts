@@ -157,14 +157,7 @@ t.test('the admin listener answers 200 while degraded, and outlives what fails b
 });
 
 t.test('a health check in HTTP/1.0 needs no Host, and one that is there has to be known', async (t) => {
-  const admin = await createAdminListener({
-    address: { host: '127.0.0.1', port: 0 },
-    hosts: [],
-    boundary: createBoundary(log),
-    readiness: async () => ({ status: 'ready', checks: [] }),
-    metrics: async () => ({ contentType: 'text/plain', text: '' }),
-  });
-  t.teardown(() => admin.close());
+  const admin = await startAdmin(t);
   for (const [field, status] of [
     ['', 200],
     ['Host: 127.0.0.1\r\n', 200],
@@ -181,14 +174,7 @@ t.test('a health check in HTTP/1.0 needs no Host, and one that is there has to b
 t.test(
   'what is no request to the admin listener is answered as everywhere, with a problem document',
   async (t) => {
-    const admin = await createAdminListener({
-      address: { host: '127.0.0.1', port: 0 },
-      hosts: [],
-      boundary: createBoundary(log),
-      readiness: async () => ({ status: 'ready', checks: [] }),
-      metrics: async () => ({ contentType: 'text/plain', text: '' }),
-    });
-    t.teardown(() => admin.close());
+    const admin = await startAdmin(t);
     const h = 'Host: localhost\r\nConnection: close\r\n';
     for (const [head, status, code] of [
       [`GET /nothing HTTP/1.1\r\n${h}`, 404, 'not_found'],
@@ -223,3 +209,15 @@ t.test(
     t.match(await text(socket), /^HTTP\/1\.1 200 [\s\S]*"ok"/);
   },
 );
+
+async function startAdmin(t: Test) {
+  const admin = await createAdminListener({
+    address: { host: '127.0.0.1', port: 0 },
+    hosts: [],
+    boundary: createBoundary(log),
+    readiness: async () => ({ status: 'ready', checks: [] }),
+    metrics: async () => ({ contentType: 'text/plain', text: '' }),
+  });
+  t.teardown(() => admin.close());
+  return admin;
+}

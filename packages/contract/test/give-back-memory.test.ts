@@ -1,25 +1,30 @@
 import { mock } from 'node:test';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { collectEverything, giveBackMemory } from '../src/give-back-memory.ts';
+
+/** Returns what lets a period pass in which the process takes so much CPU time, and tells how often memory was given back so far. */
+function startedProcess(t: Test): (usedMs: number) => number {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.teardown(() => mock.timers.reset());
+  let cpuMs = 300;
+  let collections = 0;
+  giveBackMemory({
+    cpuMs: () => cpuMs,
+    collect: () => {
+      collections += 1;
+    },
+  });
+  return (usedMs) => {
+    cpuMs += usedMs;
+    mock.timers.tick(2_000);
+    return collections;
+  };
+}
 
 t.test(
   'memory is given back once the process has started, and again when it has been quiet for a minute after it was busy',
   async (t) => {
-    mock.timers.enable({ apis: ['setInterval'] });
-    t.teardown(() => mock.timers.reset());
-    let cpuMs = 300;
-    let collections = 0;
-    giveBackMemory({
-      cpuMs: () => cpuMs,
-      collect: () => {
-        collections += 1;
-      },
-    });
-    const pass = (usedMs: number) => {
-      cpuMs += usedMs;
-      mock.timers.tick(2_000);
-      return collections;
-    };
+    const pass = startedProcess(t);
     t.equal(pass(500), 0, 'while it starts');
     t.equal(pass(1), 1, 'after its start');
     t.equal(pass(1), 1);
@@ -33,21 +38,7 @@ t.test(
 );
 
 t.test('a load that follows the start at once is not paid for by what follows it', async (t) => {
-  mock.timers.enable({ apis: ['setInterval'] });
-  t.teardown(() => mock.timers.reset());
-  let cpuMs = 300;
-  let collections = 0;
-  giveBackMemory({
-    cpuMs: () => cpuMs,
-    collect: () => {
-      collections += 1;
-    },
-  });
-  const pass = (usedMs: number) => {
-    cpuMs += usedMs;
-    mock.timers.tick(2_000);
-    return collections;
-  };
+  const pass = startedProcess(t);
   t.equal(pass(1_900), 0);
   for (let period = 1; period < 30; period += 1) t.equal(pass(1), 0, 'a pause in the load');
   t.equal(pass(1), 1);

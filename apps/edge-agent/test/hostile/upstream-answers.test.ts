@@ -80,6 +80,12 @@ const cases: Case[] = [
     cause: 'upstream_head_invalid',
   },
   {
+    title: 'what comes behind an answer that was refused, in the same bytes, is no second one',
+    answer: `HTTP/1.1 099 No\r\n\r\n${plain}`,
+    status: 502,
+    cause: 'upstream_head_invalid',
+  },
+  {
     title: 'interim answers without end are no answer',
     answer: `${'HTTP/1.1 102 Processing\r\n\r\n'.repeat(40)}${plain}`,
     status: 502,
@@ -377,6 +383,7 @@ for (const { title, answer, ends = false, method = 'GET', status, fields = {}, .
     if (rest.cause !== undefined) {
       t.ok((await failures(rest.cause)) > before, `counted as ${rest.cause}`);
     }
+    t.equal(await failures('edge_failed'), 0);
   });
 }
 
