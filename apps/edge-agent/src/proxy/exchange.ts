@@ -184,9 +184,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
     head: unknown,
     statusMessage?: string,
   ): void {
-    // The parser goes on to the end of what it was given, although what came before was refused.
-    if (this.#gone || this.#ended) return;
-    if (this.#answered) throw new ExchangeError('upstream_head_invalid', 'a second answer to one request');
+    if (this.#gone) return;
+    // The edge answered itself, for the body that is faulty or does not come, and that answer is not out yet.
+    if (statusCode >= 200 && this.#options.response.headersSent)
+      throw new ExchangeError('client_body_broke_off');
     if (!(head instanceof AnswerHead)) throw new Error('undici gave a head of another shape');
     if (statusCode < 200) {
       this.#passInterim(statusCode === continueStatus ? 100 : statusCode, head);
@@ -235,7 +236,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#gone || this.#ended || this.#bodiless) return;
+    if (this.#gone || this.#bodiless) return;
     const response = this.#options.response as ServerResponse;
     // Pausing is a request: what had been parsed already still comes.
     if (response.write(chunk) || controller.paused) return;
@@ -259,7 +260,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Taker {
   }
 
   onResponseEnd(): void {
-    if (this.#ended) return;
     this.#ended = true;
     if (!this.#gone) this.#options.response.end();
     this.#connection!.release();
