@@ -45,7 +45,7 @@ export function createRedisCommands(
     troubled = false;
   });
 
-  return { run, read, runScript, close };
+  return { run, read, runScript, readByScript, close };
 
   /** As `run`, for what may be asked twice: once more where the connection broke off under it. */
   async function read<T>(work: (client: Redis) => Promise<T>): Promise<T> {
@@ -75,15 +75,12 @@ export function createRedisCommands(
 
   /** EVALSHA, and EVAL where the server does not know the script (it was restarted, or is new). */
   async function runScript(script: Script, keys: string[], args: (string | number)[]): Promise<unknown> {
-    if (keys.length !== script.keys) throw new TypeError(`the script takes ${script.keys} keys`);
-    return run(async (redis) => {
-      try {
-        return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
-      } catch (error) {
-        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-        return redis.eval(script.lua, keys.length, ...keys, ...args);
-      }
-    });
+    return run((redis) => evaluate(redis, script, keys, args));
+  }
+
+  /** As `runScript`, for one that changes nothing: once more where the connection broke off under it. */
+  async function readByScript(script: Script, keys: string[], args: ScriptArgument[]): Promise<unknown> {
+    return read((redis) => evaluate(redis, script, keys, args));
   }
 
   async function nextReady(): Promise<void> {
@@ -120,6 +117,23 @@ export function createRedisCommands(
     closed = true;
     for (const watch of watches) watch.stop();
     client.disconnect();
+  }
+}
+
+type ScriptArgument = string | number | Buffer;
+
+async function evaluate(
+  redis: Redis,
+  script: Script,
+  keys: string[],
+  args: ScriptArgument[],
+): Promise<unknown> {
+  if (keys.length !== script.keys) throw new TypeError(`the script takes ${script.keys} keys`);
+  try {
+    return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return redis.eval(script.lua, keys.length, ...keys, ...args);
   }
 }
 

@@ -6,7 +6,8 @@ import type { StoreLog } from '../log.ts';
 import { isLeftBehind, standingAgainst } from '../standing.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
-import type { RedisLog } from './redis-log.ts';
+import { headFields, type RedisLog, toPosition } from './redis-log.ts';
+import { pipelined } from './redis-pipeline.ts';
 import { toMs } from './redis-time.ts';
 
 const turnHistory = readScript('turn-history-4.lua');
@@ -74,13 +75,8 @@ export function createRedisHistory(
   async function standingOf(positions: readonly Position[]): Promise<Standing[]> {
     for (let attempt = 1; ; attempt += 1) {
       const mine = known.latest;
-      // The head first: what it knows is in the history by then.
-      const head = await changeLog.head();
       const asked = mine === null ? positions : [...positions, mine];
-      const numbers = [...new Set(asked.map(({ number }) => number))].filter(
-        (number) => number < head.number,
-      );
-      const ids = await idsOf(numbers);
+      const { head, ids } = await headWithIds([...new Set(asked.map(({ number }) => number))]);
       const against = (position: Position) =>
         standingAgainst(head, position, (number) => ids.get(number) ?? null);
       if (epoch === null) return positions.map(against);
@@ -93,17 +89,15 @@ export function createRedisHistory(
     }
   }
 
-  async function idsOf(numbers: number[]): Promise<Map<number, string>> {
-    const ids = new Map<number, string>();
-    for (let at = 0; at < numbers.length; at += idsAtOnce) {
-      const some = numbers.slice(at, at + idsAtOnce);
-      const entries = await run((redis) => redis.hmget(keys.history, ...some.map(String)));
-      some.forEach((number, index) => {
-        const id = entries[index]?.split(' ')[0];
-        if (id) ids.set(number, id);
-      });
-    }
-    return ids;
+  /** The head first, in one go: what it knows is in the history by then. */
+  async function headWithIds(numbers: number[]): Promise<{ head: Position; ids: Map<number, string> }> {
+    const [meta, entries = []] = (await run((redis) =>
+      pipelined(redis, (pipeline) => {
+        pipeline.hmget(keys.meta, ...headFields);
+        if (numbers.length > 0) pipeline.hmget(keys.history, ...numbers.map(String));
+      }),
+    )) as [(string | null)[], (string | null)[]?];
+    return { head: toPosition(meta), ids: idsIn(numbers, entries) };
   }
 
   /** With those that this process knows and the store lost, since an earlier state of it was put back. */
@@ -187,7 +181,9 @@ export function createRedisHistory(
     const all = known.all().filter(({ number }) => number < lost.number);
     for (let at = 0; at < all.length; at += idsAtOnce) {
       const some = all.slice(at, at + idsAtOnce);
-      const ids = await idsOf(some.map(({ number }) => number));
+      const numbers = some.map(({ number }) => number);
+      const entries = await run((redis) => redis.hmget(keys.history, ...numbers.map(String)));
+      const ids = idsIn(numbers, entries);
       const common = some.find(({ number, commitId }) => ids.get(number) === commitId);
       if (common !== undefined) return common;
     }
@@ -228,6 +224,16 @@ export function createRedisHistory(
     const [standing] = await standingOf([at]);
     if (at.epoch === epoch && isLeftBehind(standing!)) await turn('went_back', at);
   }
+}
+
+/** The ids of commits, in entries of the history. */
+function idsIn(numbers: number[], entries: (string | null)[]): Map<number, string> {
+  const ids = new Map<number, string>();
+  numbers.forEach((number, index) => {
+    const id = entries[index]?.split(' ')[0];
+    if (id) ids.set(number, id);
+  });
+  return ids;
 }
 
 export function notOpened(): AppError {

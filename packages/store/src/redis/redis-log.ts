@@ -6,13 +6,16 @@ import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import { countWithin } from './redis-scan.ts';
 
+/** Of `meta`, what `toPosition` takes. */
+export const headFields = ['epoch', 'number', 'commitId'];
+
 export type RedisLog = ReturnType<typeof createRedisLog>;
 
 export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisKeys, warn: RareLog) {
   return { head, readAfter };
 
   async function head(): Promise<Position> {
-    return toPosition(await run((redis) => redis.hmget(keys.meta, 'epoch', 'number', 'commitId')));
+    return toPosition(await run((redis) => redis.hmget(keys.meta, ...headFields)));
   }
 
   /**
@@ -57,7 +60,7 @@ export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisK
 /** The head as one connection sees it; null where it does not say (a server of a Cluster that does not hold the keys). */
 export async function readHeadOn(connection: Redis, keys: RedisKeys): Promise<Position | null> {
   try {
-    return toPosition(await connection.hmget(keys.meta, 'epoch', 'number', 'commitId'));
+    return toPosition(await connection.hmget(keys.meta, ...headFields));
   } catch (error) {
     if (error instanceof AppError) return null;
     if (error instanceof Error && /^(MOVED|ASK|NOPERM)\b/.test(error.message)) return null;

@@ -2,8 +2,10 @@ import { type Kind, type StoredRecord, unreadableRecord } from '@lockstep/contra
 import type { ConfigStore } from '../config-store.ts';
 import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
-import type { RedisCommands } from './redis-commands.ts';
+import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
+
+const claimsScript = readScript('find-claims-2.lua');
 
 type Reads = Pick<
   ConfigStore,
@@ -14,7 +16,11 @@ type Reads = Pick<
  * A record that cannot be read is named in the log. `get` throws `internal` for it; where others are read with it, it is left
  * out.
  */
-export function createRedisRecords({ read }: RedisCommands, keys: RedisKeys, warn: RareLog): Reads {
+export function createRedisRecords(
+  { read, readByScript }: RedisCommands,
+  keys: RedisKeys,
+  warn: RareLog,
+): Reads {
   return {
     async get(kind, id) {
       const key = `${kind}/${id}`;
@@ -79,22 +85,10 @@ export function createRedisRecords({ read }: RedisCommands, keys: RedisKeys, war
     async findClaims(prefix, limit, after) {
       // No UTF-8 text has the byte 0xff, so it is above every claim that begins with the prefix.
       const end = Buffer.concat([Buffer.from(`(${prefix}`), Buffer.of(0xff)]);
-      const found = await read((redis) =>
-        redis.zrangebylex(
-          keys.claimIndex,
-          after === undefined ? `[${prefix}` : `(${after}`,
-          end,
-          'LIMIT',
-          0,
-          limit,
-        ),
-      );
-      if (found.length === 0) return [];
-      const holders = await read((redis) => redis.hmget(keys.claims, ...found));
-      return found.flatMap((claim, index) => {
-        const holder = holders[index];
-        return holder == null ? [] : [{ claim, ...splitKey(holder) }];
-      });
+      const from = after === undefined ? `[${prefix}` : `(${after}`;
+      const found = await readByScript(claimsScript, [keys.claimIndex, keys.claims], [from, end, limit]);
+      const [claims, holders] = found as [string[], string[]];
+      return claims.map((claim, index) => ({ claim, ...splitKey(holders[index]!) }));
     },
   };
 
