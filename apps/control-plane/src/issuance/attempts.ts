@@ -1,5 +1,4 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
-import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { iso } from '../iso.ts';
 import { shortLimitMs } from './after-failure.ts';
@@ -14,7 +13,7 @@ import { dnsCheckMs } from './back-off.ts';
 import type { CaCounts } from './ca-counts.ts';
 import type { CaGate } from './ca-gate.ts';
 import type { Consent } from './consent.ts';
-import { type HostPolicy, readHostPolicy } from './host-policy.ts';
+import type { HostContext } from './host-context.ts';
 import { isInterruption } from './interruption.ts';
 import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
@@ -26,7 +25,6 @@ import type { Preflight, PreflightResult } from './preflight.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
 export interface AttemptsOptions {
-  store: ConfigStore;
   registry: IssuerRegistry;
   preflight: Preflight;
   ledger: Ledger;
@@ -44,25 +42,23 @@ type Certificate = StoredRecord<'certificate'> | null;
 
 /** Takes an attempt from the look at the DNS to the certificate, or to the next date. */
 export interface Attempts {
-  begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome>;
-  resume(record: Order, tools: StepTools): Promise<Outcome>;
+  begin(record: Order, context: HostContext, tools: StepTools): Promise<Outcome>;
+  resume(record: Order, context: HostContext, tools: StepTools): Promise<Outcome>;
   /** Takes back what an order left elsewhere. */
   cleanUp(order: OrderRecord): Promise<void>;
 }
 
-interface Surroundings {
-  certificate: Certificate;
-  policy: HostPolicy;
+interface Surroundings extends HostContext {
   chain: string[];
   rest: string[];
 }
 
 export function createAttempts(options: AttemptsOptions): Attempts {
-  const { store, registry, preflight, ledger, outcomes, gate, consent, queue, counts, log, now } = options;
+  const { registry, preflight, ledger, outcomes, gate, consent, queue, counts, log, now } = options;
 
-  async function begin(record: Order, certificate: Certificate, tools: StepTools): Promise<Outcome> {
+  async function begin(record: Order, context: HostContext, tools: StepTools): Promise<Outcome> {
     const order = record.value;
-    const policy = await readHostPolicy(store, order.host);
+    const { certificate, policy } = context;
     const withheld = await consent(record, certificate, policy.named);
     if (withheld !== null) return written(record, tools, withheld);
     const looked = await preflight.check(order.host, policy);
@@ -81,16 +77,16 @@ export function createAttempts(options: AttemptsOptions): Attempts {
         return written(record, tools, resetOrder(order, { failures, dueAt: iso(choice.until) }));
       }
       const error = new IssuerFailure(choice.detail, { kind: 'unproven' });
-      return fail(record, tools, { certificate, policy, issuer: null, chain, rest: [], error });
+      return fail(record, tools, { ...context, issuer: null, chain, rest: [], error });
     }
     const { issuer, rest } = choice;
     const started = await spend(record, issuer, exemptionOf(order, certificate, issuer), tools);
     if (started === null) return again(record);
     if ('until' in started) return limited(record, tools, issuer, { chain, rest }, started);
-    return step(started, tools, issuer, { certificate, policy, chain, rest });
+    return step(started, tools, issuer, { ...context, chain, rest });
   }
 
-  /** The order of an attempt that has begun, with what it spends written down before the CA is asked; null: read it anew. */
+  /** The order of an attempt that has begun, with what it spends written down before a CA is asked; null: read it anew. */
   async function spend(
     record: Order,
     issuer: Issuer,
@@ -99,6 +95,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   ): Promise<Order | LedgerRefusal | null> {
     const { value } = record;
     const order = begun(value, issuer.name);
+    if (!issuer.asksCa) return { ...record, value: order };
     const bulk = isBulk(value, now());
     const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt, bulk);
     const entry = await find();
@@ -158,10 +155,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     return written(record, tools, resetOrder(order, { ...change, lastError }));
   }
 
-  async function resume(record: Order, tools: StepTools): Promise<Outcome> {
-    const { id, value: order } = record;
+  async function resume(record: Order, context: HostContext, tools: StepTools): Promise<Outcome> {
+    const order = record.value;
     const issuer = order.issuer === null ? null : await registry.find(order.issuer);
-    const certificate = await store.get('certificate', id);
     if (issuer === null) {
       // It was deleted meanwhile. A TXT record stays: the provider that made it may have gone with the issuer.
       const outcome = {
@@ -172,10 +168,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       await tools.write(record, outcome);
       return outcome;
     }
-    const policy = await readHostPolicy(store, order.host);
-    const chain = policy.issuers ?? registry.defaultChain();
+    const chain = context.policy.issuers ?? registry.defaultChain();
     const rest = await restOf(order, chain, issuer.name);
-    return step(record, tools, issuer, { certificate, policy, chain, rest });
+    return step(record, tools, issuer, { ...context, chain, rest });
   }
 
   /** The issuers that an order under way may be left for. It is not left for one that would not take it now. */

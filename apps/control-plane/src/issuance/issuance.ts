@@ -115,7 +115,6 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   });
   const gate = createCaGate({ now });
   const attempts = createAttempts({
-    store,
     registry,
     preflight,
     ledger,
@@ -128,7 +127,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     now,
   });
   const renewals = createRenewals({ registry, log, now });
-  const steps = createOrderSteps({ store, attempts, renewals });
+  const steps = createOrderSteps({ store, settings, attempts, renewals });
   const runner = createOrderRunner({ store, ledger, steps, share: options.share, now });
   const stop = new AbortController();
   let coordinator: Coordinator | null = null;

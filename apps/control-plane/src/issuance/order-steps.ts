@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { StoredRecord } from '@lockstep/contract';
 import type { Change, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../commit-surely.ts';
+import type { SettingsSource } from '../settings/settings-source.ts';
 import type { Attempts } from './attempts.ts';
+import { readHostContext } from './host-context.ts';
 import type { Renewals } from './renewals.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
@@ -14,11 +16,12 @@ export interface OrderSteps {
 
 export interface OrderStepsOptions {
   store: ConfigStore;
+  settings: Pick<SettingsSource, 'refresh'>;
   attempts: Attempts;
   renewals: Renewals;
 }
 
-export function createOrderSteps({ store, attempts, renewals }: OrderStepsOptions): OrderSteps {
+export function createOrderSteps({ store, settings, attempts, renewals }: OrderStepsOptions): OrderSteps {
   /** The end of the grace time: nothing needs the certificate, unless a route came to name its host again. */
   async function drop(record: StoredRecord<'order'>, { lease, write }: StepTools): Promise<Outcome | null> {
     const { id, revision, value } = record;
@@ -47,13 +50,13 @@ export function createOrderSteps({ store, attempts, renewals }: OrderStepsOption
 
   return {
     async next(record, tools) {
-      const { value: order, id } = record;
+      const order = record.value;
       if (order.unusedSince !== null) return drop(record, tools);
-      if (order.step !== 'idle') return attempts.resume(record, tools);
-      const certificate = await store.get('certificate', id);
+      const context = await readHostContext(store, settings, record);
+      if (order.step !== 'idle') return attempts.resume(record, context, tools);
       return (
-        (await renewals.next(record, certificate, tools)) ??
-        (await attempts.begin(record, certificate, tools))
+        (await renewals.next(record, context.certificate, tools)) ??
+        (await attempts.begin(record, context, tools))
       );
     },
   };

@@ -19,7 +19,7 @@ export interface PreflightResult {
 
 /** Looks, without asking a CA, whether an order for a host could succeed. */
 export interface Preflight {
-  /** `policy`: what the routes of the host ask, where that has just been read. Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
+  /** `policy`: what the routes of the host ask, where that and the settings have just been read. Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
   check(host: string, policy?: HostPolicy): Promise<PreflightResult>;
 }
 
@@ -45,7 +45,7 @@ export function createPreflight({ store, settings, registry, lookups }: Prefligh
 
   return {
     async check(host, known) {
-      const [policy] = await Promise.all([known ?? readHostPolicy(store, host), settings.refresh()]);
+      const policy = known ?? (await Promise.all([readHostPolicy(store, host), settings.refresh()]))[0];
       const chain = policy.issuers ?? registry.defaultChain();
       const { edgeAddresses } = settings.current();
       if (edgeAddresses.length === 0)

@@ -63,16 +63,22 @@ export function createRouteService({
   defaultIssuer = () => null,
   now = Date.now,
 }: RouteServiceOptions): RouteService {
-  async function write(id: string, waitMs: number | null, edit: Edit): Promise<void> {
+  async function write(id: string, waitMs: number | null, edit: Edit, find = findRoute): Promise<void> {
     try {
-      await writeInTurn(store, [recordKey('route', id)], () => writeOnce(id, waitMs, edit));
+      await writeInTurn(store, [recordKey('route', id)], async () =>
+        writeOnce(id, waitMs, await find(store, id), edit),
+      );
     } catch (error) {
       throw isAppError(error, 'host_taken') ? explainHostTaken(error) : error;
     }
   }
 
-  async function writeOnce(id: string, waitMs: number | null, edit: Edit): Promise<void> {
-    const current = await findRoute(store, id);
+  async function writeOnce(
+    id: string,
+    waitMs: number | null,
+    current: StoredRecord<'route'> | null,
+    edit: Edit,
+  ): Promise<void> {
     const next = edit(current);
     const named = next === null ? [] : await check(next);
     const before = current?.value.hosts ?? [];
@@ -154,14 +160,16 @@ export function createRouteService({
 
   async function create(body: PutRoute, waitMs: number | null = null): Promise<string> {
     const id = body.id ?? `rt_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
-    await write(id, waitMs, (current) => {
+    const find = body.id === undefined ? async () => null : findRoute; // nobody else has this id
+    const edit: Edit = (current) => {
       if (current !== null) {
         throw new AppError('id_taken', `a route with id "${id}" exists; PUT /v1/routes/${id} replaces it`, {
           facts: { route: id },
         });
       }
       return recordOf(body, null);
-    });
+    };
+    await write(id, waitMs, edit, find);
     return id;
   }
 

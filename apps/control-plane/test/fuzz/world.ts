@@ -120,7 +120,6 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       now: clock.now,
     });
     const attempts = createAttempts({
-      store: mine,
       registry,
       preflight: { check: async () => ({ ok: true, detail: '', requirements: [], issuers: caNames }) },
       ledger,
@@ -133,7 +132,12 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       now: clock.now,
     });
     const renewals = createRenewals({ registry, log, now: clock.now });
-    const steps = createOrderSteps({ store: mine, attempts, renewals });
+    const steps = createOrderSteps({
+      store: mine,
+      settings: { refresh: async () => {} },
+      attempts,
+      renewals,
+    });
     return Object.assign(replica, {
       runner: createOrderRunner({ store: mine, ledger, steps, now: clock.now, wait }),
     });
