@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 /** Runs `work` for all who ask: whoever asks while it runs shares the next run, which begins after the asking. */
 export function createSharedRun<T>(work: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | null = null;
@@ -19,4 +21,16 @@ export function createSharedRun<T>(work: () => Promise<T>): () => Promise<T> {
     return next;
   }
   return run;
+}
+
+/** Runs `work` once for all who ask in one turn of the event loop: it begins after the last of them asked. */
+export function createTurnRun<T>(work: () => Promise<T>): () => Promise<T> {
+  let next: Promise<T> | null = null;
+  return () => {
+    next ??= setImmediate().then(() => {
+      next = null;
+      return work();
+    });
+    return next;
+  };
 }

@@ -9,7 +9,7 @@ import {
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { iso } from '../iso.ts';
-import { createSharedRun } from '../shared-run.ts';
+import { createSharedRun, createTurnRun } from '../shared-run.ts';
 import { type NeededRecord, type NodeStanding, standingOf, whyNotServed } from './serving.ts';
 import type { StoreClock } from './store-clock.ts';
 
@@ -176,7 +176,7 @@ export async function createFleet({
   }
   const view = () => viewOf(currentStandings());
 
-  const judge = createSharedRun(async (): Promise<FleetView> => {
+  const judge = createTurnRun(async (): Promise<FleetView> => {
     // Of those that are heard of meanwhile it is not known at which moment they were compared.
     const heard = byId();
     const positions = heard.flatMap(({ presence }) => presence.report.applied ?? []);
