@@ -27,6 +27,7 @@ import { createIssuance } from './issuance/issuance.ts';
 import { createIssuingPace } from './issuance/issuing-pace.ts';
 import { createOrderQueue } from './issuance/order-queue.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
+import { createWaitedOrders } from './issuance/waited-orders.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
 import { createKnownIssuers } from './issuers/known-issuers.ts';
 import { createLoopShare } from './loop-share.ts';
@@ -109,7 +110,9 @@ export async function createControlPlane({
       config.acme === null ? (await findOrMakeAuthority(store, sealer, now)).certificate : null;
     if (rootCertificate !== null) await writeRootCertificate(config.dataDir, rootCertificate);
 
-    const share = createLoopShare();
+    const waited = createWaitedOrders({ hub, now });
+    closers.push(waited.close);
+    const share = createLoopShare({ hurry: waited.any });
     const queue = createOrderQueue({ store, hub, now });
     closers.push(queue.close);
     const pace = createIssuingPace({ hub, now });

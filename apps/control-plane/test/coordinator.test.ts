@@ -1,9 +1,9 @@
 import { idleOrder } from '@lockstep/contract';
-import { createSqliteStore } from '@lockstep/store';
+import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { createChangeHub } from '../src/change-hub.ts';
+import { type ChangeHub, createChangeHub } from '../src/change-hub.ts';
 import type { Fleet } from '../src/fleet/fleet.ts';
 import { createCoordinator } from '../src/issuance/coordinator.ts';
 import { createOrderQueue } from '../src/issuance/order-queue.ts';
@@ -11,6 +11,28 @@ import { putOrder } from '../src/issuance/order-record.ts';
 
 const log = pino({ level: 'silent' });
 const backlog = 1_500;
+
+/** A coordinator, and what it has taken up: none of that ends, as at a CA that does not answer. */
+function startCoordinator(
+  test: Pick<typeof t, 'teardown'>,
+  { store, hub }: { store: ConfigStore; hub: ChangeHub },
+) {
+  // There are no edges here: that one is live is all that the coordinator asks.
+  const view = () => ({ issuesNothing: null });
+  const fleet = { liveNodes: () => [{}], view, watch: () => () => {} } as unknown as Fleet;
+  const taken = new Set<string>();
+  const runner = {
+    run: (id: string, signal: AbortSignal) =>
+      new Promise<boolean>((resolve) => {
+        taken.add(id);
+        signal.addEventListener('abort', () => resolve(true));
+      }),
+  };
+  const queue = createOrderQueue({ store });
+  const coordinator = createCoordinator({ store, queue, hub, fleet, runner, log });
+  test.teardown(() => coordinator.close());
+  return { taken, queue };
+}
 
 /** A store in which that many retries at one issuer are due, and counts of what is read of it. */
 async function startBacklog(test: Pick<typeof t, 'teardown'>) {
@@ -49,27 +71,7 @@ t.test(
   'a backlog of retries at one issuer hides none at another, and is not read at every change',
   async (t) => {
     const { store, hub, counts, retry } = await startBacklog(t);
-    // There are no edges here: that one is live is all that the coordinator asks.
-    const view = () => ({ issuesNothing: null });
-    const fleet = { liveNodes: () => [{}], view, watch: () => () => {} } as unknown as Fleet;
-    const taken = new Set<string>();
-    const runner = {
-      /** As at a CA that does not answer. */
-      run: (id: string, signal: AbortSignal) =>
-        new Promise<boolean>((resolve) => {
-          taken.add(id);
-          signal.addEventListener('abort', () => resolve(true));
-        }),
-    };
-    const coordinator = createCoordinator({
-      store,
-      queue: createOrderQueue({ store }),
-      hub,
-      fleet,
-      runner,
-      log,
-    });
-    t.teardown(() => coordinator.close());
+    const { taken } = startCoordinator(t, { store, hub });
     await waitFor(() => taken.has('good.example.com'), { what: 'the retry at the other issuer' });
     t.equal(taken.size, 9, 'of the issuer that is down, no more than its share');
 
@@ -86,3 +88,25 @@ t.test(
     t.ok(counts.listed <= counts.looks * 100 + (seconds + 1) * 2_100, `${counts.listed} records read`);
   },
 );
+
+t.test('an order that somebody waits for is taken up without a look', async (t) => {
+  const { store: real, hub } = await startBacklog(t);
+  const looking = Promise.withResolvers<void>();
+  const store: typeof real = Object.assign(Object.create(real), {
+    listDue() {
+      looking.resolve();
+      return new Promise(() => {}); // as from a store that is slow
+    },
+  });
+  const { taken, queue } = startCoordinator(t, { store, hub });
+  await looking.promise;
+  const now = new Date().toISOString();
+  const enter = async (host: string, waitMs: number | null) =>
+    putOrder(host, await queue.enter(idleOrder(host, now, now), { waitMs }));
+  await real.commit({
+    id: 'two',
+    changes: [await enter('import.example.com', null), await enter('waited.example.com', 60_000)],
+  });
+  await waitFor(() => taken.has('waited.example.com'), { what: 'the order that is waited for' });
+  t.same([...taken], ['waited.example.com']);
+});

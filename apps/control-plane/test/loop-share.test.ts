@@ -64,3 +64,23 @@ t.test('a hundred short pieces of work do not take a hundred turns', async (t) =
   await watch;
   t.ok(turns <= 3, `${turns} turns`);
 });
+
+t.test('while somebody waits for other work, the rest goes on one by one, and lets that pass', async (t) => {
+  let hurry = true;
+  const share = createLoopShare({ turnMs: 1_000, hurry: () => hurry });
+  const events: string[] = [];
+  const work = async (name: string, urgent: boolean) => {
+    await share.turn(urgent);
+    events.push(name);
+  };
+  const all = [work('one', false), work('two', false), work('three', false)];
+  await all[0];
+  all.push(work('waited', true));
+  await all[3];
+  t.same(events, ['one', 'waited'], 'what somebody waits for waits for no pause');
+  await Promise.all(all);
+  t.same(events, ['one', 'waited', 'two', 'three']);
+  hurry = false;
+  await Promise.all(Array.from({ length: 50 }, (_, index) => work(String(index), false)));
+  t.equal(events.length, 54);
+});

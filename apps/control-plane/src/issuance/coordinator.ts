@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   isAppError,
   type OrderLane,
+  type OrderRecord,
   orderLanes,
   placedLanes,
   recordKey,
@@ -13,7 +14,7 @@ import type { ChangeHub } from '../change-hub.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { orderLeaseMs } from './order-lease.ts';
 import type { OrderQueue } from './order-queue.ts';
-import { isWaitedFor, putOrder } from './order-record.ts';
+import { isWaitedFor, laneOf, putOrder } from './order-record.ts';
 import type { OrderRunner } from './order-runner.ts';
 
 /**
@@ -170,7 +171,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     return found;
   }
 
-  function take(lane: OrderLane, { id, value }: StoredRecord<'order'>): void {
+  function take(lane: OrderLane, { id, value }: Pick<StoredRecord<'order'>, 'id' | 'value'>): void {
     if (running.has(id) || elsewhere.has(id)) return;
     const issuer = value.issuer ?? value.lastError?.issuer ?? value.asks ?? '';
     if (lane === 'waited' && !isWaitedFor(value, now())) {
@@ -198,8 +199,17 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     running.set(id, { lane, issuer, done });
   }
 
-  const unwatchHub = hub.watch((key) => {
-    if (key === null || key.startsWith(orderPrefix)) wake();
+  /** Whoever is waited for need not wait for a look as well, where there is plenty of room: nobody is passed over then. */
+  function takeAtOnce({ id, value }: { id: string; value: OrderRecord }): void {
+    if (stop.signal.aborted || !mayIssue() || value.dueAt === null) return;
+    if (laneOf(value) !== 'waited' || !isWaitedFor(value, now())) return;
+    if (count((one) => one.lane === 'waited') < slots.waited / 2) take('waited', { id, value });
+  }
+
+  const unwatchHub = hub.watch((key, change) => {
+    if (key !== null && !key.startsWith(orderPrefix)) return;
+    if (change?.op === 'put' && change.kind === 'order') takeAtOnce(change);
+    wake();
   });
   let might = false;
   const unwatchFleet = fleet.watch(() => {
