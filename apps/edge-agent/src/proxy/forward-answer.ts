@@ -24,6 +24,9 @@ for (const name of 'access-control-allow-credentials access-control-max-age age 
 }
 
 const fieldOf = createFieldKinds((lower) => kinds.get(lower) ?? passed);
+/** How long the names are that do not simply pass over HTTP/1.1: of others there is nothing to find. */
+const lengths: boolean[] = [];
+for (const [name, kind] of kinds) if (kind !== singleValued) lengths[name.length] = true;
 
 export interface ForwardedAnswer {
   /** Flat pairs; over HTTP/2 in lower case. */
@@ -48,6 +51,10 @@ export function forwardAnswer(
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i]!;
     const value = pairs[i + 1]!;
+    if (!overHttp2 && lengths[name.length] !== true) {
+      fields.push(name, value);
+      continue;
+    }
     const { lower, kind } = fieldOf(name);
     if (kind === passed) {
       fields.push(overHttp2 ? lower : name, value);

@@ -109,10 +109,24 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
   };
 }
 
+/** Of hosts that were read before: the same few come again and again, and reading costs more than finding. */
+const authorities = new Map<string, Authority>();
+const mostAuthorities = 1_000;
+
+function authorityOf(given: string): ReturnType<typeof readAuthority> {
+  const known = authorities.get(given);
+  if (known !== undefined) return known;
+  const read = readAuthority(given);
+  if ('fault' in read) return read;
+  if (authorities.size >= mostAuthorities) authorities.clear();
+  authorities.set(given, read);
+  return read;
+}
+
 function readHost(fields: RequestFields, overHttp2: boolean): Authority | Refused {
   if (fields.hosts > 1) return { reason: 'bad_host', detail: 'the request names more than one host' };
   const given = overHttp2 ? (fields.authority ?? fields.host) : fields.host;
-  const named = readAuthority(given ?? '');
+  const named = authorityOf(given ?? '');
   if ('fault' in named) return { reason: 'bad_host', detail: named.fault };
   if (overHttp2 && fields.authority !== undefined && fields.host !== undefined) {
     const other = readAuthority(fields.host);

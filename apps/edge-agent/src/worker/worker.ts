@@ -59,6 +59,8 @@ export interface Worker {
   drain(): Promise<void>;
 }
 
+const statusClasses = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'];
+
 /** One process's share of an edge: owns the listeners, serves from memory, follows its feed. */
 export function createWorker(options: WorkerOptions): Worker {
   const { settings, open, feed, log, boundary, onListening, onStatus } = options;
@@ -72,7 +74,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   function onAnswer(statusCode: number): void {
     // Beyond 599 a status stands for a 5xx (RFC 9110, section 15).
-    const status = `${Math.min(Math.trunc(statusCode / 100), 5)}xx`;
+    const status = statusClasses[Math.min(Math.trunc(statusCode / 100), 5)]!;
     answers[status] = (answers[status] ?? 0) + 1;
   }
 
