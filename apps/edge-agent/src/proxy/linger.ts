@@ -11,6 +11,8 @@ export function linger(socket: Socket): void {
   if (socket.destroyed) return;
   socket.setTimeout(0);
   socket.end();
+  // Node's server ends it once more when the client does, and makes an error of that for nobody.
+  socket.end = () => socket;
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(timer));

@@ -19,6 +19,9 @@ const mostReadAhead = 64;
 /** Of a connection that is not read, some more is read now and then, for the same reason, up to so many requests. */
 const mostLookedAt = 4_000;
 
+/** At its socket, where it costs the collector nothing. */
+const connectionOf = Symbol('http1');
+
 export interface Http1Handlers {
   /** One request at a time of each connection. What it throws ends the exchange with a 500. */
   handle(request: IncomingMessage, response: ServerResponse): void;
@@ -41,16 +44,11 @@ export interface Http1Connections {
  * so that one connection never takes more than one of an upstream's; and nothing is written into an answer that is under way.
  */
 export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1Connections {
-  const connections = new WeakMap<Duplex, Http1Connection>();
   const held = new Set<Http1Connection>();
 
-  function of(socket: Duplex): Http1Connection {
-    let connection = connections.get(socket);
-    if (connection === undefined) {
-      connection = new Http1Connection(socket as Socket, handlers, held);
-      connections.set(socket, connection);
-    }
-    return connection;
+  function of(socket: Duplex & { [connectionOf]?: Http1Connection }): Http1Connection {
+    socket[connectionOf] ??= new Http1Connection(socket as Socket, handlers, held);
+    return socket[connectionOf];
   }
 
   function accept(request: IncomingMessage, response: ServerResponse): void {
