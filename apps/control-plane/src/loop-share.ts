@@ -9,9 +9,11 @@ const pauseMs = 4;
  * somebody waits for other work, this process leaves the processors to it.
  */
 export interface LoopShare {
-  /** `urgent`: somebody waits for what comes of it, so it goes before all that is not. */
-  turn(urgent?: boolean): Promise<void>;
+  turn(lane: Lane): Promise<void>;
 }
+
+/** What somebody waits for goes before all that is not; requests and orders of others take turns, so that neither waits for all of the other's. */
+export type Lane = 'waited' | 'requests' | 'orders';
 
 export interface LoopShareOptions {
   turnMs?: number;
@@ -23,39 +25,47 @@ export function createLoopShare({
   turnMs = longestMs,
   hurry = () => false,
 }: LoopShareOptions = {}): LoopShare {
-  const urgent: Resume[] = [];
-  const others: Resume[] = [];
+  const lanes: Record<Lane, Resume[]> = { waited: [], requests: [], orders: [] };
+  let latest: 'requests' | 'orders' = 'orders';
   let going = false;
   let pause: NodeJS.Timeout | null = null;
   let pausedUntil = 0;
+
+  function next(): Resume | undefined {
+    if (lanes.waited.length > 0) return lanes.waited.shift();
+    const other = latest === 'orders' ? 'requests' : 'orders';
+    if (lanes[other].length > 0) latest = other;
+    return lanes[latest].shift();
+  }
 
   /** Lets them go on one after another, each as far as it comes without waiting for anything, until the time is up. */
   function go(): void {
     pause = null;
     const until = performance.now() + turnMs;
-    const next = () => {
+    const goOn = () => {
       const at = performance.now();
-      if (urgent.length + others.length === 0) {
+      const waited = lanes.waited.length > 0;
+      if (!waited && lanes.requests.length + lanes.orders.length === 0) {
         going = false;
-      } else if (urgent.length === 0 && at < pausedUntil) {
+      } else if (!waited && at < pausedUntil) {
         pause = setTimeout(go, pausedUntil - at);
       } else if (at >= until) {
         setImmediate(go);
       } else {
-        if (urgent.length === 0 && hurry()) pausedUntil = at + pauseMs;
-        (urgent.shift() ?? others.shift())?.();
+        if (!waited && hurry()) pausedUntil = at + pauseMs;
+        next()?.();
         // A tick that is asked for among the microtasks comes after all of them: after all that follows from it now.
-        queueMicrotask(() => process.nextTick(next));
+        queueMicrotask(() => process.nextTick(goOn));
       }
     };
-    next();
+    goOn();
   }
 
   return {
-    turn(isUrgent = false) {
+    turn(lane) {
       return new Promise((resolve) => {
-        (isUrgent ? urgent : others).push(resolve);
-        if (going && (pause === null || !isUrgent)) return;
+        lanes[lane].push(resolve);
+        if (going && (pause === null || lane !== 'waited')) return;
         going = true;
         if (pause !== null) clearTimeout(pause);
         pause = null;

@@ -53,7 +53,7 @@ export function createLoadBound({
         writing.add(request);
         // And not by `onResponse`, which does not come where the caller has gone away before the answer.
         reply.raw.once('close', () => leave(request));
-        await share?.turn(parseWait(request.headers.prefer) !== null);
+        await share?.turn(parseWait(request.headers.prefer) === null ? 'requests' : 'waited');
       });
     },
     wait(request) {

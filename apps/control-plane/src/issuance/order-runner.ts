@@ -72,7 +72,7 @@ export function createOrderRunner({
   async function advance(id: string, lease: KeptLease): Promise<void> {
     let record = await dueOrder(id);
     while (record !== null && !lease.signal.aborted) {
-      await share?.turn(isWaitedFor(record.value, now()));
+      await share?.turn(isWaitedFor(record.value, now()) ? 'waited' : 'orders');
       const outcome = await nextOf(record, toolsFor(lease, record));
       if (outcome === null) return;
       if (outcome.waitMs > shortWaitMs || !goesOn(record.value, outcome.order)) return;
