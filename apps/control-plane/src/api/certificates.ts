@@ -20,14 +20,11 @@ const tags = ['certificates'];
 const revokeBody = z.preprocess((input) => input ?? {}, RevokeCertificate);
 
 export interface CertificatesApiOptions {
-  certificates: CertificateService;
-  certificateView: CertificateView;
+  service: CertificateService;
+  view: CertificateView;
 }
 
-export function certificatesApi(
-  app: ApiInstance,
-  { certificates, certificateView }: CertificatesApiOptions,
-): void {
+export function certificatesApi(app: ApiInstance, { service, view }: CertificatesApiOptions): void {
   app.get('/certificates', {
     schema: {
       operationId: 'listCertificates',
@@ -39,7 +36,7 @@ export function certificatesApi(
     },
     async handler(request) {
       const { failing, ...page } = request.query;
-      return failing === undefined ? certificateView.list(page) : certificateView.listFailing(page);
+      return failing === undefined ? view.list(page) : view.listFailing(page);
     },
   });
 
@@ -53,9 +50,9 @@ export function certificatesApi(
       response: { 200: Certificate, 201: Certificate, ...problems },
     },
     async handler(request, reply) {
-      const { id, made } = await certificates.bring(request.body);
+      const { id, made } = await service.bring(request.body);
       if (made) reply.header('location', `/v1/certificates/${id}`);
-      return reply.code(made ? 201 : 200).send(await certificateView.get(id));
+      return reply.code(made ? 201 : 200).send(await view.get(id));
     },
   });
 
@@ -68,7 +65,7 @@ export function certificatesApi(
       params,
       response: { 200: Certificate, ...problems },
     },
-    handler: async (request) => certificateView.get(request.params.id),
+    handler: async (request) => view.get(request.params.id),
   });
 
   app.delete('/certificates/:id', {
@@ -81,7 +78,7 @@ export function certificatesApi(
       response: { 204: z.null().describe('The certificate is gone, or about to go'), ...problems },
     },
     async handler(request, reply) {
-      await certificates.remove(request.params.id);
+      await service.remove(request.params.id);
       return reply.code(204).send(null);
     },
   });
@@ -96,8 +93,8 @@ export function certificatesApi(
       response: { 202: Certificate, ...problems },
     },
     async handler(request, reply) {
-      await certificates.renew(request.params.id);
-      return reply.code(202).send(await certificateView.get(request.params.id));
+      await service.renew(request.params.id);
+      return reply.code(202).send(await view.get(request.params.id));
     },
   });
 
@@ -113,8 +110,8 @@ export function certificatesApi(
       response: { 202: Certificate, ...problems },
     },
     async handler(request, reply) {
-      await certificates.revoke(request.params.id, request.body);
-      return reply.code(202).send(await certificateView.get(request.params.id));
+      await service.revoke(request.params.id, request.body);
+      return reply.code(202).send(await view.get(request.params.id));
     },
   });
 
@@ -127,6 +124,6 @@ export function certificatesApi(
       params,
       response: { 200: Attempts, ...problems },
     },
-    handler: async (request) => certificateView.attempts(request.params.id),
+    handler: async (request) => view.attempts(request.params.id),
   });
 }

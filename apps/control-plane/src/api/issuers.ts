@@ -29,12 +29,12 @@ const body = z.preprocess((given) => {
 }, PutIssuer);
 
 export interface IssuersApiOptions {
-  issuers: IssuerService;
+  service: IssuerService;
   ledger: Ledger;
   retryFailed: RetryFailed;
 }
 
-export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: IssuersApiOptions): void {
+export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: IssuersApiOptions): void {
   app.get('/issuers', {
     schema: {
       operationId: 'listIssuers',
@@ -46,7 +46,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
     },
     async handler(request) {
       const { limit, cursor } = request.query;
-      const all = (await issuers.views()).filter(({ name }) => cursor === undefined || name > cursor);
+      const all = (await service.views()).filter(({ name }) => cursor === undefined || name > cursor);
       const shown = all.slice(0, limit);
       return { items: shown, next: all.length > limit ? (shown.at(-1)?.name ?? null) : null };
     },
@@ -61,7 +61,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
       params,
       response: { 200: Issuer, ...problems },
     },
-    handler: async (request) => issuers.view(request.params.name),
+    handler: async (request) => service.view(request.params.name),
   });
 
   app.put('/issuers/:name', {
@@ -77,9 +77,9 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
     },
     async handler(request, reply) {
       const { name } = request.params;
-      const made = await issuers.put(name, request.body);
+      const made = await service.put(name, request.body);
       if (made) reply.header('location', `/v1/issuers/${name}`);
-      return reply.code(made ? 201 : 200).send(await issuers.view(name));
+      return reply.code(made ? 201 : 200).send(await service.view(name));
     },
   });
 
@@ -94,7 +94,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
       response: { 204: z.null().describe('The issuer is gone, or as it was'), ...problems },
     },
     async handler(request, reply) {
-      await issuers.remove(request.params.name);
+      await service.remove(request.params.name);
       return reply.code(204).send(null);
     },
   });
@@ -110,7 +110,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
       response: { 202: IssuerRetry, ...problems },
     },
     async handler(request, reply) {
-      const { name } = await issuers.get(request.params.name);
+      const { name } = await service.get(request.params.name);
       return reply.code(202).send({ issuer: name, certificates: await retryFailed(name) });
     },
   });
@@ -126,7 +126,7 @@ export function issuersApi(app: ApiInstance, { issuers, ledger, retryFailed }: I
       response: { 200: IssuerLimits, ...problems },
     },
     async handler(request) {
-      const { name, config } = await issuers.get(request.params.name);
+      const { name, config } = await service.get(request.params.name);
       const limits = limitsOf(config);
       return { issuer: name, ...(await ledger.states(name, limits, request.query)) };
     },

@@ -1,5 +1,4 @@
 import { AppError, maxBodyBytes } from '@lockstep/contract';
-import type { ConfigStore } from '@lockstep/store';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -9,62 +8,44 @@ import {
 } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
-import type { CertificateService } from '../certificates/certificate-service.ts';
-import type { CertificateView } from '../certificates/certificate-view.ts';
-import type { Fleet } from '../fleet/fleet.ts';
-import type { FleetWatch } from '../fleet/fleet-status.ts';
 import { invalidRequest } from '../invalid-field.ts';
-import type { Ledger } from '../issuance/ledger/ledger.ts';
-import type { RetryFailed } from '../issuance/retry-failed.ts';
-import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { LoopShare } from '../loop-share.ts';
-import type { Metrics } from '../metrics.ts';
-import { describeApi } from '../openapi/describe-api.ts';
-import type { Ready } from '../readiness.ts';
-import type { RouteChecker } from '../routes/route-check.ts';
-import type { RouteService } from '../routes/route-service.ts';
-import type { RouteView } from '../routes/route-view.ts';
-import type { SettingsService } from '../settings/settings-service.ts';
 import { answerUnknown } from './allowed-methods.ts';
 import { createUnreadable } from './answer-unreadable.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { requireBearerToken } from './bearer-token.ts';
-import { certificatesApi } from './certificates.ts';
+import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
 import { statusOf } from './error-status.ts';
-import { issuersApi } from './issuers.ts';
+import { type IssuersApiOptions, issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
 import { createLoadBound, type LoadBoundOptions } from './load-bound.ts';
-import { nodesApi } from './nodes.ts';
+import { type NodesApiOptions, nodesApi } from './nodes.ts';
 import { answerWithProblem, unknownParameters } from './problem-answers.ts';
 import { checkHead, parsedHeadBytes } from './read-head.ts';
 import { requestIdOf } from './request-id.ts';
 import { toOriginForm } from './request-target.ts';
-import { routesApi } from './routes.ts';
-import { settingsApi } from './settings.ts';
-import { authorityApi, systemApi } from './system.ts';
+import { type RoutesApiOptions, routesApi } from './routes.ts';
+import { type SettingsApiOptions, settingsApi } from './settings.ts';
+import { type AuthorityApiOptions, authorityApi, type SystemApiOptions, systemApi } from './system.ts';
 
 export interface ServerOptions {
   adminToken: string;
-  store: ConfigStore;
-  fleet: Fleet;
-  fleetWatch: FleetWatch;
-  service: RouteService;
-  view: RouteView;
-  checker: RouteChecker;
-  certificates: CertificateService;
-  certificateView: CertificateView;
-  issuers: IssuerService;
-  ledger: Ledger;
-  retryFailed: RetryFailed;
-  settings: SettingsService;
-  ready: Ready;
-  metrics: Metrics;
-  stopping: AbortSignal;
-  load?: LoadBoundOptions;
-  /** Where writes wait for their turn of the event loop. */
-  share: LoopShare;
   /** The names of this server, besides addresses and localhost: a request to any other is refused. */
   adminHosts: readonly string[];
+  system: SystemApiOptions;
+  /** What each resource below /v1 needs. */
+  resources: {
+    routes: Omit<RoutesApiOptions, 'load' | 'stopping'>;
+    certificates: CertificatesApiOptions;
+    issuers: IssuersApiOptions;
+    settings: SettingsApiOptions;
+    nodes: NodesApiOptions;
+    authority: AuthorityApiOptions;
+  };
+  /** Where writes wait for their turn of the event loop. */
+  share: LoopShare;
+  load?: LoadBoundOptions;
+  stopping: AbortSignal;
   log: Logger | null;
 }
 
@@ -73,7 +54,8 @@ export async function createServer(
   options: ServerOptions,
   watch?: (app: ApiInstance) => PromiseLike<unknown>,
 ): Promise<ApiInstance> {
-  const { log, metrics } = options;
+  const { log, resources, stopping } = options;
+  const { metrics } = options.system;
   const load = createLoadBound({ share: options.share, ...options.load });
   const unreadable = createUnreadable((error, requestId) => {
     const status = statusOf[error.code];
@@ -112,7 +94,7 @@ export async function createServer(
   );
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (options.stopping.aborted) throw new AppError('shutting_down', 'the control plane stops');
+    if (stopping.aborted) throw new AppError('shutting_down', 'the control plane stops');
     checkHead(request, options.adminHosts);
     // A type of nothing says nothing, and many clients send one with every request.
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
@@ -134,9 +116,8 @@ export async function createServer(
   });
   app.setErrorHandler(answerWithProblem);
   await watch?.(app);
-  describeApi(app);
 
-  await app.register(async (open) => systemApi(open as ApiInstance, options));
+  await app.register(async (open) => systemApi(open as ApiInstance, options.system));
   await app.register(
     async (guarded) => {
       requireBearerToken(guarded as unknown as FastifyInstance, options.adminToken);
@@ -147,12 +128,12 @@ export async function createServer(
         if (routeOptions.schema?.querystring === undefined) refuseParameters(query as object);
       });
       const api = guarded as ApiInstance;
-      routesApi(api, { ...options, load });
-      certificatesApi(api, options);
-      issuersApi(api, options);
-      settingsApi(api, options);
-      nodesApi(api, options);
-      authorityApi(api, options);
+      routesApi(api, { ...resources.routes, load, stopping });
+      certificatesApi(api, resources.certificates);
+      issuersApi(api, resources.issuers);
+      settingsApi(api, resources.settings);
+      nodesApi(api, resources.nodes);
+      authorityApi(api, resources.authority);
     },
     { prefix: '/v1' },
   );

@@ -9,7 +9,11 @@ const response = { 200: Settings, '4xx': Problem, '5xx': Problem };
 const tags = ['settings'];
 const body = z.preprocess(nullsLeftOut, PutSettings);
 
-export function settingsApi(app: ApiInstance, { settings }: { settings: SettingsService }): void {
+export interface SettingsApiOptions {
+  service: SettingsService;
+}
+
+export function settingsApi(app: ApiInstance, { service }: SettingsApiOptions): void {
   app.get('/settings', {
     schema: {
       operationId: 'getSettings',
@@ -18,7 +22,7 @@ export function settingsApi(app: ApiInstance, { settings }: { settings: Settings
       tags,
       response,
     },
-    handler: async () => settings.view(),
+    handler: async () => service.view(),
   });
 
   app.put('/settings', {
@@ -32,8 +36,8 @@ export function settingsApi(app: ApiInstance, { settings }: { settings: Settings
       response,
     },
     async handler(request) {
-      await settings.put(request.body);
-      return settings.view();
+      await service.put(request.body);
+      return service.view();
     },
   });
 
@@ -49,8 +53,8 @@ export function settingsApi(app: ApiInstance, { settings }: { settings: Settings
       response,
     },
     async handler(request) {
-      await settings.patch(request.body);
-      return settings.view();
+      await service.patch(request.body);
+      return service.view();
     },
   });
 }

@@ -10,10 +10,18 @@ import type { ApiInstance } from './api-instance.ts';
 export interface SystemApiOptions {
   ready: Ready;
   metrics: Metrics;
+  /** The API in OpenAPI, made when somebody asks for it first. */
+  describe(): Promise<object>;
 }
 
-/** What needs no token: health, readiness, metrics. */
-export function systemApi(app: ApiInstance, { ready, metrics }: SystemApiOptions): void {
+/** What needs no token: health, readiness, metrics, and the API’s own description. */
+export function systemApi(app: ApiInstance, { ready, metrics, describe }: SystemApiOptions): void {
+  let document: Promise<object> | null = null;
+  app.get('/openapi.json', { schema: { hide: true } }, () => {
+    document ??= describe();
+    return document;
+  });
+
   app.get('/healthz', {
     schema: {
       operationId: 'getHealth',
@@ -55,7 +63,11 @@ export function systemApi(app: ApiInstance, { ready, metrics }: SystemApiOptions
 }
 
 /** The root certificate of the internal CA, for those who have to trust it. Public, but under /v1 and so behind the token. */
-export function authorityApi(app: ApiInstance, { store }: { store: ConfigStore }): void {
+export interface AuthorityApiOptions {
+  store: ConfigStore;
+}
+
+export function authorityApi(app: ApiInstance, { store }: AuthorityApiOptions): void {
   app.get('/ca/root.crt', {
     schema: {
       operationId: 'getRootCertificate',

@@ -19,8 +19,12 @@ export async function openapiDocument(): Promise<object> {
     return jsonSchemaTransform(route);
   };
   // Describing calls none of the parts behind the API.
-  const unused = {} as ServerOptions;
-  const app = await createServer({ ...unused, adminToken: '', adminHosts: [], log: null }, (app) =>
+  const unused = {
+    system: {},
+    resources: { routes: {}, certificates: {}, issuers: {}, settings: {}, nodes: {}, authority: {} },
+  };
+  const options = { ...unused, adminToken: '', adminHosts: [], log: null } as unknown as ServerOptions;
+  const app = await createServer(options, (app) =>
     app.register(swagger, {
       openapi: documentInfo,
       transform,
