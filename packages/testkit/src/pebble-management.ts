@@ -1,12 +1,29 @@
 import { request } from 'node:https';
 import { text } from 'node:stream/consumers';
-import type { Pebble, RevocationStatus } from './pebble.ts';
 
 /** Pebble's management interface, which no real CA has. */
-export function createManagement(
-  url: string,
-  ca: string,
-): Pick<Pebble, 'issuingRoots' | 'setRenewalInfo' | 'revocationStatus'> {
+export interface PebbleManagement {
+  /** PEM of the root that issued certificates lead to; the intermediate comes with each chain. `index` counts alternate ones. */
+  issuingRoots(index?: number): Promise<string>;
+  /** The answer to renewal information for a certificate (RFC 9773), given as PEM or by its serial number in hexadecimal. */
+  setRenewalInfo(certificate: string, info: RenewalInfoAnswer): Promise<void>;
+  /** Null for a serial number, in hexadecimal, that it never gave. */
+  revocationStatus(serialNumber: string): Promise<RevocationStatus | null>;
+}
+
+export interface RenewalInfoAnswer {
+  /** ISO 8601. */
+  suggestedWindow: { start: string; end: string };
+  explanationURL?: string;
+}
+
+export interface RevocationStatus {
+  status: 'Valid' | 'Revoked';
+  /** Of RFC 5280, section 5.3.1; null where none was given. */
+  reason: number | null;
+}
+
+export function createManagement(url: string, ca: string): PebbleManagement {
   async function statusOf(serialNumber: string) {
     // It counts a leading zero as part of no serial number.
     const serial = serialNumber.toLowerCase().replace(/^0+(?=.)/, '');

@@ -6,43 +6,25 @@ import { cacheFolder, fetchDebianPackages } from './debian-package.ts';
 import { freePort } from './free-port.ts';
 import { createLocalhostCertificate } from './localhost-certificate.ts';
 import { foreignDns, type PebbleDns, startPebbleDns } from './pebble-dns.ts';
-import { createManagement, send } from './pebble-management.ts';
+import { createManagement, type PebbleManagement, send } from './pebble-management.ts';
 import { waitFor } from './wait-for.ts';
 
-export interface Pebble {
+export interface Pebble extends PebbleManagement {
   /** The ACME directory's https URL. */
   readonly directory: string;
   /** PEM of the CA of Pebble's own HTTPS listener; `rootFile` is a file that holds it. */
   readonly rootPem: string;
   readonly rootFile: string;
-  /** PEM of the root that issued certificates lead to; the intermediate comes with each chain. `index` counts alternate ones. */
-  issuingRoots(index?: number): Promise<string>;
   /** How many orders, and accounts, were made so far: by its log, which may come a moment after its answer. */
   orderCount(): number;
   accountCount(): number;
   /** It has ARI and profiles: Debian unstable's has, the stable suites' have not. Tests of those say aloud that they are skipped. */
   readonly offersRenewalInfo: boolean;
-  /** The answer to renewal information for a certificate (RFC 9773), given as PEM or by its serial number in hexadecimal. */
-  setRenewalInfo(certificate: string, info: RenewalInfoAnswer): Promise<void>;
-  /** Null for a serial number, in hexadecimal, that it never gave. */
-  revocationStatus(serialNumber: string): Promise<RevocationStatus | null>;
   /** What it resolves names with. */
   readonly dns: PebbleDns;
   /** What Pebble wrote so far, by line. */
   readonly log: readonly string[];
   close(): Promise<void>;
-}
-
-export interface RenewalInfoAnswer {
-  /** ISO 8601. */
-  suggestedWindow: { start: string; end: string };
-  explanationURL?: string;
-}
-
-export interface RevocationStatus {
-  status: 'Valid' | 'Revoked';
-  /** Of RFC 5280, section 5.3.1; null where none was given. */
-  reason: number | null;
 }
 
 export interface PebbleOptions {
