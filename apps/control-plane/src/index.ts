@@ -1,2 +1,2 @@
-export * from './config.ts';
 export * from './control-plane.ts';
+export * from './startup/config.ts';

@@ -3,8 +3,8 @@ import { createSealer } from '@lockstep/pki/sealer';
 import { createRedisStore } from '@lockstep/store/redis';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
-import { readAcmeConfig, readAdminToken, readSecretKey } from './config.ts';
 import { createControlPlane } from './control-plane.ts';
+import { readAcmeConfig, readAdminToken, readSecretKey } from './startup/config.ts';
 
 export interface RunControlPlaneOptions {
   listen: Address;

@@ -1,8 +1,8 @@
 import { type AcmeClient, createSealer, generateSecretKey } from '@lockstep/pki';
 import t from 'tap';
-import { type AcmeIssuerOptions, createAcmeIssuer } from '../src/issuance/acme/acme-issuer.ts';
-import { createCaClock } from '../src/issuance/acme/ca-clock.ts';
-import { newOrder } from '../src/issuance/order-record.ts';
+import { type AcmeIssuerOptions, createAcmeIssuer } from '../src/issuers/acme/acme-issuer.ts';
+import { createCaClock } from '../src/issuers/acme/ca-clock.ts';
+import { newOrder } from '../src/orders/order-record.ts';
 
 t.test('nothing is ordered at a CA whose Date is far from this machine’s clock', async (t) => {
   let aheadMs = 0;

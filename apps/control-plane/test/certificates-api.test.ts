@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { idleOrder, type OrderRecord, orderLanes } from '@lockstep/contract';
 import { freePort, startPebble, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
-import { putOrder } from '../src/issuance/order-record.ts';
+import { putOrder } from '../src/orders/order-record.ts';
 import { answerChallenges } from './answer-challenges.ts';
 import { makeCertificate } from './brought-certificate.ts';
 import { startControlPlane } from './start-control-plane.ts';

@@ -3,8 +3,8 @@ import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { createChangeHub } from '../src/change-hub.ts';
-import { newOrder, putOrder } from '../src/issuance/order-record.ts';
+import { createChangeHub } from '../src/changes/change-hub.ts';
+import { newOrder, putOrder } from '../src/orders/order-record.ts';
 
 t.test(
   'a listener that throws and a look that breaks off keep nobody from hearing what changes',

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createRedisStore } from '@lockstep/store';
 import { startCuttingProxy, startRedis } from '@lockstep/testkit';
 import t from 'tap';
-import { createOrderQueue } from '../src/issuance/order-queue.ts';
+import { createOrderQueue } from '../src/orders/order-queue.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
 
 t.test('a route whose commit lost its answer is made once, and its caller is told so', async (t) => {

@@ -2,7 +2,7 @@ import { createSealer, generateSecretKey } from '@lockstep/pki';
 import { type ConfigStore, createRedisStore } from '@lockstep/store';
 import { startPebble, startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
-import { createAcmeSession } from '../src/issuance/acme/acme-session.ts';
+import { createAcmeSession } from '../src/issuers/acme/acme-session.ts';
 import { answerChallenges } from './answer-challenges.ts';
 import { startControlPlane } from './start-control-plane.ts';
 

@@ -3,11 +3,11 @@ import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { type ChangeHub, createChangeHub } from '../src/change-hub.ts';
+import { type ChangeHub, createChangeHub } from '../src/changes/change-hub.ts';
 import type { Fleet } from '../src/fleet/fleet.ts';
 import { createCoordinator } from '../src/issuance/coordinator.ts';
-import { createOrderQueue } from '../src/issuance/order-queue.ts';
-import { putOrder } from '../src/issuance/order-record.ts';
+import { createOrderQueue } from '../src/orders/order-queue.ts';
+import { putOrder } from '../src/orders/order-record.ts';
 
 const log = pino({ level: 'silent' });
 const backlog = 1_500;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
-import { createGuardedFetch } from '../src/guarded-fetch.ts';
+import { createGuardedFetch } from '../src/outbound/guarded-fetch.ts';
 import { startControlPlane } from './start-control-plane.ts';
 
 t.test('an upstream at a denied address is refused when the route is written', async (t) => {

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import t from 'tap';
 import { expiresSoonFrom, putCertificate } from '../src/certificates/certificate-record.ts';
 import { createExpiryWatch } from '../src/certificates/expiry-watch.ts';
-import { createChangeHub } from '../src/change-hub.ts';
+import { createChangeHub } from '../src/changes/change-hub.ts';
 import { makeCertificate } from './brought-certificate.ts';
 import { startControlPlane } from './start-control-plane.ts';
 

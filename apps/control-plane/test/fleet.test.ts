@@ -3,8 +3,8 @@ import type { ConfigStore } from '@lockstep/store';
 import { nodeReport } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
+import { createRecentCommits } from '../src/changes/recent-commits.ts';
 import { createFleet } from '../src/fleet/fleet.ts';
-import { createRecentCommits } from '../src/fleet/recent-commits.ts';
 import { inEpoch, servedBy } from '../src/fleet/serving.ts';
 import { createTurns } from '../src/fleet/turns.ts';
 

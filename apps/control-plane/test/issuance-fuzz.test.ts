@@ -1,7 +1,7 @@
 import { AppError, isAppError, orderLanes } from '@lockstep/contract';
 import { AcmeProblem } from '@lockstep/pki';
 import t, { type Test } from 'tap';
-import { completeOrder, laneOf } from '../src/issuance/order-record.ts';
+import { completeOrder, laneOf } from '../src/orders/order-record.ts';
 import { caNames, createWorld, type World } from './fuzz/world.ts';
 
 // A run that fails comes again with FUZZ_SEED=<seed>; FUZZ_SEEDS=<count> tries more of them.

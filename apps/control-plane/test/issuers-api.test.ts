@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { createAuthority } from '@lockstep/pki';
 import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
-import { findOrMakeAuthority } from '../src/issuance/authority.ts';
-import { isRefusal } from '../src/issuance/ledger/ledger.ts';
-import { createLedger } from '../src/issuance/ledger/token-ledger.ts';
+import { findOrMakeAuthority } from '../src/issuers/authority.ts';
 import { createKnownIssuers, openIssuer } from '../src/issuers/known-issuers.ts';
+import { isRefusal } from '../src/issuers/ledger/ledger.ts';
+import { createLedger } from '../src/issuers/ledger/token-ledger.ts';
 import { startControlPlane } from './start-control-plane.ts';
 
 const directory = 'https://acme.example.net/dir';

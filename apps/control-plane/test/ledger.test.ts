@@ -8,10 +8,10 @@ import {
   type Ledger,
   type LedgerEntry,
   type LedgerRefusal,
-} from '../src/issuance/ledger/ledger.ts';
-import { defaultLimits, letsEncryptLimits } from '../src/issuance/ledger/lets-encrypt-limits.ts';
-import { pauseKey } from '../src/issuance/ledger/pause-key.ts';
-import { createLedger } from '../src/issuance/ledger/token-ledger.ts';
+} from '../src/issuers/ledger/ledger.ts';
+import { defaultLimits, letsEncryptLimits } from '../src/issuers/ledger/lets-encrypt-limits.ts';
+import { pauseKey } from '../src/issuers/ledger/pause-key.ts';
+import { createLedger } from '../src/issuers/ledger/token-ledger.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { normaliseHost } from '@lockstep/contract';
 import t from 'tap';
-import { putOrder, resetOrder } from '../src/issuance/order-record.ts';
+import { putOrder, resetOrder } from '../src/orders/order-record.ts';
 import { startIssuance } from './start-issuance.ts';
 
 const host = 'shop.example.com';

@@ -1,6 +1,6 @@
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import t from 'tap';
-import { createLoopShare, type Lane } from '../src/loop-share.ts';
+import { createLoopShare, type Lane } from '../src/time/loop-share.ts';
 
 function busy(ms: number): void {
   const until = performance.now() + ms;

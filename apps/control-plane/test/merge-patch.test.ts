@@ -1,5 +1,5 @@
 import t from 'tap';
-import { mergePatch } from '../src/settings/merge-patch.ts';
+import { mergePatch } from '../src/validation/merge-patch.ts';
 
 t.test('patches as the examples of RFC 7396, appendix A, do', async (t) => {
   const examples: [unknown, unknown, unknown][] = [

@@ -6,9 +6,9 @@ import { type ConfigStore, createRedisStore, createSqliteStore } from '@lockstep
 import { startRedis, startUpstream, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { createOrderQueue } from '../src/issuance/order-queue.ts';
-import { putOrder } from '../src/issuance/order-record.ts';
 import { createOnDemand } from '../src/on-demand/on-demand.ts';
+import { createOrderQueue } from '../src/orders/order-queue.ts';
+import { putOrder } from '../src/orders/order-record.ts';
 
 const log = pino({ level: 'silent' });
 const settingsOf = (onDemand: Partial<OnDemandSettings> | null) => {

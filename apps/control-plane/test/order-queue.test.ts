@@ -3,12 +3,12 @@ import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { type ChangeHub, createChangeHub } from '../src/change-hub.ts';
+import { type ChangeHub, createChangeHub } from '../src/changes/change-hub.ts';
 import type { Fleet } from '../src/fleet/fleet.ts';
 import { createCoordinator } from '../src/issuance/coordinator.ts';
-import { createOrderQueue, type EnterOptions, type OrderQueue } from '../src/issuance/order-queue.ts';
-import { forgetFailures, newOrder, putOrder } from '../src/issuance/order-record.ts';
-import { queuePositionOf } from '../src/issuance/queue-position.ts';
+import { createOrderQueue, type EnterOptions, type OrderQueue } from '../src/orders/order-queue.ts';
+import { forgetFailures, newOrder, putOrder } from '../src/orders/order-record.ts';
+import { queuePositionOf } from '../src/orders/queue-position.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
 
 const log = pino({ level: 'silent' });

@@ -1,8 +1,8 @@
 import { createSqliteStore } from '@lockstep/store';
 import t from 'tap';
-import { createOrderQueue } from '../src/issuance/order-queue.ts';
 import { createOrderRunner } from '../src/issuance/order-runner.ts';
 import type { OrderSteps } from '../src/issuance/order-steps.ts';
+import { createOrderQueue } from '../src/orders/order-queue.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
 
 const host = 'shop.example.com';

@@ -1,7 +1,7 @@
 import { idleOrder, type OrderRecord, type PutIssuer } from '@lockstep/contract';
 import { ariCertId } from '@lockstep/pki';
 import t from 'tap';
-import { putOrder, resetOrder } from '../src/issuance/order-record.ts';
+import { putOrder, resetOrder } from '../src/orders/order-record.ts';
 import { startIssuance } from './start-issuance.ts';
 
 const host = 'shop.example.com';

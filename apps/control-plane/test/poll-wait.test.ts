@@ -1,5 +1,5 @@
 import t from 'tap';
-import { pollWait } from '../src/issuance/acme/poll-wait.ts';
+import { pollWait } from '../src/issuers/acme/poll-wait.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
 const began = (secondsAgo: number) => ({ orderedAt: new Date(now - secondsAgo * 1_000).toISOString() });

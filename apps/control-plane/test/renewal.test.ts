@@ -3,7 +3,7 @@ import { ariCertId } from '@lockstep/pki';
 import { refused } from '@lockstep/testkit';
 import t from 'tap';
 import { putCertificate } from '../src/certificates/certificate-record.ts';
-import { laneOf, putOrder, resetOrder } from '../src/issuance/order-record.ts';
+import { laneOf, putOrder, resetOrder } from '../src/orders/order-record.ts';
 import { startIssuance } from './start-issuance.ts';
 
 const host = 'shop.example.com';

@@ -1,8 +1,8 @@
 import { idleOrder } from '@lockstep/contract';
 import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
-import { laneOf, putOrder } from '../src/issuance/order-record.ts';
 import { createRetryFailed } from '../src/issuance/retry-failed.ts';
+import { laneOf, putOrder } from '../src/orders/order-record.ts';
 import { startControlPlane } from './start-control-plane.ts';
 import { startIssuance } from './start-issuance.ts';
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { OrderRecord } from '@lockstep/contract';
 import { startDnsServer, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
-import { putOrder } from '../src/issuance/order-record.ts';
+import { putOrder } from '../src/orders/order-record.ts';
 import { startControlPlane } from './start-control-plane.ts';
 
 const upstreams = [{ url: 'http://127.0.0.1:3000' }];

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { createOrderQueue } from '../src/issuance/order-queue.ts';
-import { putOrder } from '../src/issuance/order-record.ts';
+import { createOrderQueue } from '../src/orders/order-queue.ts';
+import { putOrder } from '../src/orders/order-record.ts';
 import { createRouteService, type RouteService } from '../src/routes/route-service.ts';
 import { openMeetingStore } from './meeting-store.ts';
 

@@ -4,7 +4,7 @@ import t from 'tap';
 import type { HostRecords } from '../src/certificates/certificate-status.ts';
 import type { FleetView } from '../src/fleet/fleet.ts';
 import { standingOf } from '../src/fleet/serving.ts';
-import { newOrder } from '../src/issuance/order-record.ts';
+import { newOrder } from '../src/orders/order-record.ts';
 import { deriveRouteStatus as derive } from '../src/routes/route-status.ts';
 
 const epoch = 'e1';

@@ -4,7 +4,7 @@ import t from 'tap';
 import { deriveCertificateStatus, type HostRecords } from '../src/certificates/certificate-status.ts';
 import type { FleetView } from '../src/fleet/fleet.ts';
 import { standingOf, whyNotServed } from '../src/fleet/serving.ts';
-import { newOrder } from '../src/issuance/order-record.ts';
+import { newOrder } from '../src/orders/order-record.ts';
 import { deriveRouteStatus } from '../src/routes/route-status.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');

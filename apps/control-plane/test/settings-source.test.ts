@@ -3,7 +3,7 @@ import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
-import { createChangeHub } from '../src/change-hub.ts';
+import { createChangeHub } from '../src/changes/change-hub.ts';
 import { createKnownIssuers } from '../src/issuers/known-issuers.ts';
 import { createSettingsService } from '../src/settings/settings-service.ts';
 import { createSettingsSource } from '../src/settings/settings-source.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import t from 'tap';
-import { createTurnRun } from '../src/shared-run.ts';
+import { createTurnRun } from '../src/time/shared-run.ts';
 
 t.test(
   'whoever asks in one turn of the loop shares a run, and whoever asks later does not wait for it',

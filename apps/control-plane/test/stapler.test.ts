@@ -5,7 +5,7 @@ import { type ConfigStore, createRedisStore, createSqliteStore } from '@lockstep
 import { createClock, startRedis, startUpstream, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { createChangeHub } from '../src/change-hub.ts';
+import { createChangeHub } from '../src/changes/change-hub.ts';
 import { stapleChanges } from '../src/stapling/staple-changes.ts';
 import { refreshAt, retryMs } from '../src/stapling/staple-times.ts';
 import { createStapler, type FetchStaple } from '../src/stapling/stapler.ts';

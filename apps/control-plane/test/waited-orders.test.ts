@@ -1,7 +1,7 @@
 import { idleOrder, type LoggedChange, recordKey } from '@lockstep/contract';
 import t from 'tap';
-import type { ChangeListener } from '../src/change-hub.ts';
-import { createWaitedOrders } from '../src/issuance/waited-orders.ts';
+import type { ChangeListener } from '../src/changes/change-hub.ts';
+import { createWaitedOrders } from '../src/orders/waited-orders.ts';
 
 t.test('orders that somebody waits for, until they stand still or have reached the edges', async (t) => {
   let now = Date.parse('2026-01-01T00:00:00Z');

@@ -1,9 +1,9 @@
 import { AppError } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
 import t from 'tap';
-import { createOrderQueue } from '../src/issuance/order-queue.ts';
+import { inTurn, writeInTurn } from '../src/changes/write-in-turn.ts';
+import { createOrderQueue } from '../src/orders/order-queue.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
-import { inTurn, writeInTurn } from '../src/write-in-turn.ts';
 
 const store = { commit: async () => ({ epoch: '', number: 0, commitId: '' }) };
 const conflict = () => new AppError('revision_conflict', 'it changed', { facts: { kind: 'route', id: 'a' } });

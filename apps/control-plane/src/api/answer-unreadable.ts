@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, problemContentType } from '@lockstep/contract';
-import { invalidField } from '../invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 import { statusOf } from './error-status.ts';
 import { problemOf } from './problem-answers.ts';
 import { notHttp, otherVersion, unknownCoding } from './read-head.ts';

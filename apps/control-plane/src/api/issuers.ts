@@ -9,10 +9,10 @@ import {
   pageOf,
 } from '@lockstep/contract/schemas';
 import { z } from 'zod';
-import type { Ledger } from '../issuance/ledger/ledger.ts';
-import { limitsOf } from '../issuance/ledger/lets-encrypt-limits.ts';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
+import type { Ledger } from '../issuers/ledger/ledger.ts';
+import { limitsOf } from '../issuers/ledger/lets-encrypt-limits.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { nullsLeftOut } from './left-out.ts';
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { AppError } from '@lockstep/contract';
 import type { FastifyRequest } from 'fastify';
-import { invalidField, pointerPart } from '../invalid-field.ts';
+import { invalidField, pointerPart } from '../validation/invalid-field.ts';
 import { mergePatch } from './media-types.ts';
 import { repeatedField } from './repeated-field.ts';
 

@@ -1,6 +1,6 @@
 import { AppError } from '@lockstep/contract';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { LoopShare } from '../loop-share.ts';
+import type { LoopShare } from '../time/loop-share.ts';
 import { parseWait } from './prefer.ts';
 
 /** Writes that one control plane takes at once, the time they wait for each other and the store in it. */

@@ -9,7 +9,7 @@ import {
 } from '@lockstep/contract';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { invalidField, invalidRequest, unknownFields } from '../invalid-field.ts';
+import { invalidField, invalidRequest, unknownFields } from '../validation/invalid-field.ts';
 import { statusOf } from './error-status.ts';
 import { pathOf } from './request-target.ts';
 

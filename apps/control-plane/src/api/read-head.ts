@@ -1,6 +1,6 @@
 import { AppError, isAdminHost, readAuthority, speaksAnother } from '@lockstep/contract';
 import type { FastifyRequest } from 'fastify';
-import { invalidField } from '../invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 import { checkTarget } from './request-target.ts';
 
 /** Both below what Node's parser reads (`parsedHeadBytes`), so that these limits are told in a problem document with the request's id. */

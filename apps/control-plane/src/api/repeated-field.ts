@@ -1,4 +1,4 @@
-import { pointerPart } from '../invalid-field.ts';
+import { pointerPart } from '../validation/invalid-field.ts';
 
 /** An object or a list that is open: the fields it has so far, or null in a list, and the one that is read. */
 interface Open {

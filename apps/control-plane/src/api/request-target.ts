@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { readRequestTarget } from '@lockstep/contract';
-import { invalidField } from '../invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 
 /**
  * The target of a request in origin form, read and normalised as edges do it. One in absolute form names the host in place of the

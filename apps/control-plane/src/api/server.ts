@@ -8,8 +8,8 @@ import {
 } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
-import { invalidRequest } from '../invalid-field.ts';
-import type { LoopShare } from '../loop-share.ts';
+import type { LoopShare } from '../time/loop-share.ts';
+import { invalidRequest } from '../validation/invalid-field.ts';
 import { answerUnknown } from './allowed-methods.ts';
 import { createUnreadable } from './answer-unreadable.ts';
 import type { ApiInstance } from './api-instance.ts';

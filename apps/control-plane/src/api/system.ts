@@ -2,9 +2,9 @@ import { AppError } from '@lockstep/contract';
 import { Health, Problem, Readiness } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
-import { findAuthority } from '../issuance/authority.ts';
-import type { Metrics } from '../metrics.ts';
-import type { Ready } from '../readiness.ts';
+import { findAuthority } from '../issuers/authority.ts';
+import type { Metrics } from '../monitoring/metrics.ts';
+import type { Ready } from '../monitoring/readiness.ts';
 import type { ApiInstance } from './api-instance.ts';
 
 export interface SystemApiOptions {

@@ -13,12 +13,12 @@ import {
 } from '@lockstep/contract';
 import { checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
-import { invalidField } from '../invalid-field.ts';
-import { iso } from '../iso.ts';
-import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { writeInTurn } from '../changes/write-in-turn.ts';
+import { completeOrder, forgetFailures, putOrder } from '../orders/order-record.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
-import { writeInTurn } from '../write-in-turn.ts';
+import { iso } from '../time/iso.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 import { broughtId, isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
 

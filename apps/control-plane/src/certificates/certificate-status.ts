@@ -8,7 +8,7 @@ import {
 } from '@lockstep/contract';
 import type { FleetView } from '../fleet/fleet.ts';
 import { servedBy } from '../fleet/serving.ts';
-import type { QueuePosition } from '../issuance/queue-position.ts';
+import type { QueuePosition } from '../orders/queue-position.ts';
 
 export interface HostRecords {
   host: string;

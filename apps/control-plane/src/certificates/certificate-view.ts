@@ -8,8 +8,8 @@ import {
 import type { ConfigStore, Page } from '@lockstep/store';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
-import { iso } from '../iso.ts';
-import { completeOrder } from '../issuance/order-record.ts';
+import { completeOrder } from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
 import { isBrought } from './brought.ts';
 import { expiresSoonFrom } from './certificate-record.ts';
 import { certificateNotFound } from './certificate-service.ts';

@@ -1,7 +1,7 @@
 import { recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { ChangeHub } from '../change-hub.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
 import { broughtIdPrefix, isBrought } from './brought.ts';
 
 /** More are not counted: something is wrong long before. */

@@ -1,4 +1,4 @@
-import type { SettingsSource } from '../settings/settings-source.ts';
+import type { PutSettings } from '@lockstep/contract';
 import { createDnsLookup, type DnsLookup } from './dns-lookup.ts';
 
 /** The lookup by the resolvers of the settings, as they are now. */
@@ -6,7 +6,7 @@ export interface Lookups {
   current(): DnsLookup;
 }
 
-export function createLookups(settings: SettingsSource): Lookups {
+export function createLookups(settings: { current(): Pick<PutSettings, 'resolvers'> }): Lookups {
   let servers: string | null = null;
   let lookup: DnsLookup | null = null;
   return {

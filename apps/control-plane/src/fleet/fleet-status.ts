@@ -6,10 +6,10 @@ import {
   type NodePresence,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import { iso } from '../iso.ts';
+import type { RecentCommits } from '../changes/recent-commits.ts';
+import { iso } from '../time/iso.ts';
 import type { Fleet } from './fleet.ts';
 import { presentNode, skewOf } from './node-view.ts';
-import type { RecentCommits } from './recent-commits.ts';
 import { clockSkewAllowedMs, type StoreClock } from './store-clock.ts';
 import type { StoreWatch } from './store-watch.ts';
 import type { Turns } from './turns.ts';

@@ -8,8 +8,8 @@ import {
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import { iso } from '../iso.ts';
-import { createSharedRun, createTurnRun } from '../shared-run.ts';
+import { iso } from '../time/iso.ts';
+import { createSharedRun, createTurnRun } from '../time/shared-run.ts';
 import { type NeededRecord, type NodeStanding, standingOf, whyNotServed } from './serving.ts';
 import type { StoreClock } from './store-clock.ts';
 

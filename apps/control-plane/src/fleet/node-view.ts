@@ -1,6 +1,6 @@
 import type { Node, NodePresence, Position } from '@lockstep/contract';
-import { iso } from '../iso.ts';
-import type { RecentCommits } from './recent-commits.ts';
+import type { RecentCommits } from '../changes/recent-commits.ts';
+import { iso } from '../time/iso.ts';
 import { standingOf } from './serving.ts';
 
 /** A node as the API shows it. */

@@ -6,7 +6,7 @@ import {
   type Refusal,
   recordKey,
 } from '@lockstep/contract';
-import { iso } from '../iso.ts';
+import { iso } from '../time/iso.ts';
 
 /** A record as somebody has to serve it: at this revision of the store's history, or at a later one. */
 export interface NeededRecord {

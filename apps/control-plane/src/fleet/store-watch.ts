@@ -1,8 +1,8 @@
 import { type Boundary, createBoundary, type FleetStatus } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import { iso } from '../iso.ts';
-import { createSharedRun } from '../shared-run.ts';
+import { iso } from '../time/iso.ts';
+import { createSharedRun } from '../time/shared-run.ts';
 
 const lookIntervalMs = 2_000;
 /** Damages that are told of. */

@@ -1,8 +1,8 @@
 import type { Turn, WentBack } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import { iso } from '../iso.ts';
-import type { RecentCommits } from './recent-commits.ts';
+import type { RecentCommits } from '../changes/recent-commits.ts';
+import { iso } from '../time/iso.ts';
 
 const lookIntervalMs = 10_000;
 /** Between two looks at the epoch that is followed: another one is a turn to be told. */

@@ -1,8 +1,8 @@
 import type { OrderRecord, Setback } from '@lockstep/contract';
-import { iso } from '../iso.ts';
+import type { IssuerFailure } from '../issuers/interface/issuer.ts';
+import { resetOrder } from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
 import { backOffMs, stumbleMs } from './back-off.ts';
-import type { IssuerFailure } from './issuer.ts';
-import { resetOrder } from './order-record.ts';
 
 /** A CA that failed this often in a row within one order is left for the next one of the chain. */
 const patientStumbles = 5;

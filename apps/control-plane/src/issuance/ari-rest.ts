@@ -1,4 +1,4 @@
-import type { Issuer, IssuerFailure } from './issuer.ts';
+import type { Issuer, IssuerFailure } from '../issuers/interface/issuer.ts';
 
 const restMs = 60_000;
 const longestRestMs = 86_400_000;

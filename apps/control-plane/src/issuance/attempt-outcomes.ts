@@ -9,13 +9,13 @@ import {
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
-import { iso } from '../iso.ts';
+import { type Issuer, IssuerFailure, type StepResult } from '../issuers/interface/issuer.ts';
+import type { Exemption, Ledger, LedgerEntry } from '../issuers/ledger/ledger.ts';
+import { pauseKey } from '../issuers/ledger/pause-key.ts';
+import { resetOrder } from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
 import { afterFailure, shortLimitMs, triedNext } from './after-failure.ts';
 import { attemptChange } from './attempt-log.ts';
-import { type Issuer, IssuerFailure, type StepResult } from './issuer.ts';
-import type { Exemption, Ledger, LedgerEntry } from './ledger/ledger.ts';
-import { pauseKey } from './ledger/pause-key.ts';
-import { resetOrder } from './order-record.ts';
 import { ariRetryMs, firstRenewalDate, pressingReason } from './renewal.ts';
 import type { Outcome } from './step-tools.ts';
 

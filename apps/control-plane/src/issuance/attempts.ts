@@ -1,6 +1,12 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import { iso } from '../iso.ts';
+import type { CaCounts } from '../issuers/ca-counts.ts';
+import { type Issuer, IssuerFailure } from '../issuers/interface/issuer.ts';
+import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
+import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from '../issuers/ledger/ledger.ts';
+import type { OrderQueue } from '../orders/order-queue.ts';
+import { isBulk, resetOrder, urgencyOf } from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
 import { shortLimitMs } from './after-failure.ts';
 import {
   type AttemptOutcomes,
@@ -10,17 +16,11 @@ import {
   withdrawChallenge,
 } from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
-import type { CaCounts } from './ca-counts.ts';
 import type { CaGate } from './ca-gate.ts';
 import type { Consent } from './consent.ts';
 import type { HostContext } from './host-context.ts';
 import { isInterruption } from './interruption.ts';
-import { type Issuer, IssuerFailure } from './issuer.ts';
 import { chooseIssuer } from './issuer-choice.ts';
-import type { IssuerRegistry } from './issuer-registry.ts';
-import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from './ledger/ledger.ts';
-import type { OrderQueue } from './order-queue.ts';
-import { isBulk, resetOrder, urgencyOf } from './order-record.ts';
 import type { Preflight, PreflightResult } from './preflight.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 

@@ -1,6 +1,6 @@
 import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
-import { iso } from '../iso.ts';
-import { resetOrder } from './order-record.ts';
+import { resetOrder } from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
 
 /** How long the certificate of a name that may no longer be asked for is kept. */
 const unwantedGraceMs = 3_600_000;

@@ -10,11 +10,11 @@ import {
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { ChangeHub } from '../change-hub.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { OrderQueue } from '../orders/order-queue.ts';
+import { isWaitedFor, laneOf, putOrder } from '../orders/order-record.ts';
 import { orderLeaseMs } from './order-lease.ts';
-import type { OrderQueue } from './order-queue.ts';
-import { isWaitedFor, laneOf, putOrder } from './order-record.ts';
 import type { OrderRunner } from './order-runner.ts';
 
 /**

@@ -2,14 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Commit, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
-import { iso } from '../iso.ts';
-import type { LoopShare } from '../loop-share.ts';
-import { orAbort } from '../or-abort.ts';
-import { backOffMs } from './back-off.ts';
-import { isInterruption } from './interruption.ts';
-import { isRefusal, type Ledger } from './ledger/ledger.ts';
-import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { isRefusal, type Ledger } from '../issuers/ledger/ledger.ts';
 import {
   carriedOver,
   completeOrder,
@@ -18,7 +12,13 @@ import {
   isWaitedFor,
   putOrder,
   standsAs,
-} from './order-record.ts';
+} from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
+import type { LoopShare } from '../time/loop-share.ts';
+import { orAbort } from '../time/or-abort.ts';
+import { backOffMs } from './back-off.ts';
+import { isInterruption } from './interruption.ts';
+import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
 import type { OrderSteps } from './order-steps.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 

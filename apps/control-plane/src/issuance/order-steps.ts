@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { StoredRecord } from '@lockstep/contract';
 import type { Change, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import type { Attempts } from './attempts.ts';
 import { readHostContext } from './host-context.ts';

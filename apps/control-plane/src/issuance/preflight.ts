@@ -3,10 +3,10 @@ import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/lookups.ts';
 import { checkPointsHere } from '../dns/points-here.ts';
+import { IssuerFailure } from '../issuers/interface/issuer.ts';
+import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { type HostPolicy, readHostPolicy } from './host-policy.ts';
-import { IssuerFailure } from './issuer.ts';
-import type { IssuerRegistry } from './issuer-registry.ts';
 
 export interface PreflightResult {
   ok: boolean;

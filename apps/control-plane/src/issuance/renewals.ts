@@ -1,9 +1,9 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import { iso } from '../iso.ts';
+import { IssuerFailure } from '../issuers/interface/issuer.ts';
+import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
+import { iso } from '../time/iso.ts';
 import { createAriRest } from './ari-rest.ts';
-import { IssuerFailure } from './issuer.ts';
-import type { IssuerRegistry } from './issuer-registry.ts';
 import { ariCheckDelay, ariRetryMs, dateInWindow, dayMs, planUpkeep } from './renewal.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 

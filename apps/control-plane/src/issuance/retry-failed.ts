@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
-import { iso } from '../iso.ts';
-import { writeInTurn } from '../write-in-turn.ts';
-import { completeOrder, putOrder } from './order-record.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { writeInTurn } from '../changes/write-in-turn.ts';
+import { completeOrder, putOrder } from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
 
 const pageSize = 100;
 /** Between the dates of two hosts: as many as a CA that has just come back is asked for, a second. */

@@ -1,6 +1,6 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Change, Check } from '@lockstep/store';
-import type { LedgerRefusal } from './ledger/ledger.ts';
+import type { LedgerRefusal } from '../issuers/ledger/ledger.ts';
 import type { KeptLease } from './order-lease.ts';
 
 /** What to write after a step, and how long until the next. */

@@ -1,5 +1,5 @@
 import type { DnsProvider } from '@lockstep/contract';
-import { invalidField } from '../invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 import { providerSecretField } from './secret-fields.ts';
 
 const why = {

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { broughtIssuer, type IssuerSecrets, type PutIssuer } from '@lockstep/contract';
 import { splitChain } from '@lockstep/pki';
-import { invalidField } from '../invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 import { checkDnsProvider } from './check-dns-provider.ts';
 import { internalIssuer } from './known-issuers.ts';
 

@@ -1,6 +1,6 @@
 import { broughtIssuer } from '@lockstep/contract';
 import type { Check } from '@lockstep/store';
-import { invalidField } from '../invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 import type { KnownIssuer, KnownIssuers } from './known-issuers.ts';
 
 /** A chain of issuers that all exist, and the checks by which a commit sees to it that they still do. */

@@ -10,10 +10,10 @@ import {
 } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
 import type { Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
-import { iso } from '../iso.ts';
-import { sameJson } from '../same-json.ts';
-import { writeInTurn } from '../write-in-turn.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { writeInTurn } from '../changes/write-in-turn.ts';
+import { iso } from '../time/iso.ts';
+import { sameJson } from '../validation/same-json.ts';
 import { checkIssuer } from './check-issuer.ts';
 import { internalIssuer, type KnownIssuer, type KnownIssuers } from './known-issuers.ts';
 import { presentIssuer } from './present-issuer.ts';

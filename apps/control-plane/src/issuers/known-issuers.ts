@@ -1,7 +1,7 @@
 import { type PutIssuer, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore, Page } from '@lockstep/store';
-import type { AcmeConfig } from '../config.ts';
+import type { AcmeConfig } from '../startup/config.ts';
 import { joinIssuer, openSecrets } from './secret-fields.ts';
 
 /** The names of the issuers that are there without having been put. */

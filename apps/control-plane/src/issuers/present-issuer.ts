@@ -1,9 +1,7 @@
 import type { Issuer, IssuerSecrets, PutIssuer } from '@lockstep/contract';
+import { directoryOf } from './acme/account-id.ts';
 import type { KnownIssuer } from './known-issuers.ts';
 import { providerSecretField } from './secret-fields.ts';
-
-/** Where ZeroSSL's ACME directory is. */
-export const zeroSslDirectory = 'https://acme.zerossl.com/v2/DV90';
 
 /** An issuer as the API shows it; of `secrets` only which there are. */
 export function presentIssuer(
@@ -16,7 +14,7 @@ export function presentIssuer(
     name,
     type: config.type,
     source,
-    directory: directoryOf(config),
+    directory: directoryOf(config)?.directory ?? null,
     email: acme?.email ?? null,
     eab: config.type === 'acme' && config.eab !== undefined ? { kid: config.eab.kid } : null,
     roots: config.type === 'acme' ? (config.roots ?? null) : null,
@@ -32,11 +30,6 @@ export function presentIssuer(
     accountUrl,
     revision: record?.revision ?? null,
   };
-}
-
-function directoryOf(config: PutIssuer): string | null {
-  if (config.type === 'internal') return null;
-  return config.type === 'acme' ? config.directory : zeroSslDirectory;
 }
 
 /** By the fields of the body in which they were given. */

@@ -14,12 +14,12 @@ import type { ConfigStore } from '@lockstep/store';
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import { commitSurely } from '../commit-surely.ts';
-import { iso } from '../iso.ts';
-import type { OrderQueue } from '../issuance/order-queue.ts';
-import { completeOrder, putOrder } from '../issuance/order-record.ts';
-import { refusePublicSuffix } from '../routes/public-suffix.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { refusePublicSuffix } from '../names/public-suffix.ts';
+import type { OrderQueue } from '../orders/order-queue.ts';
+import { completeOrder, putOrder } from '../orders/order-record.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
+import { iso } from '../time/iso.ts';
 import { type Answer, askEndpoint } from './ask-endpoint.ts';
 import { createTotalLimit } from './total-limit.ts';
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Limit } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { isRefusal } from '../issuance/ledger/ledger.ts';
-import { createSpend } from '../issuance/ledger/spend.ts';
-import { nextTokenAt, putBucket, takeTokens, wholeTokens } from '../issuance/ledger/token-bucket.ts';
+import { isRefusal } from '../issuers/ledger/ledger.ts';
+import { createSpend } from '../issuers/ledger/spend.ts';
+import { nextTokenAt, putBucket, takeTokens, wholeTokens } from '../issuers/ledger/token-bucket.ts';
 
 /** No issuer's name has a dot, so no ledger's bucket is called that. */
 const bucketId = '.on-demand/totalPerMinute/all';

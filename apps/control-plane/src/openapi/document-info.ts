@@ -1,4 +1,4 @@
-import { version } from '../version.ts';
+import { version } from '../startup/version.ts';
 
 /** What the document says of the API as a whole. */
 export const documentInfo = {

@@ -1,11 +1,11 @@
 import type { PutRoute } from '@lockstep/contract';
 import type { Check } from '@lockstep/store';
-import type { Denied } from '../denied.ts';
-import { invalidField } from '../invalid-field.ts';
 import { checkIssuers } from '../issuers/check-issuers.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
+import { refusePublicSuffix } from '../names/public-suffix.ts';
+import type { Denied } from '../outbound/denied.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
-import { refusePublicSuffix } from './public-suffix.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 
 /** Throws `invalid_request` for a route that could never be served; else tells what its commit has to check. */
 export type CheckRoute = (route: Omit<PutRoute, 'id'>) => Promise<Check[]>;

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type RouteCheck, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
-import type { OrderQueue } from '../issuance/order-queue.ts';
-import { completeOrder, forgetFailures, putOrder } from '../issuance/order-record.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { writeInTurn } from '../changes/write-in-turn.ts';
 import type { Preflight } from '../issuance/preflight.ts';
-import { writeInTurn } from '../write-in-turn.ts';
+import type { OrderQueue } from '../orders/order-queue.ts';
+import { completeOrder, forgetFailures, putOrder } from '../orders/order-record.ts';
 import { routeNotFound } from './route-service.ts';
 
 /** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */

@@ -11,9 +11,10 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
-import { iso } from '../iso.ts';
-import type { EnterOptions, OrderQueue } from '../issuance/order-queue.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { inTurn, writeInTurn } from '../changes/write-in-turn.ts';
+import { issuerClaim } from '../issuers/issuer-service.ts';
+import type { EnterOptions, OrderQueue } from '../orders/order-queue.ts';
 import {
   completeOrder,
   forgetFailures,
@@ -22,10 +23,9 @@ import {
   isWaitedFor,
   newOrder,
   putOrder,
-} from '../issuance/order-record.ts';
-import { issuerClaim } from '../issuers/issuer-service.ts';
-import { sameJson } from '../same-json.ts';
-import { inTurn, writeInTurn } from '../write-in-turn.ts';
+} from '../orders/order-record.ts';
+import { iso } from '../time/iso.ts';
+import { sameJson } from '../validation/same-json.ts';
 import type { CheckRoute } from './check-route.ts';
 import { findRoute } from './unreadable-route.ts';
 

@@ -2,11 +2,11 @@ import { type Route, recordFault, recordKey, type StoredRecord } from '@lockstep
 import type { ConfigStore } from '@lockstep/store';
 import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
 import type { HostRecords } from '../certificates/certificate-status.ts';
-import type { ChangeHub } from '../change-hub.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
-import type { IssuingPace } from '../issuance/issuing-pace.ts';
-import { queuePositionOf } from '../issuance/queue-position.ts';
+import type { IssuingPace } from '../orders/issuing-pace.ts';
+import { queuePositionOf } from '../orders/queue-position.ts';
 import { deriveRouteStatus } from './route-status.ts';
 import { findRoute, hostsOf, presentUnreadable } from './unreadable-route.ts';
 

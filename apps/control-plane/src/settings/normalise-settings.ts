@@ -1,6 +1,6 @@
 import { isIP, SocketAddress } from 'node:net';
 import { isAppError, normaliseHost, type PutSettings } from '@lockstep/contract';
-import { invalidField } from '../invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 
 /** The settings as they are stored: names in lower case, nothing twice. Throws `invalid_request`. */
 export function normaliseSettings(body: PutSettings): PutSettings {

@@ -10,17 +10,17 @@ import {
 import { PutSettings } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../commit-surely.ts';
-import type { Denied } from '../denied.ts';
-import { toInvalidRequest } from '../invalid-field.ts';
-import { iso } from '../iso.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { writeInTurn } from '../changes/write-in-turn.ts';
 import { checkDnsProvider } from '../issuers/check-dns-provider.ts';
 import { checkIssuers } from '../issuers/check-issuers.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { keepProviderSecret, openSecrets, sealSecrets, splitProvider } from '../issuers/secret-fields.ts';
-import { sameJson } from '../same-json.ts';
-import { writeInTurn } from '../write-in-turn.ts';
-import { mergePatch } from './merge-patch.ts';
+import type { Denied } from '../outbound/denied.ts';
+import { iso } from '../time/iso.ts';
+import { toInvalidRequest } from '../validation/invalid-field.ts';
+import { mergePatch } from '../validation/merge-patch.ts';
+import { sameJson } from '../validation/same-json.ts';
 import { normaliseSettings } from './normalise-settings.ts';
 
 export const settingsKey = recordKey('settings', settingsId);

@@ -2,7 +2,7 @@ import { type PutSettings, settingsId } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { ChangeHub } from '../change-hub.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
 import { joinProvider, openSecrets } from '../issuers/secret-fields.ts';
 import { defaultSettings, settingsKey } from './settings-service.ts';
 

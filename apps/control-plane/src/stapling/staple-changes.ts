@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Change } from '@lockstep/store';
-import { iso } from '../iso.ts';
+import { iso } from '../time/iso.ts';
 
 /**
  * What goes into the commit that puts certificate `id`: a staple record, due at once, where the leaf names a responder; otherwise

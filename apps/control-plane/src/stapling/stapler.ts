@@ -8,9 +8,9 @@ import {
 } from '@lockstep/contract';
 import type { Change, ConfigStore, Lease } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { ChangeHub } from '../change-hub.ts';
-import { commitSurely } from '../commit-surely.ts';
-import { iso } from '../iso.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
+import { commitSurely } from '../changes/commit-surely.ts';
+import { iso } from '../time/iso.ts';
 import { createResponders } from './responders.ts';
 import { refreshAt, retryMs } from './staple-times.ts';
 

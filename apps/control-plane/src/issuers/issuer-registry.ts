@@ -1,8 +1,7 @@
-import type { PutIssuer } from '@lockstep/contract';
+import type { PutIssuer, PutSettings } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
-import { type KnownIssuers, openIssuer } from '../issuers/known-issuers.ts';
-import type { SettingsSource } from '../settings/settings-source.ts';
-import type { Issuer } from './issuer.ts';
+import type { Issuer } from './interface/issuer.ts';
+import { type KnownIssuers, openIssuer } from './known-issuers.ts';
 
 /** Longer than a CA has for an answer. */
 const retirementMs = 60_000;
@@ -18,7 +17,7 @@ export interface IssuerRegistry {
 
 export interface IssuerRegistryOptions {
   sealer: Sealer;
-  settings: SettingsSource;
+  settings: { current(): Pick<PutSettings, 'issuers'> };
   known: KnownIssuers;
   build(name: string, config: PutIssuer): Issuer;
 }

@@ -1,8 +1,8 @@
 import { type OrderRecord, orderLanes } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import type { ChangeHub } from '../change-hub.ts';
-import { iso } from '../iso.ts';
-import { registeredDomain } from './ledger/registered-domain.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
+import { registeredDomain } from '../names/registered-domain.ts';
+import { iso } from '../time/iso.ts';
 import { isPlaced, laneOf } from './order-record.ts';
 
 /** Of an issuer's orders, so many stand in one round: another issuer's next order never has more of them before it. */

@@ -1,7 +1,7 @@
 import type { Readiness } from '@lockstep/contract';
-import type { Fleet } from './fleet/fleet.ts';
-import type { StoreClock } from './fleet/store-clock.ts';
-import type { StoreWatch } from './fleet/store-watch.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { StoreClock } from '../fleet/store-clock.ts';
+import type { StoreWatch } from '../fleet/store-watch.ts';
 
 export type Ready = () => Promise<Readiness>;
 

@@ -1,5 +1,5 @@
 import { recordKey } from '@lockstep/contract';
-import type { ChangeHub } from '../change-hub.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
 import { isWaitedFor } from './order-record.ts';
 
 /** An order that stands still for longer waits for something else than the processor. */

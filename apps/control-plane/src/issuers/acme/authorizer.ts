@@ -17,8 +17,8 @@ import {
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Fleet } from '../../fleet/fleet.ts';
-import { iso } from '../../iso.ts';
-import { IssuerFailure, type StepResult } from '../issuer.ts';
+import { iso } from '../../time/iso.ts';
+import { IssuerFailure, type StepResult } from '../interface/issuer.ts';
 import { explainAuthorization } from './explain-problem.ts';
 import { firstPollMs, pollWait } from './poll-wait.ts';
 import type { TxtPublisher } from './txt-publisher.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type Position } from '@lockstep/contract';
 import type { Commit, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../../commit-surely.ts';
+import { commitSurely } from '../../changes/commit-surely.ts';
 import { isRefusal, type LedgerRefusal } from './ledger.ts';
 
 /** With the competitors that are left, one to a control plane, a handful is the rule. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { PutIssuer } from '@lockstep/contract';
-import { zeroSslDirectory } from '../../issuers/present-issuer.ts';
+
+const zeroSslDirectory = 'https://acme.zerossl.com/v2/DV90';
 
 /** Where an issuer's account is, and what external account it is bound to; null for the internal CA. */
 export function directoryOf(config: PutIssuer): { directory: string; eabKid: string | null } | null {

@@ -1,5 +1,5 @@
 import { broughtIssuer } from '@lockstep/contract';
-import type { ChangeHub } from '../change-hub.ts';
+import type { ChangeHub } from '../changes/change-hub.ts';
 
 const windowMs = 60_000;
 const mostKept = 500;

@@ -8,7 +8,7 @@ import {
   placedLanes,
 } from '@lockstep/contract';
 import type { Change } from '@lockstep/store';
-import { iso } from '../iso.ts';
+import { iso } from '../time/iso.ts';
 
 /** An order for a host that has none, due at once. */
 export function newOrder(host: string, now: number): OrderRecord {

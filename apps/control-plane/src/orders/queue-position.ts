@@ -1,6 +1,6 @@
 import { type OrderRecord, orderLanes, type RouteStatus } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { iso } from '../iso.ts';
+import { iso } from '../time/iso.ts';
 import type { IssuingPace } from './issuing-pace.ts';
 import { isPlaced, laneOf } from './order-record.ts';
 

@@ -1,14 +1,14 @@
 import { type FleetStatus, type OrderLane, orderLanes, placedLanes } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Gauge as AnyGauge } from 'prom-client';
-import { type ExpiryWatch, maxCounted } from './certificates/expiry-watch.ts';
-import type { Fleet } from './fleet/fleet.ts';
-import type { FleetWatch } from './fleet/fleet-status.ts';
-import type { CaCounts } from './issuance/ca-counts.ts';
-import type { Coordinator } from './issuance/coordinator.ts';
-import type { OnDemand } from './on-demand/on-demand.ts';
+import { type ExpiryWatch, maxCounted } from '../certificates/expiry-watch.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { FleetWatch } from '../fleet/fleet-status.ts';
+import type { Coordinator } from '../issuance/coordinator.ts';
+import type { CaCounts } from '../issuers/ca-counts.ts';
+import type { OnDemand } from '../on-demand/on-demand.ts';
+import type { Stapler } from '../stapling/stapler.ts';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from './prom-client.ts';
-import type { Stapler } from './stapling/stapler.ts';
 
 export interface Metrics {
   observeRequest(method: string, route: string, status: number, seconds: number): void;

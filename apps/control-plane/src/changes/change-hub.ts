@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { type Boundary, createBoundary, type Kind, type LoggedChange, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import type { RecentCommits } from './fleet/recent-commits.ts';
+import type { RecentCommits } from './recent-commits.ts';
 
 const watchedKinds = [
   'route',

@@ -1,6 +1,6 @@
 import { type NodePresence, type PutSettings, parseAddress } from '@lockstep/contract';
 import { createDeniedAddresses, type DeniedAddresses, type OwnService } from '@lockstep/pki/denied-addresses';
-import { invalidField } from './invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 
 const builtForMs = 60_000;
 

@@ -1,8 +1,8 @@
 import type { BucketRecord, Limit, LimitName, LimitState, Limits, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { iso } from '../../iso.ts';
+import { identifierOf, registeredDomain } from '../../names/registered-domain.ts';
+import { iso } from '../../time/iso.ts';
 import type { Exemption, Ledger, LedgerEntry, LedgerRefusal } from './ledger.ts';
-import { identifierOf, registeredDomain } from './registered-domain.ts';
 import { createSpend } from './spend.ts';
 import { sweepBuckets } from './sweep-buckets.ts';
 import { nextTokenAt, putBucket, refillMs, takeTokens, wholeTokens } from './token-bucket.ts';

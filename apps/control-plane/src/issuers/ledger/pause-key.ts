@@ -1,4 +1,4 @@
-import { identifierOf, registeredDomain } from './registered-domain.ts';
+import { identifierOf, registeredDomain } from '../../names/registered-domain.ts';
 
 /**
  * Whom a 429 is about, as `Ledger.pause` takes it: `''` is the whole account, else the host or its registered domain. A problem

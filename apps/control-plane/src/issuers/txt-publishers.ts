@@ -1,11 +1,10 @@
-import type { DnsProvider } from '@lockstep/contract';
+import type { DnsProvider, PutSettings } from '@lockstep/contract';
 import type { Logger } from 'pino';
 import type { Lookups } from '../dns/lookups.ts';
-import type { SettingsSource } from '../settings/settings-source.ts';
 import { createTxtPublisher, type TxtPublisher } from './acme/txt-publisher.ts';
 
 export interface TxtPublishersOptions {
-  settings: SettingsSource;
+  settings: { current(): Pick<PutSettings, 'dnsProvider' | 'authoritativeServers' | 'resolvers'> };
   lookups: Lookups;
   /** For providers that are called over HTTP. */
   fetch?: typeof globalThis.fetch | undefined;
