@@ -1,8 +1,8 @@
-import type { ErrorCode } from './error-code.ts';
+import type { LogEntry, StoredRecord } from '../records/record.ts';
+import type { ErrorCode } from '../shared/error-code.ts';
+import type { Position } from '../shared/revision.ts';
 import type { Hint } from './hint.ts';
-import type { NodeReport } from './node.ts';
-import type { LogEntry, StoredRecord } from './record.ts';
-import type { Position } from './revision.ts';
+import type { NodeReport } from './node-report.ts';
 
 /**
  * The messages of the feed between a parent and a child process (Node IPC, `serialization: 'advanced'`): from `lockstep up`

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { normalisePath, plainPath, readAuthority, readRequestTarget } from '../src/index.ts';
-import { PathPrefix } from '../src/schemas.ts';
+import { normalisePath, plainPath, readAuthority, readRequestTarget } from '../../src/index.ts';
+import { PathPrefix } from '../../src/schemas.ts';
 
-const docs = readFileSync(new URL('../../../docs/edge-requests.md', import.meta.url), 'utf8');
+const docs = readFileSync(new URL('../../../../docs/edge-requests.md', import.meta.url), 'utf8');
 
 /** The rows of the table that begins with this heading. */
 function table(heading: string): [string, string][] {

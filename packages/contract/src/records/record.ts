@@ -1,11 +1,11 @@
-import type { AttemptsRecord } from './attempt.ts';
-import type { CertificateRecord, StapleRecord } from './certificate.ts';
-import type { ChallengeRecord } from './challenge.ts';
-import type { BucketRecord, IssuerRecord } from './issuer.ts';
+import type { AttemptsRecord } from '../api/attempt.ts';
+import type { CertificateRecord, StapleRecord } from '../api/certificate.ts';
+import type { ChallengeRecord } from '../api/challenge.ts';
+import type { BucketRecord, IssuerRecord } from '../api/issuer.ts';
+import type { RouteRecord } from '../api/route.ts';
+import type { SettingsRecord } from '../api/settings.ts';
+import type { Position, Revision } from '../shared/revision.ts';
 import type { OrderRecord } from './order.ts';
-import type { Position, Revision } from './revision.ts';
-import type { RouteRecord } from './route.ts';
-import type { SettingsRecord } from './settings.ts';
 
 /** One account of an ACME issuer at its directory, made once for the whole fleet. */
 export interface AccountRecord {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readAuthority } from './authority.ts';
+import { readAuthority } from '../shared/authority.ts';
 
 /** Where requests of a route go: http or https, a host and an optional port, nothing else. */
 export const UpstreamUrl = z

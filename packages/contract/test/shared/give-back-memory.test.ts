@@ -1,6 +1,6 @@
 import { mock } from 'node:test';
 import t, { type Test } from 'tap';
-import { collectEverything, giveBackMemory } from '../src/give-back-memory.ts';
+import { collectEverything, giveBackMemory } from '../../src/shared/give-back-memory.ts';
 
 /** Returns what lets a period pass in which the process takes so much CPU time, and tells how often memory was given back so far. */
 function startedProcess(t: Test): (usedMs: number) => number {

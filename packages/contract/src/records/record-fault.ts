@@ -1,5 +1,5 @@
-import { defaultEdgeSettings } from './default-edge-settings.ts';
-import type { Position } from './revision.ts';
+import { defaultEdgeSettings } from '../api/default-edge-settings.ts';
+import type { Position } from '../shared/revision.ts';
 
 const host = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 const maxHostLength = 253;

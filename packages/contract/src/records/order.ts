@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { DnsRequirement, LastError, RenewalWindow } from './certificate.ts';
-import { ChallengeType } from './challenge.ts';
-import { RenewalReason } from './renewal-reason.ts';
+import { DnsRequirement, LastError, RenewalWindow } from '../api/certificate.ts';
+import { ChallengeType } from '../api/challenge.ts';
+import { RenewalReason } from '../api/renewal-reason.ts';
 
 /**
  * The steps of an order, each written down before the next begins, so that a successor resumes it:

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { hasNoUser } from './address.ts';
+import { hasNoUser } from '../shared/address.ts';
 
 const httpUrl = z
   .url({ protocol: /^https?$/, error: 'is not an http or https address' })

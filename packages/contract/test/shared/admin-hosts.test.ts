@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isAdminHost, nameInHost } from '../src/index.ts';
+import { isAdminHost, nameInHost } from '../../src/index.ts';
 
 t.test('reads the name in a Host field, and nothing that is none', async (t) => {
   const fields: [string, string | null][] = [

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { isAppError } from './app-error.ts';
+import { isAppError } from '../shared/app-error.ts';
+import { normaliseHost } from '../shared/hostname.ts';
+import { normalisePath } from '../shared/request-path.ts';
+import { Timestamp } from '../shared/timestamp.ts';
 import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
 import { ChallengeType } from './challenge.ts';
-import { normaliseHost } from './hostname.ts';
 import { IssuerName } from './issuer.ts';
-import { normalisePath } from './request-path.ts';
-import { Timestamp } from './timestamp.ts';
 import { Upstream } from './upstream.ts';
 
 /** Ids go into addresses, keys and log lines as they are. */

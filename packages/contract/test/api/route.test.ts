@@ -1,5 +1,5 @@
 import t from 'tap';
-import { PatchRoute, PutRoute } from '../src/schemas.ts';
+import { PatchRoute, PutRoute } from '../../src/schemas.ts';
 
 const valid = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
 

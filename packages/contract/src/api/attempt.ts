@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { Timestamp } from '../shared/timestamp.ts';
 import { ChallengeType } from './challenge.ts';
-import { Timestamp } from './timestamp.ts';
 
 export const AcmeProblemDocument = z
   .object({

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { hasNoUser } from './address.ts';
+import { hasNoUser } from '../shared/address.ts';
+import { Timestamp } from '../shared/timestamp.ts';
 import { ChallengeType } from './challenge.ts';
 import { DnsProvider, StoredDnsProvider } from './dns-provider.ts';
-import { Timestamp } from './timestamp.ts';
 
 /** Issuer names go into addresses, keys and log lines as they are. */
 export const IssuerName = z

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isAppError, normaliseHost, wildcardOf } from '../src/index.ts';
+import { isAppError, normaliseHost, wildcardOf } from '../../src/index.ts';
 
 const longLabel = 'a'.repeat(63);
 

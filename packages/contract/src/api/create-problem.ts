@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCodes } from './error-code.ts';
+import { type ErrorCode, errorCodes } from '../shared/error-code.ts';
 import type { Problem } from './problem.ts';
 
 export const problemContentType = 'application/problem+json';

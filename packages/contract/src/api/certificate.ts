@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { Timestamp } from '../shared/timestamp.ts';
 import { RenewalReason } from './renewal-reason.ts';
 import { revocationReasons } from './revocation-reasons.ts';
-import { Timestamp } from './timestamp.ts';
 
 /** States of a route, and of a certificate. `failed`: the last attempt failed, and the next has a date. */
 export const State = z

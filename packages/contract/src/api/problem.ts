@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ErrorCode, errorCodes } from './error-code.ts';
+import { type ErrorCode, errorCodes } from '../shared/error-code.ts';
 
 /** RFC 9457 problem document. `code` is stable; `errors` has one entry for each bad field. */
 export const Problem = z

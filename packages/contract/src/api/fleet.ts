@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { Timestamp } from '../shared/timestamp.ts';
 import { BehindNode } from './route.ts';
-import { Timestamp } from './timestamp.ts';
 
 export const WentBack = z
   .object({

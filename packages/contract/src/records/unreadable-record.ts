@@ -1,4 +1,4 @@
-import { AppError, isAppError } from './app-error.ts';
+import { AppError, isAppError } from '../shared/app-error.ts';
 import type { Kind } from './record.ts';
 
 /** What a store throws for a record that is there and cannot be read; `revision` null where not even that can be. */

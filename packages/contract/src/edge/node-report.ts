@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { FeedState, HeldSnapshot, Refusal } from '../api/node.ts';
+import type { Standing } from '../shared/revision.ts';
+import { Position } from '../shared/revision-schema.ts';
+import { Timestamp } from '../shared/timestamp.ts';
+
+/** What a node says of itself every 2 s, and at once when something changed. The acknowledgement of changes is `applied`. */
+export const NodeReport = z.object({
+  node: z.string(),
+  /** Random for each process: tells two processes with the same node id apart. */
+  instance: z.string(),
+  /** Random for each data folder, which one process at a time holds locked: a restart on it takes over at once. */
+  home: z.string(),
+  version: z.string(),
+  startedAt: Timestamp,
+  /** The lowest of the ready workers', after they swapped; null before the first, and while one has no whole configuration. */
+  applied: Position.nullable(),
+  refusals: z.array(Refusal),
+  held: HeldSnapshot.nullable(),
+  hosts: z.int(),
+  /** `ready`: has a whole configuration, listens, and has answered its last beats. */
+  workers: z.object({ ready: z.int(), of: z.int() }),
+  /** Why its handshakes with its own listener are not answered, though workers are ready; null: they are. */
+  unanswered: z.string().nullable().default(null),
+  feed: FeedState,
+  /** The node's own clock, in milliseconds since 1970: beside the store's date of the report it tells the skew. */
+  clock: z.number(),
+  addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),
+});
+export type NodeReport = z.infer<typeof NodeReport>;
+
+/** A node as the store knows it: its last report, and how long ago by the store's clock. */
+export interface NodePresence {
+  report: NodeReport;
+  seenAt: number;
+  live: boolean;
+  /** It stopped and said that it comes back: not live, and expected. */
+  stopped: boolean;
+  /** How `report.applied` stands to the store's history, judged by the store; null while nothing is applied. */
+  standing: Standing | null;
+}
