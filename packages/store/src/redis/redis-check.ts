@@ -4,7 +4,7 @@ import type { RareLog } from '../rare-log.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-const checkStore = readScript('check-store-23.lua');
+const checkStore = readScript('check-store.lua');
 
 /** As `ConfigStore.check`. */
 export function createRedisCheck({ runScript }: RedisCommands, keys: RedisKeys, warn: RareLog) {

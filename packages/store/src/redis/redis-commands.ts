@@ -128,7 +128,6 @@ async function evaluate(
   keys: string[],
   args: ScriptArgument[],
 ): Promise<unknown> {
-  if (keys.length !== script.keys) throw new TypeError(`the script takes ${script.keys} keys`);
   try {
     return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
   } catch (error) {
@@ -140,12 +139,9 @@ async function evaluate(
 export interface Script {
   lua: string;
   sha: string;
-  keys: number;
 }
 
-/** Reads `name-N.lua`, where N is the number of KEYS. */
 export function readScript(file: string): Script {
   const lua = readFileSync(new URL(`./${file}`, import.meta.url), 'utf8');
-  const keys = Number(/-(\d+)\.lua$/.exec(file)?.[1]);
-  return { lua, sha: createHash('sha1').update(lua).digest('hex'), keys };
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }

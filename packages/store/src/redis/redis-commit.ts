@@ -14,7 +14,7 @@ import { type RedisCommands, readScript } from './redis-commands.ts';
 import { notOpened, type RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-const commitScript = readScript('commit-22.lua');
+const commitScript = readScript('commit.lua');
 const maxAttempts = 3;
 const commitIdKeptMs = 3_900_000; // the contract says at least an hour
 

@@ -10,7 +10,7 @@ import { headFields, type RedisLog, toPosition } from './redis-log.ts';
 import { pipelined } from './redis-pipeline.ts';
 import { toMs } from './redis-time.ts';
 
-const turnHistory = readScript('turn-history-4.lua');
+const turnHistory = readScript('turn-history.lua');
 const keptTurns = 100;
 /** Others may be turning the same history. */
 const maxAttempts = 3;

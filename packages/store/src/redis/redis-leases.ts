@@ -3,9 +3,9 @@ import { leaseLost } from '../prepared-commit.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-const acquireLease = readScript('acquire-lease-2.lua');
-const renewLease = readScript('renew-lease-1.lua');
-const releaseLease = readScript('release-lease-1.lua');
+const acquireLease = readScript('acquire-lease.lua');
+const renewLease = readScript('renew-lease.lua');
+const releaseLease = readScript('release-lease.lua');
 
 export function createRedisLeases({ runScript }: RedisCommands, keys: RedisKeys) {
   return {

@@ -17,7 +17,7 @@ import { pipelined } from './redis-pipeline.ts';
 import type { RedisSubscriber } from './redis-subscriber.ts';
 import { toMs } from './redis-time.ts';
 
-const forgetNode = readScript('forget-node-2.lua');
+const forgetNode = readScript('forget-node.lua');
 
 /**
  * How long a presence lives in Redis. What is left of that tells when it was written, by the store's own clock: no node can date

@@ -5,7 +5,7 @@ import type { RareLog } from '../rare-log.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
-const claimsScript = readScript('find-claims-2.lua');
+const claimsScript = readScript('find-claims.lua');
 
 type Reads = Pick<
   ConfigStore,

@@ -3,7 +3,7 @@
   Looks whether each key is of the type that it has to be, and whether the head is the latest commit of the history. What can be made
   anew is: from the records their ids, claims and due dates; the history and the log begin anew, as after a restore; lists that
   only tell, and the last fencing token, are made as they are written. All of it within one script: no commit sees half of it.
-  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 turns, 9 fence, 10 node ids, 11-23 due, by kind
+  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 turns, 9 fence, 10 node ids, from 11 on due, by kind
   ARGV: the kinds, in the order of their keys
   Output: for each fault: key, what is wrong with it, '1' when it was mended, else '0'
 --]]

@@ -4,7 +4,7 @@
   the lists of claims (strings only) is ever decoded, and nothing is encoded. A script that fails half-way keeps what it has
   written, so every check comes before the first write.
 
-  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 the commit id's, 9 the lease's, 10-22 due, by kind
+  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 the commit id's, 9 the lease's, from 10 on due, by kind
   ARGV: 1 epoch, 2 commit id, 3 the changes for the log, 4 entries and 5 bytes of changes that the log keeps, 6 lease token or '',
         7 channel, 8 ms a commit id is remembered, 9 number and 10 id of the latest commit the caller knows (or '', ''),
         11 how many commits the history remembers, 12 number of checks, 13 number of changes,
