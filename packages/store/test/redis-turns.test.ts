@@ -60,6 +60,26 @@ t.test('a history that goes back', async (t) => {
     t.same(view.records, await contentOf(one));
   });
 
+  await t.test('turns once, however many commits and looks of one process meet it', async (t) => {
+    const { one, prefix } = await fleet(t);
+    let kept = await one.commit(commitOf(putRoute('a')));
+    for (let round = 1; round <= 5; round += 1) {
+      const putBack = await note(prefix);
+      const lost = await one.commit(commitOf(putRoute(`lost-${round}`)));
+      await putBack();
+      const calls: Promise<unknown>[] = [];
+      for (let index = 0; index < 40; index += 1) {
+        calls.push(one.commit(commitOf(putRoute(`${round}-${index}`))), one.standingOf([lost]));
+        await new Promise(setImmediate);
+      }
+      await Promise.all(calls);
+      const turns = await one.listTurns();
+      t.equal(turns.length, round);
+      t.match(turns.at(-1), { reason: 'went_back', kept, lost });
+      kept = await one.commit(commitOf(putRoute('a')));
+    }
+  });
+
   await t.test('is noticed by a control plane that only follows', async (t) => {
     const { one, prefix } = await fleet(t);
     const view = followView(t, one.follow, null);

@@ -54,8 +54,10 @@ export async function commitToRedis(
       history.see(outcome);
       return outcome;
     }
-    if (outcome === 'back' && known !== null && attempt < maxAttempts) await history.turn('went_back', known);
-    else if (attempt === maxAttempts || !(await history.adopt())) {
+    if (outcome === 'back' && known !== null && attempt < maxAttempts) {
+      // What else this process has under way may have turned it meanwhile.
+      if (history.epoch === epoch) await history.turn('went_back', known);
+    } else if (attempt === maxAttempts || !(await history.adopt())) {
       throw notOpened();
     }
   }
