@@ -61,7 +61,11 @@ t.test(
     const supervisor = ['lru-cache', 'pino'];
     t.strictSame(packagesOf('apps/edge-agent/src/child/main.ts'), supervisor, 'fed by its parent');
     t.strictSame(packagesOf('apps/edge-agent/src/main.ts'), supervisor, 'over Redis');
-    t.strictSame(packagesOf('apps/edge-agent/src/worker/main.ts'), ['lru-cache', 'pino'], 'its worker');
+    t.strictSame(
+      packagesOf('apps/edge-agent/src/native/worker/main.ts'),
+      ['lru-cache', 'pino'],
+      'its worker',
+    );
   },
 );
 

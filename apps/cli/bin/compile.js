@@ -11,7 +11,7 @@ const entries = [
   'apps/control-plane/src/main.ts',
   'apps/edge-agent/src/main.ts',
   'apps/edge-agent/src/child/main.ts',
-  'apps/edge-agent/src/worker/main.ts',
+  'apps/edge-agent/src/native/worker/main.ts',
 ];
 
 try {

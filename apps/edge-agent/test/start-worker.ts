@@ -8,8 +8,8 @@ import type { Test } from 'tap';
 import { type EdgeConfig, withDefaults } from '../src/config.ts';
 import type { Feed } from '../src/feed/feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
-import { createWorker, type Worker } from '../src/worker/worker.ts';
-import type { WorkerStatus } from '../src/worker/worker-message.ts';
+import { createWorker, type Worker } from '../src/native/worker/worker.ts';
+import type { WorkerStatus } from '../src/native/worker/worker-message.ts';
 import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
 
 export interface ServingWorker extends ConfiguredStore {

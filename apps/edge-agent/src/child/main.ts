@@ -1,8 +1,8 @@
 import { AppError, createBoundary, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
 import { type Logger, pino } from 'pino';
 import { createParentFeed } from '../feed/parent-feed.ts';
-import type { FromEdge, ToEdge } from '../supervisor/edge-message.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
+import type { FromEdge, ToEdge } from './edge-message.ts';
 
 /** Past this nothing is worth waiting for. */
 const exitAfterMs = 9_000;

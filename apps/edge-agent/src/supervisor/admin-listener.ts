@@ -10,10 +10,10 @@ import {
   readAuthority,
   readRequestTarget,
 } from '@lockstep/contract';
-import { requestIdOf } from '../proxy/request-fields.ts';
-import { sendProblem } from '../proxy/send-problem.ts';
-import { serveHttp1 } from '../worker/http1-connections.ts';
-import { listenError } from '../worker/listen-error.ts';
+import { serveHttp1 } from '../server/http1-connections.ts';
+import { listenError } from '../server/listen-error.ts';
+import { requestIdOf } from '../server/request-id.ts';
+import { sendProblem } from '../server/send-problem.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
 

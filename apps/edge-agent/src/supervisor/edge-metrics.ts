@@ -1,8 +1,8 @@
 import type { FeedState } from '@lockstep/contract';
-import { failureCauses } from '../proxy/failure-cause.ts';
-import { requestRefusals } from '../proxy/request-refusal.ts';
-import { cutReasons } from '../worker/incidents.ts';
-import type { WorkerFigures } from '../worker/worker-message.ts';
+import { cutReasons } from '../native/clients/incidents.ts';
+import { failureCauses } from '../native/upstreams/failure-cause.ts';
+import type { WorkerFigures } from '../native/worker/worker-message.ts';
+import { requestRefusals } from '../server/request-refusal.ts';
 import { type AskOutcome, askOutcomes } from './asks.ts';
 import { Counter, Gauge, Registry } from './prom-client.ts';
 

@@ -1,7 +1,7 @@
 import type { Readiness } from '@lockstep/contract';
+import type { WorkerPool } from '../native/pool/worker-pool.ts';
 import type { OwnHandshake } from './own-handshake.ts';
 import type { Replica } from './replica.ts';
-import type { WorkerPool } from './worker-pool.ts';
 
 export interface EdgeReadinessOptions {
   workers: number;

@@ -13,18 +13,18 @@ import { createConfigCache } from '@lockstep/store/cache';
 import type { Logger } from 'pino';
 import { type EdgeConfig, withDefaults } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
+import { createListeningSockets } from '../native/pool/listening-sockets.ts';
+import { probeAddress } from '../native/pool/probe-address.ts';
+import { createWorkerPool, type WorkerPool } from '../native/pool/worker-pool.ts';
 import { version } from '../version.ts';
 import { createAdminListener } from './admin-listener.ts';
 import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
 import { edgeReadiness } from './edge-readiness.ts';
 import { createListenerWatch } from './listener-watch.ts';
-import { createListeningSockets } from './listening-sockets.ts';
 import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
-import { probeAddress } from './probe-address.ts';
 import { createReplica, type Replica } from './replica.ts';
-import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
 
 export interface SupervisorOptions {
   config: EdgeConfig;

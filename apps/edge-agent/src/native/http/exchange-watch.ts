@@ -1,0 +1,68 @@
+import type { ServerResponse } from 'node:http';
+import type { EdgeSettings } from '@lockstep/contract';
+import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import type { RequestBody } from '../upstreams/request-body.ts';
+
+/** How a client of an exchange gets on, looked at about every second. */
+export class ExchangeWatch {
+  readonly request: ClientRequest;
+  readonly response: ClientResponse;
+  /** Set once the request is forwarded. */
+  body: RequestBody | null = null;
+  /** The same; whether others wait for the connection that it holds. */
+  exchange: { readonly inDemand: boolean } | null = null;
+  /** Its place among those that are open; -1 while it is none of them. */
+  place = -1;
+  #received = 0;
+  #receivedAt: number | null = null;
+  #unsent = 0;
+  #queued = 0;
+  #takenAt = 0;
+  /** Each is said once; the end may take a moment. */
+  #bodyCut = false;
+  #readerCut = false;
+
+  constructor(request: ClientRequest, response: ClientResponse) {
+    this.request = request;
+    this.response = response;
+  }
+
+  /** What the client let go past its time; null while it gets on, or while it is not the one that is waited for. */
+  check(now: number, { bodyIdleMs, writeIdleMs, firstByteMs }: EdgeSettings['timeouts']): Stall | null {
+    const { body, request } = this;
+    const waitedFor =
+      body !== null && !this.#bodyCut && request.readableFlowing === true && !request.complete;
+    if (!waitedFor || this.#receivedAt === null) this.#receivedAt = now;
+    else if (body.receivedBytes !== this.#received) {
+      this.#received = body.receivedBytes;
+      this.#receivedAt = now;
+    } else {
+      // Before its 100 it waits for the upstream.
+      const waitsToo = body.expectsContinue && body.receivedBytes === 0;
+      if (now - this.#receivedAt > bodyIdleMs + (waitsToo ? firstByteMs : 0)) {
+        this.#bodyCut = true;
+        return 'stalled_body';
+      }
+    }
+    const unsent = (this.response as ServerResponse).writableLength;
+    const queued = unsent === 0 ? 0 : queuedBelow(this.response);
+    if (unsent === 0 || unsent !== this.#unsent || queued !== this.#queued) {
+      this.#unsent = unsent;
+      this.#queued = queued;
+      this.#takenAt = now;
+    } else if (!this.#readerCut && now - this.#takenAt > writeIdleMs) {
+      this.#readerCut = true;
+      return 'stalled_reader';
+    }
+    return null;
+  }
+}
+
+export type Stall = 'stalled_body' | 'stalled_reader';
+
+/** What the kernel has not yet taken of a write that Node counts as a whole; of HTTP/2 that is not told. */
+function queuedBelow(response: ClientResponse): number {
+  if ('stream' in response) return 0;
+  const socket = response.socket as { _handle?: { _parent?: { writeQueueSize?: number } } | null } | null;
+  return socket?._handle?._parent?.writeQueueSize ?? 0;
+}

@@ -1,0 +1,237 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { EdgeSettings } from '@lockstep/contract';
+import { cutOff } from '../../server/break-off.ts';
+import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import { linger } from '../../server/linger.ts';
+import { requestIdOf } from '../../server/request-id.ts';
+import { type Refused, requestRefusals } from '../../server/request-refusal.ts';
+import { sendProblem } from '../../server/send-problem.ts';
+import type { Incidents } from '../clients/incidents.ts';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { ChallengeTable } from '../tls/challenge-table.ts';
+import type { FailureLog } from '../upstreams/failure-log.ts';
+import { answerChallenge } from './answer-challenge.ts';
+import { Exchange } from './exchange.ts';
+import { ExchangeWatch } from './exchange-watch.ts';
+import { OpenExchanges } from './open-exchanges.ts';
+import { readRequest } from './read-request.ts';
+import { tunnel } from './tunnel.ts';
+
+const http = process.getBuiltinModule('node:http');
+
+export interface ForwarderOptions {
+  routes: Pick<RouteTable, 'find' | 'servesHost'>;
+  challenges: Pick<ChallengeTable, 'keyAuthorization'>;
+  /** Read anew for each request. */
+  settings(): EdgeSettings;
+  /** By what name these edges sign `Via`. */
+  pseudonym: string;
+  /** Called for each answer; 499 stands for a client that did not wait for it. */
+  onAnswer(statusCode: number): void;
+  failures: FailureLog;
+  incidents: Pick<Incidents, 'onRefused' | 'onCut' | 'onException'>;
+}
+
+/** Forwards requests to the upstreams of the route they match. */
+export interface Forwarder {
+  handle(request: ClientRequest, response: ClientResponse): void;
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void;
+  /** Requests without a complete answer; open tunnels are not among them. */
+  readonly inFlight: number;
+  readonly tunnels: number;
+  /** Ends exchanges whose client does not get on. To be called about every second. */
+  check(now: number): void;
+  /** Breaks off what is still open: tunnels. */
+  closeTunnels(): void;
+}
+
+type OnUpgrade = (fields: string[], upstream: Parameters<typeof tunnel>[1]) => void;
+
+export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
+
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  const { routes, challenges, settings, pseudonym, onAnswer, failures, incidents } = options;
+  const tunnels = new Set<Socket>();
+  const open = new OpenExchanges();
+
+  function forward(request: ClientRequest, response: ClientResponse, onUpgrade?: OnUpgrade): ExchangeWatch {
+    const watch = new ExchangeWatch(request, response);
+    open.add(watch);
+    // What is written to an answer that was broken off a moment ago is nobody's loss.
+    response.on('error', ignore);
+    try {
+      serve(watch, onUpgrade);
+    } catch (error) {
+      open.delete(watch);
+      throw error;
+    }
+    return watch;
+  }
+
+  function serve(watch: ExchangeWatch, onUpgrade: OnUpgrade | undefined): void {
+    const { request, response } = watch;
+    const onDone = (statusCode: number) => {
+      open.delete(watch);
+      onAnswer(statusCode);
+    };
+    const { limits } = settings();
+    const forwarded = readRequest(request, { limits, pseudonym, scheme: 'https' });
+    if ('reason' in forwarded) {
+      refuse(watch, forwarded, onDone);
+      return;
+    }
+    if (forwarded.hasBody && 'stream' in request) endWithAnswer(request);
+    const { host, path } = forwarded;
+    if (answerChallenge(response, path, challenges)) {
+      response.on('close', () => onDone(200));
+      return;
+    }
+    if (forwarded.endsHere && routes.servesHost(host)) {
+      answerHere(watch, onDone);
+      return;
+    }
+    const route = path === '*' ? null : routes.find(host, path);
+    if (route === null) {
+      refuse(watch, { reason: 'no_route' }, onDone);
+      return;
+    }
+    const common = { request, response, route, forwarded, limits, onDone, onFailure: failures.note };
+    const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
+    watch.body = exchange.body;
+    watch.exchange = exchange;
+    exchange.start();
+  }
+
+  function refuse(
+    { request, response }: ExchangeWatch,
+    { reason, detail }: Refused,
+    onDone: (statusCode: number) => void,
+  ): void {
+    const { status, code, detail: usual } = requestRefusals[reason];
+    incidents.onRefused(reason, detail);
+    response.on('close', () => onDone(status));
+    // Where a message ends is not clear, or was said in a language that is not spoken here.
+    if (!('stream' in response) && endsConnection.has(reason)) response.setHeader('connection', 'close');
+    if (reason === 'trace_ends_here') response.setHeader('allow', allowedMethods);
+    if ('stream' in request && !request.stream.endAfterHeaders) endWithAnswer(request);
+    const id = requestIdOf(request.headers['x-request-id']);
+    sendProblem(response, status, code, detail === undefined ? usual : sentence(detail), id);
+  }
+
+  /** OPTIONS about the server as a whole, or that is to go no further (RFC 9110, sections 7.6.2 and 9.3.7). */
+  function answerHere(watch: ExchangeWatch, onDone: (statusCode: number) => void): void {
+    const { request, response } = watch;
+    if (request.method !== 'OPTIONS') {
+      refuse(watch, { reason: 'trace_ends_here' }, onDone);
+      return;
+    }
+    response.on('close', () => onDone(204));
+    (response as ServerResponse).writeHead(204, { allow: allowedMethods });
+    response.end();
+  }
+
+  function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    if (head.length > 0) socket.unshift(head);
+    // Stands in until the upstream has agreed: whatever else it says is an ordinary answer.
+    const response = new http.ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    const onDrain = () => response.emit('drain');
+    socket.on('drain', onDrain);
+    // What Node does for answers on connections of its own.
+    response.on('finish', () => {
+      socket.off('drain', onDrain);
+      response.detachSocket(socket);
+      process.nextTick(() => response.emit('close'));
+      linger(socket);
+    });
+    const watch = forward(request, response, (fields, upstream) => {
+      socket.off('drain', onDrain);
+      response.detachSocket(socket);
+      open.delete(watch);
+      onAnswer(101);
+      tunnels.add(socket);
+      let text = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n';
+      for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+      socket.write(`${text}\r\n`, 'latin1');
+      tunnel(socket, upstream, () => tunnels.delete(socket));
+    });
+  }
+
+  function cut({ request, response }: ExchangeWatch, reason: 'stalled_body' | 'stalled_reader'): void {
+    if (reason === 'stalled_body' && !response.headersSent) {
+      incidents.onRefused('body_timeout');
+      const { status, code, detail } = requestRefusals.body_timeout;
+      if (!('stream' in response)) response.setHeader('connection', 'close');
+      sendProblem(response, status, code, detail, requestIdOf(request.headers['x-request-id']));
+      return;
+    }
+    incidents.onCut(reason);
+    cutOff(response);
+  }
+
+  return {
+    handle(request, response) {
+      forward(request, response);
+    },
+    upgrade,
+    get inFlight() {
+      return open.size;
+    },
+    get tunnels() {
+      return tunnels.size;
+    },
+    check(now) {
+      const { timeouts, limits } = settings();
+      const hurried = hurry(timeouts, limits);
+      for (const watch of open.all()) {
+        try {
+          const stall = watch.check(now, watch.exchange?.inDemand ? hurried : timeouts);
+          if (stall !== null) cut(watch, stall);
+        } catch (error) {
+          incidents.onException('deadline', error);
+          cutOff(watch.response);
+        }
+      }
+    },
+    closeTunnels() {
+      for (const socket of tunnels) socket.destroy();
+    },
+  };
+}
+
+const endsConnection = new Set<Refused['reason']>([
+  'bad_framing',
+  'unknown_coding',
+  'unknown_version',
+  'parse_error',
+]);
+
+/** A stream whose answer is complete needs no more of the request (RFC 9113, section 8.1). */
+function endWithAnswer({ stream }: Http2ServerRequest): void {
+  stream.once('finish', () => {
+    if (!stream.readableEnded) stream.close(0); // NO_ERROR
+  });
+}
+
+/** Who stands still while others wait for a connection has to get on before those have waited for nothing. */
+function hurry(
+  timeouts: EdgeSettings['timeouts'],
+  { upstreamPendingMs }: EdgeSettings['limits'],
+): typeof timeouts {
+  const mostMs = upstreamPendingMs / 2;
+  return {
+    ...timeouts,
+    bodyIdleMs: Math.min(timeouts.bodyIdleMs, mostMs),
+    writeIdleMs: Math.min(timeouts.writeIdleMs, mostMs),
+  };
+}
+
+function ignore(): void {}
+
+function sentence(words: string): string {
+  return `${words[0]!.toUpperCase()}${words.slice(1)}.`;
+}

@@ -1,0 +1,94 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { EdgeSettings } from '@lockstep/contract';
+import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
+import { requestIdOf } from '../../server/request-id.ts';
+import { type Refused, requestRefusals } from '../../server/request-refusal.ts';
+import { sendProblem } from '../../server/send-problem.ts';
+import type { ConnectionLimits } from '../clients/connection-limits.ts';
+import type { Incidents } from '../clients/incidents.ts';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { ChallengeTable } from '../tls/challenge-table.ts';
+import { answerChallenge } from './answer-challenge.ts';
+import { allowedMethods } from './forwarder.ts';
+import { readRequest } from './read-request.ts';
+
+const { createServer } = process.getBuiltinModule('node:http');
+
+export interface HttpListenerOptions {
+  challenges: ChallengeTable;
+  routes: RouteTable;
+  /** Where redirects point. */
+  httpsPort: number;
+  settings(): EdgeSettings;
+  connectionLimits: ConnectionLimits;
+  incidents: Incidents;
+  onAnswer(statusCode: number): void;
+}
+
+export interface HttpListener {
+  readonly server: Server;
+  /** The settings changed. */
+  refresh(): void;
+}
+
+/** Port 80: answers challenges of any order, sends the rest to https. */
+export function createHttpListener(options: HttpListenerOptions): HttpListener {
+  const { challenges, routes, httpsPort, settings, incidents, onAnswer } = options;
+  const portSuffix = httpsPort === 443 ? '' : `:${httpsPort}`;
+
+  function answer(request: IncomingMessage, response: ServerResponse): void {
+    response.on('close', () => onAnswer(response.statusCode));
+    const read = readRequest(request, { limits: settings().limits, pseudonym: '', scheme: 'http' });
+    if ('reason' in read) {
+      refuse(request, response, read);
+      return;
+    }
+    const { host, path } = read;
+    if (answerChallenge(response, path, challenges)) return;
+    if (!routes.servesHost(host)) refuse(request, response, { reason: 'no_route' });
+    else if (read.endsHere && request.method !== 'OPTIONS')
+      refuse(request, response, { reason: 'trace_ends_here' });
+    else if (read.endsHere) response.writeHead(204, { allow: allowedMethods }).end();
+    else
+      response.writeHead(308, { location: `https://${host}${portSuffix}${path}`, 'content-length': 0 }).end();
+  }
+
+  function refuse(request: IncomingMessage, response: ServerResponse, { reason, detail }: Refused): void {
+    const { status, code, detail: usual } = requestRefusals[reason];
+    incidents.onRefused(reason, detail);
+    if (status === 405) response.setHeader('allow', allowedMethods);
+    if (status === 400 || status === 501 || status === 505) response.setHeader('connection', 'close');
+    sendProblem(response, status, code, usual, requestIdOf(request.headers['x-request-id']));
+  }
+
+  const server = createServer();
+  serveHttp1(server, {
+    handle(request, response) {
+      answer(request, response);
+      request.resume();
+    },
+    upgrade: null,
+    onRefused: incidents.onRefused,
+    onCut: incidents.onCut,
+    onException: incidents.onException,
+  });
+  admitFirst(server, options.connectionLimits);
+
+  function refresh(): void {
+    const { timeouts } = settings();
+    holdToSettings(server, settings());
+    // Everything is answered at once here: silence for so long is a client's that does not read, or does not end its body.
+    server.timeout = Math.min(timeouts.bodyIdleMs, timeouts.writeIdleMs);
+  }
+  refresh();
+  return { server, refresh };
+}
+
+/** Asks the limits about each connection before anything else does. */
+export function admitFirst(server: Server, connectionLimits: ConnectionLimits): void {
+  const serve = server.listeners('connection') as ((socket: unknown) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket) => {
+    if (connectionLimits.admit(socket)) for (const listener of serve) listener.call(server, socket);
+  });
+}

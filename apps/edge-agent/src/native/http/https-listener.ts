@@ -1,0 +1,188 @@
+import { constants } from 'node:crypto';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { EdgeSettings } from '@lockstep/contract';
+import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
+import { linger } from '../../server/linger.ts';
+import type { ConnectionLimits } from '../clients/connection-limits.ts';
+import type { Incidents } from '../clients/incidents.ts';
+import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from '../tls/handshakes.ts';
+import type { Forwarder } from './forwarder.ts';
+import { admitFirst } from './http-listener.ts';
+import { serveHttp2 } from './http2-sessions.ts';
+
+/** TLS 1.3, and of 1.2 what has forward secrecy and authenticates what it encrypts. */
+const ciphers = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** Beyond these nghttp2 breaks a stream off by itself; below, it is answered 431 like over HTTP/1.1. */
+const mostListBytes = 131_072;
+const mostListPairs = 4_096;
+/** Of an answer, as nghttp2 reckons it: with a dozen bytes for each field. Above the largest `limits.upstreamHeadBytes`; beyond it, the session would end. */
+const mostSentListBytes = 4_194_304;
+
+export type HandshakeFailure = 'unknown_name' | 'not_held' | 'no_name' | 'timeout' | 'other';
+
+export interface HttpsListenerOptions {
+  /** Guarded: what one of them throws would end the process. */
+  handshakes: Handshakes;
+  forwarder: Forwarder;
+  /** 48 bytes, the same for all workers of the edge: a session resumes at any of them. */
+  ticketKeys: Buffer;
+  settings(): EdgeSettings;
+  connectionLimits: ConnectionLimits;
+  incidents: Incidents;
+  onHandshakeFailure(reason: HandshakeFailure): void;
+}
+
+export interface HttpsListener {
+  readonly server: Http2SecureServer;
+  readonly connections: number;
+  /** Of HTTP/2. */
+  readonly sessions: number;
+  /** The settings changed. */
+  refresh(): void;
+  /** Ends what is over its time. To be called about every second. */
+  check(now: number): void;
+  /** Takes no more connections, and tells those there are that this is their last request. */
+  drain(): void;
+  /** Breaks off all connections. */
+  destroy(): void;
+}
+
+/** Terminates TLS by SNI; HTTP/1.1 (with websockets) and HTTP/2 on the same port. */
+export function createHttpsListener(options: HttpsListenerOptions): HttpsListener {
+  const { forwarder, handshakes, settings, incidents } = options;
+  const sockets = new Set<Duplex>();
+  let draining = false;
+  /** Whose session is being made. */
+  let accepting: TLSSocket | null = null;
+
+  const server = createSecureServer({
+    allowHTTP1: true,
+    minVersion: 'TLSv1.2',
+    ciphers,
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    SNICallback: handshakes.SNICallback,
+    ALPNCallback: handshakes.ALPNCallback,
+    sessionIdContext: 'lockstep',
+    ticketKeys: options.ticketKeys,
+    handshakeTimeout: handshakeTimeoutMs,
+    // A client that vanished without a word would keep its websocket or event stream for ever.
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+    settings: { maxConcurrentStreams: settings().limits.streams, maxHeaderListSize: mostListBytes },
+    maxHeaderListPairs: mostListPairs,
+    maxSendHeaderBlockLength: mostSentListBytes,
+    // Where it checks spaces around a value, nghttp2 drops the field without a word; here the request is refused.
+    strictFieldWhitespaceValidation: false,
+    unknownProtocolTimeout: 5_000,
+  } as Parameters<typeof createSecureServer>[0]);
+
+  const http1 = serveHttp1(server, {
+    handle(request, response) {
+      if (draining) response.setHeader('connection', 'close');
+      forwarder.handle(request, response);
+    },
+    upgrade: forwarder.upgrade,
+    onRefused: incidents.onRefused,
+    onCut: incidents.onCut,
+    onException: incidents.onException,
+  });
+  const sessions = serveHttp2(server, {
+    socket: () => accepting!,
+    timeouts: () => settings().timeouts,
+    onCut: incidents.onCut,
+  });
+  // `checkContinue`: the upstream decides whether it wants the body (RFC 9110, section 10.1.1).
+  for (const event of ['request', 'checkContinue', 'checkExpectation', 'connect']) {
+    server.on(
+      event,
+      (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
+        if (!('stream' in request)) return;
+        try {
+          forwarder.handle(request, response);
+        } catch (error) {
+          incidents.onException('request', error);
+          request.stream.close(0x2); // INTERNAL_ERROR
+        }
+      },
+    );
+  }
+
+  const serveHttp = server.listeners('secureConnection') as ((socket: TLSSocket) => void)[];
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+    try {
+      accepting = socket;
+      // Node's own listener would take a protocol that it does not know for HTTP/2.
+      if (!handshakes.servesRequests(socket)) linger(socket);
+      else for (const listener of serveHttp) listener.call(server, socket);
+    } catch (error) {
+      incidents.onException('connection', error);
+      socket.destroy();
+    }
+  });
+  admitFirst(server as unknown as Server, options.connectionLimits);
+  server.on('OCSPRequest', handshakes.onOcspRequest);
+  server.on('tlsClientError', (error: Error & { code?: string }, socket) => {
+    if (error.code !== unknownNameCode) options.onHandshakeFailure(reasonOf(error));
+    socket.destroy();
+  });
+
+  function refresh(): void {
+    holdToSettings(server as unknown as Server, settings());
+    server.updateSettings({ maxConcurrentStreams: settings().limits.streams });
+  }
+  refresh();
+
+  return {
+    server,
+    get connections() {
+      return sockets.size;
+    },
+    get sessions() {
+      return sessions.count;
+    },
+    refresh,
+    check(now) {
+      sessions.check(now);
+      http1.check();
+    },
+    drain() {
+      draining = true;
+      server.close();
+      sessions.drain();
+    },
+    destroy() {
+      sessions.destroy();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+function reasonOf({ code, message }: Error & { code?: string }): HandshakeFailure {
+  if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return 'timeout';
+  // Without a name there is no certificate, and so neither a cipher (1.2) nor a signature algorithm (1.3) to agree on.
+  if (/no shared cipher|no suitable signature algorithm/i.test(message)) return 'no_name';
+  return 'other';
+}

@@ -1,0 +1,69 @@
+import type { ServerResponse } from 'node:http';
+import { noteFraming } from '../../server/break-off.ts';
+import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import type { AnswerHead } from '../upstreams/answer-head.ts';
+import { ExchangeError } from '../upstreams/failure-cause.ts';
+import { forwardAnswer } from './forward-answer.ts';
+
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
+
+/** Writes the head of an upstream's final answer in the client's protocol. Throws an `ExchangeError` for one that a client may not get. */
+export function writeAnswerHead(
+  response: ClientResponse,
+  statusCode: number,
+  head: AnswerHead,
+  statusMessage: string | undefined,
+): void {
+  const overHttp2 = 'stream' in response;
+  const { fields, hasLength } = forwardAnswer(head, statusCode, overHttp2);
+  if (overHttp2) {
+    // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
+    if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
+    response.writeHead(statusCode, fields as never);
+    return;
+  }
+  const h1 = response as ServerResponse;
+  h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
+  if (hasLength) return;
+  // The head goes out at once: an event stream may send nothing for a while.
+  h1.flushHeaders();
+  noteFraming(h1);
+}
+
+/** Writes an interim answer (RFC 9110, section 15.2); nothing to a client that cannot take one, or no longer. */
+export function writeInterim(
+  request: ClientRequest,
+  response: ClientResponse,
+  statusCode: number,
+  head: AnswerHead,
+): void {
+  if (response.headersSent || (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)) return;
+  // The client reset the stream, and its end is not told yet.
+  if ('stream' in response && (response.stream.destroyed || response.stream.closed)) return;
+  if (statusCode === 100) {
+    response.writeContinue();
+  } else if ('stream' in response) {
+    const fields = asObject(forwardAnswer(head, statusCode, true).fields);
+    response.stream.additionalHeaders({ ...fields, ':status': statusCode });
+  } else {
+    const { fields } = forwardAnswer(head, statusCode, false);
+    (response as ServerResponse).writeInformation(statusCode, fields as never);
+  }
+}
+
+/** The upstream's own words where Node can write them; no protocol attaches a meaning to them (RFC 9112, section 4). */
+function reasonPhrase(statusCode: number, given: string | undefined): string {
+  const usual = STATUS_CODES[statusCode];
+  if (given === undefined || given === usual) return usual ?? '';
+  return /^[\t\x20-\x7e]*$/.test(given) ? given : (usual ?? '');
+}
+
+function asObject(fields: string[]): Record<string, string | string[]> {
+  const all: Record<string, string | string[]> = Object.create(null);
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    const before = all[name];
+    all[name] = before === undefined ? fields[i + 1]! : [before, fields[i + 1]!].flat();
+  }
+  return all;
+}

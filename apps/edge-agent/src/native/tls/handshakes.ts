@@ -1,0 +1,157 @@
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { SecureContext, TLSSocket } from 'node:tls';
+import { normaliseHost, type OnDemand } from '@lockstep/contract';
+import { clientKey } from '../clients/client-key.ts';
+import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { CertificateTable } from './certificate-table.ts';
+import type { ChallengeTable } from './challenge-table.ts';
+import type { StapleTable } from './staple-table.ts';
+
+/** Alert `unrecognized_name`, fatal (RFC 8446, section 6; RFC 6066, section 3), as a plain record. */
+const unrecognizedName = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x70]);
+
+/** RFC 8737, section 6.2. */
+const acmeTls = 'acme-tls/1';
+const httpProtocols = ['h2', 'http/1.1'];
+
+export const handshakeTimeoutMs = 10_000;
+
+/** Thrown into a handshake that was refused on purpose, and counted already. */
+export const unknownNameCode = 'LOCKSTEP_UNKNOWN_NAME';
+
+export interface HandshakesOptions {
+  certificates: Pick<CertificateTable, 'find'>;
+  challenges: Pick<ChallengeTable, 'context'>;
+  staples: Pick<StapleTable, 'find'>;
+  routes: Pick<RouteTable, 'names'>;
+  /** Null: names without a certificate are refused at once. */
+  onDemand(): OnDemand | null;
+  held: HeldHandshakes;
+  /** `not_held`: an unknown name that might have been asked for, had there been room for it. */
+  onRefused(reason: 'unknown_name' | 'not_held'): void;
+}
+
+type Callback = (error: Error | null, context?: SecureContext | undefined) => void;
+type Handshaking = TLSSocket & { _parent?: Duplex };
+
+/** What to show whom: the part of the TLS server's options and events that decides about a handshake. */
+export interface Handshakes {
+  SNICallback(this: Handshaking, name: string, callback: Callback): void;
+  ALPNCallback(this: Handshaking, asked: { servername: string; protocols: string[] }): string | undefined;
+  /** For the event `OCSPRequest`: staples without ever waiting (RFC 6066, section 8). */
+  onOcspRequest(
+    der: Buffer,
+    issuer: Buffer,
+    callback: (error: Error | null, response: Buffer | null) => void,
+  ): void;
+  /**
+   * Whether requests are served on a connection. Not after a challenge (RFC 8737, section 3), nor on a session that was resumed, and
+   * so passed by the choice of a certificate, when there is none for its host: removed meanwhile, or never more than a challenge's.
+   * OpenSSL tells no name for a session of TLS 1.2 that was resumed; it ends by itself, after five minutes.
+   */
+  servesRequests(socket: TLSSocket): boolean;
+}
+
+export function createHandshakes(options: HandshakesOptions): Handshakes {
+  const { certificates, challenges, staples, held } = options;
+  const challenged = new WeakSet<TLSSocket>();
+
+  function refuse(socket: Handshaking, reason: 'unknown_name' | 'not_held', callback: Callback): void {
+    options.onRefused(reason);
+    const error = Object.assign(new Error('unrecognized name'), { code: unknownNameCode });
+    // Node has no call for this alert, and an error alone closes without one. Nothing has been sent yet, so a plain record on the
+    // socket underneath is what the client reads first.
+    const raw = socket._parent;
+    if (raw === undefined) callback(error);
+    else raw.write(unrecognizedName, () => callback(error));
+  }
+
+  function hold(socket: Handshaking, host: string, { holdMs }: OnDemand, callback: Callback): void {
+    const free = held.hold({
+      host,
+      client: clientKey(socket.remoteAddress ?? ''),
+      holdMs,
+      settle(context) {
+        socket.off('close', onGone);
+        // What is left of the handshake gets its usual time again.
+        socket.setTimeout(handshakeTimeoutMs);
+        if (context === null) refuse(socket, 'unknown_name', callback);
+        else callback(null, context);
+      },
+    });
+    const onGone = () => free?.();
+    if (free === null) {
+      refuse(socket, 'not_held', callback);
+      return;
+    }
+    // Only a handshake that is held may take longer than others.
+    socket.setTimeout(holdMs + handshakeTimeoutMs);
+    socket.once('close', onGone);
+  }
+
+  /** The host to ask about; null for a name that is nobody's to ask for. */
+  function askable(name: string): string | null {
+    if (isIP(name) !== 0 || !name.includes('.')) return null;
+    try {
+      // A name that is not written as hosts are would wait for a certificate that is never found by it.
+      return normaliseHost(name) !== name || name.startsWith('*.') || options.routes.names(name)
+        ? null
+        : name;
+    } catch {
+      return null;
+    }
+  }
+
+  return {
+    SNICallback(servername, callback) {
+      const name = hostOf(servername);
+      if (challenged.has(this)) {
+        callback(null, challenges.context(name) ?? undefined);
+        return;
+      }
+      const context = certificates.find(name);
+      if (context !== null) {
+        callback(null, context);
+        return;
+      }
+      // TLS 1.2 asks for the certificate before the protocol, and cannot do without one.
+      const challenge = this.getProtocol() === 'TLSv1.3' ? null : challenges.context(name);
+      if (challenge !== null) {
+        challenged.add(this);
+        callback(null, challenge);
+        return;
+      }
+      const onDemand = options.onDemand();
+      const host = onDemand === null ? null : askable(name);
+      if (host === null) refuse(this, 'unknown_name', callback);
+      else hold(this, host, onDemand!, callback);
+    },
+    ALPNCallback({ servername, protocols }) {
+      if (protocols.length === 1 && protocols[0] === acmeTls) {
+        const challenge = challenges.context(hostOf(servername || ''));
+        if (challenge === null) return undefined;
+        challenged.add(this);
+        this.setKeyCert(challenge);
+        return acmeTls;
+      }
+      if (challenged.has(this)) return undefined;
+      return httpProtocols.find((protocol) => protocols.includes(protocol));
+    },
+    onOcspRequest(der, _issuer, callback) {
+      callback(null, staples.find(der));
+    },
+    servesRequests(socket) {
+      if (challenged.has(socket)) return false;
+      const { servername } = socket as TLSSocket & { servername?: string | false | null };
+      return !servername || !socket.isSessionReused() || certificates.find(hostOf(servername)) !== null;
+    },
+  };
+}
+
+/** The dot at the end is not meant to be sent (RFC 6066, section 3), and changes nothing about which host is meant. */
+function hostOf(servername: string): string {
+  const name = servername.toLowerCase();
+  return name.endsWith('.') ? name.slice(0, -1) : name;
+}

@@ -1,0 +1,68 @@
+import { createBoundary, giveBackMemory, logDestination } from '@lockstep/contract';
+import { createSealer } from '@lockstep/pki/sealer';
+import { type Logger, pino } from 'pino';
+import { createParentFeed } from '../../feed/parent-feed.ts';
+import { createWorker, type Worker } from './worker.ts';
+import type { FromWorker, ToWorker, WorkerSettings } from './worker-message.ts';
+
+// A signal to the process group reaches the supervisor too: it says when to drain.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+
+let worker: Worker | null = null;
+let leaving = false;
+let log: Logger = pino({ base: { worker: process.pid } }, logDestination(pino.destination));
+const boundary = createBoundary({ error: (facts: object, message: string) => log.error(facts, message) });
+const feed = createParentFeed(process, boundary);
+
+function send(message: FromWorker, sent: () => void = () => {}): void {
+  process.send?.(message, sent);
+}
+
+async function leave(): Promise<void> {
+  if (leaving) return;
+  leaving = true;
+  await worker?.drain().catch((error) => boundary.note('drain', error));
+  process.exit(0);
+}
+
+function start(settings: WorkerSettings): void {
+  const sealer = createSealer(settings.secretKey);
+  log = pino(
+    {
+      level: settings.config.logLevel,
+      base: { node: settings.config.node, worker: process.pid },
+    },
+    logDestination(pino.destination),
+  );
+  worker = createWorker({
+    settings,
+    open: (sealed, context) => sealer.open(sealed, context),
+    feed,
+    log,
+    boundary,
+    onListening: () => send({ worker: 'listening' }),
+    onStatus: (status) => send({ worker: 'status', status }),
+    onAsk: (host, client) => send({ worker: 'ask', host, client }),
+    onEnough: (host) => send({ worker: 'enough', host }),
+  });
+  worker
+    .run()
+    .catch((error: Error) => send({ worker: 'failed', detail: error.message }, () => process.exit(1)));
+}
+
+giveBackMemory();
+process.on('disconnect', () => void leave());
+process.on(
+  'message',
+  boundary.guard('message', (message: ToWorker | { worker?: undefined }) => {
+    if (message.worker === 'beat') send({ worker: 'beat' });
+    else if (message.worker === 'drain') void leave();
+    else if (message.worker === 'refuse') worker?.refuse(message.host, message.client);
+    else if (message.worker === 'listen') worker?.listen();
+    else if (message.worker === 'start') start(message.settings);
+    else if (message.worker === 'figures' && worker !== null) {
+      send({ worker: 'figures', id: message.id, figures: worker.figures() });
+    }
+  }),
+);

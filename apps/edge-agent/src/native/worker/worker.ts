@@ -1,0 +1,294 @@
+import { createHash } from 'node:crypto';
+import type { Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Address, type Boundary, defaultEdgeSettings, isAppError } from '@lockstep/contract';
+import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
+import type { Logger } from 'pino';
+import type { Feed } from '../../feed/feed.ts';
+import { listenError } from '../../server/listen-error.ts';
+import { createConnectionLimits } from '../clients/connection-limits.ts';
+import { createDescriptorWatch } from '../clients/descriptor-watch.ts';
+import { createIncidents } from '../clients/incidents.ts';
+import { createForwarder } from '../http/forwarder.ts';
+import { createHttpListener } from '../http/http-listener.ts';
+import { createHttpsListener, type HandshakeFailure } from '../http/https-listener.ts';
+import { createHeldHandshakes } from '../on-demand/held-handshakes.ts';
+import { createRouteTable } from '../routing/route-table.ts';
+import { createCertificateChecker } from '../tls/certificate-checker.ts';
+import { createCertificateTable } from '../tls/certificate-table.ts';
+import { createChallengeTable } from '../tls/challenge-table.ts';
+import { guardHandshakes } from '../tls/guard-handshakes.ts';
+import { createHandshakes } from '../tls/handshakes.ts';
+import { createStapleTable } from '../tls/staple-table.ts';
+import { createFailureLog } from '../upstreams/failure-log.ts';
+import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
+import { createUpstreamPools } from '../upstreams/upstream-pools.ts';
+import { createConfiguration } from './configuration.ts';
+import { createFleetSettings } from './fleet-settings.ts';
+import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
+
+const watchIntervalMs = 1_000;
+
+export interface WorkerOptions {
+  settings: WorkerSettings;
+  open(sealed: string, context: string): string;
+  feed: Feed;
+  log: Logger;
+  boundary: Boundary;
+  onListening(): void;
+  onStatus(status: WorkerStatus): void;
+  /** A client's handshake waits for a host that is not known. */
+  onAsk(host: string, client: string): void;
+  /** No handshake waits for the host any more. */
+  onEnough(host: string): void;
+}
+
+/** How soon a snapshot is asked for again when what came could not be applied; doubled each time. */
+const askAgainFirstMs = 100;
+const askAgainAtMostMs = 5_000;
+
+export interface Worker {
+  /** Rejects with `bad_configuration` when a port cannot be bound; else ends with the worker. */
+  run(): Promise<void>;
+  figures(): WorkerFigures;
+  /** A host that was asked about is refused; to one client, or to all. */
+  refuse(host: string, client: string | null): void;
+  /** Binds the ports, if it still waits for a configuration with that. */
+  listen(): void;
+  /** Resolves when nothing is in flight any more, or after the time-out with the rest broken off. */
+  drain(): Promise<void>;
+}
+
+const statusClasses = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'];
+
+/** One process's share of an edge: owns the listeners, serves from memory, follows its feed. */
+export function createWorker(options: WorkerOptions): Worker {
+  const { settings, open, feed, log, boundary, onListening, onStatus } = options;
+  const { config } = settings;
+  const answers: Record<string, number> = {};
+  const handshakeFailures: Partial<Record<HandshakeFailure, number>> = {};
+  const stopped = new AbortController();
+  const bound = Promise.withResolvers<never>();
+  let listening: Promise<void> | null = null;
+  let statusDue = false;
+
+  function onAnswer(statusCode: number): void {
+    // Beyond 599 a status stands for a 5xx (RFC 9110, section 15).
+    const status = statusClasses[Math.min(Math.trunc(statusCode / 100), 5)]!;
+    answers[status] = (answers[status] ?? 0) + 1;
+  }
+
+  function onHandshakeFailure(reason: HandshakeFailure): void {
+    handshakeFailures[reason] = (handshakeFailures[reason] ?? 0) + 1;
+  }
+
+  /** Once a turn, however many commits were put in force in it. */
+  function sendStatus(): void {
+    if (statusDue) return;
+    statusDue = true;
+    setImmediate(
+      boundary.guard('status', () => {
+        statusDue = false;
+        onStatus({ position: configuration.position, refusals: configuration.refusals });
+      }),
+    );
+  }
+
+  const failures = createFailureLog(log);
+  const incidents = createIncidents(log, boundary);
+  const edgeSettings = () => fleet.edge;
+  let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
+  let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
+  const pools = createUpstreamPools({ limits: () => upstreamLimits, denied: () => denied });
+  const certificates = createCertificateTable({
+    open,
+    maxContexts: config.certificateCacheSize,
+    onRefused: sendStatus,
+  });
+  const checker = createCertificateChecker({
+    certificates,
+    guard: (work) => boundary.guard('certificates', work),
+  });
+  const routes = createRouteTable({ pools, hasCertificate: certificates.covers });
+  const challenges = createChallengeTable({ open });
+  const staples = createStapleTable();
+  const held = createHeldHandshakes({
+    boundary,
+    find: certificates.find,
+    onAsk: options.onAsk,
+    onEnough: options.onEnough,
+  });
+  const fleet = createFleetSettings({
+    onOnDemand(now) {
+      routes.setCatchAll(now?.upstreams ?? []);
+      if (now === null) held.refuseAll();
+    },
+    onEdge(edge) {
+      upstreamLimits = upstreamLimitsOf(edge);
+      denied = createDeniedAddresses(edge.deny, settings.ownServices);
+      pools.renew();
+      https.refresh();
+      http.refresh();
+    },
+  });
+  const configuration = createConfiguration({
+    routes,
+    certificates,
+    checker,
+    challenges,
+    staples,
+    settings: fleet,
+  });
+  const forwarder = createForwarder({
+    routes,
+    challenges,
+    settings: edgeSettings,
+    pseudonym: pseudonymOf(settings.secretKey),
+    onAnswer,
+    failures,
+    incidents,
+  });
+  const handshakes = createHandshakes({
+    certificates,
+    challenges,
+    staples,
+    routes,
+    onDemand: () => fleet.onDemand,
+    held,
+    onRefused: onHandshakeFailure,
+  });
+  const connectionLimits = createConnectionLimits({
+    limits: () => fleet.edge.limits,
+    onRefused: incidents.onCut,
+  });
+  const https = createHttpsListener({
+    handshakes: guardHandshakes(handshakes, boundary),
+    forwarder,
+    ticketKeys: Buffer.from(settings.ticketKeys),
+    settings: edgeSettings,
+    connectionLimits,
+    incidents,
+    onHandshakeFailure,
+  });
+  const http = createHttpListener({
+    challenges,
+    routes,
+    httpsPort: config.publicHttpsPort ?? settings.https.port,
+    settings: edgeSettings,
+    connectionLimits,
+    incidents,
+    onAnswer,
+  });
+  const descriptors = createDescriptorWatch({ onNone: () => incidents.onCut('no_descriptors') });
+  const watch = setInterval(() => {
+    try {
+      const now = Date.now();
+      forwarder.check(now);
+      https.check(now);
+      descriptors.check();
+    } catch (error) {
+      incidents.onException('watch', error);
+    }
+  }, watchIntervalMs).unref();
+
+  async function listen(): Promise<void> {
+    await Promise.all([
+      bind(https.server as unknown as Server, settings.https, settings.sockets?.https),
+      bind(http.server, settings.http, settings.sockets?.http),
+    ]);
+    // Accepting can fail for a moment (too many open files, say); that ends neither the listener nor the worker.
+    for (const server of [https.server, http.server]) {
+      server.on('error', (error) => log.error({ err: error }, 'a connection was not accepted'));
+    }
+    onListening();
+  }
+
+  function listenOnce(): Promise<void> {
+    listening ??= listen();
+    listening.catch(bound.reject);
+    return listening;
+  }
+
+  async function follow(): Promise<void> {
+    if (settings.listenAtOnce) void listenOnce();
+    let pauseMs = askAgainFirstMs;
+    while (!stopped.signal.aborted) {
+      try {
+        for await (const event of feed.follow(null, { signal: stopped.signal })) {
+          await listening;
+          if (event.type === 'current') continue;
+          await configuration.apply(event);
+          sendStatus();
+          held.proceed();
+          await listenOnce();
+          pauseMs = askAgainFirstMs;
+        }
+      } catch (error) {
+        if (isAppError(error, 'bad_configuration')) throw error;
+        // What came does not follow, cannot be read, or broke off in a snapshot: it goes on with a whole one.
+        boundary.note('configuration', error);
+      }
+      if (stopped.signal.aborted) return;
+      await delay(pauseMs, undefined, { signal: stopped.signal }).catch(() => {});
+      pauseMs = Math.min(pauseMs * 2, askAgainAtMostMs);
+    }
+  }
+
+  return {
+    run: () => Promise.race([follow(), bound.promise]),
+    listen: () => void listenOnce(),
+    figures: () => ({
+      answers: { ...answers },
+      handshakeFailures: { ...handshakeFailures },
+      certificatesBuilt: certificates.built,
+      connections: https.connections,
+      contexts: certificates.contexts,
+      held: held.count,
+      failures: { ...failures.counts },
+      refusedRequests: { ...incidents.refused },
+      cuts: { ...incidents.cut },
+      upstreams: pools.figures(),
+      inFlight: forwarder.inFlight,
+      tunnels: forwarder.tunnels,
+      sessions: https.sessions,
+      exceptions: { ...boundary.exceptions },
+    }),
+    refuse: held.refuse,
+    async drain() {
+      const until = Date.now() + config.drainTimeoutMs;
+      http.server.close();
+      http.server.closeIdleConnections();
+      https.drain();
+      held.refuseAll();
+      while (forwarder.inFlight > 0 && Date.now() < until) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      stopped.abort();
+      checker.close();
+      forwarder.closeTunnels();
+      https.destroy();
+      http.server.closeAllConnections();
+      clearInterval(watch);
+      await pools.close();
+    },
+  };
+}
+
+/** The same for all edges of a fleet, and no other's: what has passed one of them has passed these. */
+function pseudonymOf(secretKey: string): string {
+  return `lockstep-${createHash('sha256').update(`via ${secretKey}`).digest('hex').slice(0, 12)}`;
+}
+
+/** Takes connections of a socket that the supervisor has bound, or of one of its own. */
+function bind(server: Server, { host, port }: Address, fd: number | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (cause: NodeJS.ErrnoException) => {
+      reject(listenError({ host, port }, cause));
+    };
+    server.once('error', onError);
+    server.listen({ ...(fd === undefined ? { host, port } : { fd }), backlog: 2_048 }, () => {
+      server.off('error', onError);
+      resolve();
+    });
+  });
+}
