@@ -11,7 +11,6 @@ import { sendProblem } from '../../server/send-problem.ts';
 import type { Incidents } from '../clients/incidents.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
-import type { FailureLog } from '../upstreams/failure-log.ts';
 import { answerChallenge } from './answer-challenge.ts';
 import { Exchange } from './exchange.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
@@ -30,7 +29,6 @@ export interface ForwarderOptions {
   pseudonym: string;
   /** Called for each answer; 499 stands for a client that did not wait for it. */
   onAnswer(statusCode: number): void;
-  failures: FailureLog;
   incidents: Pick<Incidents, 'onRefused' | 'onCut' | 'onException'>;
 }
 
@@ -52,7 +50,7 @@ type OnUpgrade = (fields: string[], upstream: Parameters<typeof tunnel>[1]) => v
 export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { routes, challenges, settings, pseudonym, onAnswer, failures, incidents } = options;
+  const { routes, challenges, settings, pseudonym, onAnswer, incidents } = options;
   const tunnels = new Set<Socket>();
   const open = new OpenExchanges();
 
@@ -97,7 +95,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       refuse(watch, { reason: 'no_route' }, onDone);
       return;
     }
-    const common = { request, response, route, forwarded, limits, onDone, onFailure: failures.note };
+    const { upstreams } = route;
+    const common = { request, response, upstreams, forwarded, limits, onDone };
     const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
     watch.body = exchange.body;
     watch.exchange = exchange;

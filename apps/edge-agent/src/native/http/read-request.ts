@@ -1,12 +1,13 @@
 import { type Authority, type EdgeSettings, readAuthority, readRequestTarget } from '@lockstep/contract';
 import type { ClientRequest } from '../../server/client-message.ts';
 import type { Refused } from '../../server/request-refusal.ts';
+import type { OutgoingRequest } from '../upstreams/sending.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
 
 const { METHODS } = process.getBuiltinModule('node:http');
 
 /** A request that may be forwarded. */
-export interface ReadRequest {
+export interface ReadRequest extends OutgoingRequest {
   host: string;
   /** Normalised, with its query; `*` for OPTIONS about the server. */
   path: string;
@@ -97,6 +98,7 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
   );
   return {
     host,
+    method,
     path: target.path,
     headers,
     // HTTP/2 needs no field to announce a body (RFC 9113, section 8.1).

@@ -1,12 +1,10 @@
 import { type RouteRecord, type Upstream as UpstreamAddress, wildcardOf } from '@lockstep/contract';
-import type { Upstream, UpstreamPools } from '../upstreams/upstream-pools.ts';
+import type { UpstreamGroup, Upstreams } from '../upstreams/upstreams.ts';
 
 export interface ServedRoute {
   readonly id: string;
   readonly revision: number;
-  readonly upstreams: readonly Upstream[];
-  /** Which upstream is next; requests are dealt in turn. */
-  turn: number;
+  readonly upstreams: UpstreamGroup;
 }
 
 interface Entry {
@@ -21,7 +19,7 @@ interface Held {
 
 /** The routes a worker serves, found by host and path. All methods are synchronous: a commit is put in without a gap. */
 export interface RouteTable {
-  /** A route that leads where it led before keeps its turn among the upstreams, and its pools. Throws with nothing changed. */
+  /** A route that leads where it led before keeps its upstreams, and whose turn it is among them. Throws with nothing changed. */
   put(id: string, revision: number, record: RouteRecord): void;
   delete(id: string): void;
   ids(): Iterable<string>;
@@ -39,24 +37,17 @@ export interface RouteTable {
 }
 
 export interface RouteTableOptions {
-  pools: UpstreamPools;
+  upstreams: Upstreams;
   hasCertificate(host: string): boolean;
 }
 
-export function createRouteTable({ pools, hasCertificate }: RouteTableOptions): RouteTable {
+export function createRouteTable({ upstreams, hasCertificate }: RouteTableOptions): RouteTable {
   const byId = new Map<string, Held>();
   const byHost = new Map<string, Entry[]>();
   let catchAll: ServedRoute | null = null;
 
-  function acquireAll(addresses: readonly { url: string }[]): Upstream[] {
-    const acquired: Upstream[] = [];
-    try {
-      for (const { url } of addresses) acquired.push(pools.acquire(url));
-      return acquired;
-    } catch (error) {
-      for (const upstream of acquired) pools.release(upstream);
-      throw error;
-    }
+  function acquire(addresses: readonly UpstreamAddress[]): UpstreamGroup {
+    return upstreams.acquire(addresses.map(({ url }) => url));
   }
 
   function insert({ record, route }: Held): void {
@@ -87,28 +78,26 @@ export function createRouteTable({ pools, hasCertificate }: RouteTableOptions): 
     put(id, revision, record) {
       const before = byId.get(id);
       const same = before !== undefined && leadsTo(before.record) === leadsTo(record);
-      const upstreams = same ? before.route.upstreams : acquireAll(record.upstreams);
-      const held = { record, route: { id, revision, upstreams, turn: same ? before.route.turn : 0 } };
+      const group = same ? before.route.upstreams : acquire(record.upstreams);
+      const held = { record, route: { id, revision, upstreams: group } };
       if (before !== undefined) remove(before);
       byId.set(id, held);
       insert(held);
-      if (before !== undefined && !same) {
-        for (const upstream of before.route.upstreams) pools.release(upstream);
-      }
+      if (before !== undefined && !same) upstreams.release(before.route.upstreams);
     },
     delete(id) {
       const held = byId.get(id);
       if (held === undefined) return;
       remove(held);
       byId.delete(id);
-      for (const upstream of held.route.upstreams) pools.release(upstream);
+      upstreams.release(held.route.upstreams);
     },
     ids: () => byId.keys(),
     setCatchAll(addresses) {
       const before = catchAll;
-      const upstreams = acquireAll(addresses);
-      catchAll = upstreams.length === 0 ? null : { id: 'on-demand', revision: 0, upstreams, turn: 0 };
-      for (const upstream of before?.upstreams ?? []) pools.release(upstream);
+      catchAll =
+        addresses.length === 0 ? null : { id: 'on-demand', revision: 0, upstreams: acquire(addresses) };
+      if (before !== null) upstreams.release(before.upstreams);
     },
     names: (host) => entriesOf(host) !== undefined,
     servesHost: (host) => entriesOf(host) !== undefined || (catchAll !== null && hasCertificate(host)),

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
 import type { buildConnector } from 'undici';
 import { ExchangeError } from './failure-cause.ts';
@@ -52,6 +52,10 @@ export interface Connection {
 
 /** The connections of a worker to one upstream, and who waits for one. */
 export interface UpstreamPool {
+  readonly origin: string;
+  /** The name an https upstream is to prove; undefined for an address, which proves the name the client asked for. */
+  readonly servername: string | undefined;
+  readonly limits: () => UpstreamLimits;
   take(taker: Taker): void;
   /** Does nothing for one that does not wait. */
   withdraw(taker: Taker): void;
@@ -99,9 +103,10 @@ class PooledConnection implements Connection {
 }
 
 class Pool implements UpstreamPool {
-  readonly #origin: string;
+  readonly origin: string;
+  readonly servername: string | undefined;
+  readonly limits: () => UpstreamLimits;
   readonly #connect: buildConnector.connector;
-  readonly #limits: () => UpstreamLimits;
   readonly #all = new Set<PooledConnection>();
   /** The one that was used last is used next: the others grow old enough to be closed. */
   readonly #idle: PooledConnection[] = [];
@@ -111,9 +116,11 @@ class Pool implements UpstreamPool {
   #generation = 0;
 
   constructor({ origin, connect, limits }: UpstreamPoolOptions) {
-    this.#origin = origin;
+    const { hostname } = new URL(origin);
+    this.origin = origin;
+    this.servername = isIP(hostname.replace(/^\[|\]$/g, '')) === 0 ? hostname : undefined;
+    this.limits = limits;
     this.#connect = connect;
-    this.#limits = limits;
   }
 
   get open(): number {
@@ -131,7 +138,7 @@ class Pool implements UpstreamPool {
       taker.onConnection(idle);
       return;
     }
-    const limits = this.#limits();
+    const limits = this.limits();
     if (this.#all.size < limits.connections) taker.onConnection(this.#make(limits));
     else this.#wait(taker, limits);
   }
@@ -165,7 +172,7 @@ class Pool implements UpstreamPool {
   };
 
   #make({ headBytes }: UpstreamLimits): PooledConnection {
-    const client = new Client(this.#origin, {
+    const client = new Client(this.origin, {
       allowH2: false,
       connect: (options, callback) => {
         this.#connect(options, (...[error, socket]: Parameters<buildConnector.Callback>) => {
@@ -194,7 +201,7 @@ class Pool implements UpstreamPool {
 
   release(connection: PooledConnection): void {
     if (connection.over) return;
-    const limits = this.#limits();
+    const limits = this.limits();
     if (
       this.#retired ||
       connection.generation !== this.#generation ||
@@ -220,13 +227,13 @@ class Pool implements UpstreamPool {
 
   replace(connection: PooledConnection): Connection {
     if (!connection.over) this.#drop(connection);
-    return this.#make(this.#limits());
+    return this.#make(this.limits());
   }
 
   #remove(connection: PooledConnection): void {
     if (connection.over) return;
     this.#drop(connection);
-    const limits = this.#limits();
+    const limits = this.limits();
     if (this.#all.size >= limits.connections) return;
     const next = this.#waiting.next();
     if (next !== null) next.onConnection(this.#make(limits));

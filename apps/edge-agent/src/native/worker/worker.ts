@@ -22,7 +22,7 @@ import { createHandshakes } from '../tls/handshakes.ts';
 import { createStapleTable } from '../tls/staple-table.ts';
 import { createFailureLog } from '../upstreams/failure-log.ts';
 import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
-import { createUpstreamPools } from '../upstreams/upstream-pools.ts';
+import { createUpstreams } from '../upstreams/upstreams.ts';
 import { createConfiguration } from './configuration.ts';
 import { createFleetSettings } from './fleet-settings.ts';
 import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
@@ -99,7 +99,11 @@ export function createWorker(options: WorkerOptions): Worker {
   const edgeSettings = () => fleet.edge;
   let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
   let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
-  const pools = createUpstreamPools({ limits: () => upstreamLimits, denied: () => denied });
+  const upstreams = createUpstreams({
+    limits: () => upstreamLimits,
+    denied: () => denied,
+    onFailure: failures.note,
+  });
   const certificates = createCertificateTable({
     open,
     maxContexts: config.certificateCacheSize,
@@ -109,7 +113,7 @@ export function createWorker(options: WorkerOptions): Worker {
     certificates,
     guard: (work) => boundary.guard('certificates', work),
   });
-  const routes = createRouteTable({ pools, hasCertificate: certificates.covers });
+  const routes = createRouteTable({ upstreams, hasCertificate: certificates.covers });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
   const held = createHeldHandshakes({
@@ -126,7 +130,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onEdge(edge) {
       upstreamLimits = upstreamLimitsOf(edge);
       denied = createDeniedAddresses(edge.deny, settings.ownServices);
-      pools.renew();
+      upstreams.renew();
       https.refresh();
       http.refresh();
     },
@@ -145,7 +149,6 @@ export function createWorker(options: WorkerOptions): Worker {
     settings: edgeSettings,
     pseudonym: pseudonymOf(settings.secretKey),
     onAnswer,
-    failures,
     incidents,
   });
   const handshakes = createHandshakes({
@@ -247,7 +250,7 @@ export function createWorker(options: WorkerOptions): Worker {
       failures: { ...failures.counts },
       refusedRequests: { ...incidents.refused },
       cuts: { ...incidents.cut },
-      upstreams: pools.figures(),
+      upstreams: upstreams.figures(),
       inFlight: forwarder.inFlight,
       tunnels: forwarder.tunnels,
       sessions: https.sessions,
@@ -269,7 +272,7 @@ export function createWorker(options: WorkerOptions): Worker {
       https.destroy();
       http.server.closeAllConnections();
       clearInterval(watch);
-      await pools.close();
+      await upstreams.close();
     },
   };
 }

@@ -15,11 +15,10 @@ t.test(
     const exchange = new Exchange({
       request,
       response,
-      route: { id: 'a', revision: 1, upstreams: [], turn: 0 },
       forwarded: { hasBody: false },
     } as unknown as ConstructorParameters<typeof Exchange>[0]);
     t.throws(
-      () => exchange.onResponseStart({} as never, 200, new AnswerHead([]), 'OK'),
+      () => exchange.onHead(200, new AnswerHead([]), 'OK'),
       new ExchangeError('client_body_broke_off'),
     );
     t.equal(response.statusCode, 400);

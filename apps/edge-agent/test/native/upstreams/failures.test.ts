@@ -146,7 +146,6 @@ t.test('what throws while a request is read leaves no exchange under way', async
     settings: () => defaultEdgeSettings as unknown as EdgeSettings,
     pseudonym: 'x',
     onAnswer() {},
-    failures: { note() {} } as never,
     incidents: { onRefused() {}, onCut() {}, onException() {} },
   });
   const server = createHttpServer((request, response) => {

@@ -1,0 +1,322 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import { clientKey } from '../clients/client-key.ts';
+import { AnswerHead } from './answer-head.ts';
+import type { UpstreamChoice } from './choice.ts';
+import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
+import type { RequestBody } from './request-body.ts';
+import { continueStatus } from './undici-repairs.ts';
+import type { Connection, Taker, UpstreamPool } from './upstream-pool.ts';
+
+/** A request as an upstream receives it, without its body. */
+export interface OutgoingRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Flat pairs. */
+  readonly headers: string[];
+  /** On whose account it waits for a connection. */
+  readonly clientAddress: string;
+}
+
+/** Who takes the answer. What it throws ends the exchange, and comes back as `onFailed`. */
+export interface AnswerTaker {
+  /** False once it was answered otherwise: no other upstream need be tried. */
+  readonly isOpen: boolean;
+  /** 100, or what else there is below 200, save 101. */
+  onInterim(statusCode: number, head: AnswerHead): void;
+  onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void;
+  onData(chunk: Buffer): void;
+  onEnd(): void;
+  /** The upstream switched to the protocol that was asked for. */
+  onUpgrade(head: AnswerHead, upstream: Duplex): void;
+  /** There is no answer, or no more of it. Not `dialled`: no upstream could be reached. */
+  onFailed(cause: FailureCause, dialled: boolean): void;
+  /** The same, when `onFailed` itself threw. */
+  onBroken(): void;
+}
+
+/** Whom it may be sent to. */
+export interface SendingTargets {
+  readonly upstreams: readonly UpstreamPool[];
+  readonly choice: UpstreamChoice;
+  /** Called for whatever keeps an answer, or a part of it, from whoever takes it. */
+  onFailure(cause: FailureCause, upstream: string, error: unknown): void;
+}
+
+const clientGone = new Error('the client went away');
+/** RFC 9110, section 9.2.2. */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+const mostInterimAnswers = 32;
+
+/**
+ * One request on its way to an upstream, and the answer back to whoever takes it. One object is all of it: what waits for a connection, what
+ * undici reads as the options of a dispatch, and what it calls back. undici turns what is thrown in its callbacks into
+ * `onResponseError`, which throws nothing: so one exchange ends, and nothing else.
+ */
+export class Sending implements Dispatcher.DispatchHandler, Taker {
+  readonly method: Dispatcher.HttpMethod;
+  readonly path: string;
+  readonly headers: string[];
+  readonly body: RequestBody | null;
+  readonly upgrade: 'websocket' | null;
+  headersTimeout = 0;
+  bodyTimeout = 0;
+  /**
+   * Without this, undici would take the client's Host for the name in the upstream's certificate, and connect anew whenever it differs from
+   * the last request's.
+   */
+  servername: string | undefined = undefined;
+
+  readonly #targets: SendingTargets;
+  readonly #clientAddress: string;
+  readonly #taker: AnswerTaker;
+  #upstream: UpstreamPool | null = null;
+  #connection: Connection | null = null;
+  #controller: Dispatcher.DispatchController | null = null;
+  #attempt = 0;
+  #place = -1;
+  /** The request went out on a connection that had carried others. */
+  #reused = false;
+  #repeated = false;
+  /** A byte of an answer came. */
+  #began = false;
+  #startedAt = 0;
+  #interimAnswers = 0;
+  #headTimer: NodeJS.Timeout | null = null;
+  #answered = false;
+  #ended = false;
+  #abandoned = false;
+
+  constructor(
+    targets: SendingTargets,
+    request: OutgoingRequest,
+    body: RequestBody | null,
+    upgrade: boolean,
+    taker: AnswerTaker,
+  ) {
+    this.#targets = targets;
+    this.method = request.method as Dispatcher.HttpMethod;
+    this.path = request.path;
+    this.headers = request.headers;
+    this.body = body;
+    this.upgrade = upgrade ? 'websocket' : null;
+    this.#clientAddress = request.clientAddress;
+    this.#taker = taker;
+  }
+
+  get client(): string {
+    return clientKey(this.#clientAddress);
+  }
+
+  /** It holds a connection that others wait for. */
+  get inDemand(): boolean {
+    return this.#connection !== null && this.#upstream!.pending > 0;
+  }
+
+  /** To be called once. */
+  start(): void {
+    const { upstreams, choice } = this.#targets;
+    this.#place = choice.choose(this.#place);
+    this.#attempt += 1;
+    this.#upstream = upstreams[this.#place]!;
+    this.#upstream.take(this);
+  }
+
+  /** Nobody waits for the answer any more; nothing is called from here on. */
+  abandon(): void {
+    this.#abandoned = true;
+    if (this.#ended) return;
+    if (this.#connection === null) this.#upstream?.withdraw(this);
+    this.#abort(clientGone);
+    this.#stopHeadTimer();
+  }
+
+  get paused(): boolean {
+    return this.#controller!.paused;
+  }
+
+  /** A request: what had been parsed already still comes. */
+  pause(): void {
+    this.#controller!.pause();
+  }
+
+  resume(): void {
+    try {
+      this.#controller?.resume();
+    } catch (unexpected) {
+      this.#abort(unexpected as Error);
+    }
+  }
+
+  onConnection(connection: Connection): void {
+    this.#connection = connection;
+    const upstream = this.#upstream!;
+    const { firstByteMs, idleMs } = upstream.limits();
+    this.headersTimeout = firstByteMs;
+    this.bodyTimeout = idleMs;
+    this.servername = upstream.servername;
+    connection.client.dispatch(this as Dispatcher.DispatchOptions, this);
+  }
+
+  onBusy(error: ExchangeError): void {
+    this.onResponseError(null, error);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    this.#reused = this.#connection!.reused;
+    this.#startedAt = Date.now();
+    if (this.#abandoned) controller.abort(clientGone);
+  }
+
+  /** Called by undici at the first byte of each answer, interim ones included. */
+  onResponseStarted(): void {
+    this.#began = true;
+  }
+
+  onRequestUpgrade(_: Dispatcher.DispatchController, _status: number, head: unknown, socket: Duplex): void {
+    const connection = this.#connection!;
+    if (this.#abandoned) {
+      this.#ended = true;
+      socket.destroy();
+      connection.discard();
+      return;
+    }
+    const { pairs } = head as AnswerHead;
+    const protocol = pairs.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'upgrade');
+    // RFC 9110, section 7.8: only to what was asked for.
+    if (this.upgrade === null || pairs[protocol + 1]?.toLowerCase() !== this.upgrade) {
+      throw new ExchangeError('upstream_upgrade_unasked');
+    }
+    this.#stopHeadTimer();
+    // It is the client's alone from here on, as its own connection is: others need not wait for its end.
+    connection.discard();
+    (socket as Socket).setTimeout(this.#upstream!.limits().tunnelIdleMs, () => socket.destroy());
+    this.#taker.onUpgrade(head as AnswerHead, socket);
+    this.#ended = true;
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    statusCode: number,
+    head: unknown,
+    statusMessage?: string,
+  ): void {
+    if (this.#abandoned) return;
+    if (!(head instanceof AnswerHead)) throw new Error('undici gave a head of another shape');
+    if (statusCode < 200) {
+      this.#passInterim(statusCode === continueStatus ? 100 : statusCode, head);
+      return;
+    }
+    this.#stopHeadTimer();
+    this.#taker.onHead(statusCode, head, statusMessage);
+    this.#answered = true;
+  }
+
+  /** A proxy passes interim answers on (RFC 9110, section 15.2). The time to the final head goes on running. */
+  #passInterim(statusCode: number, head: AnswerHead): void {
+    if (statusCode < 100) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
+    if (statusCode === 101) throw new ExchangeError('upstream_upgrade_unasked');
+    this.#interimAnswers += 1;
+    if (this.#interimAnswers > mostInterimAnswers) {
+      throw new ExchangeError('upstream_head_invalid', `more than ${mostInterimAnswers} interim answers`);
+    }
+    if (this.#interimAnswers === 1) this.#startHeadTimer();
+    this.#taker.onInterim(statusCode, head);
+  }
+
+  /** undici begins anew to count with each interim answer; this does not. */
+  #startHeadTimer(): void {
+    const { firstByteMs } = this.#upstream!.limits();
+    const start = (ms: number) => {
+      if (this.#answered || this.#ended || this.#abandoned) return;
+      this.#headTimer = setTimeout(
+        () => this.#abort(new ExchangeError('upstream_timeout_first_byte')),
+        Math.max(ms, 1),
+      );
+    };
+    // A client may take long with its body, and has deadlines of its own.
+    if (this.body === null) start(this.#startedAt + firstByteMs - Date.now());
+    else if (this.body.readableEnded) start(firstByteMs);
+    else this.body.once('end', () => start(firstByteMs));
+  }
+
+  #stopHeadTimer(): void {
+    if (this.#headTimer !== null) clearTimeout(this.#headTimer);
+    this.#headTimer = null;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#abandoned) this.#taker.onData(chunk);
+  }
+
+  /** Outside of undici's own callbacks, what it throws would reach nobody. */
+  #abort(reason: Error): void {
+    try {
+      this.#controller?.abort(reason);
+    } catch (unexpected) {
+      this.onResponseError(null, unexpected);
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#ended = true;
+    if (!this.#abandoned) this.#taker.onEnd();
+    this.#connection!.release();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: unknown): void {
+    try {
+      this.#fail(error);
+    } catch (unexpected) {
+      this.#ended = true;
+      this.#targets.onFailure('edge_failed', this.#upstream!.origin, unexpected);
+      if (!this.#abandoned) this.#taker.onBroken();
+    }
+  }
+
+  #fail(error: unknown): void {
+    const cause = failureCauseOf(error, this.#answered);
+    const connection = this.#connection;
+    this.#connection = null;
+    this.#stopHeadTimer();
+    if (this.#abandoned) {
+      this.#ended = true;
+      connection?.discard();
+      return;
+    }
+    // The upstream had closed a connection that it had kept until then, and did nothing: a request that may be repeated goes out
+    // once more, on a new one (RFC 9112, section 9.3.1).
+    if (
+      this.#reused &&
+      !this.#began &&
+      !this.#repeated &&
+      this.body === null &&
+      (cause === 'upstream_closed' || cause === 'upstream_reset') &&
+      idempotent.has(this.method)
+    ) {
+      this.#repeated = true;
+      this.#controller = null;
+      this.onConnection(connection!.replace());
+      return;
+    }
+    connection?.discard();
+    const { upstreams, onFailure } = this.#targets;
+    onFailure(cause, this.#upstream!.origin, error);
+    // Only a failed dial is tried again elsewhere: nothing of this request has left the edge. Once a connection carried any of
+    // it the upstream may have acted on it, and repeating it could place an order twice (RFC 9110, section 9.2.2).
+    const dialled = this.#controller !== null;
+    if (
+      !dialled &&
+      this.#attempt < upstreams.length &&
+      cause !== 'request_not_forwardable' &&
+      this.#taker.isOpen
+    ) {
+      this.start();
+      return;
+    }
+    this.#ended = true;
+    this.#taker.onFailed(cause, dialled);
+  }
+}
