@@ -40,6 +40,11 @@ t.test('each rule finds its breach', async (t) => {
           'edges.ts': "const edge = await import('@lockstep/edge-agent');\n",
           'redis.ts': "import type { Redis } from 'ioredis';\n",
           'near.ts': "import { Feed } from '../../edge-agent/src/feed.ts';\n",
+          time: { 'iso.ts': "import '../main.ts';\nimport '../api/server.ts';\n" },
+          api: { 'server.ts': "import '../time/iso.ts';\nimport './own.ts';\n", 'own.ts': '' },
+          attic: { 'old.ts': "import '../time/iso.ts';\n" },
+          'one.ts': "import type { Two } from './two.ts';\n",
+          'two.ts': "export { one } from './one.ts';\n",
           'stray.ts': "import {\n  a,\n} from 'undeclared/deep/path';\n",
         },
       ),
@@ -60,16 +65,21 @@ t.test('each rule finds its breach', async (t) => {
     },
   });
   t.strictSame(findBreaches(root).sort(), [
+    'apps/control-plane/src/attic/old.ts: architecture.ts does not say where the room attic of apps/control-plane stands',
     'apps/control-plane/src/edges.ts: apps/control-plane may not import @lockstep/edge-agent',
     'apps/control-plane/src/log.ts: the root logger is made in main.ts only',
     'apps/control-plane/src/near.ts: reaches into another package by path: ../../edge-agent/src/feed.ts',
     'apps/control-plane/src/redis.ts: only packages/store may import ioredis',
     'apps/control-plane/src/server.ts: process.env is read in a config.ts only',
     "apps/control-plane/src/stray.ts: undeclared is not declared in the package's dependencies",
+    'apps/control-plane/src/time/iso.ts: the room time of apps/control-plane may not import api',
+    'apps/control-plane/src/time/iso.ts: the room time of apps/control-plane may not import what lies beside the rooms',
     "apps/edge-agent/src/http.ts: takes node:http by an import, not by process.getBuiltinModule('node:http')",
     'apps/edge-agent/src/sqlite.ts: only packages/store may import node:sqlite',
     "apps/edge-agent/src/tap.ts: tap is not declared in the package's dependencies",
     "apps/edge-agent/test/tap.test.ts: nope is not declared in the package's devDependencies",
+    'import one another: apps/control-plane/src/api/server.ts, apps/control-plane/src/time/iso.ts',
+    'import one another: apps/control-plane/src/one.ts, apps/control-plane/src/two.ts',
     'packages/contract/src/index.ts: contract may import zod only, not left',
     'packages/store/src/index.ts: packages/store may not import @lockstep/pki',
   ]);
@@ -98,11 +108,10 @@ t.test('imports are found in every form, and not in comments', async (t) => {
   );
 });
 
-function workspace(
-  name: string,
-  manifest: object,
-  src: Record<string, string>,
-  test: Record<string, string> = {},
-) {
+interface Tree {
+  [name: string]: string | Tree;
+}
+
+function workspace(name: string, manifest: object, src: Tree, test: Record<string, string> = {}) {
   return { 'package.json': JSON.stringify({ name: `@lockstep/${name}`, ...manifest }), src, test };
 }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { readImports, withoutComments } from './imports.ts';
+import { findRings } from './rings.ts';
 
 /** One workspace folder, and what its package.json declares. */
 interface Workspace {
@@ -22,6 +23,29 @@ const mayImport: Record<string, string[]> = {
   'apps/cli': ['contract', 'store', 'pki', 'control-plane', 'edge-agent'],
 };
 
+/**
+ * The rooms of a workspace's sources, from the lowest: each imports those before it alone. Files beside them, where the workspace begins, import
+ * any, and are imported by none.
+ */
+const rooms: Record<string, string[]> = {
+  'apps/control-plane': [
+    ...[
+      'time',
+      'validation',
+      'names',
+      'startup',
+      'changes',
+      'outbound',
+      'dns',
+      'fleet',
+      'stapling',
+      'orders',
+      'issuers',
+    ],
+    ...['certificates', 'settings', 'issuance', 'on-demand', 'routes', 'monitoring', 'api', 'openapi'],
+  ],
+};
+
 const onlyImporter: Record<string, string> = {
   ioredis: 'packages/store',
   'node:sqlite': 'packages/store',
@@ -36,12 +60,15 @@ export function findBreaches(root: string): string[] {
     .concat('test')
     .filter((folder) => list(join(root, folder)).includes('package.json'))
     .map((folder) => readWorkspace(root, folder));
-  return workspaces.flatMap((workspace) =>
+  const faults = workspaces.flatMap((workspace) =>
     sourceFiles(join(root, workspace.folder)).flatMap((path) => {
       const file = relative(root, path).split(sep).join('/');
       return checkFile(file, readFileSync(path, 'utf8'), workspace, root).map((fault) => `${file}: ${fault}`);
     }),
   );
+  const all = workspaces.flatMap(({ folder }) => sourceFiles(join(root, folder)));
+  const rings = findRings(root, all).map((ring) => `import one another: ${ring.join(', ')}`);
+  return [...faults, ...rings];
 }
 
 function checkFile(file: string, source: string, workspace: Workspace, root: string): string[] {
@@ -52,6 +79,7 @@ function checkFile(file: string, source: string, workspace: Workspace, root: str
     if (specifier.startsWith('.')) {
       const target = relative(join(root, folder), join(root, dirname(file), specifier));
       if (target.startsWith('..')) faults.push(`reaches into another package by path: ${specifier}`);
+      else faults.push(...checkRooms(folder, file.slice(folder.length + 1), target));
       continue;
     }
     const name = packageOf(specifier);
@@ -71,6 +99,23 @@ function checkFile(file: string, source: string, workspace: Workspace, root: str
   }
   if (!isTest) faults.push(...checkText(file, withoutComments(source)));
   return faults;
+}
+
+function checkRooms(folder: string, file: string, target: string): string[] {
+  const order = rooms[folder];
+  const [from, to] = [roomOf(file), roomOf(target.split(sep).join('/'))];
+  if (order === undefined || from === null || to === null || from === to || from === '') return [];
+  if (!order.includes(from))
+    return [`architecture.ts does not say where the room ${from} of ${folder} stands`];
+  return order.indexOf(to) !== -1 && order.indexOf(to) < order.indexOf(from)
+    ? []
+    : [`the room ${from} of ${folder} may not import ${to === '' ? 'what lies beside the rooms' : to}`];
+}
+
+/** The folder right below `src`; empty for a file that lies there itself, null for one elsewhere. */
+function roomOf(path: string): string | null {
+  const [, room] = /^src\/(?:([^/]+)\/)?/.exec(path) ?? [null, undefined];
+  return path.startsWith('src/') ? (room ?? '') : null;
 }
 
 function checkDirection(folder: string, name: string): string[] {
