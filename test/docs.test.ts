@@ -32,6 +32,23 @@ for (const page of pages) {
   });
 }
 
+t.test('docs/architecture.md names files and rooms that are there, and every room', async (t) => {
+  const text = await read('docs/architecture.md');
+  const source = 'apps/control-plane/src';
+  const named = [...text.matchAll(/`([a-z0-9-]+(?:\/[a-z0-9.-]+)*)`/g)].map(([, path = '']) => path);
+  let folder = '';
+  for (const path of named.filter((path) => path.endsWith('.ts'))) {
+    const full = /^(?:apps|packages|test)\//.test(path)
+      ? path
+      : join(source, path.includes('/') ? path : join(folder, path));
+    folder = relative(source, dirname(full));
+    t.ok(await stat(join(root, full)).catch(() => null), `${path}: there is ${full}`);
+  }
+  const entries = await readdir(join(root, source), { withFileTypes: true });
+  for (const room of entries.filter((entry) => entry.isDirectory()))
+    t.ok(text.includes(`| \`${room.name}\` |`), `it says what is in ${room.name}`);
+});
+
 t.test('the pages and the code name the same LOCKSTEP_ variables', async (t) => {
   const documented = new Set<string>();
   for (const page of pages) for (const name of variablesOf(await read(page))) documented.add(name);
