@@ -28,6 +28,7 @@ const mayImport: Record<string, string[]> = {
  * any, and are imported by none.
  */
 const rooms: Record<string, string[]> = {
+  'packages/contract': ['shared', 'api', 'records', 'edge'],
   'apps/control-plane': [
     ...[
       'time',
