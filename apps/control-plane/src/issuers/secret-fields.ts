@@ -1,4 +1,5 @@
 import type { DnsProvider, IssuerSecrets, PutIssuer } from '@lockstep/contract';
+import { providerFacts } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
 
 /** Secrets by name; one that is undefined is not there. */
@@ -10,32 +11,19 @@ export interface Split<Config, Known extends Secrets = Secrets> {
   secrets: Known;
 }
 
-/** A provider without its secret, and the secret: `secret`, `password` or `token`, by its type. */
+/** A provider without its secret, and the secret. */
 export function splitProvider(provider: DnsProvider): { config: DnsProvider; secret: string | undefined } {
-  switch (provider.type) {
-    case 'webhook':
-    case 'rfc2136': {
-      const { secret, ...config } = provider;
-      return { config, secret };
-    }
-    case 'acme-dns': {
-      const { password, ...config } = provider;
-      return { config, secret: password };
-    }
-    case 'cloudflare': {
-      const { token, ...config } = provider;
-      return { config, secret: token };
-    }
-  }
+  const field = providerSecretField(provider);
+  const { [field]: secret, ...config } = provider as Record<string, unknown>;
+  return { config: config as DnsProvider, secret: secret as string | undefined };
 }
 
 export function joinProvider(config: DnsProvider, secret: string | undefined): DnsProvider {
   return secret === undefined ? config : { ...config, [providerSecretField(config)]: secret };
 }
 
-export function providerSecretField({ type }: DnsProvider): 'secret' | 'password' | 'token' {
-  if (type === 'acme-dns') return 'password';
-  return type === 'cloudflare' ? 'token' : 'secret';
+export function providerSecretField({ type }: DnsProvider): string {
+  return providerFacts[type].secret;
 }
 
 /**
@@ -52,15 +40,8 @@ export function keepProviderSecret(
 
 /** Whom a provider's secret belongs to. */
 function holderOf(provider: DnsProvider): string {
-  switch (provider.type) {
-    case 'webhook':
-    case 'cloudflare':
-      return JSON.stringify([provider.type, provider.url]);
-    case 'acme-dns':
-      return JSON.stringify([provider.type, provider.url, provider.username]);
-    case 'rfc2136':
-      return JSON.stringify([provider.type, provider.keyName]);
-  }
+  const fields = provider as Record<string, unknown>;
+  return JSON.stringify([provider.type, ...providerFacts[provider.type].owner.map((name) => fields[name])]);
 }
 
 export function splitIssuer(body: PutIssuer): Split<PutIssuer, IssuerSecrets & Secrets> {

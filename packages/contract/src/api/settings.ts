@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { DnsProvider, DnsServer, StoredDnsProvider } from './dns-provider.ts';
+import { DnsProvider, StoredDnsProvider } from './dns-provider.ts';
+import { serverAddress } from './dns-server.ts';
 import { EdgeSettings } from './edge-settings.ts';
 import { IssuerName } from './issuer.ts';
 import { Upstream } from './upstream.ts';
@@ -91,9 +92,9 @@ export const PutSettings = z
       .describe(
         'Where names have to lead before a CA is asked: IP addresses, or names for CNAME; empty: not checked',
       ),
-    resolvers: z.array(DnsServer).max(10).default([]).describe('DNS servers to ask; empty: the system’s'),
+    resolvers: z.array(serverAddress).max(10).default([]).describe('DNS servers to ask; empty: the system’s'),
     authoritativeServers: z
-      .array(DnsServer)
+      .array(serverAddress)
       .max(10)
       .default([])
       .describe('Asked for TXT records of dns-01 instead of the servers that the NS records name'),

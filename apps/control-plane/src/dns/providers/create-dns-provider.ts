@@ -21,13 +21,27 @@ export interface DnsProviderOptions {
   timeoutMs?: number;
 }
 
+type CreateProvider<Config = DnsProvider> = (
+  config: Config,
+  context: DnsProviderContext,
+) => DnsProviderActions;
+
+/** By the type that a configuration names. */
+const providers: { [Type in DnsProvider['type']]: CreateProvider<DnsProvider & { type: Type }> } = {
+  webhook,
+  'acme-dns': acmeDns,
+  cloudflare,
+  rfc2136,
+};
+
 /** `config` comes with its secret opened; without it, using the provider rejects. */
 export function createDnsProvider(
   config: DnsProvider,
   { lookup, fetch = globalThis.fetch, log, timeoutMs = 10_000 }: DnsProviderOptions,
 ): DnsProviderClient {
   const closing = new AbortController();
-  const actions = createActions(config, {
+  const create = providers[config.type] as CreateProvider;
+  const actions = create(config, {
     lookup,
     fetch,
     timeoutMs,
@@ -52,17 +66,4 @@ export function createDnsProvider(
     remove: (record) => perform('remove', record),
     close: () => closing.abort(),
   };
-}
-
-function createActions(config: DnsProvider, context: DnsProviderContext): DnsProviderActions {
-  switch (config.type) {
-    case 'webhook':
-      return webhook(config, context);
-    case 'acme-dns':
-      return acmeDns(config, context);
-    case 'cloudflare':
-      return cloudflare(config, context);
-    case 'rfc2136':
-      return rfc2136(config, context);
-  }
 }
