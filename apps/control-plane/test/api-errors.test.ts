@@ -22,7 +22,7 @@ function isProblem(t: Test, answer: RawAnswer | undefined, status: number, code:
   t.equal(answer?.headers.get('content-type'), 'application/problem+json', name);
   const body = JSON.parse(answer?.text || '{}');
   t.ok(Problem.safeParse(body).success, name);
-  t.match(body, { code, status, title: errorCodes[code as keyof typeof errorCodes] }, name);
+  t.match(body, { code, status, title: errorCodes[code as keyof typeof errorCodes].title }, name);
   t.equal(answer?.headers.get('x-request-id'), body.instance, name);
   if (code === 'invalid_request') t.type(body.errors?.[0]?.pointer, 'string', name);
   return body;

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { AppError, problemContentType } from '@lockstep/contract';
+import { AppError, errorCodes, problemContentType } from '@lockstep/contract';
 import { invalidField } from '../validation/invalid-field.ts';
-import { statusOf } from './error-status.ts';
 import { problemOf } from './problem-answers.ts';
 import { notHttp, otherVersion, unknownCoding } from './read-head.ts';
 
@@ -123,7 +122,7 @@ function aboutCodings(head: string): AppError {
 }
 
 function render(error: AppError, requestId: string): string {
-  const status = statusOf[error.code];
+  const status = errorCodes[error.code].status;
   const body = JSON.stringify(problemOf(error, requestId));
   const fields = {
     date: new Date().toUTCString(),

@@ -2,6 +2,7 @@ import {
   AppError,
   createProblem,
   type ErrorCode,
+  errorCodes,
   type FieldError,
   isAppError,
   type Problem,
@@ -10,7 +11,6 @@ import {
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { invalidField, invalidRequest, unknownFields } from '../validation/invalid-field.ts';
-import { statusOf } from './error-status.ts';
 import { pathOf } from './request-target.ts';
 
 /**
@@ -32,7 +32,7 @@ export function answerWithProblem(
   const closes = reply.hasHeader('connection') && told.code !== 'shutting_down';
   if (closes && request.raw.complete) reply.removeHeader('connection');
   return reply
-    .code(statusOf[told.code])
+    .code(errorCodes[told.code].status)
     .header('x-request-id', request.id)
     .type(problemContentType)
     .serializer((problem: Problem) => JSON.stringify(problem))
@@ -56,7 +56,10 @@ export function problemOf(error: AppError, requestId: string): Problem {
   const wholeBody = error.code === 'invalid_request' ? [{ pointer: '', detail: error.message }] : [];
   const errors = error.errors.length > 0 ? error.errors : wholeBody;
   const members = errors.length > 0 ? { ...error.facts, errors } : error.facts;
-  return createProblem(error.code, statusOf[error.code], error.message, { ...members, instance: requestId });
+  return createProblem(error.code, errorCodes[error.code].status, error.message, {
+    ...members,
+    instance: requestId,
+  });
 }
 
 function toAppError(error: FastifyError | AppError, request: FastifyRequest): AppError | null {

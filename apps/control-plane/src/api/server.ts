@@ -1,4 +1,4 @@
-import { AppError, maxBodyBytes } from '@lockstep/contract';
+import { AppError, errorCodes, maxBodyBytes } from '@lockstep/contract';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -15,7 +15,6 @@ import { createUnreadable } from './answer-unreadable.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { requireBearerToken } from './bearer-token.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
-import { statusOf } from './error-status.ts';
 import { type IssuersApiOptions, issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
 import { createLoadBound, type LoadBoundOptions } from './load-bound.ts';
@@ -58,7 +57,7 @@ export async function createServer(
   const { metrics } = options.system;
   const load = createLoadBound({ share: options.share, ...options.load });
   const unreadable = createUnreadable((error, requestId) => {
-    const status = statusOf[error.code];
+    const status = errorCodes[error.code].status;
     metrics.observeRequest('none', 'none', status, 0);
     log?.debug({ reqId: requestId, status, code: error.code, reason: error.message }, 'could not be read');
   });

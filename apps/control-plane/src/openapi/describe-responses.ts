@@ -1,5 +1,4 @@
-import { createProblem, type ErrorCode, problemContentType } from '@lockstep/contract';
-import { statusOf } from '../api/error-status.ts';
+import { createProblem, type ErrorCode, errorCodes, problemContentType } from '@lockstep/contract';
 import {
   nameOfRef,
   type OpenapiDocument,
@@ -48,7 +47,7 @@ const headers = {
 export function describeResponses(document: OpenapiDocument): void {
   document.components.headers = headers;
   document.components.responses = Object.fromEntries([
-    ...examples.map(([code, detail]) => [nameOf(statusOf[code]), problemResponse(code, detail)]),
+    ...examples.map(([code, detail]) => [nameOf(errorCodes[code].status), problemResponse(code, detail)]),
     ['Problem', anyProblem],
   ]);
   for (const { path, method, operation } of operationsOf(document)) {
@@ -105,10 +104,12 @@ function words(schema: string): string {
 }
 
 function problemResponse(code: ErrorCode, detail: string) {
-  const status = statusOf[code];
+  const status = errorCodes[code].status;
   const errors = [{ pointer: '/hosts/0', detail: detail.replace('/hosts/0: ', '') }];
   const members = code === 'invalid_request' ? { errors, instance } : { instance };
-  const codes = Object.entries(statusOf).flatMap(([other, of]) => (of === status ? [`\`${other}\``] : []));
+  const codes = Object.entries(errorCodes).flatMap(([other, of]) =>
+    of.status === status ? [`\`${other}\``] : [],
+  );
   return {
     description: `${codes.length === 1 ? 'Code' : 'Codes'} ${codes.join(', ')}`,
     headers: {

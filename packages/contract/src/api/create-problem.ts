@@ -9,5 +9,12 @@ export function createProblem(
   detail: string,
   members: Record<string, unknown> = {},
 ): Problem {
-  return { type: `urn:lockstep:problem:${code}`, title: errorCodes[code], status, detail, code, ...members };
+  return {
+    type: `urn:lockstep:problem:${code}`,
+    title: errorCodes[code].title,
+    status,
+    detail,
+    code,
+    ...members,
+  };
 }
