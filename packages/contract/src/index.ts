@@ -23,6 +23,7 @@ export * from './edge/heartbeat.ts';
 export * from './edge/hint.ts';
 export type * from './edge/node-report.ts';
 export * from './records/brought-issuer.ts';
+export type * from './records/commit-origin.ts';
 export * from './records/idle-order.ts';
 export type * from './records/order.ts';
 export * from './records/order-lane.ts';

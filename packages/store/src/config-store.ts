@@ -1,4 +1,5 @@
 import type {
+  CommitOrigin,
   Durability,
   FollowEvent,
   Hint,
@@ -46,6 +47,10 @@ export interface Commit {
   id: string;
   checks?: Check[];
   changes: Change[];
+  /** Kept with its entry of the log, as are the next two. Left out: the system. */
+  by?: CommitOrigin['by'];
+  requestId?: CommitOrigin['requestId'];
+  cause?: CommitOrigin['cause'];
   /** Refused with `lease_lost` unless this lease is still the latest grant of its name and has not run out. */
   lease?: Lease;
 }

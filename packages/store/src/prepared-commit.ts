@@ -1,4 +1,12 @@
-import { AppError, type Kind, kinds, type LoggedChange, recordKey } from '@lockstep/contract';
+import {
+  AppError,
+  type CommitOrigin,
+  type Kind,
+  kinds,
+  type LoggedChange,
+  type Principal,
+  recordKey,
+} from '@lockstep/contract';
 import { type Change, type Commit, maxCommitBytes, maxCommitRecords } from './config-store.ts';
 
 /** One change with everything serialised: backends store `json` as it is and never read it. */
@@ -18,7 +26,16 @@ export interface PreparedCommit {
   changes: PreparedChange[];
   /** The changes as the log keeps them: a JSON array of `LoggedChange`. */
   logged: string;
+  /** A JSON object, `CommitOrigin`, in one line. */
+  origin: string;
 }
+
+const partsThatCommit: readonly unknown[] = [
+  'coordinator',
+  'on-demand',
+  'stapler',
+  'system',
+] satisfies Principal['kind'][];
 
 /** Checks what needs no store, and serialises. Throws `commit_too_large`, `host_taken` and `invalid_request`. */
 export function prepareCommit(commit: Commit): PreparedCommit {
@@ -34,7 +51,36 @@ export function prepareCommit(commit: Commit): PreparedCommit {
   if (Buffer.byteLength(logged) > maxCommitBytes) {
     throw new AppError('commit_too_large', `a commit carries at most ${maxCommitBytes} bytes`);
   }
-  return { changes, logged };
+  return { changes, logged, origin: prepareOrigin(commit) };
+}
+
+function prepareOrigin({ by = { kind: 'system' }, requestId = null, cause = null }: Commit): string {
+  const origin = JSON.stringify({ by, requestId, cause } satisfies CommitOrigin);
+  if (parseOrigin(origin) === null) {
+    throw new AppError('invalid_request', `a commit cannot have the origin ${origin.slice(0, 200)}`);
+  }
+  return origin;
+}
+
+/** Reads `PreparedCommit.origin`; null for anything else. */
+export function parseOrigin(origin: string): CommitOrigin | null {
+  try {
+    const { by, requestId, cause } = JSON.parse(origin);
+    if (!isPrincipal(by) || (requestId !== null && !isName(requestId))) return null;
+    return cause === null || Number.isSafeInteger(cause) ? { by, requestId, cause } : null;
+  } catch {
+    return null;
+  }
+}
+
+function isPrincipal(by: unknown): by is Principal {
+  if (typeof by !== 'object' || by === null) return false;
+  const { kind, name } = by as Record<string, unknown>;
+  return kind === 'token' ? isName(name) : partsThatCommit.includes(kind);
+}
+
+function isName(name: unknown): name is string {
+  return typeof name === 'string' && /^[ -~]{1,128}$/.test(name);
 }
 
 /** Reads `PreparedCommit.logged`; null for anything else. What the values hold is for their users to judge. */

@@ -12,7 +12,7 @@ import {
 import { type ConfigCacheOptions, createConfigCache, type Sealer } from '@lockstep/store';
 import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
-import { route } from './conformance/records.ts';
+import { noOrigin, route } from './conformance/records.ts';
 
 function sealerWith(key: Buffer): Sealer {
   return {
@@ -56,6 +56,7 @@ function bench(t: Test) {
 const at = (number: number): Position => ({ epoch: 'e', number, commitId: `c${number}` });
 const entry = (number: number, ...changes: LoggedChange[]): LogEntry => ({
   position: at(number),
+  ...noOrigin,
   previousCommitId: number === 1 ? null : `c${number - 1}`,
   changes,
 });

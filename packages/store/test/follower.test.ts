@@ -5,7 +5,7 @@ import { testFolder } from '@lockstep/testkit';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { type FollowSource, type FollowTuning, follow } from '../src/follower.ts';
-import { commitOf, putRoute } from './conformance/records.ts';
+import { commitOf, noOrigin, putRoute } from './conformance/records.ts';
 import { contentOf, followView } from './conformance/view.ts';
 
 /** A store whose announcements pass through the test's hands. */
@@ -79,10 +79,15 @@ t.test('an announcement of another history sends the follower to the log', async
   await view.until(() => view.seen.includes('current'));
   const head = await store.commit(commitOf(putRoute('a')));
   const changes = [{ op: 'put', kind: 'route', id: 'forged', value: {} }] as unknown as LogEntry['changes'];
-  announce({ position: { ...head, commitId: 'x' }, previousCommitId: 'y', changes });
+  announce({ ...noOrigin, position: { ...head, commitId: 'x' }, previousCommitId: 'y', changes });
   await view.reached(head);
-  announce({ position: { ...head, number: 2, commitId: 'x' }, previousCommitId: 'y', changes });
-  announce({ position: { epoch: 'z', number: 2, commitId: 'x' }, previousCommitId: head.commitId, changes });
+  announce({ ...noOrigin, position: { ...head, number: 2, commitId: 'x' }, previousCommitId: 'y', changes });
+  announce({
+    ...noOrigin,
+    position: { epoch: 'z', number: 2, commitId: 'x' },
+    previousCommitId: head.commitId,
+    changes,
+  });
   await view.until(() => view.seen.filter((type) => type === 'current').length >= 3);
   t.same(view.ids(), ['route/a']);
 });
@@ -244,6 +249,7 @@ t.test('a history that goes back to before the end of a scan makes another snaps
   const at = (number: number, history: string) => ({ epoch: 'e', number, commitId: `${history}${number}` });
   const entry = (number: number, history: string, before: string): LogEntry => ({
     position: at(number, history),
+    ...noOrigin,
     previousCommitId: `${before}${number - 1}`,
     changes: [],
   });

@@ -72,7 +72,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 5 }),
-        fc.constantFrom('id', 'previous', 'changes', 'nothing'),
+        fc.constantFrom('id', 'previous', 'origin', 'changes', 'nothing'),
         junk,
         async (broken, field, value) => {
           await admin.del(log);

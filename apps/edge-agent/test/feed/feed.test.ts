@@ -29,6 +29,9 @@ const odd: unknown[] = [null, undefined, 7, 'text', [], {}, { feed: 'none' }, { 
 
 const entryOf = (number: number, text = ''): LogEntry => ({
   position: { epoch: 'e', number, commitId: `c${number}` },
+  by: { kind: 'system' },
+  requestId: null,
+  cause: null,
   previousCommitId: number === 1 ? null : `c${number - 1}`,
   changes: [{ op: 'put', kind: 'staple', id: `s${number}`, value: { fingerprint256: text } as never }],
 });

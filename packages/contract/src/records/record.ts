@@ -5,6 +5,7 @@ import type { BucketRecord, IssuerRecord } from '../api/issuer.ts';
 import type { RouteRecord } from '../api/route.ts';
 import type { SettingsRecord } from '../api/settings.ts';
 import type { Position, Revision } from '../shared/revision.ts';
+import type { CommitOrigin } from './commit-origin.ts';
 import type { OrderRecord } from './order.ts';
 
 /** One account of an ACME issuer at its directory, made once for the whole fleet. */
@@ -89,7 +90,7 @@ export type LoggedChange<K extends Kind = Kind> =
   | { op: 'delete'; kind: K; id: string };
 
 /** An entry of the change log. */
-export interface LogEntry {
+export interface LogEntry extends CommitOrigin {
   position: Position;
   /** The commit id of the entry before this one; null for the first. */
   previousCommitId: string | null;

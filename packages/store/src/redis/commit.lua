@@ -7,7 +7,7 @@
   KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 the commit id's, 9 the lease's, from 10 on due, by kind
   ARGV: 1 epoch, 2 commit id, 3 the changes for the log, 4 entries and 5 bytes of changes that the log keeps, 6 lease token or '',
         7 channel, 8 ms a commit id is remembered, 9 number and 10 id of the latest commit the caller knows (or '', ''),
-        11 how many commits the history remembers, 12 number of checks, 13 number of changes,
+        11 how many commits the history remembers, 12 number of checks, 13 number of changes, 14 its origin for the log,
         then for each check: key, revision or '' (must not exist)
         then for each change: 'put' or 'delete', index of the kind (from 0), key, claims (JSON), dueAt or '', value
   Output: {'made', number}, also for a commit id made before
@@ -64,7 +64,7 @@ local function claimsOf(record)
   return held
 end
 
-local at = 14
+local at = 15
 for _ = 1, tonumber(ARGV[12]) do
   local record = redis.call('HGET', KEYS[2], ARGV[at])
   local revision = record and string.match(record, '^%d+') or ''
@@ -105,7 +105,7 @@ local number = string.format('%d', head + 1)
 local previous = meta[3] or ''
 
 -- A log that does not take the entry (it is ahead) holds no commit up: it begins anew, and followers take a snapshot.
-local entry = {'XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', ARGV[3]}
+local entry = {'XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'origin', ARGV[14], 'changes', ARGV[3]}
 if redis.pcall(unpack(entry)).err then
   redis.call('DEL', KEYS[6])
   redis.call(unpack(entry))
@@ -157,5 +157,5 @@ for _, change in ipairs(changes) do
   end
 end
 
-redis.call('PUBLISH', ARGV[7], table.concat({ARGV[1], number, ARGV[2], previous, ARGV[3]}, '\n'))
+redis.call('PUBLISH', ARGV[7], table.concat({ARGV[1], number, ARGV[2], previous, ARGV[14], ARGV[3]}, '\n'))
 return {'made', number}

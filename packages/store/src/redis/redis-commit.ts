@@ -68,7 +68,7 @@ async function tryCommit(
   keys: RedisKeys,
   { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: LogBounds },
   { id, lease, checks = [] }: Commit,
-  { changes, logged }: PreparedCommit,
+  { changes, logged, origin }: PreparedCommit,
 ): Promise<Position | { key: string } | 'lost' | 'back'> {
   const [outcome, detail = '', holder = ''] = (await runScript(
     commitScript,
@@ -98,6 +98,7 @@ async function tryCommit(
       rememberedCommits,
       checks.length,
       changes.length,
+      origin,
       ...checks.flatMap((check) => [recordKey(check.kind, check.id), check.revision ?? '']),
       ...changes.flatMap(({ op, kind, key, claims, dueAt, json }) => [
         op,

@@ -1,6 +1,6 @@
 import { AppError, type LogEntry, type Position } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
-import { parseLogged } from '../prepared-commit.ts';
+import { parseLogged, parseOrigin } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -85,13 +85,20 @@ function namedFields(fields: string[]): Map<string, string> {
 
 function parseEntry(epoch: string, streamId: string, named: Map<string, string>): LogEntry | null {
   const number = /^(\d{1,15})-0$/.exec(streamId)?.[1];
-  return toEntry(epoch, number, named.get('id'), named.get('previous'), named.get('changes'));
+  return toEntry(
+    epoch,
+    number,
+    named.get('id'),
+    named.get('previous'),
+    named.get('origin'),
+    named.get('changes'),
+  );
 }
 
 /** Reads what the commit script publishes; null for anything else. */
 export function parseAnnouncement(message: string): LogEntry | null {
-  const [epoch = '', number, commitId, previous, changes, ...more] = message.split('\n');
-  return more.length > 0 ? null : toEntry(epoch, number, commitId, previous, changes);
+  const [epoch = '', number, commitId, previous, origin, changes, ...more] = message.split('\n');
+  return more.length > 0 ? null : toEntry(epoch, number, commitId, previous, origin, changes);
 }
 
 function toEntry(
@@ -99,15 +106,18 @@ function toEntry(
   number: string | undefined,
   commitId: string | undefined,
   previous: string | undefined,
+  from: string | undefined,
   logged: string | undefined,
 ): LogEntry | null {
   if (epoch === '' || !commitId || previous === undefined || logged === undefined) return null;
   if (!/^\d{1,15}$/.test(number ?? '')) return null;
+  const origin = parseOrigin(from ?? '');
   const changes = parseLogged(logged);
-  if (changes === null) return null;
+  if (origin === null || changes === null) return null;
   return {
     position: { epoch, number: Number(number), commitId },
     previousCommitId: previous === '' ? null : previous,
+    ...origin,
     changes,
   };
 }

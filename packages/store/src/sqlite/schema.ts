@@ -8,7 +8,7 @@ export const storeSchema = `
   CREATE TABLE IF NOT EXISTS claims (claim TEXT PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS claims_of ON claims (kind, id);
   CREATE TABLE IF NOT EXISTS log (
-    number INTEGER PRIMARY KEY, commit_id TEXT NOT NULL, previous TEXT NOT NULL, changes TEXT NOT NULL
+    number INTEGER PRIMARY KEY, commit_id TEXT NOT NULL, previous TEXT NOT NULL, origin TEXT NOT NULL, changes TEXT NOT NULL
   );
   CREATE TABLE IF NOT EXISTS commit_ids (id TEXT PRIMARY KEY, number INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS commit_ids_at ON commit_ids (at);

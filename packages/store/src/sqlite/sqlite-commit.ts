@@ -37,7 +37,7 @@ export function createSqliteHistory({ sql, isHeld, now, logEntries }: SqliteHist
   let head: Position | null = null;
 
   return {
-    apply(commit, { changes, logged }, epoch) {
+    apply(commit, { changes, logged, origin }, epoch) {
       head ??= readHead(sql);
       if (head === null || head.epoch !== epoch) {
         throw new AppError('store_lost', 'the store is not the one this process opened');
@@ -53,10 +53,11 @@ export function createSqliteHistory({ sql, isHeld, now, logEntries }: SqliteHist
 
       const number = before.number + 1;
       writeChanges(sql, changes, number);
-      sql('INSERT INTO log (number, commit_id, previous, changes) VALUES (?, ?, ?, ?)').run(
+      sql('INSERT INTO log (number, commit_id, previous, origin, changes) VALUES (?, ?, ?, ?, ?)').run(
         number,
         commit.id,
         before.commitId,
+        origin,
         logged,
       );
       sql('INSERT INTO commit_ids (id, number, at) VALUES (?, ?, ?)').run(commit.id, number, now());

@@ -3,7 +3,7 @@ import { AppError, type Hint, type LogEntry, type Position } from '@lockstep/con
 import type { ConfigStore } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { withEpoch } from '../lineage.ts';
-import { parseLogged, prepareCommit } from '../prepared-commit.ts';
+import { type PreparedCommit, parseLogged, parseOrigin, prepareCommit } from '../prepared-commit.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createMemoryLeases } from './memory-leases.ts';
 import { createMemoryPresence } from './memory-presence.ts';
@@ -74,7 +74,7 @@ export function createSqliteStore({
       attempt(() => {});
       const { position, before } = await writes.add(() => history.apply(commit, prepared, epoch));
       if (before !== null && announcements.listenerCount('commit') > 0)
-        announcements.emit('commit', toEntry(position, before, prepared.logged));
+        announcements.emit('commit', toEntry(position, before, prepared));
       if (before !== null) known = position;
       return position;
     },
@@ -213,6 +213,7 @@ function openStore(path: string) {
   }
 }
 
-function toEntry(position: Position, before: Position, logged: string): LogEntry {
-  return { position, previousCommitId: before.commitId || null, changes: parseLogged(logged) ?? [] };
+function toEntry(position: Position, before: Position, { origin, logged }: PreparedCommit): LogEntry {
+  const previousCommitId = before.commitId || null;
+  return { position, previousCommitId, ...parseOrigin(origin)!, changes: parseLogged(logged) ?? [] };
 }

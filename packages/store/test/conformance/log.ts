@@ -1,6 +1,7 @@
+import type { CommitOrigin, LogEntry } from '@lockstep/contract';
 import type { Test } from 'tap';
 import type { Backend } from './backend.ts';
-import { commitOf, putRoute, remove } from './records.ts';
+import { commitOf, noOrigin, putRoute, remove } from './records.ts';
 
 export async function log(t: Test, backend: Backend): Promise<void> {
   await t.test('the log has each commit with its predecessor, in order', async (t) => {
@@ -26,6 +27,50 @@ export async function log(t: Test, backend: Backend): Promise<void> {
       [3],
     );
     t.same(await store.readLog(positions[2]!, 10), []);
+  });
+
+  await t.test('an entry says who made the commit, and which request or commit led to it', async (t) => {
+    const { store, another } = await backend.bench(t);
+    const origins: CommitOrigin[] = [
+      { by: { kind: 'token', name: 'admin "of" all' }, requestId: 'request-1', cause: null },
+      { by: { kind: 'coordinator' }, requestId: null, cause: 1 },
+      noOrigin,
+    ];
+    const followed: LogEntry[] = [];
+    const stop = new AbortController();
+    const from = await store.head();
+    const following = (async () => {
+      for await (const event of (await another()).follow(from, { kinds: ['route'], signal: stop.signal })) {
+        if (event.type === 'commit') followed.push(event.entry);
+        if (followed.length === origins.length) return;
+      }
+    })();
+    await store.commit({ ...commitOf(putRoute('a')), ...origins[0] });
+    await store.commit({ ...commitOf(putRoute('a', ['b.example.com'])), ...origins[1] });
+    await store.commit(commitOf(remove('route', 'a')));
+    await following;
+    stop.abort();
+    const entries = (await store.readLog(from, 10)) ?? [];
+    t.same(
+      entries.map(({ by, requestId, cause }) => ({ by, requestId, cause })),
+      origins,
+    );
+    t.same(followed, entries, 'whoever follows is told the same');
+  });
+
+  await t.test('a commit of nobody, or for a request or commit that is none, is refused', async (t) => {
+    const { store } = await backend.bench(t);
+    for (const odd of [
+      { by: { kind: 'nobody' } },
+      { by: { kind: 'token', name: '' } },
+      { by: { kind: 'token', name: 'x'.repeat(129) } },
+      { requestId: 'two\nlines' },
+      { cause: 1.5 },
+    ]) {
+      const commit = { ...commitOf(putRoute('a')), ...odd } as ReturnType<typeof commitOf>;
+      await t.rejects(store.commit(commit), { code: 'invalid_request' });
+    }
+    t.equal((await store.head()).number, 0);
   });
 
   await t.test('a position of another history has no continuation', async (t) => {

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { idleOrder, type Kind, type NodeReport, type RouteRecord } from '@lockstep/contract';
+import {
+  type CommitOrigin,
+  idleOrder,
+  type Kind,
+  type NodeReport,
+  type RouteRecord,
+} from '@lockstep/contract';
 import type { Change, Commit } from '@lockstep/store';
 import { nodeReport } from '@lockstep/testkit';
 
@@ -27,6 +33,9 @@ export function putOrder(id: string, dueAt: number | null, lane = 0): Change {
 export function remove(kind: Kind, id: string): Change {
   return { op: 'delete', kind, id };
 }
+
+/** For entries of a log that no commit has made. */
+export const noOrigin: CommitOrigin = { by: { kind: 'system' }, requestId: null, cause: null };
 
 export function commitOf(...changes: Change[]): Commit {
   return { id: randomUUID(), changes };

@@ -1,0 +1,13 @@
+/** Who changes the store: the bearer of an API token, or a part of the control plane by itself. */
+export type Principal =
+  | { kind: 'token'; name: string }
+  | { kind: 'coordinator' | 'on-demand' | 'stapler' | 'system' };
+
+/** Whose commit it is, and what led to it. */
+export interface CommitOrigin {
+  by: Principal;
+  /** The API request, where one led to it directly. */
+  requestId: string | null;
+  /** The number of the commit that led to it, in the same history: what was decided upon the record that one wrote. */
+  cause: number | null;
+}
