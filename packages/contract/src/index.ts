@@ -43,6 +43,7 @@ export * from './shared/log-destination.ts';
 export * from './shared/node-id.ts';
 export * from './shared/request-path.ts';
 export * from './shared/request-target.ts';
+export * from './shared/retry-after.ts';
 export * from './shared/revision.ts';
 export * from './shared/size-of.ts';
 export * from './shared/speaks-another.ts';

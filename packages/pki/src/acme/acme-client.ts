@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto';
+import { parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
 import { splitChain } from '../certificate-check.ts';
 import { AcmeProblem, shortened } from './acme-problem.ts';
 import { createAcmeTransport } from './acme-transport.ts';
 import { alternateLinks } from './alternate-links.ts';
 import { type RenewalInfo, readRenewalInfo } from './renewal-info.ts';
-import { parseRetryAfter } from './retry-after.ts';
 
 const alreadyRevoked = 'urn:ietf:params:acme:error:alreadyRevoked';
 /** A CA offers two or three. */

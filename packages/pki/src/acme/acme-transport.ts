@@ -1,10 +1,10 @@
 import { Agent } from 'node:https';
+import { parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
 import { acmeClient } from '../at-first-use.ts';
 import { createHttp, exchange } from '../http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
 import { createNoncePool } from './nonce-pool.ts';
-import { parseRetryAfter } from './retry-after.ts';
 
 const { getCACertificates } = process.getBuiltinModule('node:tls');
 

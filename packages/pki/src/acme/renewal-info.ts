@@ -1,6 +1,6 @@
+import { parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
 import { AcmeProblem } from './acme-problem.ts';
-import { parseRetryAfter } from './retry-after.ts';
 
 /** When the CA would like a certificate to be renewed (RFC 9773, section 4.2). */
 export interface RenewalInfo {

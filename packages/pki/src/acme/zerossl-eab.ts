@@ -1,8 +1,7 @@
-import { AppError } from '@lockstep/contract';
+import { AppError, parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
 import { createHttp, exchange } from '../http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
-import { parseRetryAfter } from './retry-after.ts';
 
 const zeroSslApi = 'https://api.zerossl.com';
 const httpOptions = { maxContentLength: 65_536, headers: { 'user-agent': 'lockstep' } };

@@ -1,3 +1,4 @@
+import { parseRetryAfter } from '@lockstep/contract';
 import type { DnsProviderContext } from './dns-provider-client.ts';
 import { DnsProviderError } from './dns-provider-error.ts';
 
@@ -50,7 +51,12 @@ export async function callProvider(call: ProviderCall): Promise<ProviderAnswer> 
     const response = await context.fetch(url, question);
     const text = await readText(response, who);
     const { status } = response;
-    return { status, text, retryAfterMs: readRetryAfter(response), passing: status === 429 || status >= 500 };
+    return {
+      status,
+      text,
+      retryAfterMs: parseRetryAfter(response.headers.get('retry-after'), Date.now()),
+      passing: status === 429 || status >= 500,
+    };
   } catch (cause) {
     if (cause instanceof DnsProviderError) throw cause;
     // The address may carry credentials; its origin does not.
@@ -78,14 +84,6 @@ async function readText(response: Response, who: string): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
-}
-
-/** RFC 9110, section 10.2.3. */
-function readRetryAfter(response: Response): number | null {
-  const value = response.headers.get('retry-after');
-  if (value === null) return null;
-  const waitMs = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
-  return Number.isFinite(waitMs) ? Math.max(0, waitMs) : null;
 }
 
 function reasonOf(error: unknown, deadline: AbortSignal, { signal, timeoutMs }: DnsProviderContext): string {
