@@ -1,7 +1,7 @@
 import { AppError, isAppError, orderLanes } from '@lockstep/contract';
 import { AcmeProblem } from '@lockstep/pki';
 import t, { type Test } from 'tap';
-import { completeOrder, laneOf } from '../src/orders/order-record.ts';
+import { laneOf } from '../src/orders/order-record.ts';
 import { caNames, createWorld, type World } from './fuzz/world.ts';
 
 // A run that fails comes again with FUZZ_SEED=<seed>; FUZZ_SEEDS=<count> tries more of them.
@@ -40,12 +40,11 @@ async function fuzz(t: Test, seed: number): Promise<void> {
     const order = await world.store.get('order', host);
     const certificate = await world.store.get('certificate', host);
     t.ok(order?.value.dueAt, `${host} has a next date`);
-    const value = completeOrder(order!.value);
     const queue = await world.store.listDue(
       'order',
       world.clock.now() + 400 * dayMs,
       100,
-      orderLanes[laneOf(value)],
+      orderLanes[laneOf(order!.value)],
     );
     t.ok(
       queue.some(({ id }) => id === host),
@@ -53,7 +52,7 @@ async function fuzz(t: Test, seed: number): Promise<void> {
     );
     if (isBad(host)) {
       t.equal(certificate, null, `${host} is not served`);
-      t.not(laneOf(value), 'first', `${host} failed, and delays no first attempt`);
+      t.not(laneOf(order!.value), 'first', `${host} failed, and delays no first attempt`);
     } else t.ok(Date.parse(certificate?.value.notAfter ?? '') > world.clock.now(), `${host} is served`);
   }
   const challenges = await world.store.list('challenge', { limit: 100 });

@@ -189,7 +189,7 @@ t.test('what an earlier version wrote is taken up: its orders have no queue, and
   const old = {
     ...{ host, step: 'idle', issuer: null, orderUrl: null, finalizeUrl: null, challengeUrl: null },
     ...{ challengeId: null, sealedKey: null, failures: 0, lastError: null, createdAt: at, dueAt: at },
-    unusedSince: null,
+    ...{ unusedSince: null, version: 1 },
   } as unknown as OrderRecord;
   const put = { op: 'put', kind: 'order', id: host, value: old, dueAt: Date.parse(at) } as const;
   await world.store.commit({ id: 'upgraded', changes: [put] });

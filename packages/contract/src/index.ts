@@ -22,14 +22,34 @@ export * from './edge/feed-message.ts';
 export * from './edge/heartbeat.ts';
 export * from './edge/hint.ts';
 export type * from './edge/node-report.ts';
-export * from './records/brought-issuer.ts';
+export type * from './records/account.ts';
+export type * from './records/attempts.ts';
+export type * from './records/authority.ts';
+export type * from './records/bucket.ts';
+export type * from './records/canary.ts';
+export { broughtIssuer, type CertificateRecord } from './records/certificate.ts';
+export type * from './records/challenge.ts';
 export type * from './records/commit-origin.ts';
-export * from './records/idle-order.ts';
-export type * from './records/order.ts';
-export * from './records/order-lane.ts';
+export type * from './records/confirmation.ts';
+export type * from './records/issuer.ts';
+export { edgeKinds, type Kind, kinds, type RecordValues } from './records/kinds.ts';
+export {
+  idleOrder,
+  nothingUnderWay,
+  type OrderLane,
+  type OrderRecord,
+  type OrderStep,
+  orderLanes,
+  placedLanes,
+  type Setback,
+  type TxtChallenge,
+} from './records/order.ts';
 export * from './records/record.ts';
 export * from './records/record-fault.ts';
-export * from './records/settings-id.ts';
+export { broughtUpToDate, isReadable, withVersion } from './records/record-version.ts';
+export type * from './records/route.ts';
+export { type SettingsRecord, settingsId } from './records/settings.ts';
+export type * from './records/staple.ts';
 export * from './records/unreadable-record.ts';
 export * from './shared/address.ts';
 export * from './shared/admin-hosts.ts';

@@ -17,5 +17,4 @@ export * from './api/route.ts';
 export * from './api/settings.ts';
 export * from './api/upstream.ts';
 export * from './edge/node-report.ts';
-export * from './records/order.ts';
 export * from './shared/revision-schema.ts';

@@ -1,11 +1,13 @@
 import {
   AppError,
+  broughtUpToDate,
   type CommitOrigin,
   type Kind,
   kinds,
   type LoggedChange,
   type Principal,
   recordKey,
+  withVersion,
 } from '@lockstep/contract';
 import { type Change, type Commit, maxCommitBytes, maxCommitRecords } from './config-store.ts';
 
@@ -87,7 +89,7 @@ function isName(name: unknown): name is string {
 export function parseLogged(logged: string): LoggedChange[] | null {
   try {
     const changes: unknown = JSON.parse(logged);
-    return Array.isArray(changes) && changes.every(isLoggedChange) ? changes : null;
+    return Array.isArray(changes) && changes.every(isLoggedChange) ? changes.map(upToDate) : null;
   } catch {
     return null;
   }
@@ -98,6 +100,11 @@ function isLoggedChange(change: unknown): change is LoggedChange {
   const { op, kind, id, value } = change as Record<string, unknown>;
   if (typeof kind !== 'string' || typeof id !== 'string' || id === '') return false;
   return op === 'delete' || (op === 'put' && value !== undefined);
+}
+
+function upToDate(change: LoggedChange): LoggedChange {
+  if (change.op === 'delete') return change;
+  return { ...change, value: broughtUpToDate(change.kind, change.value) } as LoggedChange;
 }
 
 /** Splits `kind/id`; kinds have no slash. */
@@ -113,7 +120,7 @@ function prepareChange(change: Change): PreparedChange {
   if (op === 'delete') return { op, kind, id, key, json: '', claims: [], dueAt: null };
   const claims = [...new Set(change.claims ?? [])];
   const dueAt = change.dueAt == null ? null : dueScore(change.dueAt, change.lane);
-  return { op, kind, id, key, json: JSON.stringify(change.value), claims, dueAt };
+  return { op, kind, id, key, json: JSON.stringify(withVersion(kind, change.value)), claims, dueAt };
 }
 
 /** More milliseconds than any date has; ten lanes of them are still exact in a double. */

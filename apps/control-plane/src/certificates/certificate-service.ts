@@ -15,7 +15,7 @@ import { checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../changes/commit-surely.ts';
 import { writeInTurn } from '../changes/write-in-turn.ts';
-import { completeOrder, forgetFailures, putOrder } from '../orders/order-record.ts';
+import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
@@ -61,7 +61,7 @@ export function createCertificateService({
   async function find(id: string): Promise<Managed> {
     const [certificate, order] = await Promise.all([store.get('certificate', id), store.get('order', id)]);
     if (certificate === null && order === null) throw certificateNotFound(id);
-    return { certificate, order: order && { ...order, value: completeOrder(order.value) } };
+    return { certificate, order };
   }
 
   /** A certificate that Lockstep obtains itself; `what` completes "cannot be …" for one that it does not. */

@@ -8,7 +8,6 @@ import {
 import type { ConfigStore, Page } from '@lockstep/store';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
-import { completeOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import { isBrought } from './brought.ts';
 import { expiresSoonFrom } from './certificate-record.ts';
@@ -122,8 +121,7 @@ function present(id: string, records: Records, view: FleetView): Certificate {
   return { ...presentReadable(id, { ...records, certificate: null }, view), state: 'failed', lastError };
 }
 
-function presentReadable(id: string, { order: stored, certificate }: Records, view: FleetView): Certificate {
-  const order = stored && { ...stored, value: completeOrder(stored.value) };
+function presentReadable(id: string, { order, certificate }: Records, view: FleetView): Certificate {
   const value = certificate?.value;
   const host = order?.value.host ?? value?.host ?? id;
   return {

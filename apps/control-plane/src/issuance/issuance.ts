@@ -18,7 +18,7 @@ import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { createLedger } from '../issuers/ledger/token-ledger.ts';
 import { createTxtPublishers } from '../issuers/txt-publishers.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
-import { completeOrder, forgetFailures, putOrder } from '../orders/order-record.ts';
+import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
 import type { LoopShare } from '../time/loop-share.ts';
@@ -161,9 +161,8 @@ export function createIssuance(options: IssuanceOptions): Issuance {
       await writeInTurn(store, [recordKey('order', id)], async () => {
         const order = await store.get('order', id);
         if (order === null) return;
-        const known = completeOrder(order.value);
-        if (known.renewal === 'revoked' || known.unusedSince !== null) return;
-        const value = { ...forgetFailures(known, now()), renewal: 'revoked' as const };
+        if (order.value.renewal === 'revoked' || order.value.unusedSince !== null) return;
+        const value = { ...forgetFailures(order.value, now()), renewal: 'revoked' as const };
         await commitSurely(store, {
           id: randomUUID(),
           checks: [{ kind: 'order', id, revision: order.revision }],

@@ -4,15 +4,7 @@ import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@loc
 import type { Commit, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../changes/commit-surely.ts';
 import { isRefusal, type Ledger } from '../issuers/ledger/ledger.ts';
-import {
-  carriedOver,
-  completeOrder,
-  goesOn,
-  isPlaced,
-  isWaitedFor,
-  putOrder,
-  standsAs,
-} from '../orders/order-record.ts';
+import { carriedOver, goesOn, isPlaced, isWaitedFor, putOrder, standsAs } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import { orAbort } from '../time/or-abort.ts';
@@ -109,7 +101,7 @@ export function createOrderRunner({
     const record = await store.get('order', id);
     if (record === null || record.value.dueAt === null) return null;
     if (!isPlaced(record.value) && Date.parse(record.value.dueAt) > now()) return null;
-    return { ...record, value: completeOrder(record.value) };
+    return record;
   }
 
   /** What came of a step that took up the order as `taken`, written onto the order as it is by now. */

@@ -3,7 +3,7 @@ import { type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contra
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commitSurely } from '../changes/commit-surely.ts';
 import { writeInTurn } from '../changes/write-in-turn.ts';
-import { completeOrder, putOrder } from '../orders/order-record.ts';
+import { putOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 
 const pageSize = 100;
@@ -28,7 +28,7 @@ export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions)
 
     async function wake(ids: string[]): Promise<number> {
       const held = (await store.getMany('order', ids)).flatMap((record) => {
-        const woken = record === null ? null : wokenOrder(completeOrder(record.value), issuer);
+        const woken = record === null ? null : wokenOrder(record.value, issuer);
         return record === null || woken === null ? [] : [{ ...record, value: woken }];
       });
       if (held.length === 0) return 0;
@@ -45,9 +45,7 @@ export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions)
         limit: pageSize,
         cursor,
       });
-      const ids = page.items.flatMap(({ id, value }) =>
-        wokenOrder(completeOrder(value), issuer) === null ? [] : [id],
-      );
+      const ids = page.items.flatMap(({ id, value }) => (wokenOrder(value, issuer) === null ? [] : [id]));
       if (ids.length > 0) found += await writeInTurn(store, keysOf(ids), () => wake(ids));
       cursor = page.next;
     }

@@ -17,7 +17,7 @@ import type { Logger } from 'pino';
 import { commitSurely } from '../changes/commit-surely.ts';
 import { refusePublicSuffix } from '../names/public-suffix.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
-import { completeOrder, putOrder } from '../orders/order-record.ts';
+import { putOrder } from '../orders/order-record.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { iso } from '../time/iso.ts';
 import { type Answer, askEndpoint } from './ask-endpoint.ts';
@@ -171,7 +171,7 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
     const value =
       existing === null
         ? { ...idleOrder(host, at, at), onDemand: true }
-        : { ...completeOrder(existing.value), onDemand: true, unusedSince: null, dueAt: at };
+        : { ...existing.value, onDemand: true, unusedSince: null, dueAt: at };
     try {
       await commitSurely(store, {
         id: randomUUID(),

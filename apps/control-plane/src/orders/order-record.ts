@@ -34,11 +34,6 @@ export function forgetFailures(order: OrderRecord, now: number): OrderRecord {
   };
 }
 
-/** An order of an earlier version has fewer fields. */
-export function completeOrder(order: OrderRecord): OrderRecord {
-  return { ...idleOrder(order.host, order.createdAt, order.dueAt), ...order };
-}
-
 /**
  * The queue an order waits in. First attempts wait for their turn, and come before all else once it has come, as renewals that cannot wait
  * do; so no number of hosts that fail delays one that does not. Where clients are about to be without a certificate, a renewal that failed

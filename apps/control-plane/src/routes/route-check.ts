@@ -5,7 +5,7 @@ import { commitSurely } from '../changes/commit-surely.ts';
 import { writeInTurn } from '../changes/write-in-turn.ts';
 import type { Preflight } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
-import { completeOrder, forgetFailures, putOrder } from '../orders/order-record.ts';
+import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import { routeNotFound } from './route-service.ts';
 
 /** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
@@ -33,9 +33,9 @@ export function createRouteChecker({
     await writeInTurn(store, keys, async () => {
       const waiting = (await store.getMany('order', hosts)).flatMap((order) => {
         if (order === null) return [];
-        const value = completeOrder(order.value);
-        const held = value.lastError !== null || value.waitingForDns !== null;
-        return held && value.unusedSince === null ? [{ ...order, value }] : [];
+        const { lastError, waitingForDns, unusedSince } = order.value;
+        const held = lastError !== null || waitingForDns !== null;
+        return held && unusedSince === null ? [order] : [];
       });
       if (waiting.length === 0) return;
       await commitSurely(store, {

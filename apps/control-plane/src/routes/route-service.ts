@@ -16,7 +16,6 @@ import { inTurn, writeInTurn } from '../changes/write-in-turn.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
 import type { EnterOptions, OrderQueue } from '../orders/order-queue.ts';
 import {
-  completeOrder,
   forgetFailures,
   isHeldBack,
   isPlaced,
@@ -134,7 +133,7 @@ export function createRouteService({
     entering: EnterOptions,
   ): Promise<OrderRecord | null> {
     if (order === null) return queue.enter(newOrder(host, now()), entering);
-    const value = completeOrder(order.value);
+    const { value } = order;
     if (value.unusedSince !== null)
       return queue.enter({ ...forgetFailures(value, now()), unusedSince: null }, entering);
     const held = value.lastError !== null || value.waitingForDns !== null;
@@ -155,7 +154,7 @@ export function createRouteService({
     const holders = await store.findClaims(`${host} `, 100);
     if (holders.some((holder) => holder.id !== id)) return null;
     const dueAt = iso(now() + unusedGraceMs);
-    return { ...completeOrder(order.value), unusedSince: iso(now()), dueAt };
+    return { ...order.value, unusedSince: iso(now()), dueAt };
   }
 
   async function create(body: PutRoute, waitMs: number | null = null): Promise<string> {

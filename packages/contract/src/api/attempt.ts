@@ -29,10 +29,5 @@ export const Attempt = z
   .meta({ id: 'Attempt' });
 export type Attempt = z.infer<typeof Attempt>;
 
-/** The last attempts of a certificate, the newest first; the record has the certificate's id. */
-export interface AttemptsRecord {
-  attempts: Attempt[];
-}
-
 export const Attempts = z.object({ items: z.array(Attempt) }).meta({ id: 'Attempts' });
 export type Attempts = z.infer<typeof Attempts>;

@@ -69,28 +69,6 @@ export const Certificate = CertificateStatus.extend({
 }).meta({ id: 'Certificate' });
 export type Certificate = z.infer<typeof Certificate>;
 
-/**
- * The served material of one certificate, as the store keeps it and edges receive it. `sealedKey` is the PKCS#8
- * PEM key, sealed with `certificate/<id>` as its additional data.
- */
-export const CertificateRecord = z.object({
-  /** The host of a managed certificate, which is its id too; the first name of a brought one. */
-  host: z.string(),
-  /** Of a brought certificate: all it is served for, before any managed one. Managed: left out, it is for `host` alone. */
-  names: z.array(z.string()).optional(),
-  /** The issuer's name; `brought` for a certificate that an operator brought. */
-  issuer: z.string(),
-  chain: z.string(),
-  sealedKey: z.string(),
-  serialNumber: z.string(),
-  fingerprint256: z.string(),
-  notBefore: Timestamp,
-  notAfter: Timestamp,
-  issuedAt: Timestamp,
-  revokedAt: Timestamp.nullable().optional(),
-});
-export type CertificateRecord = z.infer<typeof CertificateRecord>;
-
 /** The body of `POST /v1/certificates`. */
 export const BringCertificate = z
   .strictObject({
@@ -114,16 +92,3 @@ export const RevokeCertificate = z
   })
   .meta({ id: 'RevokeCertificate', examples: [{ reason: 'keyCompromise' }] });
 export type RevokeCertificate = z.infer<typeof RevokeCertificate>;
-
-/** The stapled OCSP response of a certificate, by the certificate's id (RFC 6960). Edges staple it while it matches and is current. */
-export interface StapleRecord {
-  /** Of the leaf it speaks of: a response for another certificate is not stapled. */
-  fingerprint256: string;
-  url: string;
-  /** DER as base64; null before the first. */
-  response: string | null;
-  nextUpdate: string | null;
-  failures: number;
-  lastError: string | null;
-  dueAt: string;
-}

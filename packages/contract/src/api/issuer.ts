@@ -104,21 +104,6 @@ export const PutIssuer = z
   });
 export type PutIssuer = z.infer<typeof PutIssuer>;
 
-/** What an issuer keeps secret, by field. */
-export interface IssuerSecrets {
-  eabHmacKey?: string | undefined;
-  apiKey?: string | undefined;
-  dnsProvider?: string | undefined;
-}
-
-/** An issuer as the store keeps it: `config` without secrets, those as JSON sealed with `issuer/<name>`. */
-export interface IssuerRecord {
-  config: PutIssuer;
-  sealedSecrets: string | null;
-  createdAt: string;
-  updatedAt: string;
-}
-
 export const Issuer = z
   .object({
     name: z.string(),
@@ -174,12 +159,3 @@ export const IssuerRetry = z
   })
   .meta({ id: 'IssuerRetry' });
 export type IssuerRetry = z.infer<typeof IssuerRetry>;
-
-/** A token bucket of an issuer's ledger: `<issuer>/<limit>/<key>`. */
-export interface BucketRecord {
-  tokens: number;
-  /** When `tokens` was counted, in milliseconds since 1970. */
-  at: number;
-  /** Of `<issuer>/pause/`: until when the CA asked to be left alone, in milliseconds since 1970. */
-  pausedUntil?: number;
-}

@@ -89,18 +89,6 @@ export const PatchRoute = z
   });
 export type PatchRoute = z.infer<typeof PatchRoute>;
 
-/** A route as the store keeps it and edges receive it. */
-export const RouteRecord = z.object({
-  hosts: z.array(z.string()),
-  paths: z.array(z.string()),
-  upstreams: z.array(z.object({ url: z.string() })),
-  issuers: z.array(z.string()).optional(),
-  challenge: ChallengeType.optional(),
-  createdAt: Timestamp,
-  updatedAt: Timestamp,
-});
-export type RouteRecord = z.infer<typeof RouteRecord>;
-
 export const BehindNode = z
   .object({ node: z.string(), reason: z.string() })
   .meta({ id: 'BehindNode', description: 'An expected node that does not serve this, and why' });

@@ -133,13 +133,6 @@ export const PatchSettings = z.record(z.string(), z.unknown()).meta({
 });
 export type PatchSettings = z.infer<typeof PatchSettings>;
 
-/** The settings as the store keeps them, and edges receive them: the provider's secret sealed with `settings/settings`. */
-export interface SettingsRecord {
-  config: PutSettings;
-  sealedSecrets: string | null;
-  updatedAt: string;
-}
-
 export const Settings = z
   .object({
     issuers: z.array(z.string()),

@@ -1,78 +1,150 @@
-import { z } from 'zod';
-import { DnsRequirement, LastError, RenewalWindow } from '../api/certificate.ts';
-import { ChallengeType } from '../api/challenge.ts';
-import { RenewalReason } from '../api/renewal-reason.ts';
+import type { DnsRequirement, LastError, RenewalWindow } from '../api/certificate.ts';
+import type { ChallengeType } from '../api/challenge.ts';
+import type { RenewalReason } from '../api/renewal-reason.ts';
+import { recordKind } from './record-kind.ts';
 
 /**
  * The steps of an order, each written down before the next begins, so that a successor resumes it:
  * idle (nothing under way; `dueAt` says when there is) → ordered (the CA has given `orderUrl`) → placed (the challenge, or
  * the TXT record to make, is committed) → validating (the CA was told) → finalising (the CSR was sent) → idle again.
  */
-export const OrderStep = z.enum(['idle', 'ordered', 'placed', 'validating', 'finalising']);
-export type OrderStep = z.infer<typeof OrderStep>;
+export type OrderStep = 'idle' | 'ordered' | 'placed' | 'validating' | 'finalising';
 
 /** A TXT record for dns-01: at `name` (where `_acme-challenge` leads by CNAME), by the provider of issuer `issuer`. */
-export const TxtChallenge = z.object({ name: z.string(), value: z.string(), since: z.string() });
-export type TxtChallenge = z.infer<typeof TxtChallenge>;
+export interface TxtChallenge {
+  name: string;
+  value: string;
+  since: string;
+}
 
 /** How often in a row one issuer failed this certificate for a reason of its own, and until when it is passed over. */
-export const Setback = z.object({ failures: z.int(), until: z.string() });
-export type Setback = z.infer<typeof Setback>;
+export interface Setback {
+  failures: number;
+  until: string;
+}
 
-/** How one managed certificate comes to be: the record has the certificate's id. Edges do not receive it. */
-export const OrderRecord = z.object({
-  host: z.string(),
-  step: OrderStep,
+/** How one managed certificate comes to be: the record has the certificate's id. */
+export interface OrderRecord {
+  host: string;
+  step: OrderStep;
   /** The issuer of the attempt under way; null before the first, and while none is. */
-  issuer: z.string().nullable(),
+  issuer: string | null;
   /** The ACME directory where the order was made: its URL may be at any other host. */
-  directory: z.string().nullable(),
-  orderUrl: z.string().nullable(),
-  finalizeUrl: z.string().nullable(),
-  challengeUrl: z.string().nullable(),
-  challengeType: ChallengeType.nullable(),
+  directory: string | null;
+  orderUrl: string | null;
+  finalizeUrl: string | null;
+  challengeUrl: string | null;
+  challengeType: ChallengeType | null;
   /** The id of the challenge record that edges answer. */
-  challengeId: z.string().nullable(),
-  txt: TxtChallenge.nullable(),
+  challengeId: string | null;
+  txt: TxtChallenge | null;
   /** The new PKCS#8 PEM key, sealed with `order/<id>` as its additional data, before the CSR is sent. */
-  sealedKey: z.string().nullable(),
+  sealedKey: string | null;
   /** When the attempt now under way was begun, and when its present order at a CA. */
-  beganAt: z.string().nullable(),
-  orderedAt: z.string().nullable(),
+  beganAt: string | null;
+  orderedAt: string | null;
   /** Temporary failures of the CA in a row within the order under way. */
-  stumbles: z.int().nonnegative(),
+  stumbles: number;
   /** Attempts in all. */
-  attempts: z.int().nonnegative(),
+  attempts: number;
   /** Attempts in a row that failed. */
-  failures: z.int().nonnegative(),
+  failures: number;
   /** Of these, those in a row in which the CA could not validate the name. */
-  unproven: z.int().nonnegative(),
-  setbacks: z.record(z.string(), Setback),
-  lastError: LastError.nullable(),
-  createdAt: z.string(),
+  unproven: number;
+  setbacks: Record<string, Setback>;
+  lastError: LastError | null;
+  createdAt: string;
   /** When the coordinator has to look at this next; null: never by itself. The store's `dueAt` is the same moment. */
-  dueAt: z.string().nullable(),
+  dueAt: string | null;
   /** Its place in the queue of first attempts, as `OrderQueue` gives it; null: it has begun, or goes by its date alone. */
-  place: z.number().nullable(),
+  place: number | null;
   /** The issuer that it is going to ask first, as far as was known when it got its place. */
-  asks: z.string().nullable(),
+  asks: string | null;
   /** Until when somebody waits for the route to be live; null: nobody does. */
-  waitedUntil: z.string().nullable(),
+  waitedUntil: string | null;
   /** Set when no route names the host any more: the certificate goes at `dueAt`. */
-  unusedSince: z.string().nullable(),
+  unusedSince: string | null;
   /** Why the certificate is obtained again, when there is one already and its turn has come. */
-  renewal: RenewalReason.nullable(),
+  renewal: RenewalReason | null;
   /** When the certificate is to be renewed, whatever `dueAt` is for; null without a certificate. */
-  renewAt: z.string().nullable(),
+  renewAt: string | null;
   /** What the CA suggested last (RFC 9773), and when it is asked again. */
-  ari: z.object({ window: RenewalWindow.nullable(), checkAt: z.string() }).nullable(),
+  ari: { window: RenewalWindow | null; checkAt: string } | null;
   /** Set while the names do not lead here, or a CAA record forbids every issuer. */
-  waitingForDns: z
-    .object({ since: z.string(), checks: z.int(), detail: z.string(), requirements: z.array(DnsRequirement) })
-    .nullable(),
+  waitingForDns: { since: string; checks: number; detail: string; requirements: DnsRequirement[] } | null;
   /** The type of challenge that worked last for this host. */
-  workedBefore: ChallengeType.nullable(),
+  workedBefore: ChallengeType | null;
   /** Obtained because a handshake asked for the name; no route has to name it. */
-  onDemand: z.boolean(),
+  onDemand: boolean;
+}
+
+/** Version 1 had fewer fields: what it lacks is as in an order that never had them. */
+export const order = recordKind<OrderRecord>()({
+  kind: 'order',
+  audience: 'control',
+  version: 2,
+  upgrade(value) {
+    const { host, createdAt, dueAt } = value as unknown as OrderRecord;
+    return { ...idleOrder(host, createdAt, dueAt), ...value };
+  },
 });
-export type OrderRecord = z.infer<typeof OrderRecord>;
+
+/** An order with nothing under way and nothing behind it, due at `dueAt` (ISO 8601; null: never by itself). */
+export function idleOrder(host: string, createdAt: string, dueAt: string | null): OrderRecord {
+  return {
+    host,
+    ...nothingUnderWay,
+    attempts: 0,
+    failures: 0,
+    unproven: 0,
+    setbacks: {},
+    lastError: null,
+    createdAt,
+    dueAt,
+    place: null,
+    asks: null,
+    waitedUntil: null,
+    unusedSince: null,
+    renewal: null,
+    renewAt: null,
+    ari: null,
+    waitingForDns: null,
+    workedBefore: null,
+    onDemand: false,
+  };
+}
+
+/** The fields of an attempt, as they are between attempts. */
+export const nothingUnderWay = {
+  step: 'idle',
+  issuer: null,
+  directory: null,
+  orderUrl: null,
+  finalizeUrl: null,
+  challengeUrl: null,
+  challengeType: null,
+  challengeId: null,
+  txt: null,
+  sealedKey: null,
+  beganAt: null,
+  orderedAt: null,
+  stumbles: 0,
+} as const satisfies Partial<OrderRecord>;
+
+/**
+ * The queues of due orders, by urgency: a lower one is served first, and none waits for the ones after it. `waited`: first attempts that
+ * somebody waits for; `first`: all others; `pressing`: those that have begun or had their turn, and renewals that cannot wait.
+ */
+export const orderLanes = {
+  waited: 0,
+  first: 1,
+  pressing: 2,
+  renewal: 3,
+  retry: 4,
+  dns: 5,
+  upkeep: 6,
+} as const;
+export type OrderLane = keyof typeof orderLanes;
+
+/** Lanes in which orders go by their place, not by a date. */
+export const placedLanes: readonly OrderLane[] = ['waited', 'first'];

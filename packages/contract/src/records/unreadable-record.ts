@@ -1,5 +1,5 @@
 import { AppError, isAppError } from '../shared/app-error.ts';
-import type { Kind } from './record.ts';
+import type { Kind } from './kinds.ts';
 
 /** What a store throws for a record that is there and cannot be read; `revision` null where not even that can be. */
 export function unreadableRecord(kind: Kind, id: string, revision: number | null): AppError {

@@ -1,3 +1,5 @@
+import { isCount, isFields, isText } from './fields.ts';
+
 /** A point in the store's one history. The epoch is made with the store, and changes when a backup is restored. */
 export interface Revision {
   epoch: string;
@@ -51,4 +53,10 @@ export function continues(
 
 export function samePosition(one: Position, other: Position): boolean {
   return one.epoch === other.epoch && one.number === other.number && one.commitId === other.commitId;
+}
+
+export function isPosition(value: unknown): value is Position {
+  return (
+    isFields(value) && isText(value.epoch) && isCount(value.number) && typeof value.commitId === 'string'
+  );
 }

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { AppError, type Kind, kinds, type StoredRecord } from '@lockstep/contract';
+import {
+  AppError,
+  broughtUpToDate,
+  type Kind,
+  kinds,
+  type StoredRecord,
+  withVersion,
+} from '@lockstep/contract';
 import type { Sql } from '../sqlite/statements.ts';
 import type { Sealer } from './sealer.ts';
 
@@ -57,7 +64,7 @@ export function createCacheRows({ sealer, home, prefix, onDamaged }: CacheRowsOp
       kind,
       id,
       revision,
-      sealed: sealer.seal(JSON.stringify(value ?? null), contextOf(record)),
+      sealed: sealer.seal(JSON.stringify(withVersion(kind, value ?? null)), contextOf(record)),
     });
     addHosts(sql, record);
   }
@@ -118,7 +125,7 @@ export function createCacheRows({ sealer, home, prefix, onDamaged }: CacheRowsOp
   function open<K extends Kind>(row: SealedRow): StoredRecord<K> | null {
     const { kind, id, revision, sealed } = row;
     try {
-      const value = JSON.parse(sealer.open(sealed, contextOf(row)));
+      const value = broughtUpToDate(kind, JSON.parse(sealer.open(sealed, contextOf(row))));
       return { kind, id, revision, value } as unknown as StoredRecord<K>;
     } catch (error) {
       if (!(error instanceof AppError || error instanceof SyntaxError || error instanceof TypeError))

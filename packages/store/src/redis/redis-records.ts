@@ -1,4 +1,10 @@
-import { type Kind, type StoredRecord, unreadableRecord } from '@lockstep/contract';
+import {
+  broughtUpToDate,
+  isReadable,
+  type Kind,
+  type StoredRecord,
+  unreadableRecord,
+} from '@lockstep/contract';
 import type { ConfigStore } from '../config-store.ts';
 import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
@@ -102,21 +108,22 @@ export function createRedisRecords(
   function parse<K extends Kind>(key: string, text: string | null): StoredRecord<K> | null | undefined {
     if (text === null) return null;
     const record = parseRecord<K>(key, text);
-    if (record !== null) return record;
+    if (record !== null && isReadable(record)) return record;
     warn(`record ${key}`, { record: key }, 'a record of the store cannot be read');
     return undefined;
   }
 }
 
-/** Null for a text that is not what the commit script writes. */
+/** Null for a text that is not what the commit script writes; what it returns may be of a version that is not known here. */
 export function parseRecord<K extends Kind>(key: string, text: string): StoredRecord<K> | null {
   const first = text.indexOf('\n');
   const second = text.indexOf('\n', first + 1);
   const revision = /^(\d{1,15})(?: \d{1,16})?$/.exec(text.slice(0, first))?.[1];
   if (first === -1 || second === -1 || revision === undefined) return null;
   try {
-    const value: unknown = JSON.parse(text.slice(second + 1));
-    const record = { ...splitKey(key), revision: Number(revision), value };
+    const name = splitKey(key);
+    const value = broughtUpToDate(name.kind, JSON.parse(text.slice(second + 1)));
+    const record = { ...name, revision: Number(revision), value };
     return typeof value === 'object' && value !== null ? (record as unknown as StoredRecord<K>) : null;
   } catch {
     return null;

@@ -1,4 +1,10 @@
-import { type Kind, type StoredRecord, unreadableRecord } from '@lockstep/contract';
+import {
+  broughtUpToDate,
+  isReadable,
+  type Kind,
+  type StoredRecord,
+  unreadableRecord,
+} from '@lockstep/contract';
 import type { ConfigStore, Page } from '../config-store.ts';
 import { dueOfScore, dueScore } from '../prepared-commit.ts';
 import type { Sql } from './statements.ts';
@@ -104,9 +110,14 @@ export function createSqliteRecords(sql: Sql, attempt: <T>(work: () => T) => T):
   }
 }
 
-/** With null as its value where that cannot be read. */
+/** Its value is null where that is no JSON. */
 function toRecord<K extends Kind>({ kind, id, revision, value }: Record<string, unknown>): StoredRecord<K> {
-  return { kind, id, revision, value: parseValue(String(value)) } as StoredRecord<K>;
+  return {
+    kind,
+    id,
+    revision,
+    value: broughtUpToDate(String(kind), parseValue(String(value))),
+  } as StoredRecord<K>;
 }
 
 function parseValue(text: string): unknown {
@@ -115,8 +126,4 @@ function parseValue(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-function isReadable({ value }: { value: unknown }): boolean {
-  return typeof value === 'object' && value !== null;
 }

@@ -1,0 +1,12 @@
+import { recordKind } from './record-kind.ts';
+
+/** One account of an ACME issuer at its directory, made once for the whole fleet. */
+export interface AccountRecord {
+  directory: string;
+  /** Null until the CA has answered; the key is committed first, so that no second account is ever made. */
+  accountUrl: string | null;
+  /** PKCS#8 PEM, sealed with `account/<id>`. */
+  sealedKey: string;
+}
+
+export const account = recordKind<AccountRecord>()({ kind: 'account', audience: 'control', version: 1 });

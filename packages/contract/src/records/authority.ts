@@ -1,0 +1,14 @@
+import { recordKind } from './record-kind.ts';
+
+/** The internal CA. */
+export interface AuthorityRecord {
+  certificate: string;
+  /** PKCS#8 PEM, sealed with `authority/<id>`. */
+  sealedKey: string;
+}
+
+export const authority = recordKind<AuthorityRecord>()({
+  kind: 'authority',
+  audience: 'control',
+  version: 1,
+});

@@ -1,0 +1,12 @@
+import { recordKind } from './record-kind.ts';
+
+/** A token bucket of an issuer's ledger: `<issuer>/<limit>/<key>`. */
+export interface BucketRecord {
+  tokens: number;
+  /** When `tokens` was counted, in milliseconds since 1970. */
+  at: number;
+  /** Of `<issuer>/pause/`: until when the CA asked to be left alone, in milliseconds since 1970. */
+  pausedUntil?: number;
+}
+
+export const bucket = recordKind<BucketRecord>()({ kind: 'bucket', audience: 'control', version: 1 });

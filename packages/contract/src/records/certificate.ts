@@ -1,0 +1,37 @@
+import { isText } from '../shared/fields.ts';
+import { recordKind } from './record-kind.ts';
+import { hostsFault } from './route.ts';
+
+/** The issuer of brought certificates, which no issuer can be named. */
+export const broughtIssuer = 'brought';
+
+/**
+ * The served material of one certificate, as the store keeps it and edges receive it. `sealedKey` is the PKCS#8
+ * PEM key, sealed with `certificate/<id>` as its additional data.
+ */
+export interface CertificateRecord {
+  /** The host of a managed certificate, which is its id too; the first name of a brought one. */
+  host: string;
+  /** Of a brought certificate: all it is served for, before any managed one. Managed: left out, it is for `host` alone. */
+  names?: string[] | undefined;
+  /** The issuer's name; `brought` for a certificate that an operator brought. */
+  issuer: string;
+  chain: string;
+  sealedKey: string;
+  serialNumber: string;
+  fingerprint256: string;
+  notBefore: string;
+  notAfter: string;
+  issuedAt: string;
+  revokedAt?: string | null | undefined;
+}
+
+export const certificate = recordKind<CertificateRecord>()({
+  kind: 'certificate',
+  audience: 'edge',
+  version: 1,
+  fault: ({ host, names, chain, sealedKey }) =>
+    hostsFault(names === undefined ? [host] : names) ??
+    (isText(chain) ? null : 'has no chain') ??
+    (isText(sealedKey) ? null : 'has no key'),
+});

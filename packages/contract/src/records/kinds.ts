@@ -1,0 +1,52 @@
+import { account } from './account.ts';
+import { attempts } from './attempts.ts';
+import { authority } from './authority.ts';
+import { bucket } from './bucket.ts';
+import { canary } from './canary.ts';
+import { certificate } from './certificate.ts';
+import { challenge } from './challenge.ts';
+import { confirmation } from './confirmation.ts';
+import { issuer } from './issuer.ts';
+import { order } from './order.ts';
+import type { Audience, RecordKind } from './record-kind.ts';
+import { route } from './route.ts';
+import { settings } from './settings.ts';
+import { staple } from './staple.ts';
+
+/** All that the store keeps, in the order of a snapshot. */
+const recordKinds = [
+  route,
+  certificate,
+  challenge,
+  order,
+  account,
+  authority,
+  canary,
+  confirmation,
+  issuer,
+  settings,
+  attempts,
+  bucket,
+  staple,
+];
+
+type AnyKind = (typeof recordKinds)[number];
+
+/** The type of a record's value, by its kind. */
+export type RecordValues = {
+  [R in AnyKind as R['kind']]: R extends RecordKind<R['kind'], Audience, infer V> ? V : never;
+};
+
+export type Kind = keyof RecordValues;
+
+export const kinds: readonly Kind[] = recordKinds.map(({ kind }) => kind);
+
+/** What edges follow. */
+export const edgeKinds: readonly Kind[] = recordKinds
+  .filter(({ audience }) => audience === 'edge')
+  .map(({ kind }) => kind);
+
+/** What is known of each kind, by its name. */
+export const kindsByName: ReadonlyMap<string, RecordKind<Kind, Audience, object>> = new Map(
+  recordKinds.map((kind) => [kind.kind, kind]),
+);

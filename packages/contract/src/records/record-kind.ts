@@ -1,0 +1,25 @@
+import type { Fields } from '../shared/fields.ts';
+
+/** `edge`: edges follow it too. `control`: it is for control planes alone. */
+export type Audience = 'edge' | 'control';
+
+/** All there is to know of a kind of record. Nothing of it loads zod: edges read records, and are to start light. */
+export interface RecordKind<K extends string, A extends Audience, V extends object> {
+  /** Its name in keys, messages and log lines: lower case, without a slash. */
+  kind: K;
+  audience: A;
+  /** Of its values. Goes up by one with each change that an earlier version's reader would misread; begins at 1. */
+  version: number;
+  /** Makes a value of version `from` one of today's. May throw for a value that is none: the record is then not readable. */
+  upgrade?(value: Fields, from: number): V;
+  /**
+   * Why whoever serves by the record cannot, in words that follow its name; null when it can. It looks at what is used of the value,
+   * and takes a microsecond: an edge asks it of each record before it puts it to use.
+   */
+  fault?(value: Fields, id: string): string | null;
+}
+
+/** Ties the type of a kind's values to what is said of the kind. */
+export function recordKind<V extends object>() {
+  return <const K extends string, const A extends Audience>(kind: RecordKind<K, A, V>) => kind;
+}

@@ -1,2 +1,0 @@
-/** The one record of its kind. */
-export const settingsId = 'settings';
