@@ -3,8 +3,9 @@ import { checkCanary, createSealer } from '@lockstep/pki/sealer';
 import { createRedisStore } from '@lockstep/store/redis';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
-import { type EdgeConfig, readSecretKey } from './config.ts';
 import { createStoreFeed } from './feed/store-feed.ts';
+import { createNativeEngine } from './native/native-engine.ts';
+import { type EdgeConfig, readSecretKey } from './startup/config.ts';
 import { createSupervisor } from './supervisor/supervisor.ts';
 
 export interface RunEdgeOptions {
@@ -45,6 +46,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
       config: { ...config, ownServices: config.ownServices ?? storeAddresses(storeUrl) },
       secretKey,
       feed: createStoreFeed(store),
+      createEngine: createNativeEngine,
       log,
       checkKey,
       onFatal: ended.resolve,

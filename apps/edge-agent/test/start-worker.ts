@@ -5,11 +5,11 @@ import { createSealer } from '@lockstep/pki';
 import { freePort } from '@lockstep/testkit';
 import { pino } from 'pino';
 import type { Test } from 'tap';
-import { type EdgeConfig, withDefaults } from '../src/config.ts';
 import type { Feed } from '../src/feed/feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { createWorker, type Worker } from '../src/native/worker/worker.ts';
 import type { WorkerStatus } from '../src/native/worker/worker-message.ts';
+import { type EdgeConfig, withDefaults } from '../src/startup/config.ts';
 import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
 
 export interface ServingWorker extends ConfiguredStore {

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@lockstep/contract';
-import type { EdgeConfig } from '../config.ts';
+import type { EdgeConfig } from '../startup/config.ts';
 import type { EdgeAddresses } from '../supervisor/supervisor.ts';
 
 /** What `spawnEdge` and the edge's process say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */

@@ -1,6 +1,7 @@
 import { AppError, createBoundary, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
 import { type Logger, pino } from 'pino';
 import { createParentFeed } from '../feed/parent-feed.ts';
+import { createNativeEngine } from '../native/native-engine.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 import type { FromEdge, ToEdge } from './edge-message.ts';
 
@@ -31,7 +32,14 @@ function asAppError(error: unknown): AppError {
 async function start({ config, secretKey }: Extract<ToEdge, { edge: 'start' }>): Promise<void> {
   log = pino({ level: config.logLevel, base: { node: config.node } }, logDestination(pino.destination));
   try {
-    supervisor = createSupervisor({ config, secretKey, feed, log, onFatal: (error) => void stop(error) });
+    supervisor = createSupervisor({
+      config,
+      secretKey,
+      feed,
+      createEngine: createNativeEngine,
+      log,
+      onFatal: (error) => void stop(error),
+    });
     const addresses = await supervisor.start();
     if (!stopping) process.send?.({ edge: 'ready', addresses } satisfies FromEdge, () => {});
   } catch (error) {

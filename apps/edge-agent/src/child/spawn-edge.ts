@@ -2,9 +2,9 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { AppError, createBoundary } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { EdgeConfig } from '../config.ts';
 import type { Feed } from '../feed/feed.ts';
 import { serveFeed } from '../feed/serve-feed.ts';
+import type { EdgeConfig } from '../startup/config.ts';
 import type { EdgeAddresses } from '../supervisor/supervisor.ts';
 import type { FromEdge, ToEdge } from './edge-message.ts';
 

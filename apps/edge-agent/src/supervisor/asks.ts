@@ -1,6 +1,7 @@
 import type { Boundary, Hint, OnDemand } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
+import type { Asker, Asks } from '../engine/engine.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createRateLimit } from './rate-limit.ts';
 
@@ -15,12 +16,6 @@ const tellLimitMs = 60_000;
 export const askOutcomes = ['allowed', 'refused', 'refused_before', 'limited', 'unanswered'] as const;
 export type AskOutcome = (typeof askOutcomes)[number];
 
-/** A worker with handshakes that wait. */
-export interface Asker {
-  /** The host is refused: to one client, or to all. */
-  refuse(host: string, client: string | null): void;
-}
-
 export interface AsksOptions {
   node: string;
   feed: Pick<Feed, 'sendHint' | 'watchHints'>;
@@ -31,26 +26,17 @@ export interface AsksOptions {
   now?: () => number;
 }
 
-/**
- * Asks the control planes about unknown hosts that handshakes wait for, each once however many wait, and at most as many as the
- * settings allow for each client and in all. An allowed host is waited for: its certificate comes with the configuration.
- */
-export interface Asks {
-  ask(asker: Asker, host: string, client: string): void;
-  /** No handshake of this worker waits for the host any more. */
-  enough(asker: Asker, host: string): void;
-  /** The worker is gone. */
-  gone(asker: Asker): void;
-  close(): void;
-}
-
 interface Ask {
   askers: Set<Asker>;
   timer: NodeJS.Timeout;
   answered: boolean;
 }
 
-export function createAsks(options: AsksOptions): Asks {
+/**
+ * Asks the control planes about unknown hosts that handshakes wait for, each once however many wait, and at most as many as the
+ * settings allow for each client and in all.
+ */
+export function createAsks(options: AsksOptions): Asks & { close(): void } {
   const { node, feed, log, boundary, onOutcome, now = Date.now } = options;
   const asks = new Map<string, Ask>();
   /** By the endpoint `refusedBy`: another one may say otherwise. */

@@ -1,30 +1,25 @@
 import type { FeedState } from '@lockstep/contract';
-import { cutReasons } from '../native/clients/incidents.ts';
-import { failureCauses } from '../native/upstreams/failure-cause.ts';
-import type { WorkerFigures } from '../native/worker/worker-message.ts';
-import { requestRefusals } from '../server/request-refusal.ts';
+import type { EngineProcesses } from '../engine/engine.ts';
+import type { Counts, EngineFigures, FigureLabels } from '../engine/figures.ts';
 import { type AskOutcome, askOutcomes } from './asks.ts';
 import { Counter, Gauge, Registry } from './prom-client.ts';
 
 export interface EdgeMetrics {
   readonly contentType: string;
   countAsk(outcome: AskOutcome): void;
-  /** Adds up what the workers say; counters go on when a worker is replaced. */
-  render(figures: Map<number, WorkerFigures>, now: EdgeGauges): Promise<string>;
+  /** Adds up what the processes of the engine say; counters go on when one is replaced. */
+  render(figures: Map<number, EngineFigures>, now: EdgeGauges): Promise<string>;
 }
 
 export interface EdgeGauges {
   appliedRevision: number | null;
-  workersReady: number;
-  workerRestarts: number;
+  processes: EngineProcesses;
   hosts: number;
   refusals: number;
   held: boolean;
   unsaved: number;
   /** Whether commits are saved in the data folder, rather than in a copy that ends with the process. */
   persistent: boolean;
-  workersHung: number;
-  workerKills: number;
   feed: FeedState;
   /** Since when what is in force has not been what the store says; null: it is. */
   behindSince: number | null;
@@ -32,7 +27,7 @@ export interface EdgeGauges {
   exceptions: Readonly<Record<string, number>>;
 }
 
-export function createEdgeMetrics(): EdgeMetrics {
+export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
   const registry = new Registry();
   const registers = [registry];
   const counter = (name: string, help: string, labelNames: string[] = []) =>
@@ -46,15 +41,15 @@ export function createEdgeMetrics(): EdgeMetrics {
     'Answers of upstreams that did not reach the client whole',
     ['cause'],
   );
-  for (const cause of Object.keys(failureCauses)) failed.inc({ cause }, 0);
+  for (const cause of labels.failures) failed.inc({ cause }, 0);
   const refused = counter('refused_requests_total', 'Requests that the edge answered itself, by reason', [
     'reason',
   ]);
-  for (const reason of Object.keys(requestRefusals)) refused.inc({ reason }, 0);
+  for (const reason of labels.refusedRequests) refused.inc({ reason }, 0);
   const cut = counter('cut_connections_total', 'Clients’ connections and answers ended early, by reason', [
     'reason',
   ]);
-  for (const reason of cutReasons) cut.inc({ reason }, 0);
+  for (const reason of labels.cuts) cut.inc({ reason }, 0);
   const exceptions = counter('exceptions_total', 'Unexpected errors that were caught, by place', ['place']);
   const built = counter('certificates_built_total', 'TLS contexts built');
   const connections = gauge('connections', 'Open TLS connections');
@@ -99,10 +94,10 @@ export function createEdgeMetrics(): EdgeMetrics {
   });
   const syncing = gauge('sync_records', 'Records of a snapshot that were read so far; 0 while none is read');
 
-  const seen = new Map<number, WorkerFigures>();
+  const seen = new Map<number, EngineFigures>();
   let ownExceptions: Counts = {};
 
-  function count(pid: number, now: WorkerFigures): void {
+  function count(pid: number, now: EngineFigures): void {
     const before = seen.get(pid);
     grow(answers, 'status', now.answers, before?.answers);
     grow(failures, 'reason', now.handshakeFailures, before?.handshakeFailures);
@@ -118,7 +113,7 @@ export function createEdgeMetrics(): EdgeMetrics {
     countAsk: (outcome) => asks.inc({ outcome }),
     async render(figures, now) {
       const all = [...figures.values()];
-      const sum = (of: (one: WorkerFigures) => number) => all.reduce((total, one) => total + of(one), 0);
+      const sum = (of: (one: EngineFigures) => number) => all.reduce((total, one) => total + of(one), 0);
       for (const [pid, one] of figures) count(pid, one);
       seen.clear();
       for (const [pid, one] of figures) seen.set(pid, one);
@@ -131,15 +126,15 @@ export function createEdgeMetrics(): EdgeMetrics {
       toUpstreams.set(sum((one) => one.upstreams.open));
       pending.set(sum((one) => one.upstreams.pending));
       applied.set(now.appliedRevision ?? 0);
-      ready.set(now.workersReady);
-      restarts.set(now.workerRestarts);
+      ready.set(now.processes.ready);
+      restarts.set(now.processes.restarts);
       hosts.set(now.hosts);
       refusals.set(now.refusals);
       held.set(now.held ? 1 : 0);
       unsaved.set(now.unsaved);
       persistent.set(now.persistent ? 1 : 0);
-      hung.set(now.workersHung);
-      kills.set(now.workerKills);
+      hung.set(now.processes.hung);
+      kills.set(now.processes.kills);
       age.set(now.behindSince === null ? 0 : Math.max(0, (Date.now() - now.behindSince) / 1_000));
       for (const state of ['following', 'syncing', 'broken']) {
         feed.set({ state }, state === now.feed.state ? 1 : 0);
@@ -151,8 +146,6 @@ export function createEdgeMetrics(): EdgeMetrics {
     },
   };
 }
-
-type Counts = Readonly<Record<string, number>>;
 
 /** Adds what has come since `before`. */
 function grow(counter: InstanceType<typeof Counter>, label: string, now: Counts, before: Counts = {}): void {

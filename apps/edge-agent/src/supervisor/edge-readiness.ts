@@ -1,11 +1,10 @@
 import type { Readiness } from '@lockstep/contract';
-import type { WorkerPool } from '../native/pool/worker-pool.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { OwnHandshake } from './own-handshake.ts';
 import type { Replica } from './replica.ts';
 
 export interface EdgeReadinessOptions {
-  workers: number;
-  pool: Pick<WorkerPool, 'applied' | 'ready'>;
+  engine: Pick<Engine, 'applied' | 'processes'>;
   replica: Pick<Replica, 'state' | 'held' | 'behindSince' | 'settings'>;
   handshake: OwnHandshake;
 }
@@ -15,13 +14,14 @@ export interface EdgeReadinessOptions {
  * `notReadyAfterMs` it is not ready either.
  */
 export async function edgeReadiness(options: EdgeReadinessOptions): Promise<Readiness> {
-  const { workers, pool, replica } = options;
-  const fault = pool.ready === 0 ? null : await options.handshake.check();
-  const applied = pool.applied();
+  const { engine, replica } = options;
+  const { ready, of } = engine.processes;
+  const fault = ready === 0 ? null : await options.handshake.check();
+  const applied = engine.applied();
   const checks = [
     { name: 'configuration', ok: applied !== null, detail: applied === null ? 'none yet' : 'applied' },
-    { name: 'workers', ok: pool.ready === workers, detail: `${pool.ready} of ${workers} ready` },
-    { name: 'handshake', ok: pool.ready > 0 && fault === null, detail: fault ?? 'answered' },
+    { name: 'workers', ok: ready === of, detail: `${ready} of ${of} ready` },
+    { name: 'handshake', ok: ready > 0 && fault === null, detail: fault ?? 'answered' },
   ];
   const serves = checks.every(({ ok }) => ok);
   const { behindSince } = replica;

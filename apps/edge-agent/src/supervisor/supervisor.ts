@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import {
   type Address,
@@ -11,12 +11,10 @@ import {
 import { createSealer } from '@lockstep/pki/sealer';
 import { createConfigCache } from '@lockstep/store/cache';
 import type { Logger } from 'pino';
-import { type EdgeConfig, withDefaults } from '../config.ts';
+import type { CreateEngine, Engine } from '../engine/engine.ts';
 import type { Feed } from '../feed/feed.ts';
-import { createListeningSockets } from '../native/pool/listening-sockets.ts';
-import { probeAddress } from '../native/pool/probe-address.ts';
-import { createWorkerPool, type WorkerPool } from '../native/pool/worker-pool.ts';
-import { version } from '../version.ts';
+import { type EdgeConfig, withDefaults } from '../startup/config.ts';
+import { version } from '../startup/version.ts';
 import { createAdminListener } from './admin-listener.ts';
 import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
@@ -31,6 +29,8 @@ export interface SupervisorOptions {
   secretKey: string;
   /** Closed by `stop`. */
   feed: Feed;
+  /** What serves. */
+  createEngine: CreateEngine;
   log: Logger;
   /** Called before a snapshot is taken; throws `wrong_secret_key` when the feed's secrets are sealed with another key. */
   checkKey?: () => Promise<void>;
@@ -59,7 +59,7 @@ export interface Supervisor {
 }
 
 /**
- * One edge: keeps the configuration, feeds the workers, reports. Throws `wrong_secret_key` when the disk copy was sealed with
+ * One edge: keeps the configuration, feeds the engine that serves it, reports. Throws `wrong_secret_key` when the disk copy was sealed with
  * another key, and `bad_configuration` when another process uses the data folder or it cannot be written.
  */
 export function createSupervisor(options: SupervisorOptions): Supervisor {
@@ -67,11 +67,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const config = withDefaults(options.config);
   const instance = randomUUID();
   const startedAt = new Date().toISOString();
-  const metrics = createEdgeMetrics();
   const undo: (() => Promise<void> | void)[] = [];
   const boundary = createBoundary(log);
   let replica: Replica | null = null;
-  let pool: WorkerPool | null = null;
+  let engine: Engine | null = null;
   let returns = false;
   let stopping: Promise<void> | null = null;
 
@@ -81,7 +80,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     log,
     onSetAside: boundary.guard('cache', () => {
       replica?.lost();
-      if (cache.position() === null) pool?.listen();
+      if (cache.position() === null) engine?.listen();
     }),
     onDamagedRow: boundary.guard('cache', () => replica?.restart()),
   });
@@ -89,7 +88,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   undo.push(() => feed.close());
 
   async function start(): Promise<EdgeAddresses> {
-    const [https, http] = await Promise.all([probeAddress(config.https), probeAddress(config.http)]);
     const followed = createReplica({
       node: config.node,
       cache,
@@ -108,32 +106,25 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       onDemand: () => followed.settings?.onDemand ?? null,
       log,
       boundary,
-      onOutcome: metrics.countAsk,
+      onOutcome: (outcome) => metrics.countAsk(outcome),
     });
     undo.push(() => asks.close());
-    const ownServices = [...(config.ownServices ?? [])];
-    const sockets = await createListeningSockets(config.workers, { https, http });
-    undo.push(() => sockets.close());
-    const workers = createWorkerPool({
-      count: config.workers,
-      settings: {
-        config,
-        https,
-        http,
-        secretKey: options.secretKey,
-        ticketKeys: randomBytes(48),
-        ownServices,
-      },
-      sockets,
-      feed: followed.feed,
+    const ownServices = [...config.ownServices];
+    const serving = await options.createEngine({
+      config,
+      secretKey: options.secretKey,
+      configuration: followed.feed,
       hasConfiguration: () => cache.position() !== null,
+      ownServices: () => ownServices,
       asks,
       log,
       boundary,
       onChange: changed,
     });
-    pool = workers;
-    undo.push(() => workers.drain());
+    engine = serving;
+    undo.push(() => serving.drain());
+    const { https, http } = serving.addresses;
+    const metrics = createEdgeMetrics(serving.labels);
 
     const handshake = createOwnHandshake({
       address: https,
@@ -141,7 +132,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     });
     const listener = createListenerWatch({
       handshake,
-      ready: () => workers.ready > 0,
+      ready: () => serving.processes.ready > 0,
       onChange: changed,
       boundary,
     });
@@ -156,22 +147,18 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       return lastHosts;
     }
     function refusals(): Refusal[] {
-      return [...cache.damaged, ...workers.refusals()];
+      return [...cache.damaged, ...serving.refusals()];
     }
 
     const admin = await createAdminListener({
       address: config.admin,
       hosts: config.adminHosts,
       boundary,
-      readiness: () =>
-        edgeReadiness({ workers: config.workers, pool: workers, replica: followed, handshake }),
+      readiness: () => edgeReadiness({ engine: serving, replica: followed, handshake }),
       async metrics() {
-        const text = await metrics.render(await workers.figures(), {
-          appliedRevision: workers.applied()?.number ?? null,
-          workersReady: workers.ready,
-          workersHung: workers.hung,
-          workerRestarts: workers.restarts,
-          workerKills: workers.kills,
+        const text = await metrics.render(await serving.figures(), {
+          appliedRevision: serving.applied()?.number ?? null,
+          processes: serving.processes,
           hosts: hosts(),
           refusals: refusals().length,
           held: followed.held !== null,
@@ -189,17 +176,18 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const addresses = { https, http, admin: admin.address };
 
     function makeReport(): NodeReport {
+      const { ready, of } = serving.processes;
       return {
         node: config.node,
         instance,
         home: cache.home,
         version,
         startedAt,
-        applied: workers.applied(),
+        applied: serving.applied(),
         refusals: refusals(),
         held: followed.held,
         hosts: hosts(),
-        workers: { ready: workers.ready, of: config.workers },
+        workers: { ready, of },
         unanswered: listener.fault,
         feed: followed.state,
         clock: Date.now(),
@@ -216,7 +204,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
 
     followed.start();
-    await workers.start();
+    await serving.start();
     presence.start();
     undo.push(() => presence.leave({ returns }));
     log.info({ ...addresses }, 'the edge is listening');

@@ -3,8 +3,9 @@ import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import type { Asker } from '../../src/engine/engine.ts';
 import { createStoreFeed } from '../../src/feed/store-feed.ts';
-import { type Asker, type AskOutcome, createAsks } from '../../src/supervisor/asks.ts';
+import { type AskOutcome, createAsks } from '../../src/supervisor/asks.ts';
 
 const log = pino({ level: 'silent' });
 const generous = { perClientPerMinute: 1_000, totalPerMinute: 1_000 };

@@ -101,8 +101,10 @@ t.test('an edge that cannot follow is degraded, and after the setting not ready'
     rest: { ready?: number; applied?: typeof position | null; fault?: string } = {},
   ) =>
     edgeReadiness({
-      workers: 2,
-      pool: { ready: rest.ready ?? 2, applied: () => (rest.applied === undefined ? position : rest.applied) },
+      engine: {
+        processes: { ready: rest.ready ?? 2, of: 2, hung: 0, restarts: 0, kills: 0 },
+        applied: () => (rest.applied === undefined ? position : rest.applied),
+      },
       replica: {
         state: behindMs === null ? standing('following') : standing('broken', 'no store'),
         held: null,

@@ -1,9 +1,10 @@
 import { AppError, type Boundary, type Position, type Refusal } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import type { Asker, Asks } from '../../engine/engine.ts';
+import type { EngineFigures } from '../../engine/figures.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { serveFeed } from '../../feed/serve-feed.ts';
-import type { Asker, Asks } from '../../supervisor/asks.ts';
-import type { FromWorker, WorkerFigures, WorkerSettings } from '../worker/worker-message.ts';
+import type { FromWorker, WorkerSettings } from '../worker/worker-message.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import { startWorkerProcess, type WorkerProcess, workerSockets } from './worker-process.ts';
 
@@ -24,7 +25,7 @@ export interface WorkerPoolOptions {
   /** Whether there is a configuration that a new worker can wait for. */
   hasConfiguration(): boolean;
   /** Hears of the unknown hosts that workers hold handshakes for. */
-  asks: Pick<Asks, 'ask' | 'enough' | 'gone'>;
+  asks: Asks;
   log: Logger;
   boundary: Boundary;
   onChange(): void;
@@ -49,7 +50,7 @@ export interface WorkerPool {
   /** There is no configuration to wait for any more: those that do bind the ports without one. */
   listen(): void;
   /** Of each worker that answers in time, by process id. */
-  figures(): Promise<Map<number, WorkerFigures>>;
+  figures(): Promise<Map<number, EngineFigures>>;
   /** Resolves when all have drained and are gone; they are killed when they take too long. */
   drain(): Promise<void>;
 }
@@ -71,7 +72,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     bornAt: 0,
     shortLives: 0,
   }));
-  const asked = new Map<number, (figures: WorkerFigures) => void>();
+  const asked = new Map<number, (figures: EngineFigures) => void>();
   const replacements = new Set<NodeJS.Timeout>();
   let askId = 0;
   let restarts = 0;
@@ -211,7 +212,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       for (const worker of running()) if (!worker.listening) worker.send({ worker: 'listen' });
     },
     async figures() {
-      const answers = new Map<number, WorkerFigures>();
+      const answers = new Map<number, EngineFigures>();
       await Promise.all(
         running().map((worker) => {
           askId += 1;

@@ -20,6 +20,7 @@ import type { CertificateTable } from '../tls/certificate-table.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import type { StapleTable } from '../tls/staple-table.ts';
 import type { FleetSettings } from './fleet-settings.ts';
+import type { ServedKind } from './served-kinds.ts';
 
 /** So many contexts are built in one go (about 0.2 ms each) before requests get their turn. */
 const buildsBeforeYield = 8;
@@ -61,13 +62,14 @@ interface Swap {
 
 export function createConfiguration(options: ConfigurationOptions): Configuration {
   const { routes, certificates, checker, challenges, staples, settings } = options;
-  const tables = new Map<string, Table>([
-    ['route', routes],
-    ['certificate', certificates],
-    ['challenge', challenges],
-    ['staple', staples],
-    ['settings', settings],
-  ]);
+  const tableOf = {
+    route: routes,
+    certificate: certificates,
+    challenge: challenges,
+    staple: staples,
+    settings,
+  };
+  const tables = new Map<string, Table>(Object.entries(tableOf satisfies Record<ServedKind, Table>));
   /** Beside those of the tables: what could not be read. */
   const unread = new Map<string, Refusal>();
   /** Records of the last snapshot, which was scanned beside commits, that are of a commit still to come. */

@@ -1,12 +1,12 @@
 import type { Address, Position, Refusal } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
-import type { EdgeSettings } from '../../config.ts';
-import type { RefusalReason } from '../../server/request-refusal.ts';
-import type { CutReason } from '../clients/incidents.ts';
-import type { HandshakeFailure } from '../http/https-listener.ts';
-import type { FailureCause } from '../upstreams/failure-cause.ts';
+import type { EngineFigures } from '../../engine/figures.ts';
+import type { EdgeSettings } from '../../startup/config.ts';
 
-/** What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */
+/**
+ * What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). Verdicts about the health of
+ * upstreams will be one more message to a worker, for upstreams/choice.ts.
+ */
 export type ToWorker =
   | { worker: 'start'; settings: WorkerSettings }
   | { worker: 'figures'; id: number }
@@ -24,7 +24,7 @@ export type FromWorker =
   /** The ports are bound, and a configuration is in force if there was one. */
   | { worker: 'listening' }
   | { worker: 'status'; status: WorkerStatus }
-  | { worker: 'figures'; id: number; figures: WorkerFigures }
+  | { worker: 'figures'; id: number; figures: EngineFigures }
   /** A client's handshake waits for a host that is not known. */
   | { worker: 'ask'; host: string; client: string }
   /** No handshake waits for the host any more. */
@@ -49,26 +49,4 @@ export interface WorkerSettings {
 export interface WorkerStatus {
   position: Position | null;
   refusals: Refusal[];
-}
-
-/** Counters grow over the life of one worker; the rest is as of now. */
-export interface WorkerFigures {
-  answers: Record<string, number>;
-  handshakeFailures: Partial<Record<HandshakeFailure, number>>;
-  failures: Partial<Record<FailureCause, number>>;
-  refusedRequests: Partial<Record<RefusalReason, number>>;
-  cuts: Partial<Record<CutReason, number>>;
-  /** By place. */
-  exceptions: Record<string, number>;
-  certificatesBuilt: number;
-  connections: number;
-  contexts: number;
-  /** Handshakes that wait for a certificate. */
-  held: number;
-  /** Requests without a complete answer, open tunnels, open HTTP/2 sessions. */
-  inFlight: number;
-  tunnels: number;
-  sessions: number;
-  /** Connections to upstreams, and requests that wait for one. */
-  upstreams: { open: number; pending: number };
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, type Boundary, defaultEdgeSettings, isAppError } from '@lockstep/contract';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
+import type { EngineFigures } from '../../engine/figures.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { listenError } from '../../server/listen-error.ts';
 import { createConnectionLimits } from '../clients/connection-limits.ts';
@@ -25,7 +26,7 @@ import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
 import { createUpstreams } from '../upstreams/upstreams.ts';
 import { createConfiguration } from './configuration.ts';
 import { createFleetSettings } from './fleet-settings.ts';
-import type { WorkerFigures, WorkerSettings, WorkerStatus } from './worker-message.ts';
+import type { WorkerSettings, WorkerStatus } from './worker-message.ts';
 
 const watchIntervalMs = 1_000;
 
@@ -50,7 +51,7 @@ const askAgainAtMostMs = 5_000;
 export interface Worker {
   /** Rejects with `bad_configuration` when a port cannot be bound; else ends with the worker. */
   run(): Promise<void>;
-  figures(): WorkerFigures;
+  figures(): EngineFigures;
   /** A host that was asked about is refused; to one client, or to all. */
   refuse(host: string, client: string | null): void;
   /** Binds the ports, if it still waits for a configuration with that. */

@@ -4,13 +4,13 @@ import { generateSecretKey } from '@lockstep/pki';
 import { freePort, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { withDefaults } from '../../../src/config.ts';
 import { createListeningSockets } from '../../../src/native/pool/listening-sockets.ts';
 import {
   createWorkerPool,
   type WorkerPool,
   type WorkerPoolOptions,
 } from '../../../src/native/pool/worker-pool.ts';
+import { withDefaults } from '../../../src/startup/config.ts';
 
 const position = { epoch: 'e', number: 1, commitId: 'c' };
 const log = pino({ level: 'silent' });

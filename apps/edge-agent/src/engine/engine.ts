@@ -1,0 +1,100 @@
+import type { Address, Boundary, Kind, Position, Refusal } from '@lockstep/contract';
+import type { OwnService } from '@lockstep/pki/denied-addresses';
+import type { Logger } from 'pino';
+import type { Feed } from '../feed/feed.ts';
+import type { EdgeSettings } from '../startup/config.ts';
+import type { EngineFigures, FigureLabels } from './figures.ts';
+
+/** What a supervisor gives to an engine, whichever it is. */
+export interface EngineOptions {
+  config: EdgeSettings;
+  /** Opens what is sealed in records. */
+  secretKey: string;
+  /**
+   * What is to be in force: a snapshot as soon as there is one, then each commit in order. It can be followed by several at once, each at its own
+   * pace, and followed anew at any time: a process that was started again begins with a snapshot.
+   */
+  configuration: Pick<Feed, 'follow'>;
+  /** Whether `configuration` begins with a snapshot at once. */
+  hasConfiguration(): boolean;
+  /** Where no upstream may lead: the listeners of the fleet. Complete once the engine is started. */
+  ownServices(): OwnService[];
+  /** Hears of the unknown hosts that handshakes wait for. */
+  asks: Asks;
+  log: Logger;
+  boundary: Boundary;
+  /** To be called when what can be read of the engine changed. */
+  onChange(): void;
+}
+
+/**
+ * Binds the addresses, so that they are nobody else's, and serves nothing yet. Rejects with `bad_configuration`, and nothing left behind, when
+ * one cannot be bound.
+ */
+export type CreateEngine = (options: EngineOptions) => Promise<Engine>;
+
+/**
+ * What serves: terminates TLS, answers challenges, sends requests to upstreams. The supervisor knows this and nothing else of it.
+ *
+ * An engine puts in force what it follows, a commit or a snapshot as a whole: no request sees half of it. It builds first what a record needs;
+ * a record that cannot be put to use is refused by name, and what it was before stays. Nothing is in force by `applied` that is not.
+ *
+ * Verdicts about the health of upstreams will be one more call here: the supervisor decides once for the whole edge, and the engine tells
+ * whatever chooses an upstream.
+ */
+export interface Engine {
+  /** With ports that were 0 settled. */
+  readonly addresses: { readonly https: Address; readonly http: Address };
+  readonly capabilities: EngineCapabilities;
+  readonly labels: FigureLabels;
+  /**
+   * Resolves when all of it takes connections, with a configuration in force unless there is none yet. Rejects with `bad_configuration`. What dies
+   * later is started again.
+   */
+  start(): Promise<void>;
+  /** There is no configuration to wait for any more: it takes connections without one. */
+  listen(): void;
+  readonly processes: EngineProcesses;
+  /** What is in force: the position of the process that is furthest behind; null without any, and while one that takes connections has none. */
+  applied(): Position | null;
+  refusals(): Refusal[];
+  /** Of each process that answers in time, by process id. */
+  figures(): Promise<Map<number, EngineFigures>>;
+  /**
+   * Takes no more connections, finishes what is in flight within `config.drainTimeoutMs`, and stops. Resolves when nothing is left of it. It may
+   * not have been started.
+   */
+  drain(): Promise<void>;
+}
+
+export interface EngineCapabilities {
+  /** The kinds of records that it puts to use. */
+  readonly kinds: readonly Kind[];
+}
+
+/** The processes that serve. */
+export interface EngineProcesses {
+  readonly of: number;
+  /** Those that take connections, have a configuration, and give signs of life. */
+  readonly ready: number;
+  /** Those that give none. */
+  readonly hung: number;
+  /** How many were started again since the beginning, and how many of them were killed as they hung. */
+  readonly restarts: number;
+  readonly kills: number;
+}
+
+/** Asks about unknown hosts that handshakes wait for. An allowed host is waited for: its certificate comes with the configuration. */
+export interface Asks {
+  ask(asker: Asker, host: string, client: string): void;
+  /** No handshake of this one waits for the host any more. */
+  enough(asker: Asker, host: string): void;
+  /** It has ended. */
+  gone(asker: Asker): void;
+}
+
+/** A process with handshakes that wait. */
+export interface Asker {
+  /** The verdict: the host is refused, to one client or to all. */
+  refuse(host: string, client: string | null): void;
+}

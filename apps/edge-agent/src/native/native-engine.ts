@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto';
+import type { Engine, EngineOptions } from '../engine/engine.ts';
+import { requestRefusals } from '../server/request-refusal.ts';
+import { cutReasons } from './clients/incidents.ts';
+import { createListeningSockets } from './pool/listening-sockets.ts';
+import { probeAddress } from './pool/probe-address.ts';
+import { createWorkerPool } from './pool/worker-pool.ts';
+import { failureCauses } from './upstreams/failure-cause.ts';
+import { servedKinds } from './worker/served-kinds.ts';
+
+/** The engine of Lockstep's own: worker processes that share the ports, each with the whole configuration in memory. */
+export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
+  const { config, secretKey, configuration, hasConfiguration, asks, log, boundary, onChange } = options;
+  const [https, http] = await Promise.all([probeAddress(config.https), probeAddress(config.http)]);
+  const sockets = await createListeningSockets(config.workers, { https, http });
+  const pool = createWorkerPool({
+    count: config.workers,
+    settings: {
+      config,
+      https,
+      http,
+      secretKey,
+      ticketKeys: randomBytes(48),
+      // Read when a worker is started.
+      get ownServices() {
+        return options.ownServices();
+      },
+    },
+    sockets,
+    feed: configuration,
+    hasConfiguration,
+    asks,
+    log,
+    boundary,
+    onChange,
+  });
+  return {
+    addresses: { https, http },
+    capabilities: { kinds: servedKinds },
+    labels: {
+      failures: Object.keys(failureCauses),
+      refusedRequests: Object.keys(requestRefusals),
+      cuts: cutReasons,
+    },
+    start: pool.start,
+    listen: pool.listen,
+    get processes() {
+      const { ready, hung, restarts, kills } = pool;
+      return { of: config.workers, ready, hung, restarts, kills };
+    },
+    applied: pool.applied,
+    refusals: pool.refusals,
+    figures: pool.figures,
+    drain: pool.drain,
+  };
+}
