@@ -54,6 +54,12 @@ t.test('each rule finds its breach', async (t) => {
         {
           'sqlite.ts': "import { DatabaseSync } from 'node:sqlite';\n",
           'tap.ts': "import t from 'tap';\n",
+          supervisor: { 'supervisor.ts': "import '../native/native-engine.ts';\n" },
+          native: {
+            tls: { 'a.ts': "import '../http/b.ts';\n" },
+            http: { 'b.ts': '' },
+            'native-engine.ts': '',
+          },
           'http.ts': "import { createServer } from 'node:http';\n",
           'types.ts': "import type { Server } from 'node:http';\nimport { connect } from 'node:net';\n",
         },
@@ -75,7 +81,9 @@ t.test('each rule finds its breach', async (t) => {
     'apps/control-plane/src/time/iso.ts: the room time of apps/control-plane may not import api',
     'apps/control-plane/src/time/iso.ts: the room time of apps/control-plane may not import what lies beside the rooms',
     "apps/edge-agent/src/http.ts: takes node:http by an import, not by process.getBuiltinModule('node:http')",
+    'apps/edge-agent/src/native/tls/a.ts: the room tls of apps/edge-agent/native may not import http',
     'apps/edge-agent/src/sqlite.ts: only packages/store may import node:sqlite',
+    'apps/edge-agent/src/supervisor/supervisor.ts: the room supervisor of apps/edge-agent may not import native',
     "apps/edge-agent/src/tap.ts: tap is not declared in the package's dependencies",
     "apps/edge-agent/test/tap.test.ts: nope is not declared in the package's devDependencies",
     'import one another: apps/control-plane/src/api/server.ts, apps/control-plane/src/time/iso.ts',

@@ -24,12 +24,12 @@ const mayImport: Record<string, string[]> = {
 };
 
 /**
- * The rooms of a workspace's sources, from the lowest: each imports those before it alone. Files beside them, where the workspace begins, import
- * any, and are imported by none.
+ * The rooms of a folder of sources, from the lowest: each imports those before it alone, and of those that stand together none another. Files
+ * beside them, where the folder begins, import any, and are imported by none of them.
  */
-const rooms: Record<string, string[]> = {
-  'packages/contract': ['shared', 'api', 'records', 'edge'],
-  'apps/control-plane': [
+const rooms: Record<string, (string | string[])[]> = {
+  'packages/contract/src': ['shared', 'api', 'records', 'edge'],
+  'apps/control-plane/src': [
     ...[
       'time',
       'validation',
@@ -44,6 +44,12 @@ const rooms: Record<string, string[]> = {
       'issuers',
     ],
     ...['certificates', 'settings', 'issuance', 'on-demand', 'routes', 'monitoring', 'api', 'openapi'],
+  ],
+  // The supervisor knows an engine by its interface alone, and no engine knows the supervisor.
+  'apps/edge-agent/src': ['startup', 'feed', 'server', 'engine', ['supervisor', 'native'], 'child'],
+  'apps/edge-agent/src/native': [
+    ['clients', 'on-demand'],
+    ...['upstreams', 'routing', 'tls', 'http', 'worker', 'pool'],
   ],
 };
 
@@ -80,7 +86,7 @@ function checkFile(file: string, source: string, workspace: Workspace, root: str
     if (specifier.startsWith('.')) {
       const target = relative(join(root, folder), join(root, dirname(file), specifier));
       if (target.startsWith('..')) faults.push(`reaches into another package by path: ${specifier}`);
-      else faults.push(...checkRooms(folder, file.slice(folder.length + 1), target));
+      else faults.push(...checkRooms(file, `${folder}/${target.split(sep).join('/')}`));
       continue;
     }
     const name = packageOf(specifier);
@@ -102,21 +108,29 @@ function checkFile(file: string, source: string, workspace: Workspace, root: str
   return faults;
 }
 
-function checkRooms(folder: string, file: string, target: string): string[] {
-  const order = rooms[folder];
-  const [from, to] = [roomOf(file), roomOf(target.split(sep).join('/'))];
-  if (order === undefined || from === null || to === null || from === to || from === '') return [];
-  if (!order.includes(from))
-    return [`architecture.ts does not say where the room ${from} of ${folder} stands`];
-  return order.indexOf(to) !== -1 && order.indexOf(to) < order.indexOf(from)
-    ? []
-    : [`the room ${from} of ${folder} may not import ${to === '' ? 'what lies beside the rooms' : to}`];
+function checkRooms(file: string, target: string): string[] {
+  return Object.entries(rooms).flatMap(([house, order]) => {
+    const [from, to] = [roomOf(house, file), roomOf(house, target)];
+    if (from === null || to === null || from === to || from === '') return [];
+    const name = house.replace('/src', '');
+    const place = placeOf(order, from);
+    if (place === -1) return [`architecture.ts does not say where the room ${from} of ${name} stands`];
+    const other = placeOf(order, to);
+    return other !== -1 && other < place
+      ? []
+      : [`the room ${from} of ${name} may not import ${to === '' ? 'what lies beside the rooms' : to}`];
+  });
 }
 
-/** The folder right below `src`; empty for a file that lies there itself, null for one elsewhere. */
-function roomOf(path: string): string | null {
-  const [, room] = /^src\/(?:([^/]+)\/)?/.exec(path) ?? [null, undefined];
-  return path.startsWith('src/') ? (room ?? '') : null;
+function placeOf(order: (string | string[])[], room: string): number {
+  return order.findIndex((one) => (typeof one === 'string' ? one === room : one.includes(room)));
+}
+
+/** The folder right below the house; empty for a file that lies there itself, null for one elsewhere. */
+function roomOf(house: string, path: string): string | null {
+  if (!path.startsWith(`${house}/`)) return null;
+  const [room, inside] = path.slice(house.length + 1).split('/', 2);
+  return inside === undefined ? '' : room!;
 }
 
 function checkDirection(folder: string, name: string): string[] {
