@@ -1,0 +1,163 @@
+import { startDnsServer } from '@lockstep/testkit';
+import t from 'tap';
+import { createDnsLookup } from '../../src/dns/dns-lookup.ts';
+import { checkPointsHere } from '../../src/dns/points-here.ts';
+
+const server = await startDnsServer({
+  zones: [
+    {
+      name: 'customer.test',
+      records: [
+        '@ A 192.0.2.1',
+        'cname CNAME edge.fleet.test.',
+        'long CNAME cname',
+        'good A 192.0.2.1',
+        'good AAAA 2001:db8::1',
+        'mixed A 192.0.2.1',
+        'mixed A 203.0.113.7',
+        'six A 192.0.2.1',
+        'six AAAA 2001:db8:bad::1',
+        'bad A 203.0.113.7',
+        'badcname CNAME elsewhere.other.test.',
+        'dangling CNAME gone.other.test.',
+        'circle CNAME circle2',
+        'circle2 CNAME circle',
+        '*.wild CNAME edge.fleet.test.',
+        'one.wild A 203.0.113.7',
+        'nets NS ns',
+      ],
+    },
+    { name: 'sub.customer.test', records: ['@ A 203.0.113.7'] },
+    { name: 'other.test', records: ['elsewhere A 203.0.113.8'] },
+    { name: 'fleet.test', records: ['edge A 192.0.2.1', 'edge A 192.0.2.2', 'edge AAAA 2001:db8::1'] },
+    { name: 'broken.test', records: null },
+  ],
+});
+t.teardown(() => server.close());
+const lookup = createDnsLookup({ servers: [server.address] });
+const check = (host: string, edges: string[]) => checkPointsHere(lookup, host, edges);
+const byName = ['Edge.fleet.test.'];
+const byAddress = ['192.0.2.1', '2001:0db8:0::1'];
+
+t.test('a host that leads here is fine, whichever way', async (t) => {
+  for (const [host, edges] of [
+    ['cname.customer.test', byName],
+    ['long.customer.test', byName],
+    ['cname.customer.test', [...byAddress, '192.0.2.2']],
+    ['customer.test', byAddress],
+    ['customer.test', byName],
+    ['good.customer.test', byAddress],
+    ['good.customer.test', byName],
+    ['*.wild.customer.test', byName],
+    ['edge.fleet.test', byName],
+    ['nowhere.test', []],
+  ] as const) {
+    t.match(await check(host, [...edges]), { ok: true, requirements: [] }, `${host} ${edges}`);
+  }
+});
+
+t.test('one address that is elsewhere is enough for a no, and is named', async (t) => {
+  const mixed = await check('mixed.customer.test', byAddress);
+  t.equal(mixed.ok, false);
+  t.equal(
+    mixed.detail,
+    'mixed.customer.test leads here, but also to 203.0.113.7, which is elsewhere: visitors and the certificate authority ' +
+      'may be sent there. Remove the A record with 203.0.113.7.',
+  );
+  t.match(await check('six.customer.test', byAddress), {
+    ok: false,
+    detail: /Remove the AAAA record with 2001:db8:bad::1\./,
+  });
+});
+
+t.test('asks for a CNAME record where there is a name for it', async (t) => {
+  t.strictSame(await check('bad.customer.test', ['192.0.2.1', ...byName]), {
+    ok: false,
+    detail:
+      'bad.customer.test leads to 203.0.113.7, which is elsewhere. Create a CNAME record for bad.customer.test with ' +
+      'the value edge.fleet.test. Remove what is there now.',
+    requirements: [
+      {
+        host: 'bad.customer.test',
+        type: 'CNAME',
+        name: 'bad.customer.test',
+        value: 'edge.fleet.test',
+        found: ['203.0.113.7'],
+      },
+    ],
+  });
+  t.strictSame(await check('new.customer.test', byName), {
+    ok: false,
+    detail:
+      'new.customer.test has no address in the DNS yet. Create a CNAME record for new.customer.test with the value edge.fleet.test.',
+    requirements: [
+      {
+        host: 'new.customer.test',
+        type: 'CNAME',
+        name: 'new.customer.test',
+        value: 'edge.fleet.test',
+        found: [],
+      },
+    ],
+  });
+  t.match(await check('*.customer.test', byName), {
+    ok: false,
+    requirements: [{ type: 'CNAME', name: '*.customer.test', value: 'edge.fleet.test', found: [] }],
+  });
+  t.match((await check('badcname.customer.test', byName)).requirements, [
+    { found: ['elsewhere.other.test'] },
+  ]);
+});
+
+t.test('an apex cannot have a CNAME record: asks for the addresses behind the name', async (t) => {
+  // other.test is one by the list of public suffixes, sub.customer.test because it is a zone of its own.
+  for (const [host, found] of [
+    ['other.test', []],
+    ['sub.customer.test', ['203.0.113.7']],
+  ] as const) {
+    const result = await check(host, byName);
+    t.equal(result.ok, false);
+    t.match(result.detail, /an ALIAS \(ANAME, flattened CNAME\) record to edge\.fleet\.test/);
+    t.strictSame(
+      result.requirements,
+      [
+        { host, type: 'A', name: host, value: '192.0.2.1', found: [...found] },
+        { host, type: 'A', name: host, value: '192.0.2.2', found: [...found] },
+        { host, type: 'AAAA', name: host, value: '2001:db8::1', found: [...found] },
+      ],
+      host,
+    );
+  }
+});
+
+t.test('without a name, asks for the given addresses', async (t) => {
+  const result = await check('bad.customer.test', byAddress);
+  t.match(result.detail, /Create for bad\.customer\.test the record A 192\.0\.2\.1 or AAAA 2001:db8::1\./);
+  t.match(result.requirements, [
+    { type: 'A', value: '192.0.2.1', found: ['203.0.113.7'] },
+    { type: 'AAAA', value: '2001:db8::1', found: ['203.0.113.7'] },
+  ]);
+});
+
+t.test('tells the ways to fail apart', async (t) => {
+  for (const [host, detail] of [
+    ['dangling.customer.test', /leads to gone\.other\.test, which has no address/],
+    ['circle.customer.test', /could not be checked: .*circle/],
+    ['www.broken.test', /could not be checked: .*SERVFAIL/],
+  ] as const) {
+    const result = await check(host, byName);
+    t.match(result, { ok: false, detail }, host);
+    t.match(result.requirements, [{ type: 'CNAME', value: 'edge.fleet.test' }]);
+  }
+  const unknown = await check('bad.customer.test', ['edge.broken.test']);
+  t.match(unknown, {
+    ok: false,
+    detail: /whether that is here could not be checked: .*edge\.broken\.test.*SERVFAIL/,
+  });
+});
+
+t.test('a change counts at once: nothing is remembered', async (t) => {
+  t.match(await check('soon.customer.test', byName), { ok: false });
+  await server.change('add soon.customer.test. 3600 CNAME edge.fleet.test.');
+  t.match(await check('soon.customer.test', byName), { ok: true });
+});
