@@ -14,8 +14,9 @@ export function withVersion(kind: string, value: unknown): unknown {
 export function broughtUpToDate(kind: string, kept: unknown): unknown {
   const known = kindsByName.get(kind);
   if (known === undefined || !isFields(kept)) return kept;
+  if (kept.version === undefined && known.version === 1) return kept;
   const { version: from = 1, ...value } = kept;
-  if (from === known.version) return 'version' in kept ? value : kept;
+  if (from === known.version) return value;
   if (!isCount(from) || from === 0 || from > known.version || known.upgrade === undefined) return kept;
   try {
     return known.upgrade(value, from);
