@@ -1,13 +1,6 @@
-import {
-  AppError,
-  type Boundary,
-  type FeedToChild,
-  type FeedToParent,
-  type FollowEvent,
-  type Hint,
-  type StoredRecord,
-} from '@lockstep/contract';
+import { AppError, type Boundary, type FollowEvent, type Hint, type StoredRecord } from '@lockstep/contract';
 import type { Feed } from './feed.ts';
+import type { FeedToChild, FeedToParent } from './feed-message.ts';
 
 /** Handled messages are answered in batches: once a turn, and after so many at the latest. */
 const answerAfter = 16;

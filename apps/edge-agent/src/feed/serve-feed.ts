@@ -1,20 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   createBoundary,
-  type FeedToChild,
-  type FeedToParent,
-  feedWindowBytes,
-  feedWindowMessages,
   type Hint,
   isAppError,
   type Position,
   type StoredRecord,
-  sizeOf,
-  snapshotBatchBytes,
   snapshotBatchRecords,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
 import type { Feed } from './feed.ts';
+import {
+  type FeedToChild,
+  type FeedToParent,
+  feedWindowBytes,
+  feedWindowMessages,
+  snapshotBatchBytes,
+} from './feed-message.ts';
+import { sizeOf } from './size-of.ts';
 
 /** The part of a `ChildProcess` that its parent feeds it through. */
 export interface ChildChannel {

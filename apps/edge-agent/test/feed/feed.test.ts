@@ -1,23 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
-import {
-  createBoundary,
-  type FeedToChild,
-  type FeedToParent,
-  type FollowEvent,
-  feedWindowBytes,
-  feedWindowMessages,
-  type LogEntry,
-  type StoredRecord,
-  sizeOf,
-  snapshotBatchBytes,
-} from '@lockstep/contract';
+import { createBoundary, type FollowEvent, type LogEntry, type StoredRecord } from '@lockstep/contract';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import type { Feed } from '../../src/feed/feed.ts';
+import {
+  type FeedToChild,
+  type FeedToParent,
+  feedWindowBytes,
+  feedWindowMessages,
+  snapshotBatchBytes,
+} from '../../src/feed/feed-message.ts';
 import { createParentFeed } from '../../src/feed/parent-feed.ts';
 import { serveFeed } from '../../src/feed/serve-feed.ts';
+import { sizeOf } from '../../src/feed/size-of.ts';
 import { createStoreFeed } from '../../src/feed/store-feed.ts';
 import { fetchThrough } from '../fetch-through.ts';
 import { startUpstream } from '../start-upstream.ts';

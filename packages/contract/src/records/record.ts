@@ -30,6 +30,9 @@ export type FollowEvent =
   | { type: 'commit'; entry: LogEntry }
   | { type: 'current'; position: Position };
 
+/** So many records of a snapshot come at once, at most. */
+export const snapshotBatchRecords = 1_000;
+
 export function recordKey(kind: Kind, id: string): string {
   return `${kind}/${id}`;
 }

@@ -1,8 +1,4 @@
-import type { LogEntry, StoredRecord } from '../records/record.ts';
-import type { ErrorCode } from '../shared/error-code.ts';
-import type { Position } from '../shared/revision.ts';
-import type { Hint } from './hint.ts';
-import type { NodeReport } from './node-report.ts';
+import type { ErrorCode, Hint, LogEntry, NodeReport, Position, StoredRecord } from '@lockstep/contract';
 
 /**
  * The messages of the feed between a parent and a child process (Node IPC, `serialization: 'advanced'`): from `lockstep up`
@@ -34,6 +30,5 @@ export type FeedToParent =
 
 export const feedWindowMessages = 64;
 export const feedWindowBytes = 1_048_576;
-/** A batch of a snapshot ends at whichever comes first; a single record may be larger. */
-export const snapshotBatchRecords = 1_000;
+/** A batch of a snapshot ends here or at `snapshotBatchRecords`, whichever comes first; a single record may be larger. */
 export const snapshotBatchBytes = 262_144;
