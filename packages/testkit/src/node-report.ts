@@ -1,4 +1,4 @@
-import type { NodeReport } from '@lockstep/contract';
+import { edgeKinds, type NodeReport } from '@lockstep/contract';
 
 /** A report as a well node makes it that has applied nothing yet, with what `changes` says. */
 export function nodeReport(node: string, changes: Partial<NodeReport> = {}): NodeReport {
@@ -10,6 +10,7 @@ export function nodeReport(node: string, changes: Partial<NodeReport> = {}): Nod
     version: '0.0.0',
     startedAt,
     applied: null,
+    capabilities: { kinds: [...edgeKinds] },
     refusals: [],
     held: null,
     hosts: 0,

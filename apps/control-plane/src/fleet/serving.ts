@@ -33,6 +33,8 @@ export interface NodeStanding {
   epoch: string | null;
   /** Why it does not get further, where that is known: how it follows the store. */
   follows: string | null;
+  /** The kinds of records that it puts to use. */
+  kinds: ReadonlySet<string>;
   /** By the key of the record. */
   refusals: ReadonlyMap<string, Refusal>;
 }
@@ -49,11 +51,11 @@ export interface Served {
 
 /**
  * What is live, in one place: a node serves a record when it is live, holds nothing back, its workers beat and answer, and it stands on the
- * store's history (by commit, not by number) at or beyond the record's revision, without a refusal of it. Numbers are compared
+ * store's history (by commit, not by number) at or beyond the record's revision, makes use of its kind, and does not refuse it. Numbers are compared
  * within one history alone: a record is judged by where the nodes stand after it was read (`Fleet.judge`), in the epoch it was read in.
  */
 export function standingOf({ report, live, stopped, seenAt, standing }: NodePresence): NodeStanding {
-  const { node, applied, held, workers, unanswered, feed, refusals } = report;
+  const { node, applied, held, workers, unanswered, feed, capabilities, refusals } = report;
   return {
     node,
     connected: live,
@@ -61,6 +63,7 @@ export function standingOf({ report, live, stopped, seenAt, standing }: NodePres
     applied: applied?.number ?? 0,
     epoch: applied?.epoch ?? null,
     follows: followsHow(feed),
+    kinds: new Set(capabilities.kinds),
     refusals: new Map(refusals.map((refusal) => [`${refusal.kind}/${refusal.id}`, refusal])),
   };
 
@@ -84,11 +87,12 @@ const strayed = {
 
 /** Why the node does not serve all of `needed`; null: it does. */
 export function whyNotServed(
-  { fault, applied, follows, refusals }: NodeStanding,
+  { fault, applied, follows, kinds, refusals }: NodeStanding,
   needed: readonly NeededRecord[],
 ): Fault | null {
   if (fault !== null) return fault;
-  for (const { kind, id, revision } of refusals.size === 0 ? [] : needed) {
+  for (const { kind, id, revision } of needed) {
+    if (!kinds.has(kind)) return lasting(`does not know what a ${kind} is; upgrade it`);
     const refusal = refusals.get(recordKey(kind, id));
     if (refusal !== undefined && refusal.revision >= revision)
       return lasting(`refused ${kind} ${id}: ${refusal.reason}`);

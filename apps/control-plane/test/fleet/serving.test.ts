@@ -73,6 +73,16 @@ const nodes: NodeCase[] = [
     report: { refusals: refuses('certificate', host, 6) },
     serves: all,
   },
+  {
+    state: 'knows no challenges',
+    report: { capabilities: { kinds: ['route', 'certificate'] } },
+    serves: { ...all, challenge: false },
+  },
+  {
+    state: 'knows no certificates',
+    report: { capabilities: { kinds: ['route', 'challenge'] } },
+    serves: { ...all, certificate: false },
+  },
   { state: 'refuses another route', report: { refusals: refuses('route', 'other', 9) }, serves: all },
 ];
 

@@ -184,6 +184,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         version,
         startedAt,
         applied: serving.applied(),
+        capabilities: { kinds: [...serving.capabilities.kinds] },
         refusals: refusals(),
         held: followed.held,
         hosts: hosts(),

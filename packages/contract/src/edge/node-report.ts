@@ -15,6 +15,8 @@ export const NodeReport = z.object({
   startedAt: Timestamp,
   /** The lowest of the ready workers', after they swapped; null before the first, and while one has no whole configuration. */
   applied: Position.nullable(),
+  /** The kinds of records that it puts to use: others are nothing to it, and it refuses none of them. */
+  capabilities: z.object({ kinds: z.array(z.string()) }),
   refusals: z.array(Refusal),
   held: HeldSnapshot.nullable(),
   hosts: z.int(),
