@@ -6,8 +6,8 @@ import type { ClientRequest, ClientResponse } from '../../server/client-message.
 import type { AnswerHead } from '../upstreams/answer-head.ts';
 import { ExchangeError, type FailureCause } from '../upstreams/failure-cause.ts';
 import { RequestBody } from '../upstreams/request-body.ts';
-import type { AnswerTaker } from '../upstreams/sending.ts';
-import type { Sending, UpstreamGroup } from '../upstreams/upstreams.ts';
+import type { AnswerHandler } from '../upstreams/upstream-request.ts';
+import type { UpstreamGroup, UpstreamRequest } from '../upstreams/upstreams.ts';
 import { answerFailure } from './answer-failure.ts';
 import { forwardAnswer } from './forward-answer.ts';
 import type { ReadRequest } from './read-request.ts';
@@ -26,10 +26,10 @@ export interface ExchangeOptions {
 }
 
 /** One request and its response: what goes from the client's stream to an upstream, and what comes back. */
-export class Exchange implements AnswerTaker {
+export class Exchange implements AnswerHandler {
   readonly #options: ExchangeOptions;
   readonly #body: RequestBody | null;
-  #sending: Sending | null = null;
+  #upstreamRequest: UpstreamRequest | null = null;
   #answered = false;
   /** The status allows no body: the answer is complete, whatever the upstream says yet. */
   #bodiless = false;
@@ -49,7 +49,7 @@ export class Exchange implements AnswerTaker {
 
   /** It holds a connection that others wait for. */
   get inDemand(): boolean {
-    return this.#sending?.inDemand ?? false;
+    return this.#upstreamRequest?.inDemand ?? false;
   }
 
   get isOpen(): boolean {
@@ -59,13 +59,13 @@ export class Exchange implements AnswerTaker {
   start(): void {
     const { response, upstreams, forwarded, onUpgrade } = this.#options;
     response.on('close', this.#onClientClose);
-    this.#sending = upstreams.send(forwarded, this.#body, onUpgrade !== undefined, this);
+    this.#upstreamRequest = upstreams.send(forwarded, this.#body, onUpgrade !== undefined, this);
   }
 
   #onClientClose = (): void => {
     const { response, onDone } = this.#options;
     if (!this.#ended) {
-      this.#sending?.abandon();
+      this.#upstreamRequest?.abandon();
       this.#body?.destroy();
     }
     if (!this.#upgraded) onDone(response.headersSent ? response.statusCode : 499);
@@ -89,10 +89,10 @@ export class Exchange implements AnswerTaker {
   onData(chunk: Buffer): void {
     if (this.#bodiless) return;
     const response = this.#options.response as ServerResponse;
-    const sending = this.#sending!;
-    if (response.write(chunk) || sending.paused) return;
-    sending.pause();
-    response.once('drain', () => sending.resume());
+    const upstreamRequest = this.#upstreamRequest!;
+    if (response.write(chunk) || upstreamRequest.paused) return;
+    upstreamRequest.pause();
+    response.once('drain', () => upstreamRequest.resume());
   }
 
   onEnd(): void {

@@ -1,7 +1,7 @@
 import { type Authority, type EdgeSettings, readAuthority, readRequestTarget } from '@lockstep/contract';
 import type { ClientRequest } from '../../server/client-message.ts';
 import type { Refused } from '../../server/request-refusal.ts';
-import type { OutgoingRequest } from '../upstreams/sending.ts';
+import type { OutgoingRequest } from '../upstreams/upstream-request.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
 
 const { METHODS } = process.getBuiltinModule('node:http');

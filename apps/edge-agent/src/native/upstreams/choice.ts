@@ -10,7 +10,7 @@ export interface UpstreamChoice {
 }
 
 /** Deals requests out in turn; behind one that cannot be reached comes the next one of the list. */
-export class InTurn implements UpstreamChoice {
+export class RoundRobin implements UpstreamChoice {
   readonly #count: number;
   #next = 0;
 

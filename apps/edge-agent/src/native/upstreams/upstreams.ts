@@ -1,10 +1,15 @@
 import type { DeniedAddresses } from '@lockstep/pki/denied-addresses';
-import { InTurn, type UpstreamChoice } from './choice.ts';
+import { RoundRobin, type UpstreamChoice } from './choice.ts';
 import type { FailureLog } from './failure-log.ts';
 import type { RequestBody } from './request-body.ts';
-import { type AnswerTaker, type OutgoingRequest, Sending, type SendingTargets } from './sending.ts';
 import { createUpstreamConnector } from './upstream-connector.ts';
 import { createUpstreamPool, type UpstreamLimits, type UpstreamPool } from './upstream-pool.ts';
+import {
+  type AnswerHandler,
+  type OutgoingRequest,
+  type RequestTargets,
+  UpstreamRequest,
+} from './upstream-request.ts';
 
 export interface UpstreamsOptions {
   /** In force at the next use. */
@@ -17,14 +22,19 @@ export interface UpstreamsOptions {
 /** The upstreams of one route. Who holds them can use them for as long as he does. */
 export interface UpstreamGroup {
   /**
-   * Sends a request to the one whose turn it is, and to another one when that cannot be reached. Whatever comes of it is told to `taker`, of a
+   * Sends a request to the one whose turn it is, and to another one when that cannot be reached. Whatever comes of it is told to `handler`, of a
    * full upstream before this returns.
    */
-  send(request: OutgoingRequest, body: RequestBody | null, upgrade: boolean, taker: AnswerTaker): Sending;
+  send(
+    request: OutgoingRequest,
+    body: RequestBody | null,
+    upgrade: boolean,
+    handler: AnswerHandler,
+  ): UpstreamRequest;
 }
 
 /** What can be done with a request that was sent. */
-export type { Sending } from './sending.ts';
+export type { UpstreamRequest } from './upstream-request.ts';
 
 /** All upstreams of a worker; those of one origin share their connections. */
 export interface Upstreams {
@@ -44,21 +54,26 @@ interface Entry {
   users: number;
 }
 
-class Group implements UpstreamGroup, SendingTargets {
+class Group implements UpstreamGroup, RequestTargets {
   readonly upstreams: readonly UpstreamPool[];
   readonly choice: UpstreamChoice;
   readonly onFailure: FailureLog['note'];
 
   constructor(upstreams: readonly UpstreamPool[], onFailure: FailureLog['note']) {
     this.upstreams = upstreams;
-    this.choice = new InTurn(upstreams.length);
+    this.choice = new RoundRobin(upstreams.length);
     this.onFailure = onFailure;
   }
 
-  send(request: OutgoingRequest, body: RequestBody | null, upgrade: boolean, taker: AnswerTaker): Sending {
-    const sending = new Sending(this, request, body, upgrade, taker);
-    sending.start();
-    return sending;
+  send(
+    request: OutgoingRequest,
+    body: RequestBody | null,
+    upgrade: boolean,
+    handler: AnswerHandler,
+  ): UpstreamRequest {
+    const upstreamRequest = new UpstreamRequest(this, request, body, upgrade, handler);
+    upstreamRequest.start();
+    return upstreamRequest;
   }
 }
 

@@ -19,8 +19,8 @@ export interface OutgoingRequest {
   readonly clientAddress: string;
 }
 
-/** Who takes the answer. What it throws ends the exchange, and comes back as `onFailed`. */
-export interface AnswerTaker {
+/** Receives the answer. What it throws ends the exchange, and comes back as `onFailed`. */
+export interface AnswerHandler {
   /** False once it was answered otherwise: no other upstream need be tried. */
   readonly isOpen: boolean;
   /** 100, or what else there is below 200, save 101. */
@@ -37,7 +37,7 @@ export interface AnswerTaker {
 }
 
 /** Whom it may be sent to. */
-export interface SendingTargets {
+export interface RequestTargets {
   readonly upstreams: readonly UpstreamPool[];
   readonly choice: UpstreamChoice;
   /** Called for whatever keeps an answer, or a part of it, from whoever takes it. */
@@ -54,7 +54,7 @@ const mostInterimAnswers = 32;
  * undici reads as the options of a dispatch, and what it calls back. undici turns what is thrown in its callbacks into
  * `onResponseError`, which throws nothing: so one exchange ends, and nothing else.
  */
-export class Sending implements Dispatcher.DispatchHandler, Taker {
+export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
   readonly method: Dispatcher.HttpMethod;
   readonly path: string;
   readonly headers: string[];
@@ -68,9 +68,9 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
    */
   servername: string | undefined = undefined;
 
-  readonly #targets: SendingTargets;
+  readonly #targets: RequestTargets;
   readonly #clientAddress: string;
-  readonly #taker: AnswerTaker;
+  readonly #handler: AnswerHandler;
   #upstream: UpstreamPool | null = null;
   #connection: Connection | null = null;
   #controller: Dispatcher.DispatchController | null = null;
@@ -89,11 +89,11 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
   #abandoned = false;
 
   constructor(
-    targets: SendingTargets,
+    targets: RequestTargets,
     request: OutgoingRequest,
     body: RequestBody | null,
     upgrade: boolean,
-    taker: AnswerTaker,
+    handler: AnswerHandler,
   ) {
     this.#targets = targets;
     this.method = request.method as Dispatcher.HttpMethod;
@@ -102,7 +102,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
     this.body = body;
     this.upgrade = upgrade ? 'websocket' : null;
     this.#clientAddress = request.clientAddress;
-    this.#taker = taker;
+    this.#handler = handler;
   }
 
   get client(): string {
@@ -136,7 +136,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
     return this.#controller!.paused;
   }
 
-  /** A request: what had been parsed already still comes. */
+  /** What had been parsed already still comes. */
   pause(): void {
     this.#controller!.pause();
   }
@@ -193,7 +193,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
     // It is the client's alone from here on, as its own connection is: others need not wait for its end.
     connection.discard();
     (socket as Socket).setTimeout(this.#upstream!.limits().tunnelIdleMs, () => socket.destroy());
-    this.#taker.onUpgrade(head as AnswerHead, socket);
+    this.#handler.onUpgrade(head as AnswerHead, socket);
     this.#ended = true;
   }
 
@@ -210,7 +210,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
       return;
     }
     this.#stopHeadTimer();
-    this.#taker.onHead(statusCode, head, statusMessage);
+    this.#handler.onHead(statusCode, head, statusMessage);
     this.#answered = true;
   }
 
@@ -223,7 +223,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
       throw new ExchangeError('upstream_head_invalid', `more than ${mostInterimAnswers} interim answers`);
     }
     if (this.#interimAnswers === 1) this.#startHeadTimer();
-    this.#taker.onInterim(statusCode, head);
+    this.#handler.onInterim(statusCode, head);
   }
 
   /** undici begins anew to count with each interim answer; this does not. */
@@ -248,7 +248,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#abandoned) this.#taker.onData(chunk);
+    if (!this.#abandoned) this.#handler.onData(chunk);
   }
 
   /** Outside of undici's own callbacks, what it throws would reach nobody. */
@@ -262,7 +262,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
 
   onResponseEnd(): void {
     this.#ended = true;
-    if (!this.#abandoned) this.#taker.onEnd();
+    if (!this.#abandoned) this.#handler.onEnd();
     this.#connection!.release();
   }
 
@@ -272,7 +272,7 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
     } catch (unexpected) {
       this.#ended = true;
       this.#targets.onFailure('edge_failed', this.#upstream!.origin, unexpected);
-      if (!this.#abandoned) this.#taker.onBroken();
+      if (!this.#abandoned) this.#handler.onBroken();
     }
   }
 
@@ -311,12 +311,12 @@ export class Sending implements Dispatcher.DispatchHandler, Taker {
       !dialled &&
       this.#attempt < upstreams.length &&
       cause !== 'request_not_forwardable' &&
-      this.#taker.isOpen
+      this.#handler.isOpen
     ) {
       this.start();
       return;
     }
     this.#ended = true;
-    this.#taker.onFailed(cause, dialled);
+    this.#handler.onFailed(cause, dialled);
   }
 }
