@@ -90,11 +90,13 @@ t.test('what a record was before it could not be read stays in use', async (t) =
   for (const value of [
     { ...route, hosts: 'good.example.com' },
     { ...route, hosts: [good], paths: null },
+    { ...route, hosts: [good], version: 2 },
   ]) {
     await edge.applied(await edge.commit(put('route', 'good', value)));
     t.same(refused(edge), ['route/good']);
     t.equal(await serves(edge), 200);
   }
+  t.match(edge.status().refusals[0], { reason: /is of version 2, where version 1 is read/ });
   await edge.applied(await edge.serve('good', [good], [url]));
   t.same(refused(edge), []);
 });
