@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { clientKey } from '../clients/client-key.ts';
+import type { AnswerHandler } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
 import type { UpstreamChoice } from './choice.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
@@ -17,23 +18,6 @@ export interface OutgoingRequest {
   readonly headers: string[];
   /** On whose account it waits for a connection. */
   readonly clientAddress: string;
-}
-
-/** Receives the answer. What it throws ends the exchange, and comes back as `onFailed`. */
-export interface AnswerHandler {
-  /** False once it was answered otherwise: no other upstream need be tried. */
-  readonly isOpen: boolean;
-  /** 100, or what else there is below 200, save 101. */
-  onInterim(statusCode: number, head: AnswerHead): void;
-  onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void;
-  onData(chunk: Buffer): void;
-  onEnd(): void;
-  /** The upstream switched to the protocol that was asked for. */
-  onUpgrade(head: AnswerHead, upstream: Duplex): void;
-  /** There is no answer, or no more of it. Not `dialled`: no upstream could be reached. */
-  onFailed(cause: FailureCause, dialled: boolean): void;
-  /** The same, when `onFailed` itself threw. */
-  onBroken(): void;
 }
 
 /** Whom it may be sent to. */

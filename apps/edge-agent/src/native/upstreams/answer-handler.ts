@@ -1,0 +1,20 @@
+import type { Duplex } from 'node:stream';
+import type { AnswerHead } from './answer-head.ts';
+import type { FailureCause } from './failure-cause.ts';
+
+/** Receives the answer to an `UpstreamRequest`. What it throws ends the exchange, and comes back as `onFailed`. */
+export interface AnswerHandler {
+  /** False once it was answered otherwise: no other upstream need be tried. */
+  readonly isOpen: boolean;
+  /** 100, or what else there is below 200, save 101. */
+  onInterim(statusCode: number, head: AnswerHead): void;
+  onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void;
+  onData(chunk: Buffer): void;
+  onEnd(): void;
+  /** The upstream switched to the protocol that was asked for. */
+  onUpgrade(head: AnswerHead, upstream: Duplex): void;
+  /** There is no answer, or no more of it. Not `dialled`: no upstream could be reached. */
+  onFailed(cause: FailureCause, dialled: boolean): void;
+  /** The same, when `onFailed` itself threw. */
+  onBroken(): void;
+}
