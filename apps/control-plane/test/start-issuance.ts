@@ -16,6 +16,7 @@ import { createOrderQueue } from '../src/orders/order-queue.ts';
 import { createRouteService } from '../src/routes/route-service.ts';
 import { createSettingsService, defaultSettings } from '../src/settings/settings-service.ts';
 import { createSettingsSource } from '../src/settings/settings-source.ts';
+import { byAdmin } from './by-admin.ts';
 
 const log = pino({ level: 'silent' });
 
@@ -56,10 +57,11 @@ export async function startIssuance(
     keyType: 'ecdsa-p256',
     ...config,
   };
-  const putIssuer = (name: string, rest: object = {}) => issuers.put(name, { ...ca, ...rest } as PutIssuer);
+  const putIssuer = (name: string, rest: object = {}) =>
+    issuers.put(byAdmin, name, { ...ca, ...rest } as PutIssuer);
   await putIssuer('ca');
   const service = createSettingsService({ store, sealer, known });
-  await service.patch({ issuers: ['ca'] });
+  await service.patch(byAdmin, { issuers: ['ca'] });
   const queue = createOrderQueue({ store, now });
   const issuance = createIssuance({
     store,
@@ -135,7 +137,7 @@ export async function startIssuance(
     putIssuer,
     issuers,
     settings: service,
-    setChain: (names: string[]) => service.patch({ issuers: names }),
+    setChain: (names: string[]) => service.patch(byAdmin, { issuers: names }),
     now,
     runDue,
     advanceToNext,
@@ -143,8 +145,12 @@ export async function startIssuance(
       offsetMs += at - now();
     },
     name: (host: string) =>
-      routes.replace(host, { hosts: [host], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] }),
-    unname: (host: string) => routes.remove(host),
+      routes.replace(byAdmin, host, {
+        hosts: [host],
+        paths: ['/'],
+        upstreams: [{ url: 'http://127.0.0.1:1' }],
+      }),
+    unname: (host: string) => routes.remove(byAdmin, host),
     async order(host: string): Promise<OrderRecord> {
       const found = await store.get('order', host);
       if (found === null) throw new Error(`no order of ${host}`);

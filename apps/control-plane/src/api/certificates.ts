@@ -11,6 +11,7 @@ import { z } from 'zod';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { originOf } from './request-origin.ts';
 
 const CertificatePage = pageOf(Certificate, 'CertificatePage');
 const params = z.object({ id: z.string().max(300) });
@@ -50,7 +51,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 200: Certificate, 201: Certificate, ...problems },
     },
     async handler(request, reply) {
-      const { id, made } = await service.bring(request.body);
+      const { id, made } = await service.bring(originOf(request), request.body);
       if (made) reply.header('location', `/v1/certificates/${id}`);
       return reply.code(made ? 201 : 200).send(await view.get(id));
     },
@@ -78,7 +79,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 204: z.null().describe('The certificate is gone, or about to go'), ...problems },
     },
     async handler(request, reply) {
-      await service.remove(request.params.id);
+      await service.remove(originOf(request), request.params.id);
       return reply.code(204).send(null);
     },
   });
@@ -93,7 +94,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 202: Certificate, ...problems },
     },
     async handler(request, reply) {
-      await service.renew(request.params.id);
+      await service.renew(originOf(request), request.params.id);
       return reply.code(202).send(await view.get(request.params.id));
     },
   });
@@ -110,7 +111,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 202: Certificate, ...problems },
     },
     async handler(request, reply) {
-      await service.revoke(request.params.id, request.body);
+      await service.revoke(originOf(request), request.params.id, request.body);
       return reply.code(202).send(await view.get(request.params.id));
     },
   });

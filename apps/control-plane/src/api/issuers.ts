@@ -15,6 +15,7 @@ import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { limitsOf } from '../issuers/ledger/lets-encrypt-limits.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { nullsLeftOut } from './left-out.ts';
+import { originOf } from './request-origin.ts';
 
 const IssuerPage = pageOf(Issuer, 'IssuerPage');
 const params = z.object({ name: IssuerName });
@@ -77,7 +78,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
     },
     async handler(request, reply) {
       const { name } = request.params;
-      const made = await service.put(name, request.body);
+      const made = await service.put(originOf(request), name, request.body);
       if (made) reply.header('location', `/v1/issuers/${name}`);
       return reply.code(made ? 201 : 200).send(await service.view(name));
     },
@@ -94,7 +95,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
       response: { 204: z.null().describe('The issuer is gone, or as it was'), ...problems },
     },
     async handler(request, reply) {
-      await service.remove(request.params.name);
+      await service.remove(originOf(request), request.params.name);
       return reply.code(204).send(null);
     },
   });
@@ -111,7 +112,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
     },
     async handler(request, reply) {
       const { name } = await service.get(request.params.name);
-      return reply.code(202).send({ issuer: name, certificates: await retryFailed(name) });
+      return reply.code(202).send({ issuer: name, certificates: await retryFailed(originOf(request), name) });
     },
   });
 

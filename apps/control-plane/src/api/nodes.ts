@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import { AppError, type NodePresence } from '@lockstep/contract';
 import { FleetStatus, Node, NodeId, PageQuery, Problem, pageOf } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
+import { commit } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { originOf } from './request-origin.ts';
 
 const NodePage = pageOf(Node, 'NodePage');
 const params = z.object({ id: NodeId });
@@ -110,7 +111,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesAp
         id: node,
         value: { revision: held.revision },
       } as const;
-      await store.commit({ id: randomUUID(), changes: [change] });
+      await commit(store, { ...originOf(request), changes: [change] });
       return reply.code(202).send(present(presence));
     },
   });

@@ -20,6 +20,7 @@ import type { ApiInstance } from './api-instance.ts';
 import type { LoadBound } from './load-bound.ts';
 import { mergePatch } from './media-types.ts';
 import { parseWait } from './prefer.ts';
+import { originOf } from './request-origin.ts';
 
 const params = z.object({ id: RouteId });
 const headers = z.looseObject({
@@ -109,7 +110,7 @@ export function routesApi(
     },
     async handler(request, reply) {
       const wait = parseWait(request.headers.prefer);
-      const id = await service.create(request.body, msOf(wait));
+      const id = await service.create(originOf(request), request.body, msOf(wait));
       return answer(request, reply, id, wait, true);
     },
   });
@@ -166,7 +167,7 @@ export function routesApi(
     },
     async handler(request, reply) {
       const wait = parseWait(request.headers.prefer);
-      const created = await service.replace(request.params.id, request.body, msOf(wait));
+      const created = await service.replace(originOf(request), request.params.id, request.body, msOf(wait));
       return answer(request, reply, request.params.id, wait, created);
     },
   });
@@ -186,7 +187,7 @@ export function routesApi(
     },
     async handler(request, reply) {
       const wait = parseWait(request.headers.prefer);
-      await service.patch(request.params.id, request.body, msOf(wait));
+      await service.patch(originOf(request), request.params.id, request.body, msOf(wait));
       return answer(request, reply, request.params.id, wait, false);
     },
   });
@@ -201,7 +202,7 @@ export function routesApi(
       response: { 204: z.null().describe('The route is gone'), '4xx': Problem, '5xx': Problem },
     },
     async handler(request, reply) {
-      await service.remove(request.params.id);
+      await service.remove(originOf(request), request.params.id);
       return reply.code(204).send(null);
     },
   });
@@ -216,7 +217,7 @@ export function routesApi(
       params,
       response: { 200: RouteCheck, '4xx': Problem, '5xx': Problem },
     },
-    handler: async (request) => checker.check(request.params.id),
+    handler: async (request) => checker.check(originOf(request), request.params.id),
   });
 }
 

@@ -4,6 +4,7 @@ import type { SettingsService } from '../settings/settings-service.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { nullsLeftOut } from './left-out.ts';
 import { mergePatch } from './media-types.ts';
+import { originOf } from './request-origin.ts';
 
 const response = { 200: Settings, '4xx': Problem, '5xx': Problem };
 const tags = ['settings'];
@@ -36,7 +37,7 @@ export function settingsApi(app: ApiInstance, { service }: SettingsApiOptions): 
       response,
     },
     async handler(request) {
-      await service.put(request.body);
+      await service.put(originOf(request), request.body);
       return service.view();
     },
   });
@@ -53,7 +54,7 @@ export function settingsApi(app: ApiInstance, { service }: SettingsApiOptions): 
       response,
     },
     async handler(request) {
-      await service.patch(request.body);
+      await service.patch(originOf(request), request.body);
       return service.view();
     },
   });

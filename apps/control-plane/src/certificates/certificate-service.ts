@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   AppError,
   type BringCertificate,
@@ -13,8 +12,7 @@ import {
 } from '@lockstep/contract';
 import { checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
-import { writeInTurn } from '../changes/write-in-turn.ts';
+import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
 import { iso } from '../time/iso.ts';
@@ -31,13 +29,13 @@ export type RevokeAtCa = (record: StoredRecord<'certificate'>, reason: number) =
 /** What an operator does to certificates. All of it throws `not_found` for an id that nothing has. */
 export interface CertificateService {
   /** Puts a certificate from elsewhere into service for every name in it. `made`: false when the same leaf was there already. */
-  bring(body: BringCertificate): Promise<{ id: string; made: boolean }>;
+  bring(origin: WriteOrigin, body: BringCertificate): Promise<{ id: string; made: boolean }>;
   /** Throws `in_use` while a route names the host of a managed one. */
-  remove(id: string): Promise<void>;
+  remove(origin: WriteOrigin, id: string): Promise<void>;
   /** Has a managed certificate obtained anew at once, whatever failed before. Throws `wrong_state`. */
-  renew(id: string): Promise<void>;
+  renew(origin: WriteOrigin, id: string): Promise<void>;
   /** Revokes a managed certificate and has another obtained at once. Throws `wrong_state`, `issuer_failed`. */
-  revoke(id: string, body: RevokeCertificate): Promise<void>;
+  revoke(origin: WriteOrigin, id: string, body: RevokeCertificate): Promise<void>;
 }
 
 export interface CertificateServiceOptions {
@@ -76,7 +74,10 @@ export function createCertificateService({
     return found;
   }
 
-  async function bring({ chain, key }: BringCertificate): Promise<{ id: string; made: boolean }> {
+  async function bring(
+    origin: WriteOrigin,
+    { chain, key }: BringCertificate,
+  ): Promise<{ id: string; made: boolean }> {
     const brought = checked(chain, key);
     const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
     const id = broughtId(fingerprint256);
@@ -95,8 +96,8 @@ export function createCertificateService({
         notAfter,
         issuedAt: before?.value.issuedAt ?? iso(now()),
       };
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks: [{ kind: 'certificate', id, revision: before?.revision ?? null }],
         changes: [putCertificate(id, value), ...stapleChanges(id, brought.chain, now(), ocspUrlOf)],
       });
@@ -115,13 +116,13 @@ export function createCertificateService({
     }
   }
 
-  async function remove(id: string): Promise<void> {
+  async function remove(origin: WriteOrigin, id: string): Promise<void> {
     await writeInTurn(store, [recordKey('order', id)], async () => {
       const { certificate, order } = await find(id);
       const managed = certificate === null || !isBrought(certificate);
       if (managed) await refuseNamed(id, order?.value.host ?? certificate?.value.host ?? id);
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks: checksOf({ certificate, order }),
         changes: removal(id, order),
       });
@@ -151,7 +152,7 @@ export function createCertificateService({
     }));
   }
 
-  async function renew(id: string): Promise<void> {
+  async function renew(origin: WriteOrigin, id: string): Promise<void> {
     await writeInTurn(store, [recordKey('order', id)], async () => {
       const { certificate, order } = await findManaged(id, 'renewed');
       if (order === null || order.value.unusedSince !== null)
@@ -160,15 +161,15 @@ export function createCertificateService({
           `no route names the host of certificate "${id}"; it goes when its grace time is over`,
         );
       const value = dueNow(order.value, certificate === null ? order.value.renewal : 'asked');
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks: [{ kind: 'order', id, revision: order.revision }],
         changes: [putOrder(id, value)],
       });
     });
   }
 
-  async function revoke(id: string, { reason }: RevokeCertificate): Promise<void> {
+  async function revoke(origin: WriteOrigin, id: string, { reason }: RevokeCertificate): Promise<void> {
     const { certificate } = await findManaged(id, 'revoked');
     if (certificate === null)
       throw wrongState(id, `certificate "${id}" has not been issued yet: there is nothing to revoke`);
@@ -182,7 +183,7 @@ export function createCertificateService({
       const changes: Change[] = [putCertificate(id, { ...found.certificate.value, revokedAt: iso(now()) })];
       if (found.order !== null && found.order.value.unusedSince === null)
         changes.push(putOrder(id, dueNow(found.order.value, 'revoked')));
-      await commitSurely(store, { id: randomUUID(), checks: checksOf(found), changes });
+      await commit(store, { ...origin, checks: checksOf(found), changes });
     });
   }
 

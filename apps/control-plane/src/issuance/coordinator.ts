@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import {
-  isAppError,
   type OrderLane,
   type OrderRecord,
   orderLanes,
@@ -11,6 +9,7 @@ import {
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
+import { commitUnlessChanged } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { isWaitedFor, laneOf, putOrder } from '../orders/order-record.ts';
@@ -153,15 +152,13 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     const ids = unwaited.splice(0);
     for (const { id, revision, value } of (await store.getMany('order', ids)).filter((one) => one !== null)) {
       const entered = await queue.enter({ ...value, waitedUntil: null });
-      await store
-        .commit({
-          id: randomUUID(),
-          checks: [{ kind: 'order', id, revision }],
-          changes: [putOrder(id, entered)],
-        })
-        .catch((error: unknown) => {
-          if (!isAppError(error, 'revision_conflict')) throw error; // it is looked at again
-        });
+      // Where it changed, it is looked at again.
+      await commitUnlessChanged(store, {
+        by: { kind: 'coordinator' },
+        cause: revision,
+        checks: [{ kind: 'order', id, revision }],
+        changes: [putOrder(id, entered)],
+      });
     }
   }
 

@@ -1,12 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { AppError, recordKey } from '@lockstep/contract';
 import { ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { RevokeAtCa } from '../certificates/certificate-service.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
-import { commitSurely } from '../changes/commit-surely.ts';
-import { writeInTurn } from '../changes/write-in-turn.ts';
+import { commit, writeInTurn } from '../changes/writes.ts';
 import { createLookups } from '../dns/lookups.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { type BuildIssuerOptions, buildIssuer } from '../issuers/build-issuer.ts';
@@ -163,8 +161,8 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         if (order === null) return;
         if (order.value.renewal === 'revoked' || order.value.unusedSince !== null) return;
         const value = { ...forgetFailures(order.value, now()), renewal: 'revoked' as const };
-        await commitSurely(store, {
-          id: randomUUID(),
+        await commit(store, {
+          by: { kind: 'stapler' },
           checks: [{ kind: 'order', id, revision: order.revision }],
           changes: [putOrder(id, value)],
         });

@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
-import type { Commit, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
+import type { ConfigStore } from '@lockstep/store';
+import { commit, retryOnConflict, type Write } from '../changes/writes.ts';
 import { isRefusal, type Ledger } from '../issuers/ledger/ledger.ts';
 import { carriedOver, goesOn, isPlaced, isWaitedFor, putOrder, standsAs } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
@@ -16,8 +15,6 @@ import type { Outcome, StepTools } from './step-tools.ts';
 
 /** A wait up to this long is spent holding the lease; a longer one becomes a date in the store. */
 const shortWaitMs = 1_000;
-/** Of one write, while others go on changing the order. */
-const mostTries = 50;
 
 export interface OrderRunner {
   /**
@@ -105,22 +102,23 @@ export function createOrderRunner({
   }
 
   /** What came of a step that took up the order as `taken`, written onto the order as it is by now. */
-  function commitOf(
+  function writeOf(
     taken: StoredRecord<'order'>,
     { id, revision, value: latest }: StoredRecord<'order'>,
     { order, changes, checks = [], waitMs }: Outcome,
     lease: KeptLease,
-  ): { commit: Commit; value: OrderRecord } {
+  ): { write: Write; value: OrderRecord } {
     // Short waits are not dates: whoever takes over goes on at once.
     const dueAt = waitMs > shortWaitMs ? iso(now() + waitMs) : order.dueAt;
     const value: OrderRecord = { ...carriedOver(taken.value, order, latest), dueAt };
-    const commit: Commit = {
-      id: randomUUID(),
+    const write: Write = {
+      by: { kind: 'coordinator' },
+      cause: taken.revision,
       lease: lease.current(),
       checks: [{ kind: 'order', id, revision }, ...checks],
       changes: [putOrder(id, value), ...changes],
     };
-    return { commit, value };
+    return { write, value };
   }
 
   /**
@@ -129,20 +127,21 @@ export function createOrderRunner({
    */
   async function onLatest<T>(
     taken: StoredRecord<'order'>,
+    { signal }: KeptLease,
     write: (latest: StoredRecord<'order'>) => Promise<T>,
   ): Promise<T | null> {
-    let latest: StoredRecord<'order'> | null = taken;
-    for (let tries = 1; latest !== null; tries += 1) {
-      try {
-        return await write(latest);
-      } catch (error) {
-        if (!isAppError(error, 'revision_conflict')) throw error;
-        if (error.facts.kind !== 'order' || tries === mostTries) return null;
-      }
-      const found: StoredRecord<'order'> | null = await store.get('order', taken.id);
-      latest = found !== null && standsAs(found.value, taken.value) ? found : null;
+    try {
+      return await retryOnConflict(
+        async (conflict) => {
+          const latest = conflict === null ? taken : await store.get('order', taken.id);
+          return latest !== null && standsAs(latest.value, taken.value) ? write(latest) : null;
+        },
+        { kind: 'order', wait: (ms) => wait(ms, signal) },
+      );
+    } catch (error) {
+      if (isAppError(error, 'revision_conflict') || isAppError(error, 'overloaded')) return null;
+      throw error;
     }
-    return null;
   }
 
   function toolsFor(lease: KeptLease, taken: StoredRecord<'order'>): StepTools {
@@ -151,22 +150,22 @@ export function createOrderRunner({
     return {
       lease,
       async write(record, outcome) {
-        return onLatest(stored, async (latest) => {
-          const { commit, value } = commitOf(stored, latest, outcome, lease);
-          const { number } = await commitSurely(store, commit);
+        return onLatest(stored, lease, async (latest) => {
+          const { write, value } = writeOf(stored, latest, outcome, lease);
+          const { number } = await commit(store, write);
           stored = { ...record, revision: number, value };
           return stored;
         });
       },
       async spend(issuer, record, build) {
-        return onLatest(stored, async (latest) => {
+        return onLatest(stored, lease, async (latest) => {
           let written = latest.value;
           const outcome = await ledger.spend(issuer, async () => {
             const built = await build();
             if (isRefusal(built)) return built;
-            const { commit, value } = commitOf(stored, latest, built, lease);
+            const { write, value } = writeOf(stored, latest, built, lease);
             written = value;
-            return commit;
+            return write;
           });
           if (isRefusal(outcome)) return outcome;
           stored = { ...record, revision: outcome.number, value: written };

@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { StoredRecord } from '@lockstep/contract';
 import type { Change, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
+import { commit } from '../changes/writes.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import type { Attempts } from './attempts.ts';
 import { readHostContext } from './host-context.ts';
@@ -34,8 +33,9 @@ export function createOrderSteps({ store, settings, attempts, renewals }: OrderS
     await attempts.cleanUp(value);
     const challenge: Change[] =
       value.challengeId === null ? [] : [{ op: 'delete', kind: 'challenge', id: value.challengeId }];
-    await commitSurely(store, {
-      id: randomUUID(),
+    await commit(store, {
+      by: { kind: 'coordinator' },
+      cause: revision,
       lease: lease.current(),
       checks: [{ kind: 'order', id, revision }],
       changes: [

@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
-import { writeInTurn } from '../changes/write-in-turn.ts';
+import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { putOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 
@@ -20,10 +18,10 @@ export interface RetryFailedOptions {
  * stay in their queue, one after another, so that thousands of them delay nobody else. What a CA's limits or its Retry-After forbid stays
  * forbidden; and hosts whose own DNS is at fault are left alone, for them nothing has changed.
  */
-export type RetryFailed = (issuer: string) => Promise<number>;
+export type RetryFailed = (origin: WriteOrigin, issuer: string) => Promise<number>;
 
 export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions): RetryFailed {
-  return async (issuer) => {
+  return async (origin, issuer) => {
     let found = 0;
 
     async function wake(ids: string[]): Promise<number> {
@@ -36,7 +34,7 @@ export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions)
       const changes: Change[] = held.map(({ id, value }, index) =>
         putOrder(id, { ...value, dueAt: earlier(value.dueAt, now() + (found + index) * spacingMs) }),
       );
-      await commitSurely(store, { id: randomUUID(), checks, changes });
+      await commit(store, { ...origin, checks, changes });
       return held.length;
     }
 

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { type AuthorityRecord, isAppError, recordKey } from '@lockstep/contract';
+import { type AuthorityRecord, recordKey } from '@lockstep/contract';
 import { type Authority, createAuthority, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
+import { commit, writeInTurn } from '../changes/writes.ts';
 
 const authorityId = 'internal';
 
@@ -17,26 +17,17 @@ export async function findOrMakeAuthority(
   now: () => number,
 ): Promise<Authority> {
   const context = recordKey('authority', authorityId);
-  const known = await findAuthority(store);
-  if (known !== null)
-    return { certificate: known.certificate, keyPem: sealer.open(known.sealedKey, context) };
-  const authority = await createAuthority({ now: now() });
-  try {
-    await store.commit({
-      id: randomUUID(),
+  return writeInTurn(store, [context], async () => {
+    const known = await findAuthority(store);
+    if (known !== null)
+      return { certificate: known.certificate, keyPem: sealer.open(known.sealedKey, context) };
+    const authority = await createAuthority({ now: now() });
+    const value = { certificate: authority.certificate, sealedKey: sealer.seal(authority.keyPem, context) };
+    await commit(store, {
+      by: { kind: 'system' },
       checks: [{ kind: 'authority', id: authorityId, revision: null }],
-      changes: [
-        {
-          op: 'put',
-          kind: 'authority',
-          id: authorityId,
-          value: { certificate: authority.certificate, sealedKey: sealer.seal(authority.keyPem, context) },
-        },
-      ],
+      changes: [{ op: 'put', kind: 'authority', id: authorityId, value }],
     });
     return authority;
-  } catch (error) {
-    if (!isAppError(error, 'revision_conflict')) throw error;
-    return findOrMakeAuthority(store, sealer, now);
-  }
+  });
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   AppError,
   type Issuer,
@@ -10,8 +9,7 @@ import {
 } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
 import type { Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
-import { writeInTurn } from '../changes/write-in-turn.ts';
+import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { iso } from '../time/iso.ts';
 import { sameJson } from '../validation/same-json.ts';
 import { checkIssuer } from './check-issuer.ts';
@@ -27,9 +25,9 @@ export interface IssuerService {
   /** Throws `not_found`. */
   get(name: string): Promise<KnownIssuer>;
   /** True when there was none of this name before; one put as it is already makes no commit. Throws `invalid_request`. */
-  put(name: string, body: PutIssuer): Promise<boolean>;
+  put(origin: WriteOrigin, name: string, body: PutIssuer): Promise<boolean>;
   /** Removes what was put; an issuer that is there by itself goes back to what it was. Throws `not_found`, `in_use`. */
-  remove(name: string): Promise<void>;
+  remove(origin: WriteOrigin, name: string): Promise<void>;
 }
 
 /** The claim by which a route tells that it names an issuer: found by its prefix, so that none has to be looked through. */
@@ -67,7 +65,7 @@ export function createIssuerService({
     return issuer;
   }
 
-  async function put(name: string, body: PutIssuer): Promise<boolean> {
+  async function put(origin: WriteOrigin, name: string, body: PutIssuer): Promise<boolean> {
     const id = name;
     const next = splitIssuer(withoutRepeats(body));
     return await writeInTurn(store, [recordKey('issuer', name)], async () => {
@@ -84,8 +82,8 @@ export function createIssuerService({
         createdAt: record?.value.createdAt ?? updatedAt,
         updatedAt,
       };
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks: [{ kind: 'issuer', id, revision: record?.revision ?? null }],
         changes: [{ op: 'put', kind: 'issuer', id, value }],
       });
@@ -93,7 +91,7 @@ export function createIssuerService({
     });
   }
 
-  async function remove(name: string): Promise<void> {
+  async function remove(origin: WriteOrigin, name: string): Promise<void> {
     await writeInTurn(store, [recordKey('issuer', name)], async () => {
       const { record, source } = await get(name);
       if (record === null) {
@@ -108,8 +106,8 @@ export function createIssuerService({
       }
       const checks: Check[] = [{ kind: 'issuer', id: name, revision: record.revision }];
       if (!staysWithout(name)) checks.push(await refuseNamed(name));
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks,
         changes: [{ op: 'delete', kind: 'issuer', id: name }],
       });

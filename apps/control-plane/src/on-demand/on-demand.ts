@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import {
   AppError,
   type Boundary,
   createBoundary,
   type Hint,
   idleOrder,
-  isAppError,
   normaliseHost,
   type OnDemand as OnDemandSettings,
   wildcardOf,
@@ -14,7 +12,7 @@ import type { ConfigStore } from '@lockstep/store';
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import { commitSurely } from '../changes/commit-surely.ts';
+import { commitUnlessChanged } from '../changes/writes.ts';
 import { refusePublicSuffix } from '../names/public-suffix.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { putOrder } from '../orders/order-record.ts';
@@ -172,16 +170,13 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
       existing === null
         ? { ...idleOrder(host, at, at), onDemand: true }
         : { ...existing.value, onDemand: true, unusedSince: null, dueAt: at };
-    try {
-      await commitSurely(store, {
-        id: randomUUID(),
-        checks: [{ kind: 'order', id: host, revision: existing?.revision ?? null }],
-        // A handshake is held for it.
-        changes: [putOrder(host, await queue.enter(value, { waitMs: holdMs }))],
-      });
-    } catch (error) {
-      if (!isAppError(error, 'revision_conflict')) throw error; // a route came to name it
-    }
+    // Where it changed meanwhile, a route came to name it.
+    await commitUnlessChanged(store, {
+      by: { kind: 'on-demand' },
+      checks: [{ kind: 'order', id: host, revision: existing?.revision ?? null }],
+      // A handshake is held for it.
+      changes: [putOrder(host, await queue.enter(value, { waitMs: holdMs }))],
+    });
   }
 
   function conclude(host: string, outcome: Outcome, until: number): void {

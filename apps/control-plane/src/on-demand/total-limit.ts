@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import type { Limit } from '@lockstep/contract';
+import { type Limit, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { isRefusal } from '../issuers/ledger/ledger.ts';
-import { createSpend } from '../issuers/ledger/spend.ts';
+import { commit, writeAtOnce } from '../changes/writes.ts';
 import { nextTokenAt, putBucket, takeTokens, wholeTokens } from '../issuers/ledger/token-bucket.ts';
 
 /** No issuer's name has a dot, so no ledger's bucket is called that. */
@@ -18,28 +16,25 @@ export interface TotalLimit {
  * number as there are control planes, and all of it again after each restart. While it is empty, the store is left alone.
  */
 export function createTotalLimit({ store, now }: { store: ConfigStore; now: () => number }): TotalLimit {
-  const spend = createSpend(store);
   let empty = { until: 0, perMinute: 0 };
 
   return {
     async take(perMinute) {
       if (empty.perMinute === perMinute && empty.until > now()) return empty.until;
       const limit: Limit = { count: perMinute, refillSeconds: 60 / perMinute };
-      const outcome = await spend(bucketId, async () => {
+      const until = await writeAtOnce(store, [recordKey('bucket', bucketId)], async () => {
         const record = await store.get('bucket', bucketId);
         const bucket = record?.value ?? null;
-        if (wholeTokens(bucket, limit, now()) < 1) {
-          return { until: nextTokenAt(bucket, limit, now()) ?? now(), detail: 'too many new names' };
-        }
-        return {
-          id: randomUUID(),
+        if (wholeTokens(bucket, limit, now()) < 1) return nextTokenAt(bucket, limit, now()) ?? now();
+        await commit(store, {
+          by: { kind: 'on-demand' },
           checks: [{ kind: 'bucket', id: bucketId, revision: record?.revision ?? null }],
           changes: [putBucket(bucketId, takeTokens(bucket, limit, now(), 1), limit)],
-        };
+        });
+        return null;
       });
-      if (!isRefusal(outcome)) return null;
-      empty = { until: outcome.until, perMinute };
-      return outcome.until;
+      if (until !== null) empty = { until, perMinute };
+      return until;
     },
   };
 }

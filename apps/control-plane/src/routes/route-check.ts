@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { type RouteCheck, recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
-import { writeInTurn } from '../changes/write-in-turn.ts';
+import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { Preflight } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
@@ -11,7 +9,7 @@ import { routeNotFound } from './route-service.ts';
 /** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
 export interface RouteChecker {
   /** Throws `not_found`. */
-  check(id: string): Promise<RouteCheck>;
+  check(origin: WriteOrigin, id: string): Promise<RouteCheck>;
 }
 
 export interface RouteCheckerOptions {
@@ -28,7 +26,7 @@ export function createRouteChecker({
   now = Date.now,
 }: RouteCheckerOptions): RouteChecker {
   /** Ends the wait of those orders that wait for the DNS, or for another try after a failure. */
-  async function wakeOrders(hosts: string[]): Promise<void> {
+  async function wakeOrders(origin: WriteOrigin, hosts: string[]): Promise<void> {
     const keys = hosts.map((host) => recordKey('order', host));
     await writeInTurn(store, keys, async () => {
       const waiting = (await store.getMany('order', hosts)).flatMap((order) => {
@@ -38,8 +36,8 @@ export function createRouteChecker({
         return held && unusedSince === null ? [order] : [];
       });
       if (waiting.length === 0) return;
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks: waiting.map(({ id, revision }) => ({ kind: 'order', id, revision })),
         changes: await Promise.all(
           waiting.map(async ({ id, value }) => putOrder(id, await queue.enter(forgetFailures(value, now())))),
@@ -49,7 +47,7 @@ export function createRouteChecker({
   }
 
   return {
-    async check(id) {
+    async check(origin, id) {
       const route = await store.get('route', id);
       if (route === null) throw routeNotFound(id);
       const hosts = await Promise.all(
@@ -58,7 +56,10 @@ export function createRouteChecker({
           return { host, ok, detail, dnsRequirements: requirements };
         }),
       );
-      await wakeOrders(hosts.flatMap(({ host, ok }) => (ok ? [host] : [])));
+      await wakeOrders(
+        origin,
+        hosts.flatMap(({ host, ok }) => (ok ? [host] : [])),
+      );
       return { route: id, ok: hosts.every(({ ok }) => ok), hosts };
     },
   };

@@ -11,8 +11,7 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
-import { inTurn, writeInTurn } from '../changes/write-in-turn.ts';
+import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
 import type { EnterOptions, OrderQueue } from '../orders/order-queue.ts';
 import {
@@ -37,11 +36,11 @@ const unusedGraceMs = 3_600_000;
  */
 export interface RouteService {
   /** Throws `id_taken`, `host_taken`, `invalid_request`. */
-  create(body: PutRoute, waitMs?: number | null): Promise<string>;
+  create(origin: WriteOrigin, body: PutRoute, waitMs?: number | null): Promise<string>;
   /** Replaces the route, or makes it where there is none: true when made. */
-  replace(id: string, body: PutRoute, waitMs?: number | null): Promise<boolean>;
-  patch(id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
-  remove(id: string): Promise<void>;
+  replace(origin: WriteOrigin, id: string, body: PutRoute, waitMs?: number | null): Promise<boolean>;
+  patch(origin: WriteOrigin, id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
+  remove(origin: WriteOrigin, id: string): Promise<void>;
 }
 
 export interface RouteServiceOptions {
@@ -62,10 +61,16 @@ export function createRouteService({
   defaultIssuer = () => null,
   now = Date.now,
 }: RouteServiceOptions): RouteService {
-  async function write(id: string, waitMs: number | null, edit: Edit, find = findRoute): Promise<void> {
+  async function write(
+    origin: WriteOrigin,
+    id: string,
+    waitMs: number | null,
+    edit: Edit,
+    find = findRoute,
+  ): Promise<void> {
     try {
       await writeInTurn(store, [recordKey('route', id)], async () =>
-        writeOnce(id, waitMs, await find(store, id), edit),
+        writeOnce(origin, id, waitMs, await find(store, id), edit),
       );
     } catch (error) {
       throw isAppError(error, 'host_taken') ? explainHostTaken(error) : error;
@@ -73,6 +78,7 @@ export function createRouteService({
   }
 
   async function writeOnce(
+    origin: WriteOrigin,
     id: string,
     waitMs: number | null,
     current: StoredRecord<'route'> | null,
@@ -89,8 +95,8 @@ export function createRouteService({
       const orders = await orderChanges(id, before, after, entering);
       const changes = [...changesTo(id, current, next), ...orders.changes];
       if (changes.length === 0) return;
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks: [{ kind: 'route', id, revision: current?.revision || null }, ...named, ...orders.checks],
         changes,
       });
@@ -157,7 +163,7 @@ export function createRouteService({
     return { ...order.value, unusedSince: iso(now()), dueAt };
   }
 
-  async function create(body: PutRoute, waitMs: number | null = null): Promise<string> {
+  async function create(origin: WriteOrigin, body: PutRoute, waitMs: number | null = null): Promise<string> {
     const id = body.id ?? `rt_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
     const find = body.id === undefined ? async () => null : findRoute; // nobody else has this id
     const edit: Edit = (current) => {
@@ -168,25 +174,35 @@ export function createRouteService({
       }
       return recordOf(body, null);
     };
-    await write(id, waitMs, edit, find);
+    await write(origin, id, waitMs, edit, find);
     return id;
   }
 
-  async function replace(id: string, body: PutRoute, waitMs: number | null = null): Promise<boolean> {
+  async function replace(
+    origin: WriteOrigin,
+    id: string,
+    body: PutRoute,
+    waitMs: number | null = null,
+  ): Promise<boolean> {
     if (body.id !== undefined && body.id !== id) {
       const detail = `id is "${body.id}", but the address names "${id}"; leave it out or make them the same`;
       throw new AppError('invalid_request', detail, { errors: [{ pointer: '/id', detail }] });
     }
     let made = false;
-    await write(id, waitMs, (current) => {
+    await write(origin, id, waitMs, (current) => {
       made = current === null;
       return recordOf(body, current);
     });
     return made;
   }
 
-  async function patch(id: string, body: PatchRoute, waitMs: number | null = null): Promise<void> {
-    await write(id, waitMs, (current) => {
+  async function patch(
+    origin: WriteOrigin,
+    id: string,
+    body: PatchRoute,
+    waitMs: number | null = null,
+  ): Promise<void> {
+    await write(origin, id, waitMs, (current) => {
       if (current === null) throw routeNotFound(id);
       const fault = recordFault(current);
       if (fault !== null)
@@ -205,8 +221,8 @@ export function createRouteService({
     });
   }
 
-  async function remove(id: string): Promise<void> {
-    await write(id, null, (current) => {
+  async function remove(origin: WriteOrigin, id: string): Promise<void> {
+    await write(origin, id, null, (current) => {
       if (current === null) throw routeNotFound(id);
       return null;
     });

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   type PatchSettings,
   recordKey,
@@ -10,8 +9,7 @@ import {
 import { PutSettings } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
-import { commitSurely } from '../changes/commit-surely.ts';
-import { writeInTurn } from '../changes/write-in-turn.ts';
+import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { checkDnsProvider } from '../issuers/check-dns-provider.ts';
 import { checkIssuers } from '../issuers/check-issuers.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
@@ -29,9 +27,9 @@ export const settingsKey = recordKey('settings', settingsId);
 export interface SettingsService {
   view(): Promise<Settings>;
   /** Replaces them: what is left out goes back to its default, but for the provider's secret. Throws `invalid_request`. */
-  put(body: PutSettings): Promise<void>;
+  put(origin: WriteOrigin, body: PutSettings): Promise<void>;
   /** Merges a patch into them (RFC 7396). Throws `invalid_request`. */
-  patch(patch: PatchSettings): Promise<void>;
+  patch(origin: WriteOrigin, patch: PatchSettings): Promise<void>;
 }
 
 export interface SettingsServiceOptions {
@@ -50,7 +48,10 @@ export function createSettingsService({
   denied,
   now = Date.now,
 }: SettingsServiceOptions): SettingsService {
-  async function write(edit: (current: PutSettings | null) => PutSettings): Promise<void> {
+  async function write(
+    origin: WriteOrigin,
+    edit: (current: PutSettings | null) => PutSettings,
+  ): Promise<void> {
     await writeInTurn(store, [settingsKey], async () => {
       const record = await store.get('settings', settingsId);
       const wanted = normaliseSettings(edit(record?.value.config ?? null));
@@ -59,8 +60,8 @@ export function createSettingsService({
       const next = complete(wanted, record);
       if (record !== null && sameJson(next, { config: record.value.config, secret: secretOf(record) }))
         return;
-      await commitSurely(store, {
-        id: randomUUID(),
+      await commit(store, {
+        ...origin,
         checks: [{ kind: 'settings', id: settingsId, revision: record?.revision ?? null }, ...checks],
         changes: [{ op: 'put', kind: 'settings', id: settingsId, value: sealed(next) }],
       });
@@ -120,9 +121,9 @@ export function createSettingsService({
         revision: record?.revision ?? null,
       };
     },
-    put: (body) => write(() => body),
-    patch: (patch) =>
-      write((current) => {
+    put: (origin, body) => write(origin, () => body),
+    patch: (origin, patch) =>
+      write(origin, (current) => {
         const merged = PutSettings.safeParse(mergePatch(withoutOtherProvider(current ?? {}, patch), patch));
         if (!merged.success) throw toInvalidRequest(merged.error);
         return merged.data;

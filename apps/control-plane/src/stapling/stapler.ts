@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   broughtIssuer,
   isAppError,
@@ -9,7 +8,7 @@ import {
 import type { Change, ConfigStore, Lease } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
-import { commitSurely } from '../changes/commit-surely.ts';
+import { commitUnlessChanged } from '../changes/writes.ts';
 import { iso } from '../time/iso.ts';
 import { createResponders } from './responders.ts';
 import { refreshAt, retryMs } from './staple-times.ts';
@@ -211,15 +210,16 @@ export function createStapler(options: StaplerOptions): Stapler {
     lease: Lease,
   ): Promise<void> {
     try {
-      await commitSurely(store, {
-        id: randomUUID(),
+      // Where it changed, a new certificate came meanwhile, with a staple record of its own.
+      await commitUnlessChanged(store, {
+        by: { kind: 'stapler' },
+        cause: revision,
         lease,
         checks: [{ kind: 'staple', id, revision }],
         changes: [change],
       });
     } catch (error) {
-      // A new certificate came meanwhile, with a staple record of its own; or another control plane took over.
-      if (!isAppError(error, 'revision_conflict') && !isAppError(error, 'lease_lost')) throw error;
+      if (!isAppError(error, 'lease_lost')) throw error; // another control plane took over
     }
   }
 

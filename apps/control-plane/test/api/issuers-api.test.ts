@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { createAuthority } from '@lockstep/pki';
 import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
@@ -206,7 +205,7 @@ t.test('shows what is left of an issuer’s limits, in pages, and until when its
   for (const host of ['a.example.com', 'b.example.com']) {
     await ledger.spend('le', async () => {
       const entry = await ledger.spendOrder('le', limits, host, false);
-      return isRefusal(entry) ? entry : { id: randomUUID(), ...entry };
+      return isRefusal(entry) ? entry : { by: { kind: 'coordinator' }, ...entry };
     });
   }
   const get = async (query: string) => (await call('GET', `/v1/issuers/le/limits${query}`)).body;
@@ -222,7 +221,10 @@ t.test('shows what is left of an issuer’s limits, in pages, and until when its
     next: null,
   });
   const until = Date.now() + 60_000;
-  await ledger.spend('le', async () => ({ id: randomUUID(), ...(await ledger.pause('le', until)) }));
+  await ledger.spend('le', async () => ({
+    by: { kind: 'coordinator' },
+    ...(await ledger.pause('le', until)),
+  }));
   const paused = await get('');
   t.equal(paused.retryAt, new Date(until).toISOString());
   t.equal(paused.items.length, 2, 'a pause is none of the limits');

@@ -40,6 +40,31 @@ t.test('answers 201 and live once every live node has acknowledged', async (t) =
   t.same((await call('GET', '/v1/routes/shop')).body, answer.body);
 });
 
+t.test('every commit says who made it, and leads back to the request that began it', async (t) => {
+  const { call, store, acknowledge } = await startControlPlane(t, testFolder(t));
+  acknowledge('edge-1');
+  const from = await store.head();
+  const headers = { ...wait, 'x-request-id': 'deploy-7' };
+  t.equal((await call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers })).status, 201);
+  const [made, ...later] = (await store.readLog(from, 100)) ?? [];
+  const number = made?.position.number;
+  t.match(made, { by: { kind: 'token', name: 'admin' }, requestId: 'deploy-7', cause: null });
+  t.match(
+    made?.changes.map(({ kind, id }) => `${kind}/${id}`),
+    ['route/shop', 'order/shop.example.com'],
+  );
+  const issued = later.filter(({ changes }) => changes.some(({ kind }) => kind === 'certificate'));
+  t.equal(issued.length, 1);
+  const led = new Set([number]);
+  for (const { position, by, requestId, cause } of later) {
+    if (by.kind !== 'coordinator') continue;
+    t.equal(requestId, null);
+    t.ok(led.has(cause ?? 0), `${position.number} because of ${cause}`);
+    led.add(position.number);
+  }
+  t.ok(led.has(issued[0]!.position.number), 'the certificate too');
+});
+
 t.test('a wait that cannot be read is passed over (RFC 7240, section 2)', async (t) => {
   const { call } = await startControlPlane(t, testFolder(t));
   for (const [id, prefer] of [

@@ -2,6 +2,7 @@ import { AppError, isAppError, orderLanes } from '@lockstep/contract';
 import { AcmeProblem } from '@lockstep/pki';
 import t, { type Test } from 'tap';
 import { laneOf } from '../../src/orders/order-record.ts';
+import { byAdmin } from '../by-admin.ts';
 import { caNames, createWorld, type World } from './fuzz/world.ts';
 
 // A run that fails comes again with FUZZ_SEED=<seed>; FUZZ_SEEDS=<count> tries more of them.
@@ -88,10 +89,10 @@ async function act(world: World): Promise<number> {
   } else if (roll < 0.09) {
     const host = random.pick(hosts);
     // By an operator at another place: what it changes is under nobody's lease.
-    await routes.patch(host, {}).catch(ignoreConflict);
+    await routes.patch(byAdmin, host, {}).catch(ignoreConflict);
   } else if (roll < 0.092) {
     const host = random.pick(hosts);
-    await routes.remove(host).catch(ignoreConflict);
+    await routes.remove(byAdmin, host).catch(ignoreConflict);
     if (random.chance(0.3)) clock.advance(2 * 3_600_000);
     if (random.chance(0.7)) await world.name(host);
   } else if (roll < 0.0925) {
@@ -101,7 +102,7 @@ async function act(world: World): Promise<number> {
   } else if (roll < 0.0935) {
     const issuers = random.chance(0.3) ? null : caNames.filter(() => random.chance(0.6));
     const host = random.pick(hosts);
-    if (issuers?.length !== 0) await routes.patch(host, { issuers }).catch(ignoreConflict);
+    if (issuers?.length !== 0) await routes.patch(byAdmin, host, { issuers }).catch(ignoreConflict);
   } else if (roll < 0.095) {
     const index = random.below(controlPlanes.length);
     const victim = controlPlanes[index]!;

@@ -4,6 +4,7 @@ import { createOrderRunner } from '../../src/issuance/order-runner.ts';
 import type { OrderSteps } from '../../src/issuance/order-steps.ts';
 import { createOrderQueue } from '../../src/orders/order-queue.ts';
 import { createRouteService } from '../../src/routes/route-service.ts';
+import { byAdmin } from '../by-admin.ts';
 
 const host = 'shop.example.com';
 const body = (id: string) => ({
@@ -33,7 +34,7 @@ t.test(
     let asked = 0;
     const { service, order, run } = await start(t, async (record, { write }) => {
       asked += 1;
-      for (let path = 0; path < 5; path += 1) await service.create(body(`during-${path}`));
+      for (let path = 0; path < 5; path += 1) await service.create(byAdmin, body(`during-${path}`));
       const ordered = {
         ...record.value,
         issuer: 'ca',
@@ -43,7 +44,7 @@ t.test(
       t.not(await write(record, { order: ordered, changes: [], waitMs: 60_000 }), null);
       return null;
     });
-    await service.create(body('first'));
+    await service.create(byAdmin, body('first'));
     await run();
     t.equal(asked, 1);
     t.match(await order(), { step: 'ordered', orderUrl: 'https://ca.test/order/1', unusedSince: null });
@@ -52,14 +53,14 @@ t.test(
 
 t.test('a step is not written onto an order that was given up meanwhile', async (t) => {
   const { service, order, run } = await start(t, async (record, { write }) => {
-    await service.remove('first');
+    await service.remove(byAdmin, 'first');
     t.equal(
       await write(record, { order: { ...record.value, step: 'ordered' }, changes: [], waitMs: 0 }),
       null,
     );
     return null;
   });
-  await service.create(body('first'));
+  await service.create(byAdmin, body('first'));
   await run();
   t.match(await order(), { step: 'idle', unusedSince: String });
 });

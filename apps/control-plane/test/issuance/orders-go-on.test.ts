@@ -9,6 +9,7 @@ import t from 'tap';
 import type { DnsLookup } from '../../src/dns/dns-lookup.ts';
 import { createTxtPublishers } from '../../src/issuers/txt-publishers.ts';
 import { defaultSettings } from '../../src/settings/settings-service.ts';
+import { byAdmin } from '../by-admin.ts';
 import { startIssuance } from '../start-issuance.ts';
 
 const host = 'shop.example.com';
@@ -34,7 +35,7 @@ t.test(
     // Without the records, which the provider does not really make: what was made is waited for, and that is as far as this test goes.
     const dns = await startDnsServer({ zones: [{ name: 'example.com', records: [] }] });
     t.teardown(() => dns.close());
-    await world.settings.patch({ authoritativeServers: [dns.address], resolvers: [dns.address] });
+    await world.settings.patch(byAdmin, { authoritativeServers: [dns.address], resolvers: [dns.address] });
     for (const name of [host, 'other.example.com']) await world.name(name);
     await world.runDue();
     t.equal(asked.length, 1, 'the second host does not ask again meanwhile');

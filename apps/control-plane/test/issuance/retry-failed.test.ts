@@ -3,6 +3,7 @@ import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { createRetryFailed } from '../../src/issuance/retry-failed.ts';
 import { laneOf, putOrder } from '../../src/orders/order-record.ts';
+import { byAdmin } from '../by-admin.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 import { startIssuance } from '../start-issuance.ts';
 
@@ -32,7 +33,7 @@ t.test('hosts that an issuer failed are tried again soon once it is well, and no
   world.front.faults.clear();
   world.advanceTo(world.now() + 61_000); // until then a CA that did not answer is left alone
   const retryFailed = createRetryFailed({ store: world.store, now: world.now });
-  t.equal(await retryFailed('ca'), 3);
+  t.equal(await retryFailed(byAdmin, 'ca'), 3);
   const woken = await Promise.all(hosts.map(world.order));
   const inMs = woken.map(({ dueAt }) => Date.parse(dueAt ?? '') - world.now());
   t.ok(Math.max(...inMs) <= 300, 'soon');
@@ -42,7 +43,7 @@ t.test('hosts that an issuer failed are tried again soon once it is well, and no
   await world.runDue();
   for (const host of hosts) t.equal((await world.certificate(host)).issuer, 'ca');
   for (const host of ['broken', 'other']) t.equal((await world.order(`${host}.example.com`)).dueAt, later);
-  t.equal(await retryFailed('ca'), 0, 'nothing is left to be tried');
+  t.equal(await retryFailed(byAdmin, 'ca'), 0, 'nothing is left to be tried');
 });
 
 t.test('POST /v1/issuers/{name}/retry says how many certificates are tried again', async (t) => {

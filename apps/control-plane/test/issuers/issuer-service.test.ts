@@ -3,6 +3,7 @@ import t from 'tap';
 import { createIssuerService } from '../../src/issuers/issuer-service.ts';
 import { createKnownIssuers } from '../../src/issuers/known-issuers.ts';
 import { createSettingsService } from '../../src/settings/settings-service.ts';
+import { byAdmin } from '../by-admin.ts';
 import { openMeetingStore } from '../meeting-store.ts';
 
 t.test('of an issuer deleted and named by the settings at once, one is refused', async (t) => {
@@ -12,10 +13,10 @@ t.test('of an issuer deleted and named by the settings at once, one is refused',
     const known = createKnownIssuers({ store, acme: null, rootsPem: null });
     const issuers = createIssuerService({ store, sealer, known, findAccountUrl: async () => null });
     const settings = createSettingsService({ store, sealer, known });
-    await issuers.put('short', { type: 'internal', lifetimeHours: 24, keyType: 'ecdsa-p256' });
+    await issuers.put(byAdmin, 'short', { type: 'internal', lifetimeHours: 24, keyType: 'ecdsa-p256' });
     meet();
-    const remove = () => issuers.remove('short');
-    const name = () => settings.patch({ issuers: ['short'] });
+    const remove = () => issuers.remove(byAdmin, 'short');
+    const name = () => settings.patch(byAdmin, { issuers: ['short'] });
     const outcomes = await Promise.allSettled(
       (order === 'delete first' ? [remove, name] : [name, remove]).map((run) => run()),
     );

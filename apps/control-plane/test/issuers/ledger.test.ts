@@ -89,7 +89,7 @@ t.test('control planes together send no more orders than the limit', async (t) =
       const { ledger } = planes[index % 3]!;
       return ledger.spend('le', async () => {
         const entry = await ledger.spendOrder('le', limits, `shop-${index}.example.com`, false);
-        return isRefusal(entry) ? entry : { id: randomUUID(), ...entry };
+        return isRefusal(entry) ? entry : { by: { kind: 'coordinator' }, ...entry };
       });
     }),
   );
@@ -103,7 +103,7 @@ t.test('a conflict over anything but a bucket is the caller’s', async (t) => {
   const spent = ledger.spend('le', async () => {
     built += 1;
     const check = { kind: 'order', id: 'a.example.com', revision: 7 } as const;
-    return { id: randomUUID(), checks: [check], changes: [] };
+    return { by: { kind: 'coordinator' }, checks: [check], changes: [] };
   });
   await t.rejects(spent, { code: 'revision_conflict', facts: { kind: 'order' } });
   t.equal(built, 1);

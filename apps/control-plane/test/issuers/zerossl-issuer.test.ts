@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
+import { byAdmin } from '../by-admin.ts';
 import { startIssuance } from '../start-issuance.ts';
 
 const eab = { kid: 'kid-1', hmacKey: 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W' };
@@ -21,8 +22,8 @@ t.test('an issuer of type zerossl fetches its binding by the API key, once, and 
   });
   const zeroSslApi = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
   const world = await startIssuance(t, {}, { eab, zeroSslApi });
-  await world.issuers.put('zerossl', { type: 'zerossl', apiKey: 'the-key', keyType: 'ecdsa-p256' });
-  await world.settings.patch({ issuers: ['zerossl'] });
+  await world.issuers.put(byAdmin, 'zerossl', { type: 'zerossl', apiKey: 'the-key', keyType: 'ecdsa-p256' });
+  await world.settings.patch(byAdmin, { issuers: ['zerossl'] });
 
   for (const host of ['one.example.com', 'two.example.com']) {
     await world.name(host);

@@ -10,6 +10,7 @@ import { createOrderQueue, type EnterOptions, type OrderQueue } from '../../src/
 import { forgetFailures, newOrder, putOrder } from '../../src/orders/order-record.ts';
 import { queuePositionOf } from '../../src/orders/queue-position.ts';
 import { createRouteService } from '../../src/routes/route-service.ts';
+import { byAdmin } from '../by-admin.ts';
 
 const log = pino({ level: 'silent' });
 const fleet = {
@@ -159,10 +160,10 @@ t.test(
     const order = async () => (await store.get('order', 'shop.bulk.example'))!.value;
     const position = async (perSecond: number | null) =>
       queuePositionOf(await order(), { store, pace: { perSecond: () => perSecond }, now: () => 1_000 });
-    await service.replace('shop', body);
+    await service.replace(byAdmin, 'shop', body);
     t.same(await position(null), { position: 21, estimatedAt: null });
     t.same(await position(7), { position: 21, estimatedAt: '1970-01-01T00:00:04.000Z' });
-    await service.replace('shop', body, 60_000);
+    await service.replace(byAdmin, 'shop', body, 60_000);
     t.same(await listed(store, 'waited'), ['shop.bulk.example']);
     t.same(await position(1), { position: 1, estimatedAt: '1970-01-01T00:00:02.000Z' });
     t.match(
@@ -181,7 +182,7 @@ t.test(
     const { store, queue } = await start(t);
     const service = createRouteService({ store, queue, check: async () => [] });
     const body = { hosts: ['shop.example'], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] };
-    await service.replace('shop', body);
+    await service.replace(byAdmin, 'shop', body);
     const soon = new Date(Date.now() + 30_000).toISOString();
     const order = (await store.get('order', 'shop.example'))!.value;
     const held = { ...order, place: null, dueAt: soon, setbacks: { le: { failures: 0, until: soon } } };
@@ -190,9 +191,9 @@ t.test(
       position: 1,
       estimatedAt: soon,
     });
-    await service.replace('shop', body);
+    await service.replace(byAdmin, 'shop', body);
     t.same(await listed(store, 'waited'), [], 'not for a write that nobody waits for');
-    await service.replace('shop', body, 60_000);
+    await service.replace(byAdmin, 'shop', body, 60_000);
     t.same(await listed(store, 'waited'), ['shop.example']);
     t.same((await store.get('order', 'shop.example'))?.value.setbacks, {});
   },

@@ -7,6 +7,7 @@ import { createChangeHub } from '../../src/changes/change-hub.ts';
 import { createKnownIssuers } from '../../src/issuers/known-issuers.ts';
 import { createSettingsService } from '../../src/settings/settings-service.ts';
 import { createSettingsSource } from '../../src/settings/settings-source.ts';
+import { byAdmin } from '../by-admin.ts';
 
 const log = pino({ level: 'silent' });
 
@@ -25,14 +26,14 @@ t.test('has the secrets opened, from the start and after each change', async (t)
   });
   t.match(first.current(), { edgeAddresses: [], onDemand: null }, 'defaults before the first PUT');
 
-  await service.patch({ dnsProvider: { type: 'cloudflare', token: 'a-token' } });
+  await service.patch(byAdmin, { dnsProvider: { type: 'cloudflare', token: 'a-token' } });
   await waitFor(() => first.current().dnsProvider !== undefined, { what: 'the change' });
   t.match(first.current().dnsProvider, { type: 'cloudflare', token: 'a-token' });
   const second = await createSettingsSource({ store, sealer, hub, log });
   t.match(second.current().dnsProvider, { token: 'a-token' }, 'a source that starts later');
   second.close();
 
-  await service.patch({ dnsProvider: null, edgeAddresses: ['203.0.113.7'] });
+  await service.patch(byAdmin, { dnsProvider: null, edgeAddresses: ['203.0.113.7'] });
   await waitFor(() => first.current().edgeAddresses.length === 1, { what: 'the next change' });
   t.equal(first.current().dnsProvider, undefined);
 });
@@ -47,7 +48,7 @@ t.test('does not start with settings that were sealed with another key', async (
   });
   const known = createKnownIssuers({ store, acme: null, rootsPem: null });
   const service = createSettingsService({ store, sealer: createSealer(generateSecretKey()), known });
-  await service.patch({ dnsProvider: { type: 'cloudflare', token: 'a-token' } });
+  await service.patch(byAdmin, { dnsProvider: { type: 'cloudflare', token: 'a-token' } });
   const other = createSealer(generateSecretKey());
   await t.rejects(createSettingsSource({ store, sealer: other, hub, log }), { code: 'wrong_secret_key' });
 });
@@ -61,7 +62,7 @@ t.test('knows a change at once when asked to look, although nobody has told of i
   const deaf = { watch: () => () => {}, close: async () => {} };
   const source = await createSettingsSource({ store, sealer, hub: deaf, log });
   t.teardown(() => source.close());
-  await createSettingsService({ store, sealer, known }).patch({ edgeAddresses: ['203.0.113.7'] });
+  await createSettingsService({ store, sealer, known }).patch(byAdmin, { edgeAddresses: ['203.0.113.7'] });
   t.strictSame(source.current().edgeAddresses, []);
   await source.refresh();
   t.strictSame(source.current().edgeAddresses, ['203.0.113.7']);

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AccountRecord, isAppError, recordKey, type StoredRecord } from '@lockstep/contract';
+import { type AccountRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import { generateKeyPem, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
+import { commitUnlessChanged } from '../../changes/writes.ts';
 
 /** Long enough for a CA to answer; another control plane takes over after it. */
 const leaseMs = 40_000;
@@ -68,15 +68,11 @@ async function findOrMakeKey(options: OpenAccountOptions): Promise<StoredRecord<
   if (known !== null) return known;
   const sealedKey = sealer.seal(await generateKeyPem(), recordKey('account', id));
   const value: AccountRecord = { directory, accountUrl: null, sealedKey };
-  try {
-    await store.commit({
-      id: randomUUID(),
-      checks: [{ kind: 'account', id, revision: null }],
-      changes: [{ op: 'put', kind: 'account', id, value }],
-    });
-  } catch (error) {
-    if (!isAppError(error, 'revision_conflict')) throw error;
-  }
+  await commitUnlessChanged(store, {
+    by: { kind: 'system' },
+    checks: [{ kind: 'account', id, revision: null }],
+    changes: [{ op: 'put', kind: 'account', id, value }],
+  });
   return findOrMakeKey(options);
 }
 
@@ -93,15 +89,12 @@ async function commitIfUnchanged(
   { id, revision }: StoredRecord<'account'>,
   value: AccountRecord | null,
 ): Promise<void> {
-  try {
-    await store.commit({
-      id: randomUUID(),
-      checks: [{ kind: 'account', id, revision }],
-      changes: [
-        value === null ? { op: 'delete', kind: 'account', id } : { op: 'put', kind: 'account', id, value },
-      ],
-    });
-  } catch (error) {
-    if (!isAppError(error, 'revision_conflict')) throw error;
-  }
+  await commitUnlessChanged(store, {
+    by: { kind: 'system' },
+    cause: revision,
+    checks: [{ kind: 'account', id, revision }],
+    changes: [
+      value === null ? { op: 'delete', kind: 'account', id } : { op: 'put', kind: 'account', id, value },
+    ],
+  });
 }

@@ -1,5 +1,6 @@
 import type { LimitState, Limits, Position } from '@lockstep/contract';
-import type { Change, Check, Commit } from '@lockstep/store';
+import type { Change, Check } from '@lockstep/store';
+import type { Write } from '../../changes/writes.ts';
 
 /** Part of a commit: made together with the order's own change, or not at all. */
 export interface LedgerEntry {
@@ -53,10 +54,10 @@ export interface Ledger {
   ): Promise<{ retryAt: string | null; items: LimitState[]; next: string | null }>;
   /**
    * Commits what `build` makes of entries of this ledger and changes of the caller's own. When another spent from the same bucket
-   * meanwhile, it builds anew, with another commit id; every other conflict is the caller's and is thrown. A refusal that
+   * meanwhile, it builds anew; every other conflict is the caller's and is thrown. A refusal that
    * `build` gives instead comes back, and nothing is committed.
    */
-  spend(issuer: string, build: () => Promise<Commit | LedgerRefusal>): Promise<Position | LedgerRefusal>;
+  spend(issuer: string, build: () => Promise<Write | LedgerRefusal>): Promise<Position | LedgerRefusal>;
   /** Deletes buckets that are full again and pauses that are over; to be called every minute or so. Tells how many went. */
   sweep(signal: AbortSignal): Promise<number>;
 }

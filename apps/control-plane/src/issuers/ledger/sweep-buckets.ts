@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { isAppError, type StoredRecord } from '@lockstep/contract';
+import type { StoredRecord } from '@lockstep/contract';
 import type { ConfigStore, Lease } from '@lockstep/store';
+import { commit, retryOnConflict } from '../../changes/writes.ts';
 
 const batchSize = 200;
 /** Bounds one sweep; what is left is the next one's. */
@@ -27,19 +27,15 @@ export async function sweepBuckets(store: ConfigStore, now: number, signal: Abor
 
 async function deleteAll(store: ConfigStore, due: StoredRecord<'bucket'>[], lease: Lease): Promise<number> {
   let left = due;
-  while (left.length > 0) {
-    try {
-      await store.commit({
-        id: randomUUID(),
-        lease,
-        checks: left.map(({ id, revision }) => ({ kind: 'bucket', id, revision })),
-        changes: left.map(({ id }) => ({ op: 'delete', kind: 'bucket', id })),
-      });
-      return left.length;
-    } catch (error) {
-      if (!isAppError(error, 'revision_conflict')) throw error;
-      left = left.filter(({ id }) => id !== error.facts.id); // somebody spends from it again
-    }
-  }
-  return 0;
+  await retryOnConflict(async (conflict) => {
+    left = left.filter(({ id }) => id !== conflict?.facts.id); // somebody spends from it again
+    if (left.length === 0) return;
+    await commit(store, {
+      by: { kind: 'system' },
+      lease,
+      checks: left.map(({ id, revision }) => ({ kind: 'bucket', id, revision })),
+      changes: left.map(({ id }) => ({ op: 'delete', kind: 'bucket', id })),
+    });
+  });
+  return left.length;
 }

@@ -1,9 +1,17 @@
-import type { BucketRecord, Limit, LimitName, LimitState, Limits, StoredRecord } from '@lockstep/contract';
+import {
+  type BucketRecord,
+  type Limit,
+  type LimitName,
+  type LimitState,
+  type Limits,
+  recordKey,
+  type StoredRecord,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
+import { commit, writeAtOnce } from '../../changes/writes.ts';
 import { identifierOf, registeredDomain } from '../../names/registered-domain.ts';
 import { iso } from '../../time/iso.ts';
-import type { Exemption, Ledger, LedgerEntry, LedgerRefusal } from './ledger.ts';
-import { createSpend } from './spend.ts';
+import { type Exemption, isRefusal, type Ledger, type LedgerEntry, type LedgerRefusal } from './ledger.ts';
 import { sweepBuckets } from './sweep-buckets.ts';
 import { nextTokenAt, putBucket, refillMs, takeTokens, wholeTokens } from './token-bucket.ts';
 import { createTurns } from './turns.ts';
@@ -152,7 +160,16 @@ export function createLedger({ store, waitingShare = () => 0, now = Date.now, wa
       };
     },
 
-    spend: createSpend(store, wait),
+    spend: (issuer, build) =>
+      writeAtOnce(
+        store,
+        [recordKey('bucket', issuer)],
+        async () => {
+          const built = await build();
+          return isRefusal(built) ? built : commit(store, built);
+        },
+        { kind: 'bucket', wait },
+      ),
 
     sweep: (signal) => sweepBuckets(store, now(), signal),
   };

@@ -18,6 +18,7 @@ import { createCaCounts } from '../../../src/issuers/ca-counts.ts';
 import { createLedger } from '../../../src/issuers/ledger/token-ledger.ts';
 import { createOrderQueue } from '../../../src/orders/order-queue.ts';
 import { createRouteService } from '../../../src/routes/route-service.ts';
+import { byAdmin } from '../../by-admin.ts';
 import { createFakeCa, type FakeCa } from './fake-ca.ts';
 import { createRandom } from './random.ts';
 import { createScheduler, type Replica, type Scheduler } from './scheduler.ts';
@@ -149,7 +150,11 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
   }
 
   const name = (host: string) =>
-    routes.replace(host, { hosts: [host], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:1' }] });
+    routes.replace(byAdmin, host, {
+      hosts: [host],
+      paths: ['/'],
+      upstreams: [{ url: 'http://127.0.0.1:1' }],
+    });
   for (const host of hosts) await name(host);
   return {
     random,

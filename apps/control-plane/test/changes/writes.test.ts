@@ -1,9 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
-import { createSqliteStore } from '@lockstep/store';
+import { createRedisStore, createSqliteStore } from '@lockstep/store';
+import { startCuttingProxy, startRedis } from '@lockstep/testkit';
 import t from 'tap';
-import { inTurn, writeInTurn } from '../../src/changes/write-in-turn.ts';
+
+import { inTurn, writeInTurn } from '../../src/changes/writes.ts';
 import { createOrderQueue } from '../../src/orders/order-queue.ts';
 import { createRouteService } from '../../src/routes/route-service.ts';
+import { byAdmin } from '../by-admin.ts';
 
 const store = { commit: async () => ({ epoch: '', number: 0, commitId: '' }) };
 const conflict = () => new AppError('revision_conflict', 'it changed', { facts: { kind: 'route', id: 'a' } });
@@ -45,7 +49,7 @@ t.test(
       throw conflict();
     };
     const wait = async (ms: number) => void waits.push(ms);
-    await t.rejects(writeInTurn(store, ['a'], attempt, wait), {
+    await t.rejects(writeInTurn(store, ['a'], attempt, { wait }), {
       code: 'overloaded',
       message: 'others write route/a all the time; try again',
     });
@@ -80,23 +84,59 @@ t.test('sixty routes of one host and two hundred patches of one route at once al
     upstreams,
   });
   await Promise.all(
-    Array.from({ length: 60 }, (_, index) => service.create({ id: `r${index}`, ...route(index) })),
+    Array.from({ length: 60 }, (_, index) => service.create(byAdmin, { id: `r${index}`, ...route(index) })),
   );
   t.equal(await real.count('route'), 60);
   await Promise.all(
     Array.from({ length: 200 }, (_, port) =>
-      service.patch('r0', { upstreams: [{ url: `http://127.0.0.1:${port + 1}` }] }),
+      service.patch(byAdmin, 'r0', { upstreams: [{ url: `http://127.0.0.1:${port + 1}` }] }),
     ),
   );
   // Routes before hosts, whatever is written: nothing waits for ever for something that waits for it.
   await Promise.all([
-    ...Array.from({ length: 30 }, (_, index) => service.remove(`r${index}`)),
-    ...Array.from({ length: 30 }, (_, index) => service.replace(`r${index + 30}`, route(index + 90))),
-    ...Array.from({ length: 30 }, (_, index) => service.replace(`r${index + 30}`, route(index + 120))),
+    ...Array.from({ length: 30 }, (_, index) => service.remove(byAdmin, `r${index}`)),
     ...Array.from({ length: 30 }, (_, index) =>
-      service.create({ id: `r${index + 200}`, ...route(index + 200) }),
+      service.replace(byAdmin, `r${index + 30}`, route(index + 90)),
+    ),
+    ...Array.from({ length: 30 }, (_, index) =>
+      service.replace(byAdmin, `r${index + 30}`, route(index + 120)),
+    ),
+    ...Array.from({ length: 30 }, (_, index) =>
+      service.create(byAdmin, { id: `r${index + 200}`, ...route(index + 200) }),
     ),
   ]);
   t.equal(await real.count('route'), 60);
   t.equal(conflicts, 0, 'in one process nobody is beaten');
+});
+
+t.test('a route whose commit lost its answer is made once, and its caller is told so', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.close());
+  let cutting = false;
+
+  let left = 1;
+  const proxy = await startCuttingProxy(redis.port, () => cutting && left-- > 0);
+  t.teardown(() => proxy.close());
+  const store = createRedisStore({ url: proxy.url, prefix: `test-${randomUUID()}` });
+  t.teardown(() => store.close());
+  await store.open({ create: true, expectedEpoch: null });
+
+  // The reads of `create` go through; from the commit on, the first answer is cut.
+  const observed = {
+    ...store,
+    commit: (commit: Parameters<typeof store.commit>[0]) => {
+      cutting = true;
+      return store.commit(commit);
+    },
+  };
+  const service = createRouteService({
+    store: observed,
+    queue: createOrderQueue({ store }),
+    check: async () => [],
+  });
+  const body = { hosts: ['shop.example.com'], paths: ['/'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
+  const id = await service.create(byAdmin, body);
+  t.equal(proxy.cuts, 1);
+  t.match(await store.get('route', id), { value: { hosts: ['shop.example.com'] } });
+  t.equal((await store.head()).number, 1, 'one commit');
 });

@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  AppError,
+  type CommitOrigin,
+  isAppError,
+  type Kind,
+  type Position,
+  recordKey,
+} from '@lockstep/contract';
+import type { Commit, ConfigStore } from '@lockstep/store';
+
+/*
+ * The one way in which this control plane changes the store. A commit says who makes it and what led to it, is made at most once, however
+ * often its answer is lost, and comes in turn where others of this process are at the same records.
+ */
+
+/** Whose change it is, and what led to it. */
+export type WriteOrigin = Pick<CommitOrigin, 'by'> & Partial<CommitOrigin>;
+
+export type Write = WriteOrigin & Omit<Commit, 'id' | keyof CommitOrigin>;
+
+type Wait = (ms: number) => Promise<unknown>;
+
+export interface RetryOptions {
+  /** Conflicts over records of this kind alone are met with another try; left out: over any. */
+  kind?: Kind;
+  wait?: Wait | undefined;
+}
+
+const mostRepeats = 3;
+/** With the competitors that are left, one to a control plane, a handful is the rule. */
+const mostTries = 100;
+const longestWaitMs = 200;
+
+/** By store, the end of the queue of each record that somebody writes. */
+const queues = new WeakMap<object, Map<string, Promise<void>>>();
+
+/**
+ * Makes one commit. Where the store could not say whether it did, it is repeated under the same id, which makes it at most once. Each
+ * attempt waits for the store by itself, so this throws `store_unavailable` after some seconds, as it throws all else at once.
+ */
+export async function commit(store: Pick<ConfigStore, 'commit'>, write: Write): Promise<Position> {
+  const repeatable: Commit = { id: randomUUID(), ...write };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await store.commit(repeatable);
+    } catch (error) {
+      if (!isAppError(error, 'store_unavailable') || attempt === mostRepeats) throw error;
+    }
+  }
+}
+
+/** The same; null where a record that it checks has changed, for a write that is of no use then. */
+export async function commitUnlessChanged(
+  store: Pick<ConfigStore, 'commit'>,
+  write: Write,
+): Promise<Position | null> {
+  try {
+    return await commit(store, write);
+  } catch (error) {
+    if (isAppError(error, 'revision_conflict')) return null;
+    throw error;
+  }
+}
+
+/**
+ * Runs `attempt`, which reads records and commits what it makes of them, when no other attempt of this process is at any of `keys`;
+ * and once more, on what another process wrote meanwhile, each time its commit meets a conflict. Throws `overloaded` where others were
+ * faster a hundred times.
+ */
+export function writeInTurn<T>(
+  store: Pick<ConfigStore, 'commit'>,
+  keys: readonly string[],
+  attempt: () => Promise<T>,
+  options: RetryOptions = {},
+): Promise<T> {
+  return inTurn(store, keys, () => retryOnConflict(attempt, options));
+}
+
+/**
+ * The same for records that are seldom contended: the first try waits for nobody, and those beaten go on one after another, so that at
+ * most one of each control plane competes for them.
+ */
+export async function writeAtOnce<T>(
+  store: Pick<ConfigStore, 'commit'>,
+  keys: readonly string[],
+  attempt: () => Promise<T>,
+  options: RetryOptions = {},
+): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!isConflict(error, options.kind)) throw error;
+  }
+  return writeInTurn(store, keys, attempt, options);
+}
+
+/** Runs `work` when nothing else of this process is at any of `keys`. Whoever waits inside of it for more keys takes routes before hosts. */
+export function inTurn<T>(
+  store: Pick<ConfigStore, 'commit'>,
+  keys: readonly string[],
+  work: () => Promise<T>,
+): Promise<T> {
+  const ends = queues.get(store) ?? new Map<string, Promise<void>>();
+  queues.set(store, ends);
+  const mine = Promise.all(keys.map((key) => ends.get(key))).then(work);
+  const end = mine.then(
+    () => {},
+    () => {},
+  );
+  for (const key of keys) ends.set(key, end);
+  end.then(() => {
+    for (const key of keys) if (ends.get(key) === end) ends.delete(key);
+  });
+  return mine;
+}
+
+/**
+ * Runs `attempt` until it meets no conflict; it is told of the one before. The pauses are random and grow, so that writers in several
+ * processes do not meet again and again. Throws `overloaded` as `writeInTurn` does.
+ */
+export async function retryOnConflict<T>(
+  attempt: (conflict: AppError | null) => Promise<T>,
+  { kind, wait = delay }: RetryOptions = {},
+): Promise<T> {
+  let conflict: AppError | null = null;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await attempt(conflict);
+    } catch (error) {
+      if (!isConflict(error, kind)) throw error;
+      if (tries === mostTries) throw beaten(error);
+      conflict = error;
+    }
+    await wait(Math.random() * Math.min(longestWaitMs, 2 ** tries));
+  }
+}
+
+function isConflict(error: unknown, kind: Kind | undefined): error is AppError {
+  return isAppError(error, 'revision_conflict') && (kind === undefined || error.facts.kind === kind);
+}
+
+function beaten(cause: AppError): AppError {
+  const { kind, id } = cause.facts;
+  const detail = `others write ${recordKey(kind as Kind, String(id))} all the time; try again`;
+  return new AppError('overloaded', detail, { cause });
+}
