@@ -49,7 +49,7 @@ const rooms: Record<string, (string | string[])[]> = {
   'apps/edge-agent/src': ['startup', 'feed', 'server', 'engine', ['supervisor', 'native'], 'child'],
   'apps/edge-agent/src/native': [
     ['clients', 'on-demand'],
-    ...['upstreams', 'routing', 'tls', 'http', 'worker', 'pool'],
+    ...['upstreams', 'routing', 'tls', 'http', 'worker', 'processes'],
   ],
 };
 

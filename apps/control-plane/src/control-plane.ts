@@ -13,9 +13,9 @@ import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
 import { createFleet } from './fleet/fleet.ts';
 import { createFleetWatch } from './fleet/fleet-status.ts';
+import { createTurns } from './fleet/history-turns.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createStoreWatch } from './fleet/store-watch.ts';
-import { createTurns } from './fleet/turns.ts';
 import { createIssuance } from './issuance/issuance.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { accountIdOf } from './issuers/acme/account-id.ts';
@@ -31,8 +31,8 @@ import { createOrderQueue } from './orders/order-queue.ts';
 import { createWaitedOrders } from './orders/waited-orders.ts';
 import { createDenied } from './outbound/denied.ts';
 import { createGuardedFetch } from './outbound/guarded-fetch.ts';
-import { createCheckRoute } from './routes/check-route.ts';
-import { createRouteChecker } from './routes/route-check.ts';
+import { createDnsRecheck } from './routes/dns-recheck.ts';
+import { createRouteRules } from './routes/route-rules.ts';
 import { createRouteService } from './routes/route-service.ts';
 import { createRouteView } from './routes/route-view.ts';
 import { createSettingsService } from './settings/settings-service.ts';
@@ -173,12 +173,12 @@ export async function createControlPlane({
           service: createRouteService({
             store,
             now,
-            check: createCheckRoute({ known, settings, denied }),
+            check: createRouteRules({ known, settings, denied }),
             queue,
             defaultIssuer: () => chain()[0] ?? null,
           }),
           view: createRouteView({ store, fleet, hub, pace }),
-          checker: createRouteChecker({ store, preflight, queue, now }),
+          checker: createDnsRecheck({ store, preflight, queue, now }),
         },
         certificates: {
           service: createCertificateService({ store, sealer, revokeAtCa, now }),

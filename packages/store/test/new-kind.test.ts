@@ -14,7 +14,7 @@ const packages = fileURLToPath(new URL('../..', import.meta.url));
 const notice = 'notice' as Kind;
 const noticeModule = `
 import { isText } from '../shared/fields.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 export interface NoticeRecord {
   text: string;

@@ -13,7 +13,7 @@ import {
 import type { ConfigStore } from '@lockstep/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { RouteChecker } from '../routes/route-check.ts';
+import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import { type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import type { ApiInstance } from './api-instance.ts';
@@ -40,7 +40,7 @@ export interface RoutesApiOptions {
   store: ConfigStore;
   service: RouteService;
   view: RouteView;
-  checker: RouteChecker;
+  checker: DnsRecheck;
   load: Pick<LoadBound, 'wait'>;
   /** Aborted when the control plane stops: waits are answered then. */
   stopping: AbortSignal;

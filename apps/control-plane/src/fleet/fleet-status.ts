@@ -9,10 +9,10 @@ import type { Logger } from 'pino';
 import type { RecentCommits } from '../changes/recent-commits.ts';
 import { iso } from '../time/iso.ts';
 import type { Fleet } from './fleet.ts';
+import type { Turns } from './history-turns.ts';
 import { presentNode, skewOf } from './node-view.ts';
 import { clockSkewAllowedMs, type StoreClock } from './store-clock.ts';
 import type { StoreWatch } from './store-watch.ts';
-import type { Turns } from './turns.ts';
 
 /** How long a node may take with a commit before it counts as behind: slow links and full machines are no trouble yet. */
 const patienceMs = 5_000;

@@ -1,4 +1,4 @@
-import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from './document.ts';
+import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from './document-parts.ts';
 
 /** The bodies of which a field that is null is as if left out. */
 const nullsLeftOut = ['PutIssuer', 'PutSettings'];

@@ -6,7 +6,7 @@ import {
   operationsOf,
   type Response,
   schemaRef,
-} from './document.ts';
+} from './document-parts.ts';
 
 /** Of the codes with one status, the example's; and a detail such as it has. */
 const examples: [ErrorCode, string][] = [

@@ -3,8 +3,8 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import { createServer, type ServerOptions } from '../api/server.ts';
 import { describeBodies } from './describe-bodies.ts';
 import { describeResponses } from './describe-responses.ts';
-import type { OpenapiDocument } from './document.ts';
 import { documentInfo } from './document-info.ts';
+import type { OpenapiDocument } from './document-parts.ts';
 import { pruneSchemas } from './prune-schemas.ts';
 import { restoreHints } from './restore-hints.ts';
 import { tidySchemas } from './tidy-schemas.ts';

@@ -1,6 +1,6 @@
 import * as contract from '@lockstep/contract/schemas';
 import { z } from 'zod';
-import type { Schema } from './document.ts';
+import type { Schema } from './document-parts.ts';
 
 /**
  * Puts back defaults and examples, which zod leaves out wherever something is transformed on its way in, as hosts and upstreams are: they

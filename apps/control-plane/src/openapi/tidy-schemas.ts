@@ -1,4 +1,4 @@
-import type { OpenapiDocument } from './document.ts';
+import type { OpenapiDocument } from './document-parts.ts';
 
 /** Drops what says nothing: bounds that every number of JavaScript has, choices of one, and a twin of a schema for its input. */
 export function tidySchemas(document: OpenapiDocument): OpenapiDocument {

@@ -24,7 +24,7 @@ import {
 } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import { sameJson } from '../validation/same-json.ts';
-import type { CheckRoute } from './check-route.ts';
+import type { RouteRules } from './route-rules.ts';
 import { findRoute } from './unreadable-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
@@ -45,7 +45,7 @@ export interface RouteService {
 
 export interface RouteServiceOptions {
   store: ConfigStore;
-  check: CheckRoute;
+  check: RouteRules;
   queue: Pick<OrderQueue, 'enter'>;
   /** Whom routes ask that name no issuer. */
   defaultIssuer?: () => string | null;

@@ -5,8 +5,8 @@ import { pino } from 'pino';
 import t from 'tap';
 import { createRecentCommits } from '../../src/changes/recent-commits.ts';
 import { createFleet } from '../../src/fleet/fleet.ts';
+import { createTurns } from '../../src/fleet/history-turns.ts';
 import { inEpoch, servedBy } from '../../src/fleet/serving.ts';
-import { createTurns } from '../../src/fleet/turns.ts';
 
 /** The store does not have it. */
 const straysAt = 99;

@@ -3,7 +3,12 @@ import { errorCodes } from '@lockstep/contract';
 import { PatchRoute, PutIssuer, PutRoute, PutSettings } from '@lockstep/contract/schemas';
 import t from 'tap';
 import { nullsLeftOut } from '../../src/api/left-out.ts';
-import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from '../../src/openapi/document.ts';
+import {
+  nameOfRef,
+  type OpenapiDocument,
+  operationsOf,
+  type Schema,
+} from '../../src/openapi/document-parts.ts';
 import { openapiDocument } from '../../src/openapi/openapi-document.ts';
 import { renderOpenapi } from '../../src/openapi/render-openapi.ts';
 

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { Engine, EngineOptions } from '../engine/engine.ts';
 import { requestRefusals } from '../server/request-refusal.ts';
 import { cutReasons } from './clients/incidents.ts';
-import { createListeningSockets } from './pool/listening-sockets.ts';
-import { probeAddress } from './pool/probe-address.ts';
-import { createWorkerPool } from './pool/worker-pool.ts';
+import { createListeningSockets } from './processes/listening-sockets.ts';
+import { probeAddress } from './processes/probe-address.ts';
+import { createWorkerPool } from './processes/worker-pool.ts';
 import { failureCauses } from './upstreams/failure-cause.ts';
 import { servedKinds } from './worker/served-kinds.ts';
 

@@ -1,4 +1,4 @@
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** One account of an ACME issuer at its directory, made once for the whole fleet. */
 export interface AccountRecord {

@@ -1,5 +1,5 @@
 import type { Attempt } from '../api/attempt.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** The last attempts of a certificate, the newest first; the record has the certificate's id. */
 export interface AttemptsRecord {

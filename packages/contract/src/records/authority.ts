@@ -1,4 +1,4 @@
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** The internal CA. */
 export interface AuthorityRecord {

@@ -1,4 +1,4 @@
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** A token bucket of an issuer's ledger: `<issuer>/<limit>/<key>`. */
 export interface BucketRecord {

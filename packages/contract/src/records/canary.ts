@@ -1,4 +1,4 @@
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** A sealed known text: whoever opens it has the right secret key. */
 export interface CanaryRecord {

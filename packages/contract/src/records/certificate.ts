@@ -1,5 +1,5 @@
 import { isText } from '../shared/fields.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 import { hostsFault } from './route.ts';
 
 /** The issuer of brought certificates, which no issuer can be named. */

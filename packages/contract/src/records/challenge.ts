@@ -1,5 +1,5 @@
 import { isText } from '../shared/fields.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /**
  * What every edge answers for an order under way. The record's id is the token. For `tls-alpn-01` (RFC 8737) the certificate to

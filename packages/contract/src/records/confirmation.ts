@@ -1,6 +1,6 @@
 import { isCount, isFields, isText } from '../shared/fields.ts';
 import type { Revision } from '../shared/revision.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** An operator's word that node `<id>` may apply a snapshot up to `revision` which removes most of what it serves. */
 export interface ConfirmationRecord {

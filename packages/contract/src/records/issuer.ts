@@ -1,5 +1,5 @@
 import type { PutIssuer } from '../api/issuer.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** What an issuer keeps secret, by field. */
 export interface IssuerSecrets {

@@ -7,8 +7,8 @@ import { certificate } from './certificate.ts';
 import { challenge } from './challenge.ts';
 import { confirmation } from './confirmation.ts';
 import { issuer } from './issuer.ts';
+import type { Audience, KindModule } from './kind-module.ts';
 import { order } from './order.ts';
-import type { Audience, RecordKind } from './record-kind.ts';
 import { route } from './route.ts';
 import { settings } from './settings.ts';
 import { staple } from './staple.ts';
@@ -34,7 +34,7 @@ type AnyKind = (typeof recordKinds)[number];
 
 /** The type of a record's value, by its kind. */
 export type RecordValues = {
-  [R in AnyKind as R['kind']]: R extends RecordKind<R['kind'], Audience, infer V> ? V : never;
+  [R in AnyKind as R['kind']]: R extends KindModule<R['kind'], Audience, infer V> ? V : never;
 };
 
 export type Kind = keyof RecordValues;
@@ -47,6 +47,6 @@ export const edgeKinds: readonly Kind[] = recordKinds
   .map(({ kind }) => kind);
 
 /** What is known of each kind, by its name. */
-export const kindsByName: ReadonlyMap<string, RecordKind<Kind, Audience, object>> = new Map(
+export const kindsByName: ReadonlyMap<string, KindModule<Kind, Audience, object>> = new Map(
   recordKinds.map((kind) => [kind.kind, kind]),
 );

@@ -1,7 +1,7 @@
 import type { DnsRequirement, LastError, RenewalWindow } from '../api/certificate.ts';
 import type { ChallengeType } from '../api/challenge.ts';
 import type { RenewalReason } from '../api/renewal-reason.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /**
  * The steps of an order, each written down before the next begins, so that a successor resumes it:

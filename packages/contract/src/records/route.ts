@@ -1,6 +1,6 @@
 import type { ChallengeType } from '../api/challenge.ts';
 import { isFields, isList, isText } from '../shared/fields.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** A route as the store keeps it and edges receive it. */
 export interface RouteRecord {

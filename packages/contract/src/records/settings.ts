@@ -1,7 +1,7 @@
 import { defaultEdgeSettings } from '../api/default-edge-settings.ts';
 import type { PutSettings } from '../api/settings.ts';
 import { isCount, isFields, isText } from '../shared/fields.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 import { upstreamsFault } from './route.ts';
 
 /** The one record of its kind. */

@@ -1,5 +1,5 @@
 import { isText } from '../shared/fields.ts';
-import { recordKind } from './record-kind.ts';
+import { recordKind } from './kind-module.ts';
 
 /** The stapled OCSP response of a certificate, by the certificate's id (RFC 6960). Edges staple it while it matches and is current. */
 export interface StapleRecord {

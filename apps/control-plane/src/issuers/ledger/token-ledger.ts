@@ -11,10 +11,10 @@ import type { ConfigStore } from '@lockstep/store';
 import { commit, writeAtOnce } from '../../changes/writes.ts';
 import { identifierOf, registeredDomain } from '../../names/registered-domain.ts';
 import { iso } from '../../time/iso.ts';
+import { createAppointments } from './appointments.ts';
 import { type Exemption, isRefusal, type Ledger, type LedgerEntry, type LedgerRefusal } from './ledger.ts';
 import { sweepBuckets } from './sweep-buckets.ts';
 import { nextTokenAt, putBucket, refillMs, takeTokens, wholeTokens } from './token-bucket.ts';
-import { createTurns } from './turns.ts';
 
 const accountKey = 'account';
 
@@ -56,7 +56,7 @@ export interface LedgerOptions {
 }
 
 export function createLedger({ store, waitingShare = () => 0, now = Date.now, wait }: LedgerOptions): Ledger {
-  const turns = createTurns();
+  const appointments = createAppointments();
 
   /** Of a limit that all share: at least one token is left to the others. */
   function keptOf({ count }: Limit): number {
@@ -114,7 +114,7 @@ export function createLedger({ store, waitingShare = () => 0, now = Date.now, wa
         const next = nextTokenAt(bucket, limit, now(), kept) ?? now();
         // Those that somebody waits for stand in a row of their own, or their turn would be after all others'.
         const row = bulk ? id : `${id}/waited`;
-        const until = shared ? turns.give(row, next, refillMs(limit), now()) : next;
+        const until = shared ? appointments.give(row, next, refillMs(limit), now()) : next;
         const rest = kept === 0 ? '' : `, but for the ${kept} that are kept for hosts whose caller waits`;
         const what = `the limit of ${limit.count} ${counted[name].what(key)} is used up${rest}`;
         refusals.push({ until, detail: `issuer ${issuer}: ${what}; its next turn is at ${iso(until)}` });

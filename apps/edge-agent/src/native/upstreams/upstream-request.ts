@@ -4,10 +4,10 @@ import type { Dispatcher } from 'undici';
 import { clientKey } from '../clients/client-key.ts';
 import type { AnswerHandler } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
-import type { UpstreamChoice } from './choice.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import type { RequestBody } from './request-body.ts';
 import { continueStatus } from './undici-repairs.ts';
+import type { UpstreamChoice } from './upstream-choice.ts';
 import type { Connection, Taker, UpstreamPool } from './upstream-pool.ts';
 
 /** A request as an upstream receives it, without its body. */

@@ -1,8 +1,8 @@
 import type { DeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { AnswerHandler } from './answer-handler.ts';
-import { RoundRobin, type UpstreamChoice } from './choice.ts';
 import type { FailureLog } from './failure-log.ts';
 import type { RequestBody } from './request-body.ts';
+import { RoundRobin, type UpstreamChoice } from './upstream-choice.ts';
 import { createUpstreamConnector } from './upstream-connector.ts';
 import { createUpstreamPool, type UpstreamLimits, type UpstreamPool } from './upstream-pool.ts';
 import { type OutgoingRequest, type RequestTargets, UpstreamRequest } from './upstream-request.ts';

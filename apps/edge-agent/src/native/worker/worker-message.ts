@@ -5,7 +5,7 @@ import type { EdgeSettings } from '../../startup/config.ts';
 
 /**
  * What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). Verdicts about the health of
- * upstreams will be one more message to a worker, for upstreams/choice.ts.
+ * upstreams will be one more message to a worker, for upstreams/upstream-choice.ts.
  */
 export type ToWorker =
   | { worker: 'start'; settings: WorkerSettings }

@@ -8,15 +8,15 @@ import type { SettingsSource } from '../settings/settings-source.ts';
 import { invalidField } from '../validation/invalid-field.ts';
 
 /** Throws `invalid_request` for a route that could never be served; else tells what its commit has to check. */
-export type CheckRoute = (route: Omit<PutRoute, 'id'>) => Promise<Check[]>;
+export type RouteRules = (route: Omit<PutRoute, 'id'>) => Promise<Check[]>;
 
-export interface CheckRouteOptions {
+export interface RouteRulesOptions {
   known: KnownIssuers;
   settings: SettingsSource;
   denied: Pick<Denied, 'check'>;
 }
 
-export function createCheckRoute({ known, settings, denied }: CheckRouteOptions): CheckRoute {
+export function createRouteRules({ known, settings, denied }: RouteRulesOptions): RouteRules {
   return async ({ hosts, upstreams, issuers, challenge }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
     for (const [index, { url }] of upstreams.entries()) denied.check(url, `/upstreams/${index}/url`);

@@ -4,12 +4,12 @@ import { generateSecretKey } from '@lockstep/pki';
 import { freePort, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { createListeningSockets } from '../../../src/native/pool/listening-sockets.ts';
+import { createListeningSockets } from '../../../src/native/processes/listening-sockets.ts';
 import {
   createWorkerPool,
   type WorkerPool,
   type WorkerPoolOptions,
-} from '../../../src/native/pool/worker-pool.ts';
+} from '../../../src/native/processes/worker-pool.ts';
 import { withDefaults } from '../../../src/startup/config.ts';
 
 const position = { epoch: 'e', number: 1, commitId: 'c' };

@@ -7,7 +7,7 @@ const longestMs = 86_400_000;
  * for the next token, of whom all but one would have come for nothing. A turn is an appointment and no token; whoever is beaten to
  * it gets another. Kept in memory: each control plane spreads its own.
  */
-export function createTurns() {
+export function createAppointments() {
   const given = new Map<string, number>();
   return {
     /** A turn at `next`, when the next token is there, or later. All in milliseconds. */

@@ -4,7 +4,7 @@ import type { Fields } from '../shared/fields.ts';
 export type Audience = 'edge' | 'control';
 
 /** All there is to know of a kind of record. Nothing of it loads zod: edges read records, and are to start light. */
-export interface RecordKind<K extends string, A extends Audience, V extends object> {
+export interface KindModule<K extends string, A extends Audience, V extends object> {
   /** Its name in keys, messages and log lines: lower case, without a slash. */
   kind: K;
   audience: A;
@@ -21,5 +21,5 @@ export interface RecordKind<K extends string, A extends Audience, V extends obje
 
 /** Ties the type of a kind's values to what is said of the kind. */
 export function recordKind<V extends object>() {
-  return <const K extends string, const A extends Audience>(kind: RecordKind<K, A, V>) => kind;
+  return <const K extends string, const A extends Audience>(kind: KindModule<K, A, V>) => kind;
 }

@@ -7,24 +7,19 @@ import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import { routeNotFound } from './route-service.ts';
 
 /** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
-export interface RouteChecker {
+export interface DnsRecheck {
   /** Throws `not_found`. */
   check(origin: WriteOrigin, id: string): Promise<RouteCheck>;
 }
 
-export interface RouteCheckerOptions {
+export interface DnsRecheckOptions {
   store: ConfigStore;
   preflight: Preflight;
   queue: Pick<OrderQueue, 'enter'>;
   now?: () => number;
 }
 
-export function createRouteChecker({
-  store,
-  preflight,
-  queue,
-  now = Date.now,
-}: RouteCheckerOptions): RouteChecker {
+export function createDnsRecheck({ store, preflight, queue, now = Date.now }: DnsRecheckOptions): DnsRecheck {
   /** Ends the wait of those orders that wait for the DNS, or for another try after a failure. */
   async function wakeOrders(origin: WriteOrigin, hosts: string[]): Promise<void> {
     const keys = hosts.map((host) => recordKey('order', host));
