@@ -163,6 +163,10 @@ function checkText(file: string, source: string): string[] {
     ...(/(?:^|[^\w$.])pino\s*\(/.test(source) && base !== 'main.ts'
       ? ['the root logger is made in main.ts only']
       : []),
+    ...(/\bstore\s*\.\s*commit\s*\(/.test(source) &&
+    /^apps\/control-plane\/src\/(?!changes\/writes\.ts$)/.test(file)
+      ? ['the store is changed through changes/writes.ts only']
+      : []),
   ];
 }
 

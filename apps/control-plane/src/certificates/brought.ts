@@ -2,12 +2,16 @@ import { broughtIssuer, type StoredRecord, wildcardOf } from '@lockstep/contract
 import type { ConfigStore } from '@lockstep/store';
 
 /** How the ids of brought certificates begin: no host has an underscore. */
-export const broughtIdPrefix = 'brought_';
+const broughtIdPrefix = 'brought_';
 /** More certificates for one name are not looked at. */
 const maxForOneName = 50;
 
 export function isBrought({ value }: StoredRecord<'certificate'>): boolean {
   return value.issuer === broughtIssuer;
+}
+
+export function isBroughtId(id: string): boolean {
+  return id.startsWith(broughtIdPrefix);
 }
 
 /** The id of a brought certificate: the same leaf, brought again, is the same certificate. */

@@ -1,8 +1,7 @@
-import { recordKey } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
-import { broughtIdPrefix, isBrought } from './brought.ts';
+import { isBrought, isBroughtId } from './brought.ts';
 
 /** More are not counted: something is wrong long before. */
 export const maxCounted = 1_000;
@@ -10,7 +9,6 @@ const lookIntervalMs = 60_000;
 /** The warnings of one day are the work of whoever is granted this lease, and it is left to run out. */
 const warningLease = 'expiry-warning';
 const warningIntervalMs = 86_400_000;
-const broughtKeys = recordKey('certificate', broughtIdPrefix);
 
 /** How many certificates expire soon, at most 1,000 of each origin's. */
 export interface Expiring {
@@ -56,8 +54,9 @@ export function createExpiryWatch({ store, hub, log, now = Date.now }: ExpiryWat
       log.warn({ err: error }, 'cannot count the certificates that expire soon'),
     );
   };
-  const unwatch = hub.watch((key) => {
-    if (key?.startsWith(broughtKeys)) lookLater();
+  const unwatch = hub.watch((entry) => {
+    const brought = entry?.changes.some(({ kind, id }) => kind === 'certificate' && isBroughtId(id));
+    if (brought) lookLater();
   });
   const timer = setInterval(lookLater, lookIntervalMs);
   lookLater();

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { type Boundary, createBoundary, type Kind, type LoggedChange, recordKey } from '@lockstep/contract';
+import { type Boundary, createBoundary, type Kind, type LogEntry } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { RecentCommits } from './recent-commits.ts';
@@ -13,11 +13,11 @@ const watchedKinds = [
   'issuer',
 ] as const satisfies readonly Kind[];
 
-export type ChangeListener = (key: string | null, change?: LoggedChange) => void;
+export type ChangeListener = (entry: LogEntry | null) => void;
 
-/** Tells, as hints, which records changed; after a gap, that any may have. Whoever acts on it reads the store. */
+/** Tells, as hints, which commits were made; after a gap, that any record may have changed. Whoever acts on it reads the store. */
 export interface ChangeHub {
-  /** Calls `listener` with the changed record's key and what it became, or with null when any record may have changed. */
+  /** Calls `listener` with each commit, as far as it changed the kinds that are watched here, or with null when any record may have changed. */
   watch(listener: ChangeListener): () => void;
   close(): Promise<void>;
 }
@@ -56,8 +56,7 @@ export async function createChangeHub({
       if (event.type !== 'commit') continue;
       commits?.append(event.entry);
       from = event.entry.position;
-      for (const change of event.entry.changes)
-        emitter.emit('change', recordKey(change.kind, change.id), change);
+      emitter.emit('change', event.entry);
     }
   }
 

@@ -3,7 +3,6 @@ import {
   type OrderRecord,
   orderLanes,
   placedLanes,
-  recordKey,
   type StoredRecord,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
@@ -39,7 +38,6 @@ const farLookMs = 1_000;
 const lanes = Object.keys(orderLanes) as OrderLane[];
 /** Those whose places issuers share. */
 const sharedLanes: readonly OrderLane[] = [...placedLanes, 'pressing', 'retry'];
-const orderPrefix = recordKey('order', '');
 
 /**
  * Takes up orders as they fall due. Any number of coordinators may run over one store; the lease of each order says who works
@@ -203,9 +201,10 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     if (count((one) => one.lane === 'waited') < slots.waited / 2) take('waited', { id, value });
   }
 
-  const unwatchHub = hub.watch((key, change) => {
-    if (key !== null && !key.startsWith(orderPrefix)) return;
-    if (change?.op === 'put' && change.kind === 'order') takeAtOnce(change);
+  const unwatchHub = hub.watch((entry) => {
+    const orders = entry?.changes.filter(({ kind }) => kind === 'order') ?? [];
+    if (entry !== null && orders.length === 0) return;
+    for (const change of orders) if (change.op === 'put' && change.kind === 'order') takeAtOnce(change);
     wake();
   });
   let might = false;

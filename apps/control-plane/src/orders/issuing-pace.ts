@@ -19,11 +19,13 @@ export function createIssuingPace({
   now?: () => number;
 }): IssuingPace {
   const moments: number[] = [];
-  const close = hub.watch((_key, change) => {
-    if (change?.op !== 'put' || change.kind !== 'certificate' || change.value.issuer === broughtIssuer)
-      return;
-    moments.push(now());
-    if (moments.length > mostKept) moments.shift();
+  const close = hub.watch((entry) => {
+    for (const change of entry?.changes ?? []) {
+      if (change.op !== 'put' || change.kind !== 'certificate') continue;
+      if (change.value.issuer === broughtIssuer) continue;
+      moments.push(now());
+      if (moments.length > mostKept) moments.shift();
+    }
   });
   return {
     perSecond() {

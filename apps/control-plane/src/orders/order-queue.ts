@@ -68,14 +68,17 @@ export function createOrderQueue({ store, hub, now = Date.now }: OrderQueueOptio
     return round * roundWidth + Math.max(0, Math.floor((now() - placesSince) / 100));
   }
 
-  const unwatch = hub?.watch((_key, change) => {
-    if (change?.op !== 'put' || change.kind !== 'order' || !isPlaced(change.value)) return;
-    const { host, place, waitedUntil } = change.value;
+  const unwatch = hub?.watch((entry) => {
+    for (const change of entry?.changes ?? [])
+      if (change.op === 'put' && change.kind === 'order' && isPlaced(change.value)) hear(change.value);
+  });
+
+  function hear({ host, place, waitedUntil }: OrderRecord): void {
     const { domains } = lanes[waitedUntil === null ? 'first' : 'waited'];
     const domain = registeredDomain(host);
     const round = roundOf(place ?? 0) + 1;
     if (round > (domains.get(domain) ?? 0)) domains.set(domain, round);
-  });
+  }
 
   return {
     async enter(order, { waitMs = null, asks = null } = {}) {

@@ -1,4 +1,4 @@
-import { recordKey } from '@lockstep/contract';
+import type { LoggedChange } from '@lockstep/contract';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { isWaitedFor } from './order-record.ts';
 
@@ -6,7 +6,6 @@ import { isWaitedFor } from './order-record.ts';
 const stepMs = 1_000;
 /** What a certificate takes to the edges when they are busy. */
 const deployMs = 150;
-const orderPrefix = recordKey('order', '');
 
 /** Whether orders that somebody waits for are under way at whichever control plane, by what is heard of their changes. */
 export interface WaitedOrders {
@@ -21,19 +20,23 @@ export function createWaitedOrders({
   hub: Pick<ChangeHub, 'watch'>;
   now: () => number;
 }): WaitedOrders {
-  /** Until when, by key. */
+  /** Until when, by id. */
   const waited = new Map<string, number>();
 
-  const unwatch = hub.watch((key, change) => {
-    if (key === null) waited.clear();
-    if (key === null || !key.startsWith(orderPrefix)) return;
-    const was = waited.delete(key);
-    if (change?.op !== 'put' || change.kind !== 'order') return;
-    const { value } = change;
-    if (value.lastError !== null || value.waitingForDns !== null) return;
-    if (value.renewAt === null && isWaitedFor(value, now())) waited.set(key, now() + stepMs);
-    else if (was && value.renewAt !== null) waited.set(key, now() + deployMs);
+  const unwatch = hub.watch((entry) => {
+    if (entry === null) waited.clear();
+    else entry.changes.forEach(hear);
   });
+
+  function hear(change: LoggedChange): void {
+    if (change.kind !== 'order') return;
+    const was = waited.delete(change.id);
+    if (change.op === 'delete') return;
+    const { id, value } = change;
+    if (value.lastError !== null || value.waitingForDns !== null) return;
+    if (value.renewAt === null && isWaitedFor(value, now())) waited.set(id, now() + stepMs);
+    else if (was && value.renewAt !== null) waited.set(id, now() + deployMs);
+  }
 
   return {
     any() {

@@ -1,6 +1,6 @@
-import { type Route, recordFault, recordKey, type StoredRecord } from '@lockstep/contract';
+import { type LoggedChange, type Route, recordFault, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { broughtIdPrefix, findBrought } from '../certificates/brought.ts';
+import { findBrought, isBroughtId } from '../certificates/brought.ts';
 import type { HostRecords } from '../certificates/certificate-status.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
@@ -29,7 +29,6 @@ export interface RouteViewOptions {
 }
 
 /** A brought certificate that comes may be for any host. */
-const broughtKeys = recordKey('certificate', broughtIdPrefix);
 
 interface LoadedRoute {
   record: StoredRecord<'route'>;
@@ -92,9 +91,10 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     let concerns: Set<string> | null = null;
     let stale = true;
     let nudge = () => {};
-    const unwatchHub = hub.watch((key) => {
-      const other = key !== null && concerns !== null && !concerns.has(key);
-      if (other && !key.startsWith(broughtKeys)) return;
+    const mayConcern = ({ kind, id }: LoggedChange) =>
+      concerns === null || concerns.has(recordKey(kind, id)) || (kind === 'certificate' && isBroughtId(id));
+    const unwatchHub = hub.watch((entry) => {
+      if (entry !== null && !entry.changes.some(mayConcern)) return;
       stale = true;
       nudge();
     });

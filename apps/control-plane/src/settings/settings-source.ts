@@ -73,8 +73,8 @@ export async function createSettingsSource({
     }
   }
 
-  const unwatch = hub.watch((key) => {
-    if (key === null || key === settingsKey) follow();
+  const unwatch = hub.watch((entry) => {
+    if (entry === null || entry.changes.some(({ kind }) => kind === 'settings')) follow();
   });
   try {
     reading = true;

@@ -20,7 +20,6 @@ const timeoutMs = 10_000;
 const leaseMs = 30_000;
 /** How long the stapler sleeps at the most: hints may be lost. */
 const idleMs = 10_000;
-const certificatePrefix = recordKey('certificate', '');
 
 export interface FetchedStaple {
   /** DER. */
@@ -224,8 +223,8 @@ export function createStapler(options: StaplerOptions): Stapler {
   }
 
   // A staple record comes in the same commit as its certificate.
-  const unwatch = hub.watch((key) => {
-    if (key === null || key.startsWith(certificatePrefix)) wake();
+  const unwatch = hub.watch((entry) => {
+    if (entry === null || entry.changes.some(({ kind }) => kind === 'certificate')) wake();
   });
   wake();
 

@@ -33,15 +33,20 @@ t.test(
       await store.close();
     });
     const heard: (string | null)[] = [];
+    const ids: (string | null)[] = [];
     hub.watch(() => {
       throw new Error('a listener at fault');
     });
-    hub.watch((key) => heard.push(key));
+    hub.watch((entry) => {
+      heard.push(entry === null ? null : entry.changes.map(({ kind, id }) => `${kind}/${id}`).join());
+      ids.push(entry?.position.commitId ?? null);
+    });
     const write = (host: string) =>
       store.commit({ id: host, changes: [putOrder(host, newOrder(host, Date.now()))] });
     await write('a.example.com');
     await waitFor(() => looks === 2, { what: 'another look' });
     t.same(heard[0], 'order/a.example.com');
+    t.same(ids[0], 'a.example.com', 'with the whole of its commit');
     await write('b.example.com');
     await waitFor(() => heard.includes('order/b.example.com'), { what: 'the change after it' });
     t.ok(heard.includes(null), 'what came between may have been missed');

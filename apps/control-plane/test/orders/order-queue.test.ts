@@ -66,7 +66,9 @@ t.test('domains take turns over two control planes too, once each has heard of t
   const heard = Promise.withResolvers<void>();
   const there = createOrderQueue({ store, hub });
   t.teardown(() => there.close());
-  const unwatch = hub.watch((key) => key === 'order/h049.bulk.example' && heard.resolve());
+  const unwatch = hub.watch((entry) => {
+    if (entry?.changes.some(({ id }) => id === 'h049.bulk.example')) heard.resolve();
+  });
   t.teardown(unwatch);
   await enter(names('bulk.example', 50));
   await heard.promise;

@@ -1,4 +1,4 @@
-import { idleOrder, type LoggedChange, recordKey } from '@lockstep/contract';
+import { idleOrder, type LogEntry, type LoggedChange } from '@lockstep/contract';
 import t from 'tap';
 import type { ChangeListener } from '../../src/changes/change-hub.ts';
 import { createWaitedOrders } from '../../src/orders/waited-orders.ts';
@@ -15,9 +15,10 @@ t.test('orders that somebody waits for, until they stand still or have reached t
   };
   const waited = createWaitedOrders({ hub, now: () => now });
   t.teardown(waited.close);
+  const hear = (change: LoggedChange) => tell({ changes: [change] } as LogEntry);
   const put = (id: string, changes: object) => {
     const value = { ...idleOrder(id, at(0), at(0)), ...changes };
-    tell(recordKey('order', id), { op: 'put', kind: 'order', id, value } as LoggedChange);
+    hear({ op: 'put', kind: 'order', id, value } as LoggedChange);
   };
   t.notOk(waited.any(), 'none at first');
   put('bulk.test', { waitedUntil: null });
@@ -35,8 +36,7 @@ t.test('orders that somebody waits for, until they stand still or have reached t
   for (const ended of [{ op: 'delete' }, { lastError: {} }, { waitingForDns: {} }]) {
     put('b.test', { waitedUntil: at(60_000) });
     t.ok(waited.any());
-    if ('op' in ended)
-      tell(recordKey('order', 'b.test'), { op: 'delete', kind: 'order', id: 'b.test' } as LoggedChange);
+    if ('op' in ended) hear({ op: 'delete', kind: 'order', id: 'b.test' });
     else put('b.test', { waitedUntil: at(60_000), ...ended });
     t.notOk(waited.any(), `ended by ${Object.keys(ended)}`);
   }
