@@ -52,8 +52,12 @@ export function createOrderSteps({ store, settings, attempts, renewals }: OrderS
     async next(record, tools) {
       const order = record.value;
       if (order.unusedSince !== null) return drop(record, tools);
-      const context = await readHostContext(store, settings, record);
-      if (order.step !== 'idle') return attempts.resume(record, context, tools);
+      const begins = order.step === 'idle';
+      const [context] = await Promise.all([
+        readHostContext(store, record),
+        begins ? settings.refresh() : undefined,
+      ]);
+      if (!begins) return attempts.resume(record, context, tools);
       return (
         (await renewals.next(record, context.certificate, tools)) ??
         (await attempts.begin(record, context, tools))
