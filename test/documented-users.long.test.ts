@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { generateSecretKey } from '@lockstep/pki';
+import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { freePort, startLockstep, startRedis, startUpstream, testFolder, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
@@ -19,21 +19,30 @@ t.test('a control plane and an edge need no more of Redis than their documented 
   const token = randomUUID();
   const dir = testFolder(t);
   const [api, https, http, edgeAdmin] = await Promise.all(Array.from({ length: 4 }, freePort));
-  const start = (user: string, ...args: string[]) => {
+  const start = (user: string, secrets: Record<string, string>, ...args: string[]) => {
     const child = startLockstep([...args, '--data-dir', join(dir, user)], {
       env: {
         LOCKSTEP_STORE: server.url.replace('redis://', `redis://${user}:PASSWORD@`),
-        LOCKSTEP_SECRET_KEY: secretKey,
-        LOCKSTEP_ADMIN_TOKEN: token,
+        ...secrets,
       },
     });
     t.teardown(() => child.signal('SIGTERM'));
     return child;
   };
   const at = (port: number | undefined) => `127.0.0.1:${port}`;
-  start('control-plane', 'control-plane', '--listen', at(api));
+  const secrets = { LOCKSTEP_SECRET_KEY: secretKey, LOCKSTEP_ADMIN_TOKEN: token };
+  start('control-plane', secrets, 'control-plane', '--listen', at(api));
   const listeners = ['--https', at(https), '--http', at(http), '--admin', at(edgeAdmin)];
-  const edge = start('edge-1', 'edge', '--node', 'edge-1', '--workers', '1', ...listeners);
+  const edge = start(
+    'edge-1',
+    { LOCKSTEP_EDGE_KEY: deriveEdgeKey(secretKey) },
+    'edge',
+    '--node',
+    'edge-1',
+    '--workers',
+    '1',
+    ...listeners,
+  );
   const upstream = await startUpstream();
   t.teardown(() => upstream.close());
   const call = async (method: string, path: string, body?: unknown) => {

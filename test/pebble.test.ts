@@ -1,7 +1,12 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { isAppError } from '@lockstep/contract';
+import { createEdgeSealer, createSealer } from '@lockstep/pki';
 import { createRedisStore } from '@lockstep/store';
 import { testFolder } from '@lockstep/testkit';
+import { Redis } from 'ioredis';
 import t from 'tap';
+import { readSealed } from './fleet/read-sealed.ts';
 import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
 const hostCount = 20;
@@ -40,8 +45,56 @@ t.test(
     t.comment(
       `certificate committed to acknowledged by the last edge: p50 ${at(measured, 0.5)} ms, p99 ${at(measured, 0.99)} ms`,
     );
+
+    await t.test('what an edge can read of the store, its key opens for certificates alone', async (t) => {
+      const {
+        LOCKSTEP_STORE: url,
+        LOCKSTEP_STORE_PREFIX: prefix,
+        LOCKSTEP_SECRET_KEY: secretKey,
+      } = fleet.env;
+      const secret = randomBytes(24).toString('base64url');
+      const hook = { type: 'webhook', url: 'https://hook.example.com/', secret };
+      t.equal((await fleet.call('PUT', '/v1/settings', { dnsProvider: hook })).status, 200);
+      const other = { directory: pebble.directory, eab: { kid: 'kid', hmacKey: secret }, dnsProvider: hook };
+      t.equal((await fleet.call('PUT', '/v1/issuers/other', other)).status, 201);
+
+      await createUserOfEdge(t, url, prefix);
+      const store = createRedisStore({ url: url.replace('redis://', 'redis://edge-1:PASSWORD@'), prefix });
+      t.teardown(() => store.close());
+      const sealed = await readSealed(store);
+      const edge = createEdgeSealer(fleet.edgeEnv.LOCKSTEP_EDGE_KEY);
+      const controlPlane = createSealer(secretKey);
+      const opened = new Set<string>();
+      const shut = new Set<string>();
+      for (const { kind, id, sealed: text, context } of sealed) {
+        if (kind === 'certificate' || (kind === 'canary' && id === 'edges')) {
+          edge.open(text, context);
+          opened.add(kind);
+        } else {
+          const refusal = { code: 'wrong_secret_key', message: /sealed for control planes alone/ };
+          t.throws(() => edge.open(text, context), refusal, `${kind}/${id}`);
+          controlPlane.open(text, context);
+          shut.add(kind);
+        }
+      }
+      t.strictSame([...opened].sort(), ['canary', 'certificate']);
+      t.strictSame([...shut].sort(), ['account', 'canary', 'issuer', 'settings']);
+    });
   },
 );
+
+/** `edge-1` with the rights and the password that docs/install-an-edge.md gives it. */
+async function createUserOfEdge(
+  test: Pick<typeof t, 'teardown'>,
+  url: string,
+  prefix: string,
+): Promise<void> {
+  const page = await readFile(new URL('../docs/install-an-edge.md', import.meta.url), 'utf8');
+  const [, rights = ''] = /^user edge-1 (.+)$/m.exec(page.replaceAll('{lockstep}', `{${prefix}}`)) ?? [];
+  const admin = new Redis(url);
+  test.teardown(() => admin.disconnect());
+  await admin.acl('SETUSER', 'edge-1', ...rights.match(/\([^)]*\)|\S+/g)!);
+}
 
 function at(sorted: number[], share: number): string {
   return (sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN).toFixed(1);

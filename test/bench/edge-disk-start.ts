@@ -39,7 +39,7 @@ export async function measureDiskStart({
   const edge = await startEdge({
     node,
     dataDir: join(folder.path, node),
-    secretKey: folder.secretKey,
+    edgeKey: folder.edgeKey,
     storeUrl: 'redis://127.0.0.1:1', // a port that nobody listens on
     logFile: join(folder.path, `bench-${node}.log`),
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { generateSecretKey } from '@lockstep/pki';
+import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { getBody } from './add-route-lockstep.ts';
 import { freePorts } from './free-ports.ts';
@@ -119,7 +119,7 @@ async function measure(folder: string, upstream: Upstream): Promise<Round> {
       const edge = await startEdge({
         node: 'edge-1',
         dataDir: join(folder, 'edge-1'),
-        secretKey,
+        edgeKey: deriveEdgeKey(secretKey),
         storeUrl: redis.url,
         logFile: join(folder, 'edge-1.log'),
       });

@@ -10,13 +10,15 @@ import {
 } from '@lockstep/contract';
 import {
   type Authority,
+  canaryIds,
   checkChain,
   createAuthority,
-  createSealer,
+  createSealers,
+  deriveEdgeKey,
   generateKeyPem,
   generateSecretKey,
   issueCertificate,
-  type Sealer,
+  type Sealers,
   sealCanary,
 } from '@lockstep/pki';
 import { type Change, createSqliteStore } from '@lockstep/store';
@@ -29,7 +31,7 @@ const zone = 'bulk.example.com';
 export interface DataFolder {
   path: string;
   token: string;
-  secretKey: string;
+  edgeKey: string;
   authority: Authority;
   /** Of the certificate that all loaded hosts share: a wildcard's. */
   keyPem: string;
@@ -58,7 +60,7 @@ export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Pro
   for (const [name, secret] of Object.entries({ 'secret-key': secretKey, 'admin-token': token })) {
     writeFileSync(join(path, name), `${secret}\n`, { mode: 0o600 });
   }
-  const sealer = createSealer(secretKey);
+  const sealers = createSealers(secretKey);
   const authority = await createAuthority();
   const keyPem = await generateKeyPem();
   const now = Date.now();
@@ -84,7 +86,7 @@ export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Pro
   const store = createSqliteStore({ path: join(path, 'store.db'), logEntries: 1 });
   try {
     await store.open({ create: true, expectedEpoch: null });
-    await store.commit({ id: randomUUID(), changes: firstRecords(sealer, authority) });
+    await store.commit({ id: randomUUID(), changes: firstRecords(sealers, authority) });
     const dueAt = new Date(now + lifetimeMs / 2).toISOString();
     for (let from = 0; from < routes; from += hostsPerCommit) {
       const changes: Change[] = [];
@@ -97,7 +99,7 @@ export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Pro
           createdAt: at,
           updatedAt: at,
         };
-        const sealedKey = sealer.seal(keyPem, recordKey('certificate', host));
+        const sealedKey = sealers.edges.seal(keyPem, recordKey('certificate', host));
         changes.push(
           ...recordsOf(
             `rt_bulk${index}`,
@@ -112,13 +114,18 @@ export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Pro
   } finally {
     await store.close();
   }
-  return { path, token, secretKey, authority, keyPem, chain };
+  return { path, token, edgeKey: deriveEdgeKey(secretKey), authority, keyPem, chain };
 }
 
-function firstRecords(sealer: Sealer, { certificate, keyPem }: Authority): Change[] {
-  const sealedKey = sealer.seal(keyPem, recordKey('authority', 'internal'));
+function firstRecords(sealers: Sealers, { certificate, keyPem }: Authority): Change[] {
+  const sealedKey = sealers.controlPlanes.seal(keyPem, recordKey('authority', 'internal'));
   return [
-    { op: 'put', kind: 'canary', id: 'canary', value: { sealed: sealCanary(sealer) } },
+    ...[sealers.controlPlanes, sealers.edges].map((sealer) => ({
+      op: 'put' as const,
+      kind: 'canary' as const,
+      id: canaryIds[sealer.audience],
+      value: { sealed: sealCanary(sealer) },
+    })),
     { op: 'put', kind: 'authority', id: 'internal', value: { certificate, sealedKey } },
   ];
 }

@@ -10,14 +10,14 @@ export interface Edge extends Process {
 export interface EdgeOptions {
   node: string;
   dataDir: string;
-  secretKey: string;
+  edgeKey: string;
   /** A Redis; one that nobody listens on: the edge serves what is on its disk. */
   storeUrl: string;
   logFile: string;
 }
 
 /** `lockstep edge` with one worker, in a process of its own. It is not ready yet. */
-export async function startEdge({ node, dataDir, secretKey, storeUrl, logFile }: EdgeOptions): Promise<Edge> {
+export async function startEdge({ node, dataDir, edgeKey, storeUrl, logFile }: EdgeOptions): Promise<Edge> {
   const port = await freePorts(3);
   const flags = {
     node,
@@ -30,7 +30,7 @@ export async function startEdge({ node, dataDir, secretKey, storeUrl, logFile }:
     'log-level': 'warn',
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const edge = await startLockstep(['edge', ...args], logFile, { LOCKSTEP_SECRET_KEY: secretKey });
+  const edge = await startLockstep(['edge', ...args], logFile, { LOCKSTEP_EDGE_KEY: edgeKey });
   return { ...edge, httpsPort: port, adminUrl: `http://127.0.0.1:${port + 2}` };
 }
 

@@ -10,9 +10,11 @@ import { parseArgs } from 'node:util';
 import type { CertificateRecord, Position } from '@lockstep/contract';
 import {
   type Authority,
+  canaryIds,
   checkChain,
   createAuthority,
-  createSealer,
+  createEdgeSealer,
+  deriveEdgeKey,
   generateKeyPem,
   generateSecretKey,
   issueCertificate,
@@ -62,14 +64,14 @@ async function run(): Promise<void> {
   const store = createRedisStore({ url: redis.url });
   parts.defer(() => store.close());
 
-  const secretKey = generateSecretKey();
-  const sealer = createSealer(secretKey);
+  const edgeKey = deriveEdgeKey(generateSecretKey());
+  const sealer = createEdgeSealer(edgeKey);
   const authority = await createAuthority();
   const certificates: CertificateRecord[] = [];
   for (let number = 0; number <= swaps; number += 1) certificates.push(await issue(authority, sealer));
   await store.open({ create: true, expectedEpoch: null });
   const first = await commit(store, [
-    { op: 'put', kind: 'canary', id: 'canary', value: { sealed: sealCanary(sealer) } },
+    { op: 'put', kind: 'canary', id: canaryIds.edges, value: { sealed: sealCanary(sealer) } },
     { op: 'put', kind: 'route', id: 'swap', value: routeTo(upstream.url), claims: [`${host} /`] },
     putCertificate(certificates[0]!),
   ]);
@@ -79,7 +81,7 @@ async function run(): Promise<void> {
     const node = `edge-${number}`;
     const dataDir = join(temporary, node);
     const logFile = join(temporary, `${node}.log`);
-    const edge = await startEdge({ node, dataDir, secretKey, storeUrl: redis.url, logFile });
+    const edge = await startEdge({ node, dataDir, edgeKey, storeUrl: redis.url, logFile });
     parts.defer(edge.stop);
     edges.push(edge);
   }
@@ -160,7 +162,7 @@ function routeTo(url: string) {
   return { hosts: [host], paths: ['/'], upstreams: [{ url }], createdAt: at, updatedAt: at };
 }
 
-async function issue(authority: Authority, sealer: Sealer): Promise<CertificateRecord> {
+async function issue(authority: Authority, sealer: Sealer<'edges'>): Promise<CertificateRecord> {
   const now = Date.now();
   const keyPem = await generateKeyPem();
   const chain = await issueCertificate({ authority, host, keyPem, lifetimeMs, now });

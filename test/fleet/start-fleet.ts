@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Route } from '@lockstep/contract';
-import { generateSecretKey } from '@lockstep/pki';
+import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { type Child, freePort, startLockstep, startRedis, waitFor } from '@lockstep/testkit';
 import type t from 'tap';
 import { httpsRequest } from './https-client.ts';
@@ -50,13 +50,14 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
   const redis = await startRedis({ ...(options.redisDir !== undefined && { dir: options.redisDir }) });
   test.teardown(() => redis.close());
   const adminToken = randomUUID();
-  const env = {
+  const secretKey = generateSecretKey();
+  const sharedEnv = {
     LOCKSTEP_STORE: options.storeUrl ?? redis.url,
     LOCKSTEP_STORE_PREFIX: `test-${randomUUID().slice(0, 8)}`,
-    LOCKSTEP_SECRET_KEY: generateSecretKey(),
-    LOCKSTEP_ADMIN_TOKEN: adminToken,
     LOCKSTEP_LOG_LEVEL: 'info',
   };
+  const env = { ...sharedEnv, LOCKSTEP_SECRET_KEY: secretKey, LOCKSTEP_ADMIN_TOKEN: adminToken };
+  const edgeEnv = { ...sharedEnv, LOCKSTEP_EDGE_KEY: deriveEdgeKey(secretKey) };
   async function createControlPlane(index: number): Promise<ControlPlaneUnderTest> {
     const port = await freePort();
     const name = `control-plane-${index + 1}`;
@@ -88,7 +89,7 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
         const at = (port: number) => `127.0.0.1:${port}`;
         const args = ['edge', '--node', node, '--https', at(https), '--http', at(http), '--admin', at(admin)];
         edge.process = startLockstep([...args, '--data-dir', join(dir, node), '--workers', String(workers)], {
-          env,
+          env: edgeEnv,
         });
         await edge.ready();
       },
@@ -173,7 +174,10 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
 
   return {
     redis,
+    /** Of its control planes. */
     env,
+    /** Of its edges. */
+    edgeEnv,
     url,
     controlPlane,
     controlPlanes,

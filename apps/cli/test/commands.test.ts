@@ -5,12 +5,20 @@ import { tidyEnvironment } from '../src/config.ts';
 import { createProgram } from '../src/program.ts';
 import { runLockstep } from './lockstep-process.ts';
 
+const secretKey = Buffer.alloc(32, 7).toString('base64');
+const edgeKey = 'edge_HvNb+I9QQn7t+/hiSSfz7CoI7o7uf6KbZNbmQgNmfII=';
+
 t.test('keygen prints a key of 32 random bytes, another each time', async (t) => {
   const [first, second] = [await runLockstep(t, ['keygen']), await runLockstep(t, ['keygen'])];
   t.equal(first.code, 0);
   t.equal(Buffer.from(first.output.trim(), 'base64').length, 32);
   t.equal(Buffer.from(first.output.trim(), 'base64').toString('base64'), first.output.trim());
   t.not(first.output, second.output);
+});
+
+t.test('keygen --edge prints the key of edges, the same each time', async (t) => {
+  const env = { LOCKSTEP_SECRET_KEY: secretKey };
+  t.strictSame(await runLockstep(t, ['keygen', '--edge'], { env }), { code: 0, output: `${edgeKey}\n` });
 });
 
 t.test('every command has --version and --help, which names the variable of each flag', async (t) => {
@@ -51,9 +59,9 @@ t.test('every command has --version and --help, which names the variable of each
       'WORKERS',
       'PUBLIC_HTTPS_PORT',
       'LOG_LEVEL',
-      'SECRET_KEY',
+      'EDGE_KEY',
     ],
-    keygen: [],
+    keygen: ['SECRET_KEY'],
     backup: ['STORE', 'STORE_PREFIX'],
     restore: ['STORE', 'STORE_PREFIX'],
   };
@@ -71,7 +79,7 @@ t.test('every command has --version and --help, which names the variable of each
 const acme = ['ACME_DIRECTORY', 'ACME_EMAIL', 'ACME_CA_FILE'];
 const addresses = ['--https', '127.0.0.1:1', '--http', '127.0.0.1:2', '--admin', '127.0.0.1:3'];
 const redis = ['--store', 'redis://127.0.0.1:1'];
-const secretKey = Buffer.alloc(32, 7).toString('base64');
+const edge = ['edge', '--node', 'a', ...addresses, ...redis];
 
 /** What was asked for, and what the one line has to say. */
 const mistakes: [string, string[], Record<string, string>, RegExp][] = [
@@ -98,7 +106,39 @@ const mistakes: [string, string[], Record<string, string>, RegExp][] = [
     {},
     /--store/,
   ],
-  ['an edge without a key', ['edge', '--node', 'a', ...addresses, ...redis], {}, /LOCKSTEP_SECRET_KEY/],
+  ['an edge without a key', edge, {}, /LOCKSTEP_EDGE_KEY.*lockstep keygen --edge/],
+  [
+    'an edge with the secret key for its own',
+    edge,
+    { LOCKSTEP_EDGE_KEY: secretKey },
+    /LOCKSTEP_EDGE_KEY is the secret key, which edges must not have.*lockstep keygen --edge/,
+  ],
+  [
+    'an edge with the secret key',
+    edge,
+    { LOCKSTEP_SECRET_KEY: secretKey },
+    /LOCKSTEP_SECRET_KEY.*must not be given to an edge.*LOCKSTEP_EDGE_KEY.*lockstep keygen --edge/,
+  ],
+  [
+    'an edge with both keys',
+    edge,
+    { LOCKSTEP_SECRET_KEY: secretKey, LOCKSTEP_EDGE_KEY: edgeKey },
+    /LOCKSTEP_SECRET_KEY.*must not be given to an edge/,
+  ],
+  [
+    'a control plane with an edge key',
+    ['control-plane', ...redis],
+    { LOCKSTEP_SECRET_KEY: edgeKey, LOCKSTEP_ADMIN_TOKEN: 'a'.repeat(16) },
+    /secret key is an edge key.*LOCKSTEP_SECRET_KEY.*lockstep keygen/,
+  ],
+  [
+    'a control plane with the key of edges beside its own',
+    ['control-plane', ...redis],
+    { LOCKSTEP_SECRET_KEY: secretKey, LOCKSTEP_EDGE_KEY: edgeKey, LOCKSTEP_ADMIN_TOKEN: 'a'.repeat(16) },
+    /LOCKSTEP_EDGE_KEY is for edges.*LOCKSTEP_SECRET_KEY.*lockstep keygen/,
+  ],
+  ['an edge key of nothing', ['keygen', '--edge'], {}, /LOCKSTEP_SECRET_KEY is not set/],
+  ['an edge key of an edge key', ['keygen', '--edge'], { LOCKSTEP_SECRET_KEY: edgeKey }, /is an edge key/],
   [
     'a control plane without a key',
     ['control-plane', ...redis],
@@ -126,7 +166,8 @@ for (const [title, args, env, expected] of mistakes) {
     t.equal(code, 1);
     t.match(output, expected);
     t.match(output, /^lockstep: [^\n]*\n$/, 'one line');
-    t.notMatch(output, 'hunter2', 'no secret is repeated');
+    for (const secret of ['hunter2', secretKey, edgeKey])
+      t.notOk(output.includes(secret), 'no secret is repeated');
   });
 }
 

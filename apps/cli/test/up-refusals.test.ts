@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki/sealer';
 import { freePortsInARow, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep } from './lockstep-process.ts';
@@ -44,6 +45,13 @@ t.test('a bad key, and a bad token, are refused before anything listens', async 
   const key = await runLockstep(t, args, { env: { LOCKSTEP_SECRET_KEY: 'hunter2' } });
   t.match(key, { code: 1, output: /^lockstep: [^\n]*\n$/ });
   t.notMatch(key.output, 'hunter2');
+  const edgeKey = deriveEdgeKey(generateSecretKey());
+  const ofEdges = await runLockstep(t, args, { env: { LOCKSTEP_SECRET_KEY: edgeKey } });
+  t.match(ofEdges, {
+    code: 1,
+    output: /^lockstep: the secret key is an edge key[^\n]*lockstep keygen[^\n]*\n$/,
+  });
+  t.notOk(ofEdges.output.includes(edgeKey));
   const token = await runLockstep(t, args, { env: { LOCKSTEP_ADMIN_TOKEN: 'hunter2' } });
   t.match(token, { code: 1, output: /^lockstep: LOCKSTEP_ADMIN_TOKEN [^\n]*\n$/ });
 });

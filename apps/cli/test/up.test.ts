@@ -63,8 +63,11 @@ t.test('a route once posted is served by every edge, through every way to stop a
   await t.test(
     'a second start on the same folder is one line and exit code 1; the first runs on',
     async (t) => {
-      const up = startLockstep(t, args);
+      const env = { LOCKSTEP_SECRET_KEY: readFileSync(join(data, 'secret-key'), 'utf8').trim() };
+      const up = startLockstep(t, args, { env });
       await up.seen(allUp);
+      for (const pid of childrenOf(up.pid).flatMap((edge) => [edge, ...childrenOf(edge)]))
+        t.notMatch(environmentOf(pid), /LOCKSTEP_|edge_/, 'the edges are not given the secret key');
       t.match(up.output(), /issuer +other, then internal CA, root /, 'the chain in force is shown');
       await bothServe(t);
       const second = await runLockstep(t, upArgs(await freePortsInARow(7), folder));
@@ -152,6 +155,11 @@ function childrenOf(pid: number): number[] {
     .map((line) => line.trim().split(/\s+/))
     .filter(([, parent, state]) => Number(parent) === pid && !state!.startsWith('Z'))
     .map(([child]) => Number(child));
+}
+
+/** What a process was started with, as `ps` shows it. */
+function environmentOf(pid: number): string {
+  return execFileSync('ps', ['eww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8' });
 }
 
 /** All seven ports are free again. */

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Address, AppError, createBoundary, formatAddress, isAppError } from '@lockstep/contract';
-import { fetchStaple, type Sealer } from '@lockstep/pki';
+import { fetchStaple, type Sealers } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { listen } from './api/listen.ts';
@@ -59,7 +59,7 @@ export interface ControlPlane {
 export interface ControlPlaneOptions {
   config: ControlPlaneConfig;
   store: ConfigStore;
-  sealer: Sealer;
+  sealers: Sealers;
   log: Logger;
 }
 
@@ -70,12 +70,12 @@ export interface ControlPlaneOptions {
 export async function createControlPlane({
   config,
   store,
-  sealer,
+  sealers,
   log,
 }: ControlPlaneOptions): Promise<ControlPlane> {
   const rootsPem = readRoots(config.acme?.caFile ?? null);
   await openStore(config, store);
-  await checkStoreCanary(store, sealer);
+  await checkStoreCanary(store, sealers);
 
   const boundary = createBoundary(log);
   const stopping = new AbortController();
@@ -94,6 +94,7 @@ export async function createControlPlane({
     const commits = createRecentCommits({ now });
     const hub = await createChangeHub({ store, commits, log, boundary });
     closers.push(hub.close);
+    const sealer = sealers.controlPlanes;
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
     const fleet = await createFleet({ store, clock, settings: settings.current, log, boundary });
@@ -128,7 +129,7 @@ export async function createControlPlane({
     closers.push(onDemand.close);
     const issuance = createIssuance({
       store,
-      sealer,
+      sealers,
       hub,
       fleet,
       settings,
@@ -181,7 +182,7 @@ export async function createControlPlane({
           checker: createDnsRecheck({ store, preflight, queue, now }),
         },
         certificates: {
-          service: createCertificateService({ store, sealer, revokeAtCa, now }),
+          service: createCertificateService({ store, sealer: sealers.edges, revokeAtCa, now }),
           view: createCertificateView({ store, fleet }),
         },
         issuers: {

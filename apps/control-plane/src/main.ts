@@ -1,5 +1,5 @@
 import { type Address, AppError, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
-import { createSealer } from '@lockstep/pki/sealer';
+import { createSealers } from '@lockstep/pki/sealer';
 import { createRedisStore } from '@lockstep/store/redis';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
@@ -32,10 +32,10 @@ export async function runControlPlane(options: RunControlPlaneOptions): Promise<
     expectedEdges: 0,
     ownServices: storeAddresses(storeUrl),
   };
-  const sealer = createSealer(readSecretKey());
+  const sealers = createSealers(readSecretKey());
   const store = createRedisStore({ url: storeUrl, prefix: storePrefix, log });
   try {
-    const controlPlane = await createControlPlane({ config, store, sealer, log });
+    const controlPlane = await createControlPlane({ config, store, sealers, log });
     giveBackMemory();
     log.info({ url: controlPlane.url }, 'the control plane listens');
     await new Promise<void>((resolve) => {

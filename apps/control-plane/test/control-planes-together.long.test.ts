@@ -1,4 +1,4 @@
-import { createSealer, generateSecretKey } from '@lockstep/pki';
+import { createSealer, createSealers, generateSecretKey } from '@lockstep/pki';
 import { type ConfigStore, createRedisStore } from '@lockstep/store';
 import { startPebble, startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
@@ -17,10 +17,10 @@ t.teardown(() => pebble.close());
 
 for (let round = 1; round <= rounds; round += 1) {
   t.test(`two that start together on an empty store share one CA and one account (${round})`, async (t) => {
-    const sealer = createSealer(generateSecretKey());
+    const sealers = createSealers(generateSecretKey());
     const start = (name: string) => {
       const store = createRedisStore({ url: redis.url, prefix: `round-${round}` });
-      return startControlPlane(t, `${t.testdirName}/${name}`, {}, { store, sealer });
+      return startControlPlane(t, `${t.testdirName}/${name}`, {}, { store, sealers });
     };
     testFolder(t);
     const [one, two] = await Promise.all([start('one'), start('two')]);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { heartbeatIntervalMs, type NodeReport } from '@lockstep/contract';
-import { createSealer, generateSecretKey, type Sealer } from '@lockstep/pki';
+import { createSealers, generateSecretKey, type Sealers } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { nodeReport } from '@lockstep/testkit';
 import { type Logger, pino } from 'pino';
@@ -11,7 +11,7 @@ export const adminToken = 'a-token-for-these-tests';
 
 export interface Shared {
   store: ConfigStore;
-  sealer: Sealer;
+  sealers: Sealers;
   log: Logger;
 }
 
@@ -26,7 +26,7 @@ export async function startControlPlane(
   shared: Partial<Shared> = {},
 ) {
   const store = shared.store ?? createSqliteStore({ path: ':memory:' });
-  const sealer = shared.sealer ?? createSealer(generateSecretKey());
+  const sealers = shared.sealers ?? createSealers(generateSecretKey());
   const controlPlane = await createControlPlane({
     config: {
       listen: { host: '127.0.0.1', port: 0 },
@@ -40,7 +40,7 @@ export async function startControlPlane(
       ...config,
     },
     store,
-    sealer,
+    sealers,
     log: shared.log ?? pino({ level: 'silent' }),
   });
   test.teardown(async () => {
@@ -99,5 +99,5 @@ export async function startControlPlane(
     return () => stop.abort();
   }
 
-  return { ...controlPlane, store, sealer, call, report, acknowledge };
+  return { ...controlPlane, store, sealers, call, report, acknowledge };
 }

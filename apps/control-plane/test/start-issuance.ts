@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type OrderRecord, orderLanes, type PutIssuer } from '@lockstep/contract';
-import { createSealer, generateSecretKey } from '@lockstep/pki';
+import { createSealers, generateSecretKey } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { type FaultyFront, nodeReport, type Pebble, startFaultyFront, startPebble } from '@lockstep/testkit';
 import { pino } from 'pino';
@@ -40,7 +40,8 @@ export async function startIssuance(
   const front = await startFaultyFront({ pebble });
   test.teardown(() => front.close());
 
-  const sealer = createSealer(generateSecretKey());
+  const sealers = createSealers(generateSecretKey());
+  const sealer = sealers.controlPlanes;
   const hub = await createChangeHub({ store, log });
   test.teardown(() => hub.close());
   const clock = { now, skewMs: () => 0, fault: () => null, watch: () => () => {}, close: () => {} };
@@ -65,7 +66,7 @@ export async function startIssuance(
   const queue = createOrderQueue({ store, now });
   const issuance = createIssuance({
     store,
-    sealer,
+    sealers,
     hub,
     fleet,
     settings,

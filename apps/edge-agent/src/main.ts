@@ -1,11 +1,11 @@
 import { type AppError, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
-import { checkCanary, createSealer } from '@lockstep/pki/sealer';
+import { canaryIds, checkCanary, createEdgeSealer } from '@lockstep/pki/sealer';
 import { createRedisStore } from '@lockstep/store/redis';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { createStoreFeed } from './feed/store-feed.ts';
 import { createNativeEngine } from './native/native-engine.ts';
-import { type EdgeConfig, readSecretKey } from './startup/config.ts';
+import { type EdgeConfig, readEdgeKey } from './startup/config.ts';
 import { createSupervisor } from './supervisor/supervisor.ts';
 
 export interface RunEdgeOptions {
@@ -20,8 +20,8 @@ export interface RunEdgeOptions {
  */
 export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: RunEdgeOptions): Promise<void> {
   const log = pino({ level: config.logLevel, base: { node: config.node } }, logDestination(pino.destination));
-  const secretKey = readSecretKey();
-  const sealer = createSealer(secretKey);
+  const edgeKey = readEdgeKey();
+  const sealer = createEdgeSealer(edgeKey);
   const store = createRedisStore({
     url: storeUrl,
     log,
@@ -36,7 +36,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   });
 
   async function checkKey(): Promise<void> {
-    const canary = await store.get('canary', 'canary');
+    const canary = await store.get('canary', canaryIds.edges);
     if (canary !== null) checkCanary(sealer, canary.value.sealed);
   }
 
@@ -44,7 +44,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   try {
     supervisor = createSupervisor({
       config: { ...config, ownServices: config.ownServices ?? storeAddresses(storeUrl) },
-      secretKey,
+      edgeKey,
       feed: createStoreFeed(store),
       createEngine: createNativeEngine,
       log,

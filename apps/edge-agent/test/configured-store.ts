@@ -11,7 +11,8 @@ import {
 import { PutSettings } from '@lockstep/contract/schemas';
 import {
   createAuthority,
-  createSealer,
+  createEdgeSealer,
+  deriveEdgeKey,
   generateKeyPem,
   generateSecretKey,
   issueCertificate,
@@ -21,7 +22,7 @@ import { type Change, type ConfigStore, createSqliteStore } from '@lockstep/stor
 /** A store with what an operator would have put in, and certificates from an authority of its own. */
 export interface ConfiguredStore {
   store: ConfigStore;
-  secretKey: string;
+  edgeKey: string;
   /** PEM. */
   root: string;
   commit(...changes: Change[]): Promise<Position>;
@@ -47,10 +48,10 @@ const day = 86_400_000;
 
 export async function createConfiguredStore(
   store: ConfigStore = createSqliteStore({ path: ':memory:' }),
-  secretKey: string = generateSecretKey(),
+  edgeKey: string = deriveEdgeKey(generateSecretKey()),
 ): Promise<ConfiguredStore> {
   await store.open({ create: true, expectedEpoch: null });
-  const sealer = createSealer(secretKey);
+  const sealer = createEdgeSealer(edgeKey);
   const authority = await createAuthority();
   const keyPem = await generateKeyPem();
   const at = new Date().toISOString();
@@ -121,7 +122,7 @@ export async function createConfiguredStore(
 
   return {
     store,
-    secretKey,
+    edgeKey,
     root: authority.certificate,
     commit,
     routeChange,

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { createSealer, generateSecretKey, sealCanary } from '@lockstep/pki';
+import { canaryIds, createEdgeSealer, deriveEdgeKey, generateSecretKey, sealCanary } from '@lockstep/pki';
 import { createRedisStore } from '@lockstep/store';
 import { freePort, type RedisServer, startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
@@ -21,7 +21,7 @@ interface RedisEdge {
   ended: Promise<{ code: number | null; stderr: string }>;
 }
 
-async function startEdge(t: Test, url: string, dataDir: string, secretKey: string): Promise<RedisEdge> {
+async function startEdge(t: Test, url: string, dataDir: string, edgeKey: string): Promise<RedisEdge> {
   const [https, http, admin] = [await freePort(), await freePort(), await freePort()];
   const at = (port: number) => ({ host: '127.0.0.1', port });
   const config = {
@@ -36,7 +36,7 @@ async function startEdge(t: Test, url: string, dataDir: string, secretKey: strin
     drainTimeoutMs: 500,
   };
   const child = spawn(process.execPath, [entry, JSON.stringify(config), JSON.stringify({ storeUrl: url })], {
-    env: { ...process.env, LOCKSTEP_SECRET_KEY: secretKey },
+    env: { ...process.env, LOCKSTEP_EDGE_KEY: edgeKey },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exit = once(child, 'exit') as Promise<[number | null]>;
@@ -65,8 +65,13 @@ async function redisWith(t: Test): Promise<{ redis: RedisServer; configured: Con
     await configured.close();
     await redis.close();
   });
-  const sealer = createSealer(configured.secretKey);
-  await configured.commit({ op: 'put', kind: 'canary', id: 'canary', value: { sealed: sealCanary(sealer) } });
+  const sealer = createEdgeSealer(configured.edgeKey);
+  await configured.commit({
+    op: 'put',
+    kind: 'canary',
+    id: canaryIds.edges,
+    value: { sealed: sealCanary(sealer) },
+  });
   const { url } = await startUpstream(t, (_request, response) => response.end('ok'));
   await configured.serve('shop', [host], [url]);
   return { redis, configured };
@@ -77,7 +82,7 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
   const dataDir = testFolder(t);
   const status = async (edge: RedisEdge, name: string) =>
     (await fetchThrough({ port: edge.httpsPort, host: name, root: configured.root })).status;
-  const first = await startEdge(t, redis.url, dataDir, configured.secretKey);
+  const first = await startEdge(t, redis.url, dataDir, configured.edgeKey);
   await ready(first);
   t.equal(await status(first, host), 200);
 
@@ -85,7 +90,7 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
   t.equal(await status(first, host), 200);
   first.child.kill('SIGKILL');
   await first.ended;
-  const second = await startEdge(t, redis.url, dataDir, configured.secretKey);
+  const second = await startEdge(t, redis.url, dataDir, configured.edgeKey);
   await ready(second);
   t.equal(await status(second, host), 200);
 
@@ -107,7 +112,7 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
 
 t.test('a wrong key is one line', async (t) => {
   const { redis } = await redisWith(t);
-  const edge = await startEdge(t, redis.url, testFolder(t), generateSecretKey());
+  const edge = await startEdge(t, redis.url, testFolder(t), deriveEdgeKey(generateSecretKey()));
   const { code, stderr } = await edge.ended;
   t.equal(code, 1);
   t.match(stderr, /^wrong_secret_key: [^\n]+\n$/);
@@ -118,7 +123,7 @@ t.test('a store that cannot be reached is one line when nothing is saved', async
     t,
     `redis://127.0.0.1:${await freePort()}`,
     testFolder(t),
-    generateSecretKey(),
+    deriveEdgeKey(generateSecretKey()),
   );
   const { code, stderr } = await edge.ended;
   t.equal(code, 1);
@@ -128,12 +133,12 @@ t.test('a store that cannot be reached is one line when nothing is saved', async
 t.test('an empty store is waited for, and an edge that stops for a restart is still expected', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.close());
-  const secretKey = generateSecretKey();
-  const edge = await startEdge(t, redis.url, testFolder(t), secretKey);
+  const edgeKey = deriveEdgeKey(generateSecretKey());
+  const edge = await startEdge(t, redis.url, testFolder(t), edgeKey);
   await waitFor(async () => (await fetch(`http://127.0.0.1:${edge.adminPort}/readyz`)).status === 503, {
     what: 'the edge to be up',
   });
-  const configured = await createConfiguredStore(createRedisStore({ url: redis.url }), secretKey);
+  const configured = await createConfiguredStore(createRedisStore({ url: redis.url }), edgeKey);
   t.teardown(() => configured.close());
   await configured.serve('shop', [host], ['http://127.0.0.1:1']);
   await ready(edge);

@@ -42,7 +42,7 @@ export function spawnTestEdge(
       drainTimeoutMs: 1_000,
       ...config,
     },
-    secretKey: configured.secretKey,
+    edgeKey: configured.edgeKey,
     feed: feed ?? createStoreFeed(configured.store),
     log: pino({ level: 'silent' }),
   });

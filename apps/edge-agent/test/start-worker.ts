@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { createBoundary, type Position } from '@lockstep/contract';
-import { createSealer } from '@lockstep/pki';
+import { createEdgeSealer } from '@lockstep/pki';
 import { freePort } from '@lockstep/testkit';
 import { pino } from 'pino';
 import type { Test } from 'tap';
@@ -41,7 +41,7 @@ export async function startWorker(
   await prepare?.(configured);
   const https = { host: '127.0.0.1', port: await freePort() };
   const http = { host: '127.0.0.1', port: await freePort() };
-  const sealer = createSealer(configured.secretKey);
+  const sealer = createEdgeSealer(configured.edgeKey);
   const changes = new EventEmitter();
   const asks: ServingWorker['asks'] = [];
   const enough: string[] = [];
@@ -62,7 +62,7 @@ export async function startWorker(
       }),
       https,
       http,
-      secretKey: configured.secretKey,
+      edgeKey: configured.edgeKey,
       ticketKeys: randomBytes(48),
       ownServices: [],
       sockets: null,

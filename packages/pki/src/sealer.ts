@@ -1,14 +1,22 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
 
 const keyBytes = 32;
 const nonceBytes = 12;
 const tagBytes = 16;
+const edgePrefix = 'edge_'; // no character of base64 is "_"
+const variables = { 'control-planes': 'LOCKSTEP_SECRET_KEY', edges: 'LOCKSTEP_EDGE_KEY' };
+const others = { 'control-planes': 'edges', edges: 'control-planes' } as const;
+const howToGetEdgeKey = '`lockstep keygen --edge` prints it where LOCKSTEP_SECRET_KEY is set';
 const canaryText = 'lockstep';
 const canaryContext = 'canary';
 
-/** Seals text so that only processes with the secret key can read it, and only as the record it was sealed for. */
-export interface Sealer {
+/** Who may open what is sealed. Control planes have both keys, edges the edge key alone. */
+export type Audience = 'control-planes' | 'edges';
+
+/** Seals text so that only its audience can read it, and only as the record it was sealed for. */
+export interface Sealer<A extends Audience = 'control-planes'> {
+  readonly audience: A;
   /** Tells keys apart without telling anything of them. */
   readonly keyId: string;
   /** AES-256-GCM with `context` (the record's key, as `certificate/shop.example.com`) as additional data. */
@@ -17,21 +25,70 @@ export interface Sealer {
   open(sealed: string, context: string): string;
 }
 
+export interface Sealers {
+  /** For what control planes alone need. */
+  controlPlanes: Sealer;
+  /** For what edges have to open. */
+  edges: Sealer<'edges'>;
+}
+
+/** What a control plane seals with. Throws `bad_configuration` as `createSealer`. */
+export function createSealers(secretKey: string): Sealers {
+  return { controlPlanes: createSealer(secretKey), edges: createEdgeSealer(deriveEdgeKey(secretKey)) };
+}
+
 /** `secretKey`: 32 random bytes as base64. Throws `bad_configuration` for anything else. */
 export function createSealer(secretKey: string): Sealer {
-  const key = Buffer.from(secretKey, 'base64');
-  if (
-    key.length !== keyBytes ||
-    key.toString('base64').replace(/=+$/, '') !== secretKey.trim().replace(/=+$/, '')
-  ) {
+  return sealerOf('control-planes', readSecretKeyBytes(secretKey));
+}
+
+/** `edgeKey`: as `deriveEdgeKey` makes it. Throws `bad_configuration` for anything else, the secret key too. */
+export function createEdgeSealer(edgeKey: string): Sealer<'edges'> {
+  const text = edgeKey.trim();
+  if (!text.startsWith(edgePrefix)) {
+    const what = readBytes(text) === null ? 'is no edge key' : 'is the secret key, which edges must not have';
+    throw new AppError('bad_configuration', `LOCKSTEP_EDGE_KEY ${what}; ${howToGetEdgeKey}`);
+  }
+  const key = readBytes(text.slice(edgePrefix.length));
+  if (key === null)
+    throw new AppError('bad_configuration', `LOCKSTEP_EDGE_KEY is not whole; ${howToGetEdgeKey}`);
+  return sealerOf('edges', key);
+}
+
+/** The key of edges: HKDF-SHA256 (RFC 5869) of the secret key, which cannot be told from it. Throws as `createSealer`. */
+export function deriveEdgeKey(secretKey: string): string {
+  const key = hkdfSync('sha256', readSecretKeyBytes(secretKey), '', 'lockstep edge key v1', keyBytes);
+  return edgePrefix + Buffer.from(key).toString('base64');
+}
+
+function readSecretKeyBytes(secretKey: string): Buffer {
+  if (secretKey.trim().startsWith(edgePrefix)) {
+    throw new AppError(
+      'bad_configuration',
+      'the secret key is an edge key, which is for edges alone (LOCKSTEP_EDGE_KEY); LOCKSTEP_SECRET_KEY takes the key that it was derived from, which `lockstep keygen` made',
+    );
+  }
+  const key = readBytes(secretKey);
+  if (key === null) {
     throw new AppError(
       'bad_configuration',
       'the secret key is not 32 bytes as base64; `lockstep keygen` makes one',
     );
   }
+  return key;
+}
+
+function readBytes(text: string): Buffer | null {
+  const key = Buffer.from(text, 'base64');
+  const written = key.toString('base64').replace(/=+$/, '') === text.trim().replace(/=+$/, '');
+  return key.length === keyBytes && written ? key : null;
+}
+
+function sealerOf<A extends Audience>(audience: A, key: Buffer): Sealer<A> {
   const keyId = createHash('sha256').update('lockstep key id').update(key).digest('hex').slice(0, 8);
-  const prefix = `v1.${keyId}.`;
+  const prefix = `v1.${audience}.${keyId}.`;
   return {
+    audience,
     keyId,
     seal(plaintext, context) {
       const nonce = randomBytes(nonceBytes);
@@ -46,10 +103,10 @@ export function createSealer(secretKey: string): Sealer {
     },
     open(sealed, context) {
       if (!sealed.startsWith(prefix)) {
-        throw new AppError(
-          'wrong_secret_key',
-          `${context} was sealed with another key than LOCKSTEP_SECRET_KEY (${keyId})`,
-        );
+        const why = sealed.startsWith(`v1.${others[audience]}.`)
+          ? `was sealed for ${others[audience].replace('-', ' ')} alone, which ${variables[audience]} does not open`
+          : `was sealed with another key than ${variables[audience]} (${keyId})`;
+        throw new AppError('wrong_secret_key', `${context} ${why}`);
       }
       const bytes = Buffer.from(sealed.slice(prefix.length), 'base64url');
       try {
@@ -77,19 +134,22 @@ export function generateSecretKey(): string {
   return randomBytes(keyBytes).toString('base64');
 }
 
+/** The ids of the canaries in the store, one for each key. */
+export const canaryIds = { 'control-planes': 'canary', edges: 'edges' } as const;
+
 /** A known text, sealed: kept beside sealed records so that a wrong key is found before it is used. */
-export function sealCanary(sealer: Sealer): string {
+export function sealCanary(sealer: Sealer<Audience>): string {
   return sealer.seal(canaryText, canaryContext);
 }
 
 /** Throws `wrong_secret_key` unless the canary was sealed with this key. */
-export function checkCanary(sealer: Sealer, sealed: string): void {
+export function checkCanary(sealer: Sealer<Audience>, sealed: string): void {
   try {
     if (sealer.open(sealed, canaryContext) === canaryText) return;
   } catch (cause) {
     throw new AppError(
       'wrong_secret_key',
-      'LOCKSTEP_SECRET_KEY is not the key that this fleet’s private keys are sealed with',
+      `${variables[sealer.audience]} is not the key that this fleet’s private keys are sealed with`,
       { cause },
     );
   }

@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { checkCanary, createSealer, generateSecretKey, sealCanary } from '../src/index.ts';
+import {
+  checkCanary,
+  createEdgeSealer,
+  createSealer,
+  createSealers,
+  deriveEdgeKey,
+  generateSecretKey,
+  sealCanary,
+} from '../src/index.ts';
 
 const context = 'certificate/shop.example.com';
 const secret = 'a private key, ✓';
@@ -9,7 +17,7 @@ t.test('what is sealed opens again, under the same key and context only', async 
   const secretKey = generateSecretKey();
   const sealer = createSealer(secretKey);
   const sealed = sealer.seal(secret, context);
-  t.match(sealed, new RegExp(`^v1\\.${sealer.keyId}\\.[\\w-]+$`));
+  t.match(sealed, new RegExp(`^v1\\.control-planes\\.${sealer.keyId}\\.[\\w-]+$`));
   t.equal(createSealer(secretKey).open(sealed, context), secret);
   t.equal(sealer.open(sealer.seal('', context), context), '');
   t.not(sealer.seal(secret, context), sealed, 'never the same text twice');
@@ -60,4 +68,56 @@ t.test('a canary tells another key', async (t) => {
   checkCanary(sealer, canary);
   t.throws(() => checkCanary(createSealer(generateSecretKey()), canary), { code: 'wrong_secret_key' });
   t.throws(() => checkCanary(sealer, sealer.seal('lockstep', context)), { code: 'wrong_secret_key' });
+});
+
+t.test('what is sealed for edges opens with their key, and nothing else does', async (t) => {
+  const secretKey = generateSecretKey();
+  const { controlPlanes, edges } = createSealers(secretKey);
+  const edge = createEdgeSealer(deriveEdgeKey(secretKey));
+  t.equal(edge.open(edges.seal(secret, context), context), secret);
+  t.equal(edges.open(edge.seal(secret, context), context), secret);
+  t.throws(() => edge.open(controlPlanes.seal(secret, context), context), {
+    code: 'wrong_secret_key',
+    message:
+      'certificate/shop.example.com was sealed for control planes alone, which LOCKSTEP_EDGE_KEY does not open',
+  });
+  t.throws(() => controlPlanes.open(edges.seal(secret, context), context), {
+    code: 'wrong_secret_key',
+    message: /for edges alone, which LOCKSTEP_SECRET_KEY does not open/,
+  });
+  const relabelled = controlPlanes
+    .seal(secret, context)
+    .replace(/^v1\.[\w-]+\.\w+/, `v1.edges.${edges.keyId}`);
+  t.throws(() => edge.open(relabelled, context), { code: 'wrong_secret_key' }, 'whatever it says of itself');
+  const other = createEdgeSealer(deriveEdgeKey(generateSecretKey()));
+  t.throws(() => other.open(edges.seal(secret, context), context), { message: /LOCKSTEP_EDGE_KEY/ });
+  t.throws(() => checkCanary(other, sealCanary(edges)), { message: /^LOCKSTEP_EDGE_KEY is not the key/ });
+  checkCanary(edge, sealCanary(edges));
+});
+
+t.test('the edge key follows from the secret key, and neither passes for the other', async (t) => {
+  const secretKey = Buffer.alloc(32, 7).toString('base64');
+  const edgeKey = deriveEdgeKey(secretKey);
+  t.equal(
+    edgeKey,
+    'edge_HvNb+I9QQn7t+/hiSSfz7CoI7o7uf6KbZNbmQgNmfII=',
+    'for good: what is sealed has to open tomorrow',
+  );
+  t.equal(deriveEdgeKey(`${secretKey}\n`), edgeKey);
+  t.not(deriveEdgeKey(generateSecretKey()), edgeKey);
+  const takes: [(key: string) => unknown, string, RegExp][] = [
+    [createSealer, edgeKey, /is an edge key.*LOCKSTEP_EDGE_KEY.*LOCKSTEP_SECRET_KEY/],
+    [createSealer, ` ${edgeKey}\n`, /is an edge key/],
+    [deriveEdgeKey, edgeKey, /is an edge key/],
+    [createEdgeSealer, secretKey, /LOCKSTEP_EDGE_KEY is the secret key.*lockstep keygen --edge/],
+    [createEdgeSealer, `${secretKey}\n`, /LOCKSTEP_EDGE_KEY is the secret key/],
+    [createEdgeSealer, edgeKey.slice(0, -8), /not whole.*lockstep keygen --edge/],
+    [createEdgeSealer, `edge_${edgeKey}`, /not whole/],
+    [createEdgeSealer, 'hunter2', /is no edge key.*lockstep keygen --edge/],
+  ];
+  for (const [take, key, message] of takes) {
+    t.throws(() => take(key), { code: 'bad_configuration', message });
+    t.throws(() => take(key), { message: new RegExp(`^(?!.*${RegExp.escape(key.trim())})`) }, 'not shown');
+  }
+  createEdgeSealer(`${edgeKey}\n`);
 });

@@ -7,7 +7,7 @@ import { storeOption, storePrefixOption } from './shared-options.ts';
 export function backupCommand(): Command {
   return placed(new Command('backup'))
     .description('write every record of a store into one file')
-    .requiredOption('--output <file>', 'where to; it may hold secrets sealed with the secret key')
+    .requiredOption('--output <file>', 'where to; it may hold secrets, sealed')
     .action(async (flags: PlaceFlags & { output: string }) => {
       const place = findPlace(flags);
       const { dumpRedis, dumpSqlite, writeBackup } = await import('@lockstep/store');

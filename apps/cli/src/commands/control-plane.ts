@@ -41,7 +41,7 @@ export function controlPlaneCommand(): Command {
     .addHelpText(
       'after',
       environmentHelp({
-        LOCKSTEP_SECRET_KEY: 'seals private keys; the same for the whole fleet; see `lockstep keygen`',
+        LOCKSTEP_SECRET_KEY: 'seals what is secret; the same for all control planes; see `lockstep keygen`',
         LOCKSTEP_ADMIN_TOKEN: 'bearer token of the API, 16 printable characters or more',
         ...acmeVariables,
       }),

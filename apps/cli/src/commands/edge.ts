@@ -50,7 +50,8 @@ export function edgeCommand(): Command {
     .addHelpText(
       'after',
       environmentHelp({
-        LOCKSTEP_SECRET_KEY: 'opens private keys; the same for the whole fleet; see `lockstep keygen`',
+        LOCKSTEP_EDGE_KEY:
+          'opens private keys of certificates; the same for all edges; see `lockstep keygen --edge`',
       }),
     )
     .action(async (flags: EdgeFlags) => {

@@ -9,7 +9,7 @@ import {
   readAcmeConfig,
 } from '@lockstep/control-plane';
 import { createStoreFeed, spawnEdge } from '@lockstep/edge-agent';
-import { createSealer, generateSecretKey } from '@lockstep/pki';
+import { createSealers, deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store/sqlite';
 import type { Logger } from 'pino';
 import { readSecrets } from '../config.ts';
@@ -61,7 +61,8 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
 
   const secretKey = secrets.secretKey ?? folder.secret('secret-key', generateSecretKey);
   const adminToken = checkAdminToken(secrets.adminToken ?? folder.secret('admin-token', createAdminToken));
-  const sealer = createSealer(secretKey);
+  const sealers = createSealers(secretKey);
+  const edgeKey = deriveEdgeKey(secretKey);
 
   using stopSignal = createStopSignal({ force: () => process.exit(1) });
   const { signal } = stopSignal;
@@ -82,7 +83,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
       restored: false,
     },
     store,
-    sealer,
+    sealers,
     log,
   }).catch((error) => Promise.reject(explain(error, dataDir)));
 
@@ -111,7 +112,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
           logLevel,
           ownServices: [controlPlane.address, ...plan.edges.map((edge) => edge.admin)],
         },
-        secretKey,
+        edgeKey,
         feed,
         log,
         outputFd: logFd,

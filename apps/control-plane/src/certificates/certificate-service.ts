@@ -40,7 +40,7 @@ export interface CertificateService {
 
 export interface CertificateServiceOptions {
   store: ConfigStore;
-  sealer: Sealer;
+  sealer: Sealer<'edges'>;
   revokeAtCa: RevokeAtCa;
   now?: () => number;
 }

@@ -21,7 +21,7 @@ import type { Outcome } from './step-tools.ts';
 
 export interface AttemptOutcomesOptions {
   store: ConfigStore;
-  sealer: Sealer;
+  sealer: Sealer<'edges'>;
   ledger: Ledger;
   /** What goes into the commit of a certificate so that its OCSP response is fetched; null: its maker names no responder. */
   stapleChanges(id: string, chain: string | null): Change[];

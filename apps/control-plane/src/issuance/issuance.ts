@@ -1,5 +1,5 @@
 import { AppError, recordKey } from '@lockstep/contract';
-import { ocspUrlOf, type Sealer } from '@lockstep/pki';
+import { ocspUrlOf, type Sealers } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { RevokeAtCa } from '../certificates/certificate-service.ts';
@@ -36,7 +36,7 @@ export interface IssuanceOptions {
   /** For addresses that settings name. */
   fetch?: typeof globalThis.fetch;
   store: ConfigStore;
-  sealer: Sealer;
+  sealers: Sealers;
   hub: ChangeHub;
   fleet: Fleet;
   settings: SettingsSource;
@@ -71,7 +71,7 @@ export interface Issuance {
 export function createIssuance(options: IssuanceOptions): Issuance {
   const {
     store,
-    sealer,
+    sealers,
     hub,
     fleet,
     settings,
@@ -86,13 +86,13 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   const lookups = createLookups(settings);
   const publishers = createTxtPublishers({ settings, lookups, fetch: options.fetch, log, now });
   const registry = createIssuerRegistry({
-    sealer,
+    sealer: sealers.controlPlanes,
     settings,
     known,
     build: (name, config) =>
       buildIssuer(name, config, {
         store,
-        sealer,
+        sealers,
         fleet,
         publisher: publishers.find,
         counts,
@@ -106,7 +106,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   const ledger = createLedger({ store, waitingShare: () => settings.current().waitingShare, now });
   const outcomes = createAttemptOutcomes({
     store,
-    sealer,
+    sealer: sealers.edges,
     ledger,
     stapleChanges: (id, chain) => stapleChanges(id, chain, now(), ocspUrlOf),
     now,
@@ -149,7 +149,8 @@ export function createIssuance(options: IssuanceOptions): Issuance {
           `there is no issuer "${value.issuer}" any more; put it back to revoke`,
         );
       try {
-        await issuer.revoke(value.chain, reason, sealer.open(value.sealedKey, recordKey('certificate', id)));
+        const keyPem = sealers.edges.open(value.sealedKey, recordKey('certificate', id));
+        await issuer.revoke(value.chain, reason, keyPem);
       } catch (error) {
         if (!(error instanceof IssuerFailure)) throw error;
         throw new AppError('issuer_failed', `issuer "${value.issuer}": ${error.message}`, { cause: error });

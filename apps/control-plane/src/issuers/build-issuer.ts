@@ -1,5 +1,5 @@
 import type { DnsProvider, PutIssuer } from '@lockstep/contract';
-import { fetchZeroSslEab, type Sealer } from '@lockstep/pki';
+import { fetchZeroSslEab, type Sealers } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Fleet } from '../fleet/fleet.ts';
@@ -16,7 +16,7 @@ import { limitsOf } from './ledger/lets-encrypt-limits.ts';
 
 export interface BuildIssuerOptions {
   store: ConfigStore;
-  sealer: Sealer;
+  sealers: Sealers;
   fleet: Fleet;
   /** The publisher of TXT records by the issuer's own provider, or by that of the settings; null without either. */
   publisher(own: DnsProvider | undefined): TxtPublisher | null;
@@ -30,7 +30,8 @@ export interface BuildIssuerOptions {
 
 /** An issuer from its configuration, secrets and all. It reaches for its CA at its first use. */
 export function buildIssuer(name: string, config: PutIssuer, options: BuildIssuerOptions): Issuer {
-  const { store, sealer, fleet, log, now } = options;
+  const { store, sealers, fleet, log, now } = options;
+  const sealer = sealers.controlPlanes;
   const { keyType } = config;
   if (config.type === 'internal') {
     const lifetimeMs = config.lifetimeHours * 3_600_000;
@@ -58,7 +59,7 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     name,
     directory,
     session,
-    authorizer: createAuthorizer({ store, fleet, sealer, publisher, log, now }),
+    authorizer: createAuthorizer({ store, fleet, sealer: sealers.edges, publisher, log, now }),
     sealer,
     keyType,
     profile: config.profile ?? null,

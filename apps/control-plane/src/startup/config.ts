@@ -56,13 +56,19 @@ export function readRoots(caFile: string | null): string | null {
   }
 }
 
-/** The key that seals private keys. */
+/** The key that all others are derived from. Throws `bad_configuration` without it, and where an edge’s key was given. */
 export function readSecretKey(env: NodeJS.ProcessEnv = process.env): string {
   const key = env.LOCKSTEP_SECRET_KEY;
+  if (env.LOCKSTEP_EDGE_KEY) {
+    throw new AppError(
+      'bad_configuration',
+      'LOCKSTEP_EDGE_KEY is for edges; a control plane takes LOCKSTEP_SECRET_KEY alone, which `lockstep keygen` makes, and derives the edge key itself',
+    );
+  }
   if (!key) {
     throw new AppError(
       'bad_configuration',
-      'LOCKSTEP_SECRET_KEY is not set; `lockstep keygen` makes one, and every process of the fleet needs the same',
+      'LOCKSTEP_SECRET_KEY is not set; `lockstep keygen` makes one, and every control plane needs the same',
     );
   }
   return key;

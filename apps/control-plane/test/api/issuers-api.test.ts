@@ -58,11 +58,11 @@ t.test('PUT makes an issuer (201) and replaces it (200); a directory alone means
 });
 
 t.test('secrets are sealed, shown by name only, and kept while they belong to the same', async (t) => {
-  const { call, store, sealer } = await startControlPlane(t, testFolder(t));
+  const { call, store, sealers } = await startControlPlane(t, testFolder(t));
   const known = createKnownIssuers({ store, acme: null, rootsPem: null });
   const opened = async () => {
     const [issuer] = await known.getMany(['gts']);
-    return issuer == null ? null : openIssuer(issuer, sealer);
+    return issuer == null ? null : openIssuer(issuer, sealers.controlPlanes);
   };
   const dnsProvider = { type: 'cloudflare', token: 'a-token-of-cloudflare' };
   const put = (body: object) => call('PUT', '/v1/issuers/gts', { body: { directory, ...body } });
@@ -114,9 +114,9 @@ t.test('what GET shows can be put again, without what only answers have', async 
 t.test(
   'the root of the internal CA is there as soon as it is used, beside an issuer of the environment too',
   async (t) => {
-    const { call, store, sealer } = await startControlPlane(t, testFolder(t), { acme });
+    const { call, store, sealers } = await startControlPlane(t, testFolder(t), { acme });
     t.match(await call('GET', '/v1/ca/root.crt'), { status: 404, body: { detail: /not been used yet/ } });
-    const { certificate } = await findOrMakeAuthority(store, sealer, Date.now);
+    const { certificate } = await findOrMakeAuthority(store, sealers.controlPlanes, Date.now);
     t.equal((await call('GET', '/v1/ca/root.crt')).text, certificate);
   },
 );

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { CertificateRecord, Route, RouteRecord } from '@lockstep/contract';
-import type { Sealer } from '@lockstep/pki';
+import type { Sealers } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
@@ -378,11 +378,11 @@ t.test('shows nodes, and confirms a held snapshot only where there is one', asyn
 t.test('a route that the store cannot read at all says so, and can be put anew and deleted', async (t) => {
   const dir = testFolder(t);
   const path = join(dir, 'store.db');
-  const start = (sealer?: Sealer) => {
-    const shared = { store: createSqliteStore({ path }), ...(sealer && { sealer }) };
+  const start = (sealers?: Sealers) => {
+    const shared = { store: createSqliteStore({ path }), ...(sealers && { sealers }) };
     return startControlPlane(t, dir, {}, shared);
   };
-  let { call, close, store, sealer } = await start();
+  let { call, close, store, sealers } = await start();
   for (const method of ['PUT', 'DELETE']) {
     await call('PUT', '/v1/routes/shop', { body: shop });
     await close();
@@ -390,7 +390,7 @@ t.test('a route that the store cannot read at all says so, and can be put anew a
     const file = new DatabaseSync(path);
     file.exec("UPDATE records SET value = '{' WHERE kind = 'route'");
     file.close();
-    ({ call, close, store } = await start(sealer));
+    ({ call, close, store } = await start(sealers));
     t.match(await call('GET', '/v1/routes/shop'), {
       status: 200,
       body: { status: { state: 'failed', reason: /put it anew, or delete it/ } },

@@ -79,22 +79,27 @@ t.test('PATCH changes some and leaves the others (RFC 7396)', async (t) => {
 });
 
 t.test('a provider’s secret is sealed and never shown', async (t) => {
-  const { call, store, sealer } = await startControlPlane(t, testFolder(t));
+  const { call, store, sealers } = await startControlPlane(t, testFolder(t));
   const put = await call('PUT', path, { body: { dnsProvider: webhook } });
   t.strictSame(put.body.dnsProvider, { type: 'webhook', url: webhook.url });
   t.notMatch(put.text + (await call('GET', path)).text, /a-secret-of-the-hook/);
   const record = await store.get('settings', 'settings');
   t.notMatch(JSON.stringify(record), /a-secret-of-the-hook/);
-  t.strictSame(JSON.parse(sealer.open(record?.value.sealedSecrets ?? '', 'settings/settings')), {
-    dnsProvider: webhook.secret,
-  });
+  t.strictSame(
+    JSON.parse(sealers.controlPlanes.open(record?.value.sealedSecrets ?? '', 'settings/settings')),
+    {
+      dnsProvider: webhook.secret,
+    },
+  );
 });
 
 t.test('a secret left out is kept for the same account, and for no other', async (t) => {
-  const { call, store, sealer } = await startControlPlane(t, testFolder(t));
+  const { call, store, sealers } = await startControlPlane(t, testFolder(t));
   const secret = async () => {
     const sealed = (await store.get('settings', 'settings'))?.value.sealedSecrets ?? null;
-    return sealed === null ? null : JSON.parse(sealer.open(sealed, 'settings/settings')).dnsProvider;
+    return sealed === null
+      ? null
+      : JSON.parse(sealers.controlPlanes.open(sealed, 'settings/settings')).dnsProvider;
   };
   const { secret: _, ...bare } = webhook;
   await call('PUT', path, { body: { dnsProvider: webhook } });

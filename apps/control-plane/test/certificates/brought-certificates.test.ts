@@ -10,7 +10,7 @@ const path = '/v1/certificates';
 const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
 
 t.test('brings a certificate once, its key sealed and never shown', async (t) => {
-  const { call, store, sealer, report } = await startControlPlane(t, testFolder(t));
+  const { call, store, sealers, report } = await startControlPlane(t, testFolder(t));
   const body = await makeCertificate('shop.example.com');
   const made = await call('POST', path, { body });
   t.equal(made.status, 201);
@@ -28,7 +28,7 @@ t.test('brings a certificate once, its key sealed and never shown', async (t) =>
   });
   t.notMatch(made.text, /PRIVATE KEY|v1\./);
   const record = await store.get('certificate', id);
-  t.equal(sealer.open(record?.value.sealedKey ?? '', `certificate/${id}`).trim(), body.key.trim());
+  t.equal(sealers.edges.open(record?.value.sealedKey ?? '', `certificate/${id}`).trim(), body.key.trim());
 
   const again = await call('POST', path, { body });
   t.match(again, { status: 200, body: { id } }, 'the same leaf again is the same certificate');

@@ -4,7 +4,7 @@ import type { EdgeAddresses } from '../supervisor/supervisor.ts';
 
 /** What `spawnEdge` and the edge's process say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */
 export type ToEdge =
-  | { edge: 'start'; config: EdgeConfig; secretKey: string }
+  | { edge: 'start'; config: EdgeConfig; edgeKey: string }
   /** Answered at once: an edge that does not is hung. */
   | { edge: 'beat' }
   /** Drain and exit. */

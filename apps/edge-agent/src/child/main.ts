@@ -29,12 +29,12 @@ function asAppError(error: unknown): AppError {
   return isAppError(error) ? error : new AppError('internal', (error as Error).message, { cause: error });
 }
 
-async function start({ config, secretKey }: Extract<ToEdge, { edge: 'start' }>): Promise<void> {
+async function start({ config, edgeKey }: Extract<ToEdge, { edge: 'start' }>): Promise<void> {
   log = pino({ level: config.logLevel, base: { node: config.node } }, logDestination(pino.destination));
   try {
     supervisor = createSupervisor({
       config,
-      secretKey,
+      edgeKey,
       feed,
       createEngine: createNativeEngine,
       log,

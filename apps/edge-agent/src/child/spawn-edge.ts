@@ -4,7 +4,7 @@ import { AppError, createBoundary } from '@lockstep/contract';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
 import { serveFeed } from '../feed/serve-feed.ts';
-import type { EdgeConfig } from '../startup/config.ts';
+import { type EdgeConfig, environmentOfChild } from '../startup/config.ts';
 import type { EdgeAddresses } from '../supervisor/supervisor.ts';
 import type { FromEdge, ToEdge } from './edge-message.ts';
 
@@ -16,7 +16,7 @@ const killAfterBeats = 15;
 
 export interface SpawnEdgeOptions {
   config: EdgeConfig;
-  secretKey: string;
+  edgeKey: string;
   /** Stays the caller's to close, after the edge has gone. */
   feed: Omit<Feed, 'close'>;
   log: Logger;
@@ -35,11 +35,12 @@ export interface EdgeProcess {
   stop(): Promise<void>;
 }
 
-export function spawnEdge({ config, secretKey, feed, log, outputFd }: SpawnEdgeOptions): EdgeProcess {
+export function spawnEdge({ config, edgeKey, feed, log, outputFd }: SpawnEdgeOptions): EdgeProcess {
   const output = outputFd ?? 'inherit';
   const child = fork(entry, {
     serialization: 'advanced',
     execArgv: [],
+    env: environmentOfChild(),
     stdio: ['ignore', output, output, 'ipc'],
   });
   const boundary = createBoundary(log);
@@ -74,7 +75,7 @@ export function spawnEdge({ config, secretKey, feed, log, outputFd }: SpawnEdgeO
   ready.catch(() => {}); // whoever cares waits for it too
 
   serveFeed(child, feed, log);
-  send({ edge: 'start', config, secretKey });
+  send({ edge: 'start', config, edgeKey });
 
   const beating = setInterval(
     boundary.guard('edge', () => {

@@ -9,7 +9,7 @@ import type { EngineFigures, FigureLabels } from './figures.ts';
 export interface EngineOptions {
   config: EdgeSettings;
   /** Opens what is sealed in records. */
-  secretKey: string;
+  edgeKey: string;
   /**
    * What is to be in force: a snapshot as soon as there is one, then each commit in order. It can be followed by several at once, each at its own
    * pace, and followed anew at any time: a process that was started again begins with a snapshot.

@@ -36,14 +36,25 @@ export function withDefaults(config: EdgeConfig): EdgeSettings {
   };
 }
 
-/** The key that opens sealed values. Throws `bad_configuration` when it is not set. */
-export function readSecretKey(): string {
-  const key = process.env.LOCKSTEP_SECRET_KEY;
-  if (key === undefined || key === '') {
+/** The key that opens what is sealed for edges. Throws `bad_configuration` when it is not set, and where the secret key was given. */
+export function readEdgeKey(env: NodeJS.ProcessEnv = process.env): string {
+  const { LOCKSTEP_EDGE_KEY: key, LOCKSTEP_SECRET_KEY: secretKey } = env;
+  if (secretKey) {
     throw new AppError(
       'bad_configuration',
-      'LOCKSTEP_SECRET_KEY is not set; `lockstep keygen` makes one, and all processes share it',
+      'LOCKSTEP_SECRET_KEY is for control planes and must not be given to an edge; give it LOCKSTEP_EDGE_KEY, which `lockstep keygen --edge` prints where LOCKSTEP_SECRET_KEY is set',
+    );
+  }
+  if (!key) {
+    throw new AppError(
+      'bad_configuration',
+      'LOCKSTEP_EDGE_KEY is not set; `lockstep keygen --edge` prints it where LOCKSTEP_SECRET_KEY is set',
     );
   }
   return key;
+}
+
+/** The environment without what is Lockstep's: an edge that is a child is told what it needs, and its parent's secrets are not its own. */
+export function environmentOfChild(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('LOCKSTEP_')));
 }

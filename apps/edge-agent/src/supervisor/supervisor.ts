@@ -8,7 +8,7 @@ import {
   type NodeReport,
   type Refusal,
 } from '@lockstep/contract';
-import { createSealer } from '@lockstep/pki/sealer';
+import { createEdgeSealer } from '@lockstep/pki/sealer';
 import { createConfigCache } from '@lockstep/store/cache';
 import type { Logger } from 'pino';
 import type { CreateEngine, Engine } from '../engine/engine.ts';
@@ -26,7 +26,7 @@ import { createReplica, type Replica } from './replica.ts';
 
 export interface SupervisorOptions {
   config: EdgeConfig;
-  secretKey: string;
+  edgeKey: string;
   /** Closed by `stop`. */
   feed: Feed;
   /** What serves. */
@@ -76,7 +76,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   const cache = createConfigCache({
     path: join(config.dataDir, 'edge-cache.db'),
-    sealer: createSealer(options.secretKey),
+    sealer: createEdgeSealer(options.edgeKey),
     log,
     onSetAside: boundary.guard('cache', () => {
       replica?.lost();
@@ -112,7 +112,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const ownServices = [...config.ownServices];
     const serving = await options.createEngine({
       config,
-      secretKey: options.secretKey,
+      edgeKey: options.edgeKey,
       configuration: followed.feed,
       hasConfiguration: () => cache.position() !== null,
       ownServices: () => ownServices,

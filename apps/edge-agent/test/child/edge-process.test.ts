@@ -3,7 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { generateSecretKey } from '@lockstep/pki';
+import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { freePort, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import type { Feed } from '../../src/feed/feed.ts';
@@ -154,7 +154,7 @@ t.test('a disk copy of another secret key is one clear error', async (t) => {
   const first = await startTestEdge(t, configured, { dataDir });
   await appliedAt(configured, await serveThree(t, configured));
   await first.edge.stop();
-  const edge = spawnTestEdge(t, { ...configured, secretKey: generateSecretKey() }, { dataDir });
+  const edge = spawnTestEdge(t, { ...configured, edgeKey: deriveEdgeKey(generateSecretKey()) }, { dataDir });
   await t.rejects(edge.ready, { code: 'wrong_secret_key' });
   t.match(await edge.exited, { code: 1 });
 });

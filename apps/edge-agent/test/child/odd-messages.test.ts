@@ -16,7 +16,7 @@ const odd: unknown[] = [
   ),
   { feed: 'commit', entry: { position: {}, changes: 7 } },
   { feed: 'records', records: 7 },
-  { worker: 'start', settings: { secretKey: 7, config: {} } },
+  { worker: 'start', settings: { edgeKey: 7, config: {} } },
 ];
 
 for (const [what, path, beat] of [

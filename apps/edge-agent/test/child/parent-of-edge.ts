@@ -17,7 +17,7 @@ const edge = spawnEdge({
     workers: Number(process.argv[3]),
     logLevel: 'silent',
   },
-  secretKey: configured.secretKey,
+  edgeKey: configured.edgeKey,
   feed: createStoreFeed(configured.store),
   log: pino({ level: 'silent' }),
 });

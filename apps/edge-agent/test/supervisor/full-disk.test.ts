@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { AppError, createBoundary, type FollowEvent } from '@lockstep/contract';
-import { createSealer } from '@lockstep/pki';
+import { createEdgeSealer } from '@lockstep/pki';
 import { createConfigCache } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
@@ -32,7 +32,7 @@ t.test(
     const { store } = configured;
     const cache = createConfigCache({
       path: join(testFolder(t), 'cache.db'),
-      sealer: createSealer(configured.secretKey),
+      sealer: createEdgeSealer(configured.edgeKey),
       log,
     });
     // A disk that is full for one process alone cannot be had without privileges.

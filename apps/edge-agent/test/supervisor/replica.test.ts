@@ -8,7 +8,7 @@ import {
   type Position,
   type StoredRecord,
 } from '@lockstep/contract';
-import { createSealer, generateSecretKey } from '@lockstep/pki';
+import { createEdgeSealer, deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { type ConfigCache, createConfigCache } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
@@ -41,7 +41,7 @@ const put = (id: string) => ({ ...route(id), op: 'put' });
 function start(t: Test, follow: Feed['follow'], options: Partial<ReplicaOptions> = {}) {
   const cache = createConfigCache({
     path: join(testFolder(t), 'cache.db'),
-    sealer: createSealer(generateSecretKey()),
+    sealer: createEdgeSealer(deriveEdgeKey(generateSecretKey())),
     log,
   });
   const boundary = createBoundary(log);
@@ -154,7 +154,7 @@ t.test('a window of commits is saved in one go', async (t) => {
   });
   real = createConfigCache({
     path: join(testFolder(t), 'c.db'),
-    sealer: createSealer(generateSecretKey()),
+    sealer: createEdgeSealer(deriveEdgeKey(generateSecretKey())),
     log,
   });
   t.teardown(() => real.close());
@@ -184,7 +184,7 @@ t.test('a disk that fails, however it does, keeps no change from the workers', a
   });
   real = createConfigCache({
     path: join(testFolder(t), 'c.db'),
-    sealer: createSealer(generateSecretKey()),
+    sealer: createEdgeSealer(deriveEdgeKey(generateSecretKey())),
     log,
   });
   t.teardown(() => real.close());

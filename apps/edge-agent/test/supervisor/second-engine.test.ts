@@ -30,7 +30,7 @@ async function startEdge(
       workers: 1,
       logLevel: 'silent',
     },
-    secretKey: configured.secretKey,
+    edgeKey: configured.edgeKey,
     feed: { ...feed, close: async () => {} },
     createEngine: engine.create,
     log: pino({ level: 'silent' }),

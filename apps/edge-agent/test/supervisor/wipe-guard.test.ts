@@ -18,7 +18,7 @@ t.test('a snapshot that would remove most hosts is held back until an operator c
   await appliedAt(configured, await serveThree(t, configured));
   await first.edge.stop();
 
-  const wiped = await createConfiguredStore(undefined, configured.secretKey);
+  const wiped = await createConfiguredStore(undefined, configured.edgeKey);
   const { url } = await startUpstream(t, (_request, response) => response.end('ok'));
   const position = await wiped.serve('new', ['new.example.com'], [url]);
   const { addresses } = await startTestEdge(t, wiped, { dataDir });
@@ -61,7 +61,7 @@ t.test('a store whose records come back is followed again without a word from th
   await appliedAt(configured, await serveThree(t, configured));
   await first.edge.stop();
 
-  const restored = await createConfiguredStore(undefined, configured.secretKey);
+  const restored = await createConfiguredStore(undefined, configured.edgeKey);
   const { addresses } = await startTestEdge(t, restored, { dataDir });
   await restored.commit({
     op: 'put',
@@ -83,7 +83,7 @@ t.test(
   'an edge whose hosts have no routes is guarded as well; brought certificates are a part of the whole',
   async (t) => {
     const configured = await createConfiguredStore();
-    const { secretKey } = configured;
+    const { edgeKey } = configured;
     const dataDir = testFolder(t);
     const first = await startTestEdge(t, configured, { dataDir });
     const bring = async (store: ConfiguredStore, id: string, name: string) =>
@@ -105,7 +105,7 @@ t.test(
     await appliedAt(configured, (await bring(configured, 'y', threeHosts[1]!)).number);
     await first.edge.stop();
 
-    const wiped = await createConfiguredStore(undefined, secretKey);
+    const wiped = await createConfiguredStore(undefined, edgeKey);
     await bring(wiped, 'x', threeHosts[0]!);
     await startTestEdge(t, wiped, { dataDir });
     const { report } = await presenceOf(

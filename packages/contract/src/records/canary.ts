@@ -1,6 +1,6 @@
 import { recordKind } from './kind-module.ts';
 
-/** A sealed known text: whoever opens it has the right secret key. */
+/** A sealed known text: whoever opens it has the right key. `canary` is of the secret key, `edges` of the edge key. */
 export interface CanaryRecord {
   sealed: string;
 }

@@ -30,7 +30,7 @@ const longestNobodyAnswersMs = 600_000;
 export interface AuthorizerOptions {
   store: ConfigStore;
   fleet: Fleet;
-  sealer: Sealer;
+  sealer: Sealer<'edges'>;
   /** For dns-01; null where no provider is set up. Asked anew each time, since it may be changed. */
   publisher(): TxtPublisher | null;
   log: Logger;

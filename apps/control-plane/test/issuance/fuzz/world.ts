@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { AppError, isAppError, orderLanes, type StoredRecord } from '@lockstep/contract';
-import { AcmeProblem, checkChain, createSealer, generateSecretKey } from '@lockstep/pki';
+import { AcmeProblem, checkChain, createSealers, generateSecretKey } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { createClock } from '@lockstep/testkit';
 import { pino } from 'pino';
@@ -24,7 +24,7 @@ import { createRandom } from './random.ts';
 import { createScheduler, type Replica, type Scheduler } from './scheduler.ts';
 
 const log = pino({ level: 'silent' });
-const secretKey = generateSecretKey();
+const sealers = createSealers(generateSecretKey());
 export const caNames = ['first', 'second', 'third'];
 const pointsOfStore = [
   'get',
@@ -49,7 +49,6 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
   const scheduler = createScheduler(random);
   const store = createSqliteStore({ path: ':memory:', now: clock.now });
   await store.open({ create: true, expectedEpoch: null });
-  const sealer = createSealer(secretKey);
   const broken: string[] = [];
   const replicas: Replica[] = [];
   const observed = observe(store, clock.now, (fault) => broken.push(fault));
@@ -89,12 +88,12 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
           authorizer: createAuthorizer({
             store: mine,
             fleet,
-            sealer,
+            sealer: sealers.edges,
             publisher: () => null,
             log,
             now: clock.now,
           }),
-          sealer,
+          sealer: sealers.controlPlanes,
           keyType: 'ecdsa-p256',
           profile: null,
           preferredChain: null,
@@ -115,7 +114,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
     const ledger = createLedger({ store: mine, now: clock.now, wait });
     const outcomes = createAttemptOutcomes({
       store: mine,
-      sealer,
+      sealer: sealers.edges,
       ledger,
       stapleChanges: () => [],
       now: clock.now,
@@ -246,8 +245,6 @@ function observe(store: ConfigStore, now: () => number, report: (fault: string) 
   });
 }
 
-const sealer = createSealer(secretKey);
-
 /** Why a certificate should not have replaced another; null when it is as good or better. */
 function worse(
   before: string | null,
@@ -255,7 +252,7 @@ function worse(
   now: number,
 ): string | null {
   try {
-    const keyPem = sealer.open(after.sealedKey, `certificate/${after.host}`);
+    const keyPem = sealers.edges.open(after.sealedKey, `certificate/${after.host}`);
     checkChain({ chain: after.chain, keyPem, host: after.host, now });
   } catch (error) {
     return isAppError(error) || error instanceof AppError ? error.message : String(error);

@@ -1,5 +1,5 @@
 import { createBoundary, giveBackMemory, logDestination } from '@lockstep/contract';
-import { createSealer } from '@lockstep/pki/sealer';
+import { createEdgeSealer } from '@lockstep/pki/sealer';
 import { type Logger, pino } from 'pino';
 import { createParentFeed } from '../../feed/parent-feed.ts';
 import { createWorker, type Worker } from './worker.ts';
@@ -27,7 +27,7 @@ async function leave(): Promise<void> {
 }
 
 function start(settings: WorkerSettings): void {
-  const sealer = createSealer(settings.secretKey);
+  const sealer = createEdgeSealer(settings.edgeKey);
   log = pino(
     {
       level: settings.config.logLevel,

@@ -36,7 +36,7 @@ export interface WorkerSettings {
   config: EdgeSettings;
   https: Address;
   http: Address;
-  secretKey: string;
+  edgeKey: string;
   ticketKeys: Uint8Array;
   /** Descriptors of sockets that are bound there and outlive the worker; null: it binds its own. */
   sockets: { https: number; http: number } | null;

@@ -148,7 +148,7 @@ export function createWorker(options: WorkerOptions): Worker {
     routes,
     challenges,
     settings: edgeSettings,
-    pseudonym: pseudonymOf(settings.secretKey),
+    pseudonym: pseudonymOf(settings.edgeKey),
     onAnswer,
     incidents,
   });
@@ -279,8 +279,8 @@ export function createWorker(options: WorkerOptions): Worker {
 }
 
 /** The same for all edges of a fleet, and no other's: what has passed one of them has passed these. */
-function pseudonymOf(secretKey: string): string {
-  return `lockstep-${createHash('sha256').update(`via ${secretKey}`).digest('hex').slice(0, 12)}`;
+function pseudonymOf(edgeKey: string): string {
+  return `lockstep-${createHash('sha256').update(`via ${edgeKey}`).digest('hex').slice(0, 12)}`;
 }
 
 /** Takes connections of a socket that the supervisor has bound, or of one of its own. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createBoundary, type FollowEvent } from '@lockstep/contract';
-import { generateSecretKey } from '@lockstep/pki';
+import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { freePort, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
@@ -44,7 +44,7 @@ async function startPool(
       }),
       https,
       http,
-      secretKey: generateSecretKey(),
+      edgeKey: deriveEdgeKey(generateSecretKey()),
       ticketKeys: randomBytes(48),
       ownServices: [],
     },

@@ -1,0 +1,28 @@
+import { type Kind, kinds, recordKey } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+
+export interface SealedValue {
+  kind: Kind;
+  id: string;
+  sealed: string;
+  /** What it was sealed for. */
+  context: string;
+}
+
+/** Every sealed value in the store, wherever in a record it is. */
+export async function readSealed(store: ConfigStore): Promise<SealedValue[]> {
+  const found: SealedValue[] = [];
+  for (const kind of kinds) {
+    for (let cursor: string | undefined; ; ) {
+      const page = await store.list(kind, { limit: 200, cursor });
+      for (const { id, value } of page.items) {
+        const context = kind === 'canary' ? 'canary' : recordKey(kind, id);
+        for (const [sealed] of JSON.stringify(value).matchAll(/v1\.[a-z-]+\.[0-9a-f]{8}\.[\w-]+/g))
+          found.push({ kind, id, sealed, context });
+      }
+      if (page.next === null) break;
+      cursor = page.next;
+    }
+  }
+  return found;
+}
