@@ -101,6 +101,10 @@ export async function createServer(
       delete request.headers['content-type'];
   });
   answerUnknown(app as unknown as FastifyInstance);
+  // Whoever was answered last would else keep the connection, and with it the process, until one of both gives it up.
+  app.addHook('onSend', async (_request, reply) => {
+    if (stopping.aborted) reply.header('connection', 'close');
+  });
   app.addHook('onResponse', async (request, reply) => {
     metrics.observeRequest(
       request.method,

@@ -357,7 +357,9 @@ t.test('a wait is answered when the control plane stops', async (t) => {
     (await call('GET', '/v1/routes')).body.items.length > 0 ? true : listed();
   await listed();
   await close();
-  t.equal((await waiting).status, 202);
+  const { status, headers } = await waiting;
+  t.equal(status, 202);
+  t.equal(headers.get('connection'), 'close', 'and nobody keeps the process up');
 });
 
 t.test('shows nodes, and confirms a held snapshot only where there is one', async (t) => {
