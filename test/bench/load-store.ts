@@ -22,6 +22,7 @@ import {
   sealCanary,
 } from '@lockstep/pki';
 import { type Change, createSqliteStore } from '@lockstep/store';
+import { putOrder } from '../../apps/control-plane/src/orders/order-record.ts';
 
 const lifetimeMs = 90 * 86_400_000;
 /** Three records a host, below the 500 of a commit. */
@@ -105,7 +106,7 @@ export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Pro
             `rt_bulk${index}`,
             route,
             { host, ...material, sealedKey },
-            idleOrder(host, at, dueAt),
+            { ...idleOrder(host, at, dueAt), renewAt: dueAt },
           ),
         );
       }
@@ -140,6 +141,6 @@ function recordsOf(
   return [
     { op: 'put', kind: 'route', id, value: route, claims: [`${host} /`] },
     { op: 'put', kind: 'certificate', id: host, value: certificate },
-    { op: 'put', kind: 'order', id: host, value: order, dueAt: Date.parse(order.dueAt!) },
+    putOrder(host, order),
   ];
 }
