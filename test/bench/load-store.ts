@@ -124,7 +124,7 @@ function firstRecords(sealers: Sealers, { certificate, keyPem }: Authority): Cha
     ...[sealers.controlPlanes, sealers.edges].map((sealer) => ({
       op: 'put' as const,
       kind: 'canary' as const,
-      id: canaryIds[sealer.audience],
+      id: canaryIds[sealer.holder],
       value: { sealed: sealCanary(sealer) },
     })),
     { op: 'put', kind: 'authority', id: 'internal', value: { certificate, sealedKey } },

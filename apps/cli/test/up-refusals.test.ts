@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki/sealer';
+import { createSqliteStore } from '@lockstep/store/sqlite';
 import { freePortsInARow, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep } from './lockstep-process.ts';
@@ -64,4 +65,21 @@ t.test('a store.db that is no database is refused in one line', async (t) => {
   );
   const { code, output } = await runLockstep(t, upArgs(await freePortsInARow(7), folder));
   t.match({ code, output }, { code: 1, output: /^lockstep: [^\n]*store\.db[^\n]*\n$/ });
+});
+
+t.test('a data folder of an earlier revision is called that, with what to do', async (t) => {
+  const folder = testFolder(t, { data: {} });
+  const store = createSqliteStore({ path: join(folder, 'data', 'store.db') });
+  await store.open({ create: true, expectedEpoch: null });
+  const sealed = 'v1.0123abcd.AAAA';
+  await store.commit({
+    id: 'one',
+    changes: [{ op: 'put', kind: 'canary', id: 'canary', value: { sealed } }],
+  });
+  await store.close();
+  const { code, output } = await runLockstep(t, upArgs(await freePortsInARow(7), folder));
+  t.match(
+    { code, output },
+    { code: 1, output: /\nlockstep: [^\n]*earlier revision[^\n]*another --data-dir[^\n]*\n$/ },
+  );
 });

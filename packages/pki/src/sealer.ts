@@ -8,15 +8,17 @@ const edgePrefix = 'edge_'; // no character of base64 is "_"
 const variables = { 'control-planes': 'LOCKSTEP_SECRET_KEY', edges: 'LOCKSTEP_EDGE_KEY' };
 const others = { 'control-planes': 'edges', edges: 'control-planes' } as const;
 const howToGetEdgeKey = '`lockstep keygen --edge` prints it where LOCKSTEP_SECRET_KEY is set';
+/** Before there were two keys, none was named. */
+const earlierForm = /^v1\.[0-9a-f]{8}\./;
 const canaryText = 'lockstep';
 const canaryContext = 'canary';
 
 /** Who may open what is sealed. Control planes have both keys, edges the edge key alone. */
-export type Audience = 'control-planes' | 'edges';
+export type KeyHolder = 'control-planes' | 'edges';
 
-/** Seals text so that only its audience can read it, and only as the record it was sealed for. */
-export interface Sealer<A extends Audience = 'control-planes'> {
-  readonly audience: A;
+/** Seals text so that only who holds its key can read it, and only as the record it was sealed for. */
+export interface Sealer<H extends KeyHolder = 'control-planes'> {
+  readonly holder: H;
   /** Tells keys apart without telling anything of them. */
   readonly keyId: string;
   /** AES-256-GCM with `context` (the record's key, as `certificate/shop.example.com`) as additional data. */
@@ -84,11 +86,11 @@ function readBytes(text: string): Buffer | null {
   return key.length === keyBytes && written ? key : null;
 }
 
-function sealerOf<A extends Audience>(audience: A, key: Buffer): Sealer<A> {
+function sealerOf<H extends KeyHolder>(holder: H, key: Buffer): Sealer<H> {
   const keyId = createHash('sha256').update('lockstep key id').update(key).digest('hex').slice(0, 8);
-  const prefix = `v1.${audience}.${keyId}.`;
+  const prefix = `v1.${holder}.${keyId}.`;
   return {
-    audience,
+    holder,
     keyId,
     seal(plaintext, context) {
       const nonce = randomBytes(nonceBytes);
@@ -103,9 +105,11 @@ function sealerOf<A extends Audience>(audience: A, key: Buffer): Sealer<A> {
     },
     open(sealed, context) {
       if (!sealed.startsWith(prefix)) {
-        const why = sealed.startsWith(`v1.${others[audience]}.`)
-          ? `was sealed for ${others[audience].replace('-', ' ')} alone, which ${variables[audience]} does not open`
-          : `was sealed with another key than ${variables[audience]} (${keyId})`;
+        const why = earlierForm.test(sealed)
+          ? 'was sealed by an earlier revision of Lockstep, of which nothing is carried over'
+          : sealed.startsWith(`v1.${others[holder]}.`)
+            ? `was sealed for ${others[holder].replace('-', ' ')} alone, which ${variables[holder]} does not open`
+            : `was sealed with another key than ${variables[holder]} (${keyId})`;
         throw new AppError('wrong_secret_key', `${context} ${why}`);
       }
       const bytes = Buffer.from(sealed.slice(prefix.length), 'base64url');
@@ -138,18 +142,24 @@ export function generateSecretKey(): string {
 export const canaryIds = { 'control-planes': 'canary', edges: 'edges' } as const;
 
 /** A known text, sealed: kept beside sealed records so that a wrong key is found before it is used. */
-export function sealCanary(sealer: Sealer<Audience>): string {
+export function sealCanary(sealer: Sealer<KeyHolder>): string {
   return sealer.seal(canaryText, canaryContext);
 }
 
-/** Throws `wrong_secret_key` unless the canary was sealed with this key. */
-export function checkCanary(sealer: Sealer<Audience>, sealed: string): void {
+/** Throws `wrong_secret_key` unless the canary was sealed with this key, and `bad_configuration` for one of an earlier form. */
+export function checkCanary(sealer: Sealer<KeyHolder>, sealed: string): void {
+  if (earlierForm.test(sealed)) {
+    throw new AppError(
+      'bad_configuration',
+      'the store was made by an earlier revision of Lockstep, of which nothing is carried over; begin with an empty one: another --store-prefix, or, of `lockstep up`, another --data-dir',
+    );
+  }
   try {
     if (sealer.open(sealed, canaryContext) === canaryText) return;
   } catch (cause) {
     throw new AppError(
       'wrong_secret_key',
-      `${variables[sealer.audience]} is not the key that this fleet’s private keys are sealed with`,
+      `${variables[sealer.holder]} is not the key that this fleet’s private keys are sealed with`,
       { cause },
     );
   }

@@ -70,6 +70,16 @@ t.test('a canary tells another key', async (t) => {
   t.throws(() => checkCanary(sealer, sealer.seal('lockstep', context)), { code: 'wrong_secret_key' });
 });
 
+t.test('what an earlier revision sealed is called that, and no matter of the key', async (t) => {
+  const sealer = createSealer(generateSecretKey());
+  const earlier = `v1.${sealer.keyId}.${sealCanary(sealer).split('.').at(-1)}`;
+  t.throws(() => checkCanary(sealer, earlier), {
+    code: 'bad_configuration',
+    message: /earlier revision of Lockstep.*begin with an empty one: .*--store-prefix.*--data-dir/,
+  });
+  t.throws(() => sealer.open(earlier, context), { message: /earlier revision of Lockstep/ });
+});
+
 t.test('what is sealed for edges opens with their key, and nothing else does', async (t) => {
   const secretKey = generateSecretKey();
   const { controlPlanes, edges } = createSealers(secretKey);

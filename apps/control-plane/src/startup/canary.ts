@@ -16,7 +16,7 @@ export async function checkStoreCanary(store: ConfigStore, sealers: Sealers): Pr
       changes: [sealers.controlPlanes, sealers.edges].map((sealer) => ({
         op: 'put',
         kind: 'canary',
-        id: canaryIds[sealer.audience],
+        id: canaryIds[sealer.holder],
         value: { sealed: sealCanary(sealer) },
       })),
     });

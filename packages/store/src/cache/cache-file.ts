@@ -83,13 +83,19 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
   function checkKey(): void {
     const row = sql("SELECT value FROM meta WHERE key = 'canary'").get();
     if (row !== undefined) {
+      let cause: unknown;
       try {
         if (sealer.open(String(row.value), canary.context) === canary.text) return;
       } catch (error) {
         if (!isAppError(error, 'wrong_secret_key')) throw error;
+        cause = error;
       }
       if (!options.opensAny(sql)) {
-        throw new AppError('wrong_secret_key', 'the saved configuration was made with another secret key');
+        throw new AppError(
+          'wrong_secret_key',
+          `the saved configuration ${path} does not open: ${reasonOf(cause)}; with an empty data folder the edge takes all of it from the store`,
+          { cause },
+        );
       }
       log.warn(
         { file: path },
