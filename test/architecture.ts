@@ -34,6 +34,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'time',
       'validation',
       'names',
+      'auth',
       'changes',
       'startup',
       'outbound',

@@ -6,6 +6,7 @@ import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { listen } from './api/listen.ts';
 import { createServer } from './api/server.ts';
+import { createAuthenticate } from './auth/authenticate.ts';
 import { createCertificateService } from './certificates/certificate-service.ts';
 import { createCertificateView } from './certificates/certificate-view.ts';
 import { createExpiryWatch } from './certificates/expiry-watch.ts';
@@ -150,7 +151,7 @@ export async function createControlPlane({
     const expiry = createExpiryWatch({ store, hub, log, now });
     closers.push(expiry.close);
     const app = await createServer({
-      adminToken: config.adminToken,
+      authenticate: createAuthenticate(config.adminToken),
       adminHosts: [config.listen.host, ...config.adminHosts],
       system: {
         ready: createReadiness({ storeWatch, fleet, clock, expectedEdges: config.expectedEdges }),

@@ -8,12 +8,12 @@ import {
 } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
+import type { Authenticate } from '../auth/authenticate.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import { invalidRequest } from '../validation/invalid-field.ts';
 import { answerUnknown } from './allowed-methods.ts';
 import { createUnreadable } from './answer-unreadable.ts';
 import type { ApiInstance } from './api-instance.ts';
-import { requireBearerToken } from './bearer-token.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
 import { type IssuersApiOptions, issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
@@ -22,13 +22,15 @@ import { type NodesApiOptions, nodesApi } from './nodes.ts';
 import { answerWithProblem, unknownParameters } from './problem-answers.ts';
 import { checkHead, parsedHeadBytes } from './read-head.ts';
 import { requestIdOf } from './request-id.ts';
+import { requirePrincipal } from './request-origin.ts';
 import { toOriginForm } from './request-target.ts';
 import { type RoutesApiOptions, routesApi } from './routes.ts';
 import { type SettingsApiOptions, settingsApi } from './settings.ts';
 import { type AuthorityApiOptions, authorityApi, type SystemApiOptions, systemApi } from './system.ts';
 
 export interface ServerOptions {
-  adminToken: string;
+  /** Whose each request below /v1 is. */
+  authenticate: Authenticate;
   /** The names of this server, besides addresses and localhost: a request to any other is refused. */
   adminHosts: readonly string[];
   system: SystemApiOptions;
@@ -123,7 +125,7 @@ export async function createServer(
   await app.register(async (open) => systemApi(open as ApiInstance, options.system));
   await app.register(
     async (guarded) => {
-      requireBearerToken(guarded as unknown as FastifyInstance, options.adminToken);
+      requirePrincipal(guarded as unknown as FastifyInstance, options.authenticate);
       load.attach(guarded as unknown as FastifyInstance);
       guarded.setNotFoundHandler(() => {}); // of its own, so that unknown addresses below /v1 need the token as well
       // Those with a schema say so themselves.

@@ -23,7 +23,7 @@ export async function openapiDocument(): Promise<object> {
     system: {},
     resources: { routes: {}, certificates: {}, issuers: {}, settings: {}, nodes: {}, authority: {} },
   };
-  const options = { ...unused, adminToken: '', adminHosts: [], log: null } as unknown as ServerOptions;
+  const options = { ...unused, adminHosts: [], log: null } as unknown as ServerOptions;
   const app = await createServer(options, (app) =>
     app.register(swagger, {
       openapi: documentInfo,
