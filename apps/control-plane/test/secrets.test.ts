@@ -51,11 +51,14 @@ t.test('whatever fails, no secret is in the log at its finest, nor in an answer'
   for (const path of ['issuers', 'certificates', 'certificates/*.example.com/attempts', 'settings'])
     await say('GET', `/v1/${path}`);
 
+  const { items: journal } = await store.readJournal({ limit: 1_000 });
+  t.match(new Set(journal.map(({ kind }) => kind)), new Set(['route', 'certificate', 'issuer', 'account']));
+
   const keys = [one.key, other.key].flatMap((pem) => pem.split('\n').filter((line) => line.length > 40));
   const sealed = (await store.list('order', { limit: 10 })).items.flatMap(
     ({ value }) => value.sealedKey ?? [],
   );
-  const all = [...lines, ...answers].join('\n');
+  const all = [...lines, ...answers, JSON.stringify(journal)].join('\n');
   t.match(all, /an attempt failed/, 'there is a log to look through');
   for (const secret of [hmacKey, hookSecret, adminToken, 'PRIVATE KEY', ...keys, ...sealed])
     t.notOk(all.includes(secret), `${secret.slice(0, 12)}… is kept`);

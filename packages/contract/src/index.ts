@@ -31,6 +31,7 @@ export type * from './records/challenge.ts';
 export type * from './records/commit-origin.ts';
 export type * from './records/confirmation.ts';
 export type * from './records/issuer.ts';
+export * from './records/journal.ts';
 export { edgeKinds, type Kind, kinds, type RecordValues } from './records/kinds.ts';
 export {
   idleOrder,

@@ -3,6 +3,8 @@ import type {
   Durability,
   FollowEvent,
   Hint,
+  JournalBounds,
+  JournalEntry,
   Kind,
   LogEntry,
   NodePresence,
@@ -166,6 +168,13 @@ export interface ConfigStore {
   standingOf(positions: readonly Position[]): Promise<Standing[]>;
   /** The times that the history went back, the latest 100, in their order. */
   listTurns(): Promise<Turn[]>;
+  /**
+   * Who changed what, the latest first: one entry for each change that its kind's module wants kept, written with the commit itself, and
+   * without what is secret. What is older or more than the bounds (90 days, 10,000) is not given, and goes with the next entry.
+   */
+  readJournal(page: { limit: number; cursor?: string | undefined }): Promise<Page<JournalEntry>>;
+  /** From now on. */
+  boundJournal(bounds: JournalBounds): void;
   /** Entries after `after` in order, at most `limit`; null when the log no longer reaches back that far. */
   readLog(after: Position, limit: number): Promise<LogEntry[] | null>;
   /**

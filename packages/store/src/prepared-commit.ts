@@ -2,6 +2,7 @@ import {
   AppError,
   broughtUpToDate,
   type CommitOrigin,
+  isForJournal,
   type Kind,
   kinds,
   type LoggedChange,
@@ -22,6 +23,8 @@ export interface PreparedChange {
   claims: string[];
   /** Where it stands among the due records of its kind (see `dueScore`). */
   dueAt: number | null;
+  /** The journal keeps it. */
+  journaled: boolean;
 }
 
 export interface PreparedCommit {
@@ -117,10 +120,12 @@ function prepareChange(change: Change): PreparedChange {
   const { op, kind, id } = change;
   if (!kinds.includes(kind) || id === '') throw new AppError('invalid_request', `no record "${kind}/${id}"`);
   const key = recordKey(kind, id);
-  if (op === 'delete') return { op, kind, id, key, json: '', claims: [], dueAt: null };
+  const journaled = isForJournal(kind, op === 'put' ? change.value : null);
+  if (op === 'delete') return { op, kind, id, key, json: '', claims: [], dueAt: null, journaled };
   const claims = [...new Set(change.claims ?? [])];
   const dueAt = change.dueAt == null ? null : dueScore(change.dueAt, change.lane);
-  return { op, kind, id, key, json: JSON.stringify(withVersion(kind, change.value)), claims, dueAt };
+  const json = JSON.stringify(withVersion(kind, change.value));
+  return { op, kind, id, key, json, claims, dueAt, journaled };
 }
 
 /** More milliseconds than any date has; ten lanes of them are still exact in a double. */

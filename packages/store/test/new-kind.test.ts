@@ -26,6 +26,8 @@ export const notice = recordKind<NoticeRecord>()({
   kind: 'notice',
   audience: 'edge',
   version: 2,
+  secret: {},
+  journal: () => true,
   upgrade: ({ text }) => ({ text: String(text), language: 'en' }),
   fault: ({ text, language }) => (isText(text) && isText(language) ? null : 'has no text'),
 });
@@ -56,6 +58,7 @@ t.test(
       await t.rejects(store.get(notice, 'later'), { code: 'internal', facts: { id: 'later' } });
       t.same(await readIds(store.listDue(notice, 10, 10)), ['earlier', 'today']);
       t.same(await store.check(), []);
+      t.match((await store.readJournal({ limit: 1 })).items, [{ kind: notice, id: 'later' }]);
 
       const [later] = await notUpToDate(store, contract.edgeKinds);
       t.equal(

@@ -205,6 +205,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
             store.readLog(position, 10),
             store.standingOf([position]),
             store.listTurns(),
+            store.readJournal({ limit: 10 }),
             store.listNodes(),
             store.renewLease(lease, 60_000),
             store.acquireLease('m', 10),
@@ -240,7 +241,8 @@ t.test('what stands in Redis and cannot be read', async (t) => {
       await store.nextDue('order', 3),
       (await store.listNodes()).map(({ report }) => report.node),
     ];
-    const shared = 'claim-index claims due:order due:route fence history ids log node-ids turns'.split(' ');
+    const shared =
+      'claim-index claims due:order due:route fence history ids journal log node-ids turns'.split(' ');
     for (const name of shared) {
       const key = `{${prefix}}:${name}`;
       for (const wrong of ['string', 'hash', 'list', 'zset']) {
@@ -255,7 +257,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
         const isWrong = (await admin.type(key)) !== typeOf(name);
         if (!isWrong) continue;
         const commit = commitOf(putRoute('changing'), putOrder('changing', due));
-        if (name !== 'node-ids' && name !== 'fence' && name !== 'turns') await store.commit(commit);
+        if (!['node-ids', 'fence', 'turns', 'journal'].includes(name)) await store.commit(commit);
         else await store.check();
         await store.commit(commitOf(remove('route', 'changing'), remove('order', 'changing')));
         t.match(
@@ -390,6 +392,7 @@ function typeOf(name: string): string {
     claims: 'hash',
     fence: 'string',
     history: 'hash',
+    journal: 'stream',
     log: 'stream',
     turns: 'list',
   };

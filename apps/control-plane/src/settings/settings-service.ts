@@ -117,6 +117,7 @@ export function createSettingsService({
         liveNeeds: config.liveNeeds,
         forgetNodesAfter: config.forgetNodesAfter,
         durability: config.durability,
+        journal: config.journal,
         waitingShare: config.waitingShare,
         revision: record?.revision ?? null,
       };

@@ -52,6 +52,8 @@ export async function createSettingsSource({
         ? config
         : { ...config, dnsProvider: joinProvider(dnsProvider, secrets.dnsProvider) };
     store.requireReplicas(known.durability);
+    const { keepFor, entries } = known.journal;
+    store.boundJournal({ ageMs: keepFor * 1_000, entries });
   }
 
   /** Reads until nothing has changed since the read began, so that the last change always wins. */

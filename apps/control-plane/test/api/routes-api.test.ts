@@ -63,6 +63,15 @@ t.test('every commit says who made it, and leads back to the request that began 
     led.add(position.number);
   }
   t.ok(led.has(issued[0]!.position.number), 'the certificate too');
+  const { items } = await store.readJournal({ limit: 100 });
+  t.match(
+    items.filter(({ kind }) => kind === 'route' || kind === 'certificate'),
+    [
+      { kind: 'certificate', by: { kind: 'coordinator' }, position: issued[0]!.position, before: null },
+      { kind: 'route', id: 'shop', by: made!.by, requestId: 'deploy-7', position: made!.position },
+    ],
+    'and the journal keeps it',
+  );
 });
 
 t.test('a wait that cannot be read is passed over (RFC 7240, section 2)', async (t) => {

@@ -67,3 +67,30 @@ t.test('knows a change at once when asked to look, although nobody has told of i
   await source.refresh();
   t.strictSame(source.current().edgeAddresses, ['203.0.113.7']);
 });
+
+t.test('bounds the journal as the settings say, from the start and after each change', async (t) => {
+  const store = createSqliteStore({ path: ':memory:' });
+  await store.open({ create: true, expectedEpoch: null });
+  const sealer = createSealer(generateSecretKey());
+  const hub = await createChangeHub({ store, log });
+  const service = createSettingsService({
+    store,
+    sealer,
+    known: createKnownIssuers({ store, acme: null, rootsPem: null }),
+  });
+  const source = await createSettingsSource({ store, sealer, hub, log });
+  t.teardown(async () => {
+    source.close();
+    await hub.close();
+    await store.close();
+  });
+  for (const address of ['203.0.113.1', '203.0.113.2', '203.0.113.3'])
+    await service.patch(byAdmin, { edgeAddresses: [address] });
+  t.equal((await store.readJournal({ limit: 10 })).items.length, 3);
+  await service.patch(byAdmin, { journal: { keepFor: '30d', entries: 2 } });
+  await waitFor(() => source.current().journal.entries === 2, { what: 'the change' });
+  t.match((await store.readJournal({ limit: 10 })).items, [
+    { after: { config: { journal: { keepFor: 2_592_000, entries: 2 } } } },
+    { before: { config: { edgeAddresses: ['203.0.113.2'] } }, by: byAdmin.by, requestId: byAdmin.requestId },
+  ]);
+});

@@ -76,6 +76,26 @@ const Seconds = z
   )
   .pipe(seconds);
 
+/** How much is kept of who changed what. */
+export const JournalSettings = z
+  .strictObject({
+    keepFor: Seconds.default(7_776_000).meta({
+      description: 'How long an entry is kept: seconds, or a time such as `90d`, from `10s` to `365d`',
+      examples: [7_776_000, '90d'],
+    }),
+    entries: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(10_000)
+      .describe('How many are kept, at most: one for each record that a commit changed; 0: none'),
+  })
+  .meta({ id: 'JournalSettings' });
+
+const StoredJournalSettings = z
+  .object({ keepFor: z.int().describe('In seconds'), entries: z.int() })
+  .meta({ id: 'StoredJournalSettings' });
+
 /** The body of `PUT /v1/settings`: what is left out goes back to its default. */
 export const PutSettings = z
   .strictObject({
@@ -111,6 +131,7 @@ export const PutSettings = z
       examples: [86_400, '24h', '7d'],
     }),
     durability: Durability.prefault({}),
+    journal: JournalSettings.prefault({}),
     waitingShare: z
       .int()
       .min(0)
@@ -145,6 +166,7 @@ export const Settings = z
     liveNeeds: z.enum(['connected', 'expected']),
     forgetNodesAfter: z.int().describe('In seconds'),
     durability: Durability,
+    journal: StoredJournalSettings,
     waitingShare: z.int(),
     revision: z.int().nullable(),
   })

@@ -9,4 +9,10 @@ export interface AccountRecord {
   sealedKey: string;
 }
 
-export const account = recordKind<AccountRecord>()({ kind: 'account', audience: 'control', version: 1 });
+export const account = recordKind<AccountRecord>()({
+  kind: 'account',
+  audience: 'control',
+  version: 1,
+  secret: { sealedKey: true },
+  journal: () => true,
+});

@@ -9,4 +9,10 @@ export interface BucketRecord {
   pausedUntil?: number;
 }
 
-export const bucket = recordKind<BucketRecord>()({ kind: 'bucket', audience: 'control', version: 1 });
+export const bucket = recordKind<BucketRecord>()({
+  kind: 'bucket',
+  audience: 'control',
+  version: 1,
+  secret: {},
+  journal: () => false,
+});

@@ -5,4 +5,10 @@ export interface CanaryRecord {
   sealed: string;
 }
 
-export const canary = recordKind<CanaryRecord>()({ kind: 'canary', audience: 'control', version: 1 });
+export const canary = recordKind<CanaryRecord>()({
+  kind: 'canary',
+  audience: 'control',
+  version: 1,
+  secret: { sealed: true },
+  journal: () => false,
+});

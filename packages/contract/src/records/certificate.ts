@@ -30,6 +30,9 @@ export const certificate = recordKind<CertificateRecord>()({
   kind: 'certificate',
   audience: 'edge',
   version: 1,
+  secret: { sealedKey: true },
+  journal: () => true,
+  tooLongForJournal: { chain: true },
   fault: ({ host, names, chain, sealedKey }) =>
     hostsFault(names === undefined ? [host] : names) ??
     (isText(chain) ? null : 'has no chain') ??

@@ -11,6 +11,8 @@ export const confirmation = recordKind<ConfirmationRecord>()({
   kind: 'confirmation',
   audience: 'edge',
   version: 1,
+  secret: {},
+  journal: () => false,
   fault: ({ revision }) =>
     isFields(revision) && isText(revision.epoch) && isCount(revision.number) ? null : 'names no revision',
 });

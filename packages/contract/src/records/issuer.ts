@@ -16,4 +16,10 @@ export interface IssuerRecord {
   updatedAt: string;
 }
 
-export const issuer = recordKind<IssuerRecord>()({ kind: 'issuer', audience: 'control', version: 1 });
+export const issuer = recordKind<IssuerRecord>()({
+  kind: 'issuer',
+  audience: 'control',
+  version: 1,
+  secret: { sealedSecrets: true },
+  journal: () => true,
+});

@@ -3,6 +3,16 @@ import type { Fields } from '../shared/fields.ts';
 /** `edge`: edges follow it too. `control`: it is for control planes alone. */
 export type Audience = 'edge' | 'control';
 
+/** Fields that hold text, or nothing. */
+type TextField<V extends object> = {
+  [F in keyof V & string]-?: V[F] extends string | null | undefined ? F : never;
+}[keyof V & string];
+
+type SomeTextFields<V extends object> = { [F in TextField<V>]?: true };
+
+/** What is sealed is secret; what else is has to be said. */
+type SecretFields<V extends object> = Record<Extract<keyof V, `sealed${string}`>, true> & SomeTextFields<V>;
+
 /** All there is to know of a kind of record. Nothing of it loads zod: edges read records, and are to start light. */
 export interface KindModule<K extends string, A extends Audience, V extends object> {
   /** Its name in keys, messages and log lines: lower case, without a slash. */
@@ -10,6 +20,12 @@ export interface KindModule<K extends string, A extends Audience, V extends obje
   audience: A;
   /** Of its values. Goes up by one with each change that an earlier version's reader would misread; begins at 1. */
   version: number;
+  /** The fields that nobody is shown: they are nowhere but in the record itself and in what carries it to those who read it. */
+  secret: SecretFields<V>;
+  /** Whether the journal keeps a change; `after` null: a deletion. */
+  journal(after: V | null): boolean;
+  /** Fields that the journal leaves out because they are long; others say what they are. */
+  tooLongForJournal?: SomeTextFields<V>;
   /** Makes a value of version `from` one of today's. May throw for a value that is none: the record is then not readable. */
   upgrade?(value: Fields, from: number): V;
   /**

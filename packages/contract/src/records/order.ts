@@ -83,6 +83,9 @@ export const order = recordKind<OrderRecord>()({
   kind: 'order',
   audience: 'control',
   version: 2,
+  secret: { sealedKey: true },
+  // That it ended well is told by its certificate; of a row of failures the first alone is news.
+  journal: (after) => after?.step === 'idle' && after.failures === 1 && after.lastError !== null,
   upgrade(value) {
     const { host, createdAt, dueAt } = value as unknown as OrderRecord;
     return { ...idleOrder(host, createdAt, dueAt), ...value };

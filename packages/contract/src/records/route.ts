@@ -17,6 +17,8 @@ export const route = recordKind<RouteRecord>()({
   kind: 'route',
   audience: 'edge',
   version: 1,
+  secret: {},
+  journal: () => true,
   fault: ({ hosts, paths, upstreams }) =>
     hostsFault(hosts) ??
     (isList(paths) && paths.every((path) => isText(path) && path.startsWith('/'))

@@ -18,6 +18,8 @@ export const settings = recordKind<SettingsRecord>()({
   kind: 'settings',
   audience: 'edge',
   version: 1,
+  secret: { sealedSecrets: true },
+  journal: () => true,
   fault({ config }) {
     if (!isFields(config)) return 'has no settings';
     return onDemandFault(config.onDemand ?? null) ?? edgeFault(config.edge);

@@ -18,6 +18,8 @@ export const staple = recordKind<StapleRecord>()({
   kind: 'staple',
   audience: 'edge',
   version: 1,
+  secret: {},
+  journal: () => false,
   fault({ fingerprint256, response, nextUpdate }) {
     if (!isText(fingerprint256)) return 'has no fingerprint';
     return (response === null || isText(response)) && (nextUpdate === null || isText(nextUpdate))

@@ -83,6 +83,7 @@ export async function fillRedis({ url, prefix }: RedisPlace, backup: Backup): Pr
       keys.log,
       keys.history,
       keys.turns,
+      keys.journal,
     ];
     await run((redis) => redis.del(...leftovers, ...keys.allDue));
     for await (const batch of batches(backup)) {

@@ -3,11 +3,11 @@
   Looks whether each key is of the type that it has to be, and whether the head is the latest commit of the history. What can be made
   anew is: from the records their ids, claims and due dates; the history and the log begin anew, as after a restore; lists that
   only tell, and the last fencing token, are made as they are written. All of it within one script: no commit sees half of it.
-  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 turns, 9 fence, 10 node ids, from 11 on due, by kind
+  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 turns, 9 fence, 10 node ids, 11 journal, from 12 on due, by kind
   ARGV: the kinds, in the order of their keys
   Output: for each fault: key, what is wrong with it, '1' when it was mended, else '0'
 --]]
-local wanted = {'hash', 'hash', 'zset', 'hash', 'zset', 'stream', 'hash', 'list', 'string', 'zset'}
+local wanted = {'hash', 'hash', 'zset', 'hash', 'zset', 'stream', 'hash', 'list', 'string', 'zset', 'stream'}
 local wrong, faults = {}, {}
 for i, key in ipairs(KEYS) do
   local type = redis.call('TYPE', key).ok
@@ -24,7 +24,7 @@ if wrong[1] or wrong[2] then
 end
 
 -- What is one thing with another begins anew with it.
-for i = 6, 10 do
+for i = 6, 11 do
   if wrong[i] then
     redis.call('DEL', KEYS[i])
     tell(i, wrong[i], '1')
@@ -67,15 +67,15 @@ if meta[1] and meta[3] then
 end
 
 local rebuilt = wrong[3] or wrong[4] or wrong[5]
-for i = 11, #KEYS do rebuilt = rebuilt or wrong[i] end
+for i = 12, #KEYS do rebuilt = rebuilt or wrong[i] end
 if not rebuilt then return faults end
 local indexes = wrong[3] or wrong[4] or wrong[5]
 for i = 3, #KEYS do
-  if wrong[i] and (i <= 5 or i > 10) then tell(i, wrong[i], '1') end
-  if (indexes and i <= 5) or (wrong[i] and i > 10) then redis.call('DEL', KEYS[i]) end
+  if wrong[i] and (i <= 5 or i > 11) then tell(i, wrong[i], '1') end
+  if (indexes and i <= 5) or (wrong[i] and i > 11) then redis.call('DEL', KEYS[i]) end
 end
 local due = {}
-for i = 11, #KEYS do if wrong[i] then due[ARGV[i - 10]] = KEYS[i] end end
+for i = 12, #KEYS do if wrong[i] then due[ARGV[i - 11]] = KEYS[i] end end
 local cursor = '0'
 repeat
   local page = redis.call('HSCAN', KEYS[2], cursor, 'COUNT', 500)

@@ -4,12 +4,15 @@
   the lists of claims (strings only) is ever decoded, and nothing is encoded. A script that fails half-way keeps what it has
   written, so every check comes before the first write.
 
-  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 the commit id's, 9 the lease's, from 10 on due, by kind
+  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 the commit id's, 9 the lease's, 10 journal,
+        from 11 on due, by kind
   ARGV: 1 epoch, 2 commit id, 3 the changes for the log, 4 entries and 5 bytes of changes that the log keeps, 6 lease token or '',
         7 channel, 8 ms a commit id is remembered, 9 number and 10 id of the latest commit the caller knows (or '', ''),
         11 how many commits the history remembers, 12 number of checks, 13 number of changes, 14 its origin for the log,
+        15 how many ms and 16 how many entries the journal keeps,
         then for each check: key, revision or '' (must not exist)
-        then for each change: 'put' or 'delete', index of the kind (from 0), key, claims (JSON), dueAt or '', value
+        then for each change: 'put' or 'delete', index of the kind (from 0), key, claims (JSON), dueAt or '', value,
+          fields that the journal leaves out (each followed by a space), or '-' (it does not keep the change)
   Output: {'made', number}, also for a commit id made before
           {'lost'} | {'back'} (the caller knows commits that are gone) | {'lease'} | {'conflict', key}
           | {'taken', claim, key of the holder} | {'damaged', key} (see the script that checks the store)
@@ -64,12 +67,33 @@ local function claimsOf(record)
   return held
 end
 
-local at = 15
+local at = 17
 for _ = 1, tonumber(ARGV[12]) do
   local record = redis.call('HGET', KEYS[2], ARGV[at])
   local revision = record and string.match(record, '^%d+') or ''
   if revision ~= ARGV[at + 1] then return {'conflict', ARGV[at]} end
   at = at + 2
+end
+
+-- The value with null in place of what the journal leaves out, which is text or null in every record; '' where that is not so.
+local function withoutFields(value, leftOut)
+  for field in string.gmatch(leftOut, '(%S+) ') do
+    local name = '"' .. field .. '":'
+    local _, at = string.find(value, name, 1, true)
+    while at do
+      local stop = at + 4
+      if string.sub(value, at + 1, at + 1) == '"' then
+        stop = string.find(value, '["\\]', at + 2)
+        while stop and string.sub(value, stop, stop) == '\\' do stop = string.find(value, '["\\]', stop + 2) end
+        if not stop then return '' end
+      elseif string.sub(value, at + 1, stop) ~= 'null' then
+        return ''
+      end
+      value = string.sub(value, 1, at) .. 'null' .. string.sub(value, stop + 1)
+      _, at = string.find(value, name, at + 4, true)
+    end
+  end
+  return value
 end
 
 local changes, changed = {}, {}
@@ -78,17 +102,19 @@ for i = 1, tonumber(ARGV[13]) do
   local record = redis.call('HGET', KEYS[2], key)
   changes[i] = {
     put = ARGV[at] == 'put',
-    due = KEYS[10 + ARGV[at + 1]],
+    due = KEYS[11 + ARGV[at + 1]],
     key = key,
     held = claimsOf(record),
     claims = cjson.decode(ARGV[at + 3]),
     claimsJson = ARGV[at + 3],
     dueAt = ARGV[at + 4],
     value = ARGV[at + 5],
+    before = record,
+    leftOut = ARGV[at + 6] ~= '-' and ARGV[at + 6],
   }
   if not is(changes[i].due, 'zset') then return {'damaged', changes[i].due} end
   changed[key] = true
-  at = at + 6
+  at = at + 7
 end
 
 -- A holder that this very commit changes gives the claim up: no two changes of a commit name the same claim.
@@ -155,6 +181,26 @@ for _, change in ipairs(changes) do
   else
     redis.call('ZREM', change.due, change.key)
   end
+end
+
+-- Nobody waits for the journal: one that does not take an entry begins anew.
+local journaled = false
+for _, change in ipairs(changes) do
+  if change.leftOut then
+    local before = change.before and string.match(change.before, '^[%d ]+\n[^\n]*\n(.*)$') or ''
+    local entry = {'XADD', KEYS[10], '*', 'position', table.concat({ARGV[1], number, ARGV[2]}, ' '), 'origin', ARGV[14],
+      'record', change.key, 'before', withoutFields(before, change.leftOut), 'after', withoutFields(change.value, change.leftOut)}
+    if redis.pcall(unpack(entry)).err then
+      redis.call('DEL', KEYS[10])
+      redis.call(unpack(entry))
+    end
+    journaled = true
+  end
+end
+if journaled then
+  local time = redis.call('TIME')
+  redis.call('XTRIM', KEYS[10], 'MAXLEN', '=', ARGV[16])
+  redis.call('XTRIM', KEYS[10], 'MINID', '=', string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[15], 0)))
 end
 
 redis.call('PUBLISH', ARGV[7], table.concat({ARGV[1], number, ARGV[2], previous, ARGV[14], ARGV[3]}, '\n'))

@@ -9,10 +9,11 @@ const checkStore = readScript('check-store.lua');
 /** As `ConfigStore.check`. */
 export function createRedisCheck({ runScript }: RedisCommands, keys: RedisKeys, warn: RareLog) {
   return async function check(): Promise<Damage[]> {
-    const { meta, records, ids, claims, claimIndex, log, history, turns, fence, nodeIds, allDue } = keys;
+    const { meta, records, ids, claims, claimIndex, log, history, turns, fence, nodeIds, journal, allDue } =
+      keys;
     const told = (await runScript(
       checkStore,
-      [meta, records, ids, claims, claimIndex, log, history, turns, fence, nodeIds, ...allDue],
+      [meta, records, ids, claims, claimIndex, log, history, turns, fence, nodeIds, journal, ...allDue],
       [...kinds],
     )) as string[];
     const damages: Damage[] = [];

@@ -1,4 +1,11 @@
-import { AppError, kinds, type Position, recordKey } from '@lockstep/contract';
+import {
+  AppError,
+  type JournalBounds,
+  kinds,
+  leftOutOfJournal,
+  type Position,
+  recordKey,
+} from '@lockstep/contract';
 import type { Commit, ConfigStore } from '../config-store.ts';
 import {
   hostTaken,
@@ -21,9 +28,9 @@ const commitIdKeptMs = 3_900_000; // the contract says at least an hour
 /** As `RedisCommands.runScript`. Throws `store_unavailable` as well when what was made is not on enough replicas. */
 export type RunScript = RedisCommands['runScript'];
 
-export interface LogBounds {
-  entries: number;
-  bytes: number;
+export interface Bounds {
+  log: { entries: number; bytes: number };
+  journal: JournalBounds;
 }
 
 /**
@@ -36,7 +43,7 @@ export async function commitToRedis(
   keys: RedisKeys,
   history: RedisHistory,
   check: ConfigStore['check'],
-  bounds: LogBounds,
+  bounds: Bounds,
   commit: Commit,
 ): Promise<Position> {
   const prepared = prepareCommit(commit);
@@ -66,7 +73,7 @@ export async function commitToRedis(
 async function tryCommit(
   runScript: RunScript,
   keys: RedisKeys,
-  { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: LogBounds },
+  { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: Bounds },
   { id, lease, checks = [] }: Commit,
   { changes, logged, origin }: PreparedCommit,
 ): Promise<Position | { key: string } | 'lost' | 'back'> {
@@ -82,14 +89,15 @@ async function tryCommit(
       keys.history,
       keys.commitId(id),
       keys.lease(lease?.name ?? ''),
+      keys.journal,
       ...keys.allDue,
     ],
     [
       epoch,
       id,
       logged,
-      bounds.entries,
-      bounds.bytes,
+      bounds.log.entries,
+      bounds.log.bytes,
       lease?.token ?? '',
       keys.commitsChannel,
       commitIdKeptMs,
@@ -99,14 +107,21 @@ async function tryCommit(
       checks.length,
       changes.length,
       origin,
+      bounds.journal.ageMs,
+      bounds.journal.entries,
       ...checks.flatMap((check) => [recordKey(check.kind, check.id), check.revision ?? '']),
-      ...changes.flatMap(({ op, kind, key, claims, dueAt, json }) => [
+      ...changes.flatMap(({ op, kind, key, claims, dueAt, json, journaled }) => [
         op,
         kinds.indexOf(kind),
         key,
         JSON.stringify(claims),
         dueAt ?? '',
         json,
+        journaled
+          ? leftOutOfJournal(kind)
+              .map((field) => `${field} `)
+              .join('')
+          : '-',
       ]),
     ],
   )) as [string, string?, string?];

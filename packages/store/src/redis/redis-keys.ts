@@ -23,6 +23,8 @@ export function createRedisKeys(prefix: string) {
     history: key('history'),
     /** List: when, reason, epoch, epoch before, number and id kept, number and id lost, one to a line. */
     turns: key('turns'),
+    /** Stream: entry `<ms since 1970>-<n>` has position, origin, record (`kind/id`), before and after. */
+    journal: key('journal'),
     /** The last fencing token. */
     fence: key('fence'),
     /** Sorted set of node ids that may have a presence. */

@@ -77,7 +77,8 @@ export function toPosition([epoch, number, commitId]: (string | null | undefined
   return { epoch, number: Number(number ?? 0), commitId: commitId ?? '' };
 }
 
-function namedFields(fields: string[]): Map<string, string> {
+/** The fields of a stream's entry. */
+export function namedFields(fields: string[]): Map<string, string> {
   const named = new Map<string, string>();
   for (let at = 0; at + 1 < fields.length; at += 2) named.set(fields[at]!, fields[at + 1]!);
   return named;

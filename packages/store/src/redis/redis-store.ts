@@ -1,4 +1,4 @@
-import type { Durability, LogEntry } from '@lockstep/contract';
+import { type Durability, defaultJournalBounds, type LogEntry } from '@lockstep/contract';
 import type { ConfigStore, Damage } from '../config-store.ts';
 import { follow } from '../follower.ts';
 import { type StoreLog, silentLog } from '../log.ts';
@@ -10,6 +10,7 @@ import { commitToRedis } from './redis-commit.ts';
 import { createDurableScripts, notOnReplicas } from './redis-durable.ts';
 import { parseHint } from './redis-hint.ts';
 import { createRedisHistory } from './redis-history.ts';
+import { createRedisJournal } from './redis-journal.ts';
 import { createRedisKeys } from './redis-keys.ts';
 import { createRedisLeases } from './redis-leases.ts';
 import { createRedisLog, parseAnnouncement, readHeadOn } from './redis-log.ts';
@@ -48,6 +49,7 @@ export function createRedisStore({
 }: RedisStoreOptions): ConfigStore {
   const warn = createRareLog(log);
   let durability: Durability = { replicas: 0, timeoutMs: 0 };
+  let journalBounds = defaultJournalBounds;
   const target = parseStoreUrl(url);
   const keys = createRedisKeys(prefix);
   const commands = createRedisCommands(target, log);
@@ -88,12 +90,18 @@ export function createRedisStore({
     },
     open: (options) => openRedis(commands, keys, history, check, options, log),
     check,
-    commit: (commit) =>
-      commitToRedis(runCommit, keys, history, check, { entries: logEntries, bytes: logBytes }, commit),
+    commit(commit) {
+      const bounds = { log: { entries: logEntries, bytes: logBytes }, journal: journalBounds };
+      return commitToRedis(runCommit, keys, history, check, bounds, commit);
+    },
     ...records,
     head: history.head,
     standingOf: history.standingOf,
     listTurns: history.listTurns,
+    readJournal: createRedisJournal(bulk, keys, history.now, () => journalBounds),
+    boundJournal(bounds) {
+      journalBounds = bounds;
+    },
     readLog: changeLog.readAfter,
     follow: (from, options) => follow(source, from, options),
     acquireLease: leases.acquire,

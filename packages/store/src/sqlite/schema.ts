@@ -11,5 +11,9 @@ export const storeSchema = `
     number INTEGER PRIMARY KEY, commit_id TEXT NOT NULL, previous TEXT NOT NULL, origin TEXT NOT NULL, changes TEXT NOT NULL
   );
   CREATE TABLE IF NOT EXISTS commit_ids (id TEXT PRIMARY KEY, number INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS journal (
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, epoch TEXT NOT NULL, number INTEGER NOT NULL, commit_id TEXT NOT NULL,
+    origin TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL
+  );
   CREATE INDEX IF NOT EXISTS commit_ids_at ON commit_ids (at);
 `;

@@ -7,6 +7,7 @@ import {
   type PreparedCommit,
   revisionConflict,
 } from '../prepared-commit.ts';
+import type { SqliteJournal } from './sqlite-journal.ts';
 import { readHead } from './sqlite-log.ts';
 import type { Sql } from './statements.ts';
 
@@ -31,13 +32,21 @@ export interface SqliteHistoryOptions {
   isHeld(lease: Lease): boolean;
   now: () => number;
   logEntries: number;
+  journal: Pick<SqliteJournal, 'write'>;
 }
 
-export function createSqliteHistory({ sql, isHeld, now, logEntries }: SqliteHistoryOptions): SqliteHistory {
+export function createSqliteHistory({
+  sql,
+  isHeld,
+  now,
+  logEntries,
+  journal,
+}: SqliteHistoryOptions): SqliteHistory {
   let head: Position | null = null;
 
   return {
-    apply(commit, { changes, logged, origin }, epoch) {
+    apply(commit, prepared, epoch) {
+      const { changes, logged, origin } = prepared;
       head ??= readHead(sql);
       if (head === null || head.epoch !== epoch) {
         throw new AppError('store_lost', 'the store is not the one this process opened');
@@ -52,6 +61,8 @@ export function createSqliteHistory({ sql, isHeld, now, logEntries }: SqliteHist
       checkClaims(sql, changes);
 
       const number = before.number + 1;
+      const position = { epoch, number, commitId: commit.id };
+      journal.write(prepared, position);
       writeChanges(sql, changes, number);
       sql('INSERT INTO log (number, commit_id, previous, origin, changes) VALUES (?, ?, ?, ?, ?)').run(
         number,
@@ -61,8 +72,8 @@ export function createSqliteHistory({ sql, isHeld, now, logEntries }: SqliteHist
         logged,
       );
       sql('INSERT INTO commit_ids (id, number, at) VALUES (?, ?, ?)').run(commit.id, number, now());
-      head = { epoch, number, commitId: commit.id };
-      return { position: head, before };
+      head = position;
+      return { position, before };
     },
 
     complete() {

@@ -10,6 +10,7 @@ import { createMemoryPresence } from './memory-presence.ts';
 import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
 import { storeSchema } from './schema.ts';
 import { createSqliteHistory } from './sqlite-commit.ts';
+import { createSqliteJournal } from './sqlite-journal.ts';
 import { readHead, readLogAfter } from './sqlite-log.ts';
 import { createSqliteRecords } from './sqlite-records.ts';
 import { createSqliteTurns } from './sqlite-turns.ts';
@@ -38,7 +39,8 @@ export function createSqliteStore({
   const presence = createMemoryPresence(now, turns.standingOf);
   const leases = createMemoryLeases(nextGeneration, now);
   const { listWithUnreadable, ...reads } = createSqliteRecords(sql, attempt);
-  const history = createSqliteHistory({ sql, isHeld: leases.isHeld, now, logEntries });
+  const journal = createSqliteJournal(sql, now);
+  const history = createSqliteHistory({ sql, isHeld: leases.isHeld, now, logEntries, journal });
   const writes = createGroupCommit({ sql, ...history, toFailure });
   const announcements = new EventEmitter<{ commit: [LogEntry] }>().setMaxListeners(0);
   const hints = new EventEmitter<{ hint: [Hint] }>().setMaxListeners(0);
@@ -92,6 +94,12 @@ export function createSqliteStore({
     async listTurns() {
       return attempt(turns.listTurns);
     },
+
+    async readJournal(page) {
+      return attempt(() => journal.read(page));
+    },
+
+    boundJournal: journal.bound,
 
     async readLog(after, limit) {
       return attempt(() => readLogAfter(sql, knownHead(), after, limit));

@@ -3,6 +3,7 @@ import type { Backend } from './backend.ts';
 import { commits } from './commits.ts';
 import { following } from './following.ts';
 import { history } from './history.ts';
+import { journal } from './journal.ts';
 import { leases } from './leases.ts';
 import { log } from './log.ts';
 import { presence } from './presence.ts';
@@ -11,7 +12,7 @@ import { turns } from './turns.ts';
 
 /** What every backend guarantees. */
 export async function conformance(t: Test, backend: Backend): Promise<void> {
-  for (const suite of [commits, reads, log, leases, presence, turns, following, history]) {
+  for (const suite of [commits, reads, log, journal, leases, presence, turns, following, history]) {
     await t.test(`${backend.name}: ${suite.name}`, (t) => suite(t, backend));
   }
 }
