@@ -65,6 +65,12 @@ export interface Lease {
   expiresAt: number;
 }
 
+/** So many after a cursor; from the beginning without one. */
+export interface PageRequest {
+  limit: number;
+  cursor?: string | undefined;
+}
+
 export interface Page<T> {
   items: T[];
   /** The cursor of the next page; null on the last. */
@@ -141,10 +147,7 @@ export interface ConfigStore {
   /** In the order of `ids`; null for those that do not exist. */
   getMany<K extends Kind>(kind: K, ids: string[]): Promise<(StoredRecord<K> | null)[]>;
   /** By id, in byte order. `cursor` is the last page's `next`; records added or removed meanwhile do not disturb the others. */
-  list<K extends Kind>(
-    kind: K,
-    page: { limit: number; cursor?: string | undefined },
-  ): Promise<Page<StoredRecord<K>>>;
+  list<K extends Kind>(kind: K, page: PageRequest): Promise<Page<StoredRecord<K>>>;
   count(kind: Kind): Promise<number>;
   /** Records of the lane (0 when left out) whose `dueAt` is at or before `until`, the earliest first. */
   listDue<K extends Kind>(kind: K, until: number, limit: number, lane?: number): Promise<StoredRecord<K>[]>;

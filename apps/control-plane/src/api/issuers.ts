@@ -15,6 +15,7 @@ import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { limitsOf } from '../issuers/ledger/lets-encrypt-limits.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { nullsLeftOut } from './left-out.ts';
+import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
 
 const IssuerPage = pageOf(Issuer, 'IssuerPage');
@@ -46,10 +47,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
       response: { 200: IssuerPage, ...problems },
     },
     async handler(request) {
-      const { limit, cursor } = request.query;
-      const all = (await service.views()).filter(({ name }) => cursor === undefined || name > cursor);
-      const shown = all.slice(0, limit);
-      return { items: shown, next: all.length > limit ? (shown.at(-1)?.name ?? null) : null };
+      return pageOfList(await service.views(), request.query, ({ name }) => name);
     },
   });
 

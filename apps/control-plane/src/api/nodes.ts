@@ -6,6 +6,7 @@ import { commit } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
 
 const NodePage = pageOf(Node, 'NodePage');
@@ -47,13 +48,8 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesAp
       response: { 200: NodePage, '4xx': Problem, '5xx': Problem },
     },
     async handler(request) {
-      const { limit, cursor } = request.query;
-      const nodes = fleet.nodes().filter(({ report }) => cursor === undefined || report.node > cursor);
-      const shown = nodes.slice(0, limit);
-      return {
-        items: shown.map(present),
-        next: nodes.length > limit ? (shown.at(-1)?.report.node ?? null) : null,
-      };
+      const { items, next } = pageOfList(fleet.nodes(), request.query, ({ report }) => report.node);
+      return { items: items.map(present), next };
     },
   });
 

@@ -19,6 +19,7 @@ import type { RouteView } from '../routes/route-view.ts';
 import type { ApiInstance } from './api-instance.ts';
 import type { LoadBound } from './load-bound.ts';
 import { mergePatch } from './media-types.ts';
+import { pageOfList } from './page-of-list.ts';
 import { parseWait } from './prefer.ts';
 import { originOf } from './request-origin.ts';
 
@@ -125,15 +126,14 @@ export function routesApi(
       response: { 200: RoutePage, '4xx': Problem, '5xx': Problem },
     },
     async handler(request) {
-      const { limit, cursor, host } = request.query;
+      const { host, ...page } = request.query;
       if (host === undefined) {
-        const page = await store.list('route', { limit, cursor });
-        return { items: await view.routes(page.items), next: page.next };
+        const { items, next } = await store.list('route', page);
+        return { items: await view.routes(items), next };
       }
-      const ids = (await routesOf(parseHost(host))).filter((id) => cursor === undefined || id > cursor);
-      const shown = ids.slice(0, limit);
-      const records = (await store.getMany('route', shown)).filter((record) => record !== null);
-      return { items: await view.routes(records), next: ids.length > limit ? (shown.at(-1) ?? null) : null };
+      const ids = pageOfList(await routesOf(parseHost(host)), page, (id) => id);
+      const records = (await store.getMany('route', ids.items)).filter((record) => record !== null);
+      return { items: await view.routes(records), next: ids.next };
     },
   });
 

@@ -5,7 +5,7 @@ import {
   recordFault,
   type StoredRecord,
 } from '@lockstep/contract';
-import type { ConfigStore, Page } from '@lockstep/store';
+import type { ConfigStore, Page, PageRequest } from '@lockstep/store';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
 import { iso } from '../time/iso.ts';
@@ -19,12 +19,12 @@ export interface CertificateView {
   /** Throws `not_found`. */
   get(id: string): Promise<Certificate>;
   /** By id, managed and brought ones in one order. */
-  list(page: { limit: number; cursor?: string | undefined }): Promise<Page<Certificate>>;
+  list(page: PageRequest): Promise<Page<Certificate>>;
   /**
    * Of these those with an error, or that wait for the DNS, whatever is served meanwhile. A page looks through some thousand
    * certificates at the most, so it may have fewer than `limit`, or none, and a next one all the same.
    */
-  listFailing(page: { limit: number; cursor?: string | undefined }): Promise<Page<Certificate>>;
+  listFailing(page: PageRequest): Promise<Page<Certificate>>;
   /** The last attempts, the newest first. Throws `not_found`. */
   attempts(id: string): Promise<Attempts>;
 }
@@ -50,13 +50,7 @@ export function createCertificateView({ store, fleet }: CertificateViewOptions):
     return { order, certificate };
   }
 
-  async function list({
-    limit,
-    cursor,
-  }: {
-    limit: number;
-    cursor?: string | undefined;
-  }): Promise<Page<Certificate>> {
+  async function list({ limit, cursor }: PageRequest): Promise<Page<Certificate>> {
     // The first ids of both kinds together are among the first of each.
     const page = { limit, cursor };
     const { epoch } = store;

@@ -5,7 +5,7 @@ import {
   type StoredRecord,
   unreadableRecord,
 } from '@lockstep/contract';
-import type { ConfigStore } from '../config-store.ts';
+import type { ConfigStore, PageRequest } from '../config-store.ts';
 import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
@@ -42,10 +42,7 @@ export function createRedisRecords(
       return readAll(ids.map((id) => `${kind}/${id}`));
     },
 
-    async list<K extends Kind>(
-      kind: K,
-      { limit, cursor = '' }: { limit: number; cursor?: string | undefined },
-    ) {
+    async list<K extends Kind>(kind: K, { limit, cursor = '' }: PageRequest) {
       // `0` is the byte after `/`, so this is every id of the kind behind the cursor.
       const found = await read((redis) =>
         redis.zrangebylex(keys.ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, limit + 1),

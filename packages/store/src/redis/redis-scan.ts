@@ -1,5 +1,5 @@
 import type { Kind, StoredRecord } from '@lockstep/contract';
-import type { Page } from '../config-store.ts';
+import type { Page, PageRequest } from '../config-store.ts';
 import { splitKey } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
 import type { RedisCommands } from './redis-commands.ts';
@@ -21,7 +21,7 @@ export function createRedisScan({ run }: Pick<RedisCommands, 'run'>, keys: Redis
 
   return async function list<K extends Kind>(
     kind: K,
-    { limit, cursor = '' }: { limit: number; cursor?: string | undefined },
+    { limit, cursor = '' }: PageRequest,
   ): Promise<Page<StoredRecord<K>>> {
     const asked = Math.min(limit, Math.max(2 * fitting, leastKeys));
     const found = await run((redis) =>

@@ -5,7 +5,7 @@ import {
   type StoredRecord,
   unreadableRecord,
 } from '@lockstep/contract';
-import type { ConfigStore, Page } from '../config-store.ts';
+import type { ConfigStore, Page, PageRequest } from '../config-store.ts';
 import { dueOfScore, dueScore } from '../prepared-commit.ts';
 import type { Sql } from './statements.ts';
 
@@ -98,10 +98,7 @@ export function createSqliteRecords(sql: Sql, attempt: <T>(work: () => T) => T):
     return row === undefined ? null : toRecord<K>(row);
   }
 
-  function listAll<K extends Kind>(
-    kind: K,
-    { limit, cursor = '' }: { limit: number; cursor?: string | undefined },
-  ): Page<StoredRecord<K>> {
+  function listAll<K extends Kind>(kind: K, { limit, cursor = '' }: PageRequest): Page<StoredRecord<K>> {
     const rows = sql(
       'SELECT kind, id, revision, value FROM records WHERE kind = ? AND id > ? ORDER BY id LIMIT ?',
     ).all(kind, cursor, limit + 1);

@@ -1,5 +1,5 @@
 import type { LimitState, Limits, Position } from '@lockstep/contract';
-import type { Change, Check } from '@lockstep/store';
+import type { Change, Check, PageRequest } from '@lockstep/store';
 import type { Write } from '../../changes/writes.ts';
 
 /** Part of a commit: made together with the order's own change, or not at all. */
@@ -50,7 +50,7 @@ export interface Ledger {
   states(
     issuer: string,
     limits: Limits | null,
-    page: { limit: number; cursor?: string | undefined },
+    page: PageRequest,
   ): Promise<{ retryAt: string | null; items: LimitState[]; next: string | null }>;
   /**
    * Commits what `build` makes of entries of this ledger and changes of the caller's own. When another spent from the same bucket
