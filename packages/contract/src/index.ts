@@ -66,3 +66,4 @@ export * from './shared/request-target.ts';
 export * from './shared/retry-after.ts';
 export * from './shared/revision.ts';
 export * from './shared/speaks-another.ts';
+export * from './shared/token-bucket.ts';

@@ -1,7 +1,7 @@
-import { type Limit, recordKey } from '@lockstep/contract';
+import { perMinute as limitOf, nextTokenAt, recordKey, takeTokens, wholeTokens } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { commit, writeAtOnce } from '../changes/writes.ts';
-import { nextTokenAt, putBucket, takeTokens, wholeTokens } from '../issuers/ledger/token-bucket.ts';
+import { putBucket } from '../issuers/ledger/put-bucket.ts';
 
 /** No issuer's name has a dot, so no ledger's bucket is called that. */
 const bucketId = '.on-demand/totalPerMinute/all';
@@ -21,7 +21,7 @@ export function createTotalLimit({ store, now }: { store: ConfigStore; now: () =
   return {
     async take(perMinute) {
       if (empty.perMinute === perMinute && empty.until > now()) return empty.until;
-      const limit: Limit = { count: perMinute, refillSeconds: 60 / perMinute };
+      const limit = limitOf(perMinute);
       const until = await writeAtOnce(store, [recordKey('bucket', bucketId)], async () => {
         const record = await store.get('bucket', bucketId);
         const bucket = record?.value ?? null;

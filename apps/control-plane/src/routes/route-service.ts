@@ -4,12 +4,12 @@ import {
   isAppError,
   type OrderRecord,
   type PatchRoute,
-  type PutRoute,
   type RouteRecord,
   recordFault,
   recordKey,
   type StoredRecord,
 } from '@lockstep/contract';
+import { PutRoute } from '@lockstep/contract/schemas';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
@@ -23,6 +23,8 @@ import {
   putOrder,
 } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
+import { toInvalidRequest } from '../validation/invalid-field.ts';
+import { mergePatch } from '../validation/merge-patch.ts';
 import { sameJson } from '../validation/same-json.ts';
 import type { RouteRules } from './route-rules.ts';
 import { findRoute } from './unreadable-route.ts';
@@ -207,17 +209,10 @@ export function createRouteService({
       const fault = recordFault(current);
       if (fault !== null)
         throw new AppError('wrong_state', `the record of route "${id}" ${fault}; put it anew, or delete it`);
-      const { hosts, paths, upstreams, issuers, challenge } = current.value;
-      return recordOf(
-        {
-          hosts: body.hosts ?? hosts,
-          paths: body.paths === null ? ['/'] : (body.paths ?? paths),
-          upstreams: body.upstreams ?? upstreams,
-          issuers: body.issuers === null ? undefined : (body.issuers ?? issuers),
-          challenge: body.challenge === null ? undefined : (body.challenge ?? challenge),
-        },
-        current,
-      );
+      const { createdAt: _c, updatedAt: _u, ...given } = current.value;
+      const merged = PutRoute.safeParse(mergePatch(given, body));
+      if (!merged.success) throw toInvalidRequest(merged.error);
+      return recordOf(merged.data, current);
     });
   }
 
@@ -228,20 +223,9 @@ export function createRouteService({
     });
   }
 
-  function recordOf(
-    { hosts, paths, upstreams, issuers, challenge }: PutRoute,
-    current: StoredRecord<'route'> | null,
-  ): RouteRecord {
+  function recordOf({ id: _, ...given }: PutRoute, current: StoredRecord<'route'> | null): RouteRecord {
     const updatedAt = iso(now());
-    return {
-      hosts,
-      paths,
-      upstreams,
-      ...(issuers === undefined ? {} : { issuers: [...new Set(issuers)] }),
-      ...(challenge === undefined ? {} : { challenge }),
-      createdAt: current?.value.createdAt ?? updatedAt,
-      updatedAt,
-    };
+    return { ...given, createdAt: current?.value.createdAt ?? updatedAt, updatedAt };
   }
 
   return { create, replace, patch, remove };

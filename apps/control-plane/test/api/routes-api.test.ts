@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { CertificateRecord, Route, RouteRecord } from '@lockstep/contract';
+import type { CertificateRecord, PutRoute, Route, RouteRecord } from '@lockstep/contract';
 import type { Sealers } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
@@ -72,6 +72,28 @@ t.test('every commit says who made it, and leads back to the request that began 
     ],
     'and the journal keeps it',
   );
+});
+
+t.test('each field of a route is kept, shown, and set by a patch of it alone', async (t) => {
+  const { call } = await startControlPlane(t, testFolder(t));
+  const all: Required<Omit<PutRoute, 'id'>> = {
+    ...shop,
+    paths: ['/shop'],
+    issuers: ['internal'],
+    challenge: 'http-01',
+  };
+  t.match((await call('PUT', '/v1/routes/whole', { body: all })).body, all);
+  const other = { hosts: ['other.example.com'], upstreams: [{ url: 'http://127.0.0.1:4000' }] };
+  await call('PUT', '/v1/routes/patched', { body: other });
+  t.not((await call('PATCH', '/v1/routes/patched', { body: { hosts: null } })).status, 200);
+  let kept: object = { ...other, paths: ['/'] };
+  for (const [field, value] of Object.entries({ ...all, hosts: ['third.example.com'] })) {
+    kept = { ...kept, [field]: value };
+    t.match((await call('PATCH', '/v1/routes/patched', { body: { [field]: value } })).body, kept, field);
+  }
+  const body = { paths: null, issuers: null, challenge: null };
+  const { challenge, issuers, ...reset } = (await call('PATCH', '/v1/routes/patched', { body })).body;
+  t.match([reset.paths, challenge, issuers], [['/'], undefined, undefined]);
 });
 
 t.test('a wait that cannot be read is passed over (RFC 7240, section 2)', async (t) => {

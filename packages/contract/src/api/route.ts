@@ -53,41 +53,71 @@ const paths = z
   .min(1, 'leave paths out, or name at least one')
   .max(20)
   .transform((all) => [...new Set(all)]);
-const issuers = z.array(IssuerName).min(1, 'leave issuers out, or name at least one').max(10);
+const issuers = z
+  .array(IssuerName)
+  .min(1, 'leave issuers out, or name at least one')
+  .max(10)
+  .transform((all) => [...new Set(all)]);
 const upstreams = z.array(Upstream).min(1, 'a route needs at least one upstream').max(50);
 
+/** What callers say of a route, and how it is shown to them: what is kept of it, patched and put back goes by this list. */
+const fields = {
+  hosts: {
+    given: hosts.describe('Exact names or `*.name`; stored in lower case, as A-labels'),
+    shown: z.array(z.string()),
+  },
+  paths: {
+    given: paths.default(['/']).describe('Path prefixes; the longest that matches wins'),
+    shown: z.array(z.string()),
+  },
+  upstreams: {
+    given: upstreams.describe('Requests are dealt to these in turn'),
+    shown: z.array(z.object({ url: z.string() })),
+  },
+  issuers: {
+    given: issuers.optional().describe('The chain of issuers for its hosts; left out: that of the settings'),
+    shown: z.array(z.string()).optional(),
+  },
+  challenge: {
+    given: ChallengeType.optional().describe('The type of challenge for its hosts; left out: what suits'),
+    shown: ChallengeType.optional(),
+  },
+};
+type Fields = typeof fields;
+const given = columnOf('given');
+
 /** The body of POST and PUT. */
-export const PutRoute = z
-  .strictObject({
-    id: RouteId.optional(),
-    hosts: hosts.describe('Exact names or `*.name`; stored in lower case, as A-labels'),
-    paths: paths.default(['/']).describe('Path prefixes; the longest that matches wins'),
-    upstreams: upstreams.describe('Requests are dealt to these in turn'),
-    issuers: issuers
-      .optional()
-      .describe('The chain of issuers for its hosts; left out: that of the settings'),
-    challenge: ChallengeType.optional().describe('The type of challenge for its hosts; left out: what suits'),
-  })
-  .meta({
-    id: 'PutRoute',
-    examples: [{ hosts: ['shop.example.com'], upstreams: [{ url: 'http://10.0.0.7:3000' }] }],
-  });
+export const PutRoute = z.strictObject({ id: RouteId.optional(), ...given }).meta({
+  id: 'PutRoute',
+  examples: [{ hosts: ['shop.example.com'], upstreams: [{ url: 'http://10.0.0.7:3000' }] }],
+});
 export type PutRoute = z.infer<typeof PutRoute>;
 
-/** The body of PATCH (RFC 7396): what is left out stays; `paths: null` goes back to all paths. */
-export const PatchRoute = z
-  .strictObject({
-    hosts: hosts.optional(),
-    paths: paths.nullable().optional(),
-    upstreams: upstreams.optional(),
-    issuers: issuers.nullable().optional(),
-    challenge: ChallengeType.nullable().optional(),
-  })
-  .meta({
-    id: 'PatchRoute',
-    examples: [{ upstreams: [{ url: 'http://10.0.0.8:3000' }] }, { paths: null }],
-  });
+/** The body of PATCH (RFC 7396): what is left out stays; null, where POST may leave it out, is as left out there. */
+export const PatchRoute = z.strictObject(patched(given)).meta({
+  id: 'PatchRoute',
+  examples: [{ upstreams: [{ url: 'http://10.0.0.8:3000' }] }, { paths: null }],
+});
 export type PatchRoute = z.infer<typeof PatchRoute>;
+
+function columnOf<C extends 'given' | 'shown'>(column: C): { [F in keyof Fields]: Fields[F][C] } {
+  const entries = Object.entries(fields).map(([name, field]) => [name, field[column]]);
+  return Object.fromEntries(entries);
+}
+
+type Patched<T extends z.ZodType> = T extends
+  | z.ZodOptional<infer I extends z.ZodType>
+  | z.ZodDefault<infer I extends z.ZodType>
+  ? z.ZodOptional<z.ZodNullable<I>>
+  : z.ZodOptional<T>;
+
+function patched<S extends Record<string, z.ZodType>>(shape: S): { [F in keyof S]: Patched<S[F]> } {
+  const entries = Object.entries(shape).map(([name, field]) => {
+    const mayGo = field instanceof z.ZodOptional || field instanceof z.ZodDefault;
+    return [name, mayGo ? z.nullable(field.unwrap() as z.ZodType).optional() : field.optional()];
+  });
+  return Object.fromEntries(entries);
+}
 
 export const BehindNode = z
   .object({ node: z.string(), reason: z.string() })
@@ -146,11 +176,7 @@ export type RouteCheck = z.infer<typeof RouteCheck>;
 export const Route = z
   .object({
     id: z.string(),
-    hosts: z.array(z.string()),
-    paths: z.array(z.string()),
-    upstreams: z.array(z.object({ url: z.string() })),
-    issuers: z.array(z.string()).optional(),
-    challenge: ChallengeType.optional(),
+    ...columnOf('shown'),
     revision: z.int(),
     createdAt: Timestamp,
     updatedAt: Timestamp,

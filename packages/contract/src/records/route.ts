@@ -1,14 +1,9 @@
-import type { ChallengeType } from '../api/challenge.ts';
+import type { PutRoute } from '../api/route.ts';
 import { isFields, isList, isText } from '../shared/fields.ts';
 import { recordKind } from './kind-module.ts';
 
 /** A route as the store keeps it and edges receive it. */
-export interface RouteRecord {
-  hosts: string[];
-  paths: string[];
-  upstreams: { url: string }[];
-  issuers?: string[] | undefined;
-  challenge?: ChallengeType | undefined;
+export interface RouteRecord extends Omit<PutRoute, 'id'> {
   createdAt: string;
   updatedAt: string;
 }

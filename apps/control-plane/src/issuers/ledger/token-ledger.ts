@@ -4,8 +4,12 @@ import {
   type LimitName,
   type LimitState,
   type Limits,
+  nextTokenAt,
   recordKey,
+  refillMs,
   type StoredRecord,
+  takeTokens,
+  wholeTokens,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { commit, writeAtOnce } from '../../changes/writes.ts';
@@ -13,8 +17,8 @@ import { identifierOf, registeredDomain } from '../../names/registered-domain.ts
 import { iso } from '../../time/iso.ts';
 import { createAppointments } from './appointments.ts';
 import { type Exemption, isRefusal, type Ledger, type LedgerEntry, type LedgerRefusal } from './ledger.ts';
+import { putBucket } from './put-bucket.ts';
 import { sweepBuckets } from './sweep-buckets.ts';
-import { nextTokenAt, putBucket, refillMs, takeTokens, wholeTokens } from './token-bucket.ts';
 
 const accountKey = 'account';
 
