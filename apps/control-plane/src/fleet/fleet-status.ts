@@ -11,6 +11,7 @@ import { iso } from '../time/iso.ts';
 import type { Fleet } from './fleet.ts';
 import type { Turns } from './history-turns.ts';
 import { presentNode, skewOf } from './node-view.ts';
+import { lackedKind } from './serving.ts';
 import { clockSkewAllowedMs, type StoreClock } from './store-clock.ts';
 import type { StoreWatch } from './store-watch.ts';
 
@@ -74,11 +75,13 @@ export function createFleetWatch({
       const { node, fault, applied, epoch, follows, refusals } = standing;
       const waitedSince = commits.since({ epoch, number: applied });
       const [refusal] = refusals.values();
+      const lacked = lackedKind(standing);
       if (fault !== null) yield [node, fault.reason];
       else if (commits.head !== null && epoch !== commits.head.epoch)
         yield [node, `stands at revision ${applied}, of another history than this control plane follows yet`];
       else if (waitedSince !== null && now - waitedSince > patienceMs)
         yield [node, follows ?? `has applied revision ${applied} of ${commits.head?.number ?? applied}`];
+      else if (lacked !== null) yield [node, lacked.reason];
       else if (refusal !== undefined)
         yield [
           node,

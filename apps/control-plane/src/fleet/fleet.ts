@@ -276,6 +276,7 @@ function whoLacks({ nodes }: FleetView, record: NeededRecord, patient: boolean):
 }
 
 function digest({ live, stopped, standing, report }: NodePresence): string {
-  const { instance, applied, refusals, held, workers, unanswered } = report;
-  return JSON.stringify([live, stopped, standing, instance, applied, refusals, held, workers, unanswered]);
+  const { instance, applied, capabilities, refusals, held, workers, unanswered } = report;
+  const told = [instance, applied, capabilities, refusals, held, workers, unanswered];
+  return JSON.stringify([live, stopped, standing, ...told]);
 }

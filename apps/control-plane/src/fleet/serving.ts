@@ -1,5 +1,6 @@
 import {
   type BehindNode,
+  edgeKinds,
   type Kind,
   type NodePresence,
   type NodeReport,
@@ -92,7 +93,7 @@ export function whyNotServed(
 ): Fault | null {
   if (fault !== null) return fault;
   for (const { kind, id, revision } of needed) {
-    if (!kinds.has(kind)) return lasting(`does not know what a ${kind} is; upgrade it`);
+    if (!kinds.has(kind)) return lacks(kind);
     const refusal = refusals.get(recordKey(kind, id));
     if (refusal !== undefined && refusal.revision >= revision)
       return lasting(`refused ${kind} ${id}: ${refusal.reason}`);
@@ -100,6 +101,12 @@ export function whyNotServed(
   return needed.every(({ revision }) => revision <= applied)
     ? null
     : passing(withWay('has not applied this revision yet', follows));
+}
+
+/** A kind of records for edges that the node makes no use of, as the fault that it is for each of them; null: it knows them all. */
+export function lackedKind({ kinds }: NodeStanding): Fault | null {
+  const lacked = edgeKinds.find((kind) => !kinds.has(kind));
+  return lacked === undefined ? null : lacks(lacked);
 }
 
 /** What the nodes say of records that were read in `epoch`: where the history went back since, nobody serves them. */
@@ -139,6 +146,7 @@ function followsHow({ state, since, detail, records }: NodeReport['feed']): stri
   return state === 'syncing' ? `a whole configuration is on its way, ${records ?? 0} records so far` : null;
 }
 
+const lacks = (kind: Kind) => lasting(`does not know what a ${kind} is; upgrade it`);
 const withWay = (reason: string, follows: string | null) =>
   follows === null ? reason : `${reason}; ${follows}`;
 const lasting = (reason: string): Fault => ({ reason, lasting: true });

@@ -1,3 +1,4 @@
+import { edgeKinds } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
 import { startDnsServer, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
@@ -103,6 +104,34 @@ t.test(
     t.equal((await call('GET', '/readyz')).status, 200);
   },
 );
+
+t.test('a node that lacks a kind of records, or refuses one, is named until it is upgraded', async (t) => {
+  const { call, report } = await startControlPlane(t, testFolder(t));
+  const refusal = {
+    kind: 'route',
+    id: 'shop',
+    revision: 1,
+    reason: 'is of version 2, where version 1 is read',
+  };
+  const behind = async () => {
+    const { body } = await call('GET', '/v1/fleet');
+    t.equal(body.inStep, body.behind.length === 0);
+    t.equal(body.nodes.live, 3 - body.behind.length);
+    return body.behind.map(({ node, reason }: { node: string; reason: string }) => `${node} ${reason}`);
+  };
+  await report('edge-1');
+  await report('edge-2', { refusals: [refusal] });
+  for (const lacked of edgeKinds) {
+    await report('edge-3', { capabilities: { kinds: edgeKinds.filter((kind) => kind !== lacked) } });
+    t.same(await behind(), [
+      `edge-2 refused 1 records, among them route shop: ${refusal.reason}`,
+      `edge-3 does not know what a ${lacked} is; upgrade it`,
+    ]);
+  }
+  await report('edge-3', { capabilities: { kinds: [...edgeKinds, 'of-a-later-version'] } });
+  await report('edge-2');
+  t.same(await behind(), []);
+});
 
 t.test('the skew of a node’s clock is shown', async (t) => {
   const { call, report } = await startControlPlane(t, testFolder(t));

@@ -5,6 +5,7 @@ import {
   type AppError,
   createBoundary,
   formatAddress,
+  type Kind,
   type NodeReport,
   type Refusal,
 } from '@lockstep/contract';
@@ -23,6 +24,9 @@ import { createListenerWatch } from './listener-watch.ts';
 import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
 import { createReplica, type Replica } from './replica.ts';
+
+/** The kinds of records that no engine is asked for: the replica goes by them. */
+const supervisedKinds: readonly Kind[] = ['confirmation'];
 
 export interface SupervisorOptions {
   config: EdgeConfig;
@@ -184,7 +188,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         version,
         startedAt,
         applied: serving.applied(),
-        capabilities: { kinds: [...serving.capabilities.kinds] },
+        capabilities: { kinds: [...serving.capabilities.kinds, ...supervisedKinds] },
         refusals: refusals(),
         held: followed.held,
         hosts: hosts(),

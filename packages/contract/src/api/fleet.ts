@@ -33,7 +33,9 @@ export const FleetStatus = z
   .object({
     inStep: z
       .boolean()
-      .describe('Every expected node is live and stands at the store’s last commit, or will within a moment'),
+      .describe(
+        'Every expected node is live, knows every kind of record, and stands at the store’s last commit, or will within a moment',
+      ),
     since: Timestamp.describe('Since when this control plane has found it so'),
     epoch: z.string().nullable(),
     revision: z.int().nullable().describe('The store’s last commit, as this control plane knows it'),
