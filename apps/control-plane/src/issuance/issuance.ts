@@ -60,8 +60,8 @@ export interface Issuance {
   counts: CaCounts;
   runner: OrderRunner;
   revokeAtCa: RevokeAtCa;
-  /** The CA has revoked a certificate by itself: another is obtained at once. */
-  replaceRevoked(id: string): Promise<void>;
+  /** The CA has revoked a certificate by itself: another is obtained at once. `cause`: the commit upon which the CA was asked. */
+  replaceRevoked(id: string, cause: number): Promise<void>;
   /** Begins to take up due orders. */
   start(): Coordinator;
   /** Hands leases over and stops. */
@@ -156,7 +156,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         throw new AppError('issuer_failed', `issuer "${value.issuer}": ${error.message}`, { cause: error });
       }
     },
-    async replaceRevoked(id) {
+    async replaceRevoked(id, cause) {
       await writeInTurn(store, [recordKey('order', id)], async () => {
         const order = await store.get('order', id);
         if (order === null) return;
@@ -164,6 +164,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         const value = { ...forgetFailures(order.value, now()), renewal: 'revoked' as const };
         await commit(store, {
           by: { kind: 'stapler' },
+          cause,
           checks: [{ kind: 'order', id, revision: order.revision }],
           changes: [putOrder(id, value)],
         });

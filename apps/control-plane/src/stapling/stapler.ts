@@ -52,8 +52,8 @@ export interface StaplerOptions {
   hub: ChangeHub;
   log: Logger;
   fetchStaple: FetchStaple;
-  /** The CA revoked a managed certificate: it has to be obtained again. May be called more than once. */
-  onRevoked: (certificateId: string) => Promise<void>;
+  /** The CA revoked a managed certificate: it has to be obtained again. May be called more than once. `cause`: the staple's revision. */
+  onRevoked: (certificateId: string, cause: number) => Promise<void>;
   concurrency?: number;
   now?: () => number;
 }
@@ -143,7 +143,7 @@ export function createStapler(options: StaplerOptions): Stapler {
   }
 
   async function refresh(
-    { id, value }: StoredRecord<'staple'>,
+    { id, revision, value }: StoredRecord<'staple'>,
     certificate: StoredRecord<'certificate'>,
   ): Promise<StapleRecord> {
     const { url } = value;
@@ -180,18 +180,18 @@ export function createStapler(options: StaplerOptions): Stapler {
         dueAt: iso(refreshAt(times, now())),
       };
     }
-    if (fetched.status === 'revoked') await tellRevoked(certificate);
+    if (fetched.status === 'revoked') await tellRevoked(certificate, revision);
     else counts.failed += 1;
     // The response there was still says "good", and is current until its nextUpdate: it bridges the time to a new certificate.
     return failed(value, `the responder says that the certificate is ${fetched.status}`);
   }
 
-  async function tellRevoked({ id, value }: StoredRecord<'certificate'>): Promise<void> {
+  async function tellRevoked({ id, value }: StoredRecord<'certificate'>, cause: number): Promise<void> {
     counts.revoked += 1;
     log.warn({ certificate: id, issuer: value.issuer }, 'the CA says that this certificate is revoked');
     if (value.issuer === broughtIssuer || value.revokedAt != null) return;
     try {
-      await onRevoked(id);
+      await onRevoked(id, cause);
     } catch (error) {
       log.error({ err: error, certificate: id }, 'could not have a revoked certificate obtained again');
     }

@@ -201,8 +201,11 @@ t.test('what an earlier version wrote is taken up: its orders have no queue, and
   await world.runDue();
   t.not((await world.certificate(host)).serialNumber, first.serialNumber);
   await world.store.commit({ id: 'upgraded-2', changes: [put] });
-  await world.issuance.replaceRevoked(host);
+  const before = await world.store.head();
+  await world.issuance.replaceRevoked(host, before.number);
   t.equal((await world.order(host)).renewal, 'revoked');
+  const [replaced] = (await world.store.readLog(before, 1)) ?? [];
+  t.match(replaced, { by: { kind: 'stapler' }, cause: before.number }, 'and says what led to it');
 });
 
 t.test('a CA that does not answer is asked once a minute what CAA records call it', async (t) => {

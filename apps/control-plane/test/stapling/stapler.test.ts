@@ -47,7 +47,7 @@ async function startStapler(
   t: Test,
   store: ConfigStore,
   now: () => number,
-  onRevoked: (id: string) => Promise<void> = async () => {},
+  onRevoked: (id: string, cause: number) => Promise<void> = async () => {},
 ) {
   const hub = await createChangeHub({ store, log });
   const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked, now });
@@ -191,20 +191,21 @@ t.test('a revoked certificate is told once it is found, a brought one only noted
     thisUpdate: clock.now(),
     nextUpdate: clock.now() + week,
   }));
-  const told: string[] = [];
-  await startStapler(t, store, clock.now, async (id) => {
-    told.push(id);
+  const told: unknown[] = [];
+  await startStapler(t, store, clock.now, async (id, cause) => {
+    told.push([id, cause]);
     throw new Error('the store does not answer');
   });
   const ids = ['managed.example.com', 'brought.example.com'];
   await putCertificate(store, 'brought.example.com', url, clock.now(), { issuer: broughtIssuer });
   await putCertificate(store, 'managed.example.com', url, clock.now());
+  const { number: cause } = await store.head();
   for (const id of ids) {
     const staple = await stapleWhere(store, id, `the word on ${id}`, ({ failures }) => failures === 1);
     t.equal(staple.lastError, 'the responder says that the certificate is revoked');
     t.equal(staple.response, null, 'which is not stapled');
   }
-  t.strictSame(told, ['managed.example.com']);
+  t.strictSame(told, [['managed.example.com', cause]]);
 });
 
 t.test('certificates of a dead responder do not hold up those of a live one', async (t) => {
