@@ -64,6 +64,8 @@ export interface CoordinatorOptions {
 
 interface Running {
   lane: OrderLane;
+  /** Where the order stands by now: when this is over, it is looked for there. */
+  next: OrderLane;
   issuer: string;
   done: Promise<void>;
 }
@@ -77,36 +79,41 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const elsewhere = new Map<string, number>();
   /** In the lane of those that are waited for, without anybody who waits. */
   const unwaited: string[] = [];
-  let timer: NodeJS.Timeout | null = null;
-  let looking = false;
-  let lookAgain = false;
-  /** The latest look ended a moment ago, and the timer begins the next. */
-  let pausing = false;
+  /** When each queue is looked at next, by this process's clock. A hint makes it at once. */
+  const lookAt = new Map(lanes.map((lane) => [lane, 0]));
   const farLookAt = new Map<OrderLane, number>();
+  let nextLook: { cancel(): void } | null = null;
+  let looking = false;
+  let quietUntil = 0;
 
-  function wake(): void {
-    if (looking || pausing) {
-      lookAgain = true;
-      return;
-    }
+  /** Looks at these queues soon: after what goes on in this turn of the loop, since somebody may wait for an answer that is being written. */
+  function wake(hinted: Iterable<OrderLane>): void {
+    for (const lane of hinted) lookAt.set(lane, 0);
+    plan();
+  }
+
+  function plan(): void {
+    if (looking || stop.signal.aborted) return;
+    nextLook?.cancel();
+    const inMs = Math.max(quietUntil, Math.min(...lookAt.values())) - performance.now();
+    nextLook = inMs > 0 ? after(inMs, look) : afterThisTurn(look);
+  }
+
+  /** Takes up what is due in each queue whose time has come. */
+  function look(): void {
     looking = true;
-    lookAgain = false;
-    look()
+    const at = performance.now();
+    const concerned = lanes.filter((lane) => (lookAt.get(lane) ?? 0) <= at);
+    for (const lane of concerned) lookAt.set(lane, at + idleMs);
+    takeUp(concerned)
       .catch((error: unknown) => {
         if (!stop.signal.aborted) log.warn({ err: error }, 'cannot look for due orders; trying again');
-        return idleMs;
       })
-      .then((waitMs) => {
+      .then(() => {
         looking = false;
-        if (stop.signal.aborted) return;
-        if (timer !== null) clearTimeout(timer);
         // Every commit to an order, at whichever control plane, comes as a change: many are one look.
-        pausing = true;
-        timer = setTimeout(() => {
-          pausing = false;
-          if (lookAgain) wake();
-          else timer = setTimeout(wake, Math.max(0, waitMs - lookPauseMs));
-        }, lookPauseMs);
+        quietUntil = performance.now() + lookPauseMs;
+        plan();
       });
   }
 
@@ -114,15 +121,19 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     return fleet.liveNodes().length > 0 && fleet.view().issuesNothing === null;
   }
 
-  /** Takes up what is due, and tells how long nothing else will be. */
-  async function look(): Promise<number> {
-    if (stop.signal.aborted || !mayIssue()) return idleMs;
+  async function takeUp(concerned: OrderLane[]): Promise<void> {
+    if (!mayIssue()) return;
     for (const [id, until] of elsewhere) if (until <= now()) elsewhere.delete(id);
-    const waits = await Promise.all(lanes.map(lookAtLane));
+    await Promise.all(
+      concerned.map(async (lane) => {
+        const until = performance.now() + (await lookAtLane(lane));
+        lookAt.set(lane, Math.min(lookAt.get(lane) ?? 0, until));
+      }),
+    );
     await demoteUnwaited();
-    return Math.min(idleMs, ...waits);
   }
 
+  /** Tells how long nothing else of the queue will be due. */
   async function lookAtLane(lane: OrderLane): Promise<number> {
     const free = () => slots[lane] - count((one) => one.lane === lane);
     const placed = placedLanes.includes(lane);
@@ -188,10 +199,11 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         log.error({ err: error, certificate: id }, 'an order was interrupted; it is taken up again');
       })
       .finally(() => {
+        const { next = lane } = running.get(id) ?? {};
         running.delete(id);
-        wake();
+        wake([lane, next]);
       });
-    running.set(id, { lane, issuer, done });
+    running.set(id, { lane, next: lane, issuer, done });
   }
 
   /** Whoever is waited for need not wait for a look as well, where there is plenty of room: nobody is passed over then. */
@@ -201,19 +213,30 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     if (count((one) => one.lane === 'waited') < slots.waited / 2) take('waited', { id, value });
   }
 
+  /** The queue that an order is to be looked for in, now that it was changed; none where it is being worked on. */
+  function laneToLookAt({ id, value }: { id: string; value: OrderRecord }): OrderLane[] {
+    const lane = laneOf(value);
+    takeAtOnce({ id, value });
+    const mine = running.get(id);
+    if (mine === undefined) return [lane];
+    mine.next = lane;
+    return [];
+  }
+
   const unwatchHub = hub.watch((entry) => {
-    const orders = entry?.changes.filter(({ kind }) => kind === 'order') ?? [];
-    if (entry !== null && orders.length === 0) return;
-    for (const change of orders) if (change.op === 'put' && change.kind === 'order') takeAtOnce(change);
-    wake();
+    if (entry === null) return wake(lanes);
+    const hinted = entry.changes.flatMap((change) =>
+      change.op === 'put' && change.kind === 'order' ? laneToLookAt(change) : [],
+    );
+    if (hinted.length > 0) wake(hinted);
   });
   let might = false;
   const unwatchFleet = fleet.watch(() => {
     const may = mayIssue();
-    if (may && !might) wake();
+    if (may && !might) wake(lanes);
     might = may;
   });
-  wake();
+  plan();
 
   return {
     running() {
@@ -224,8 +247,18 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       stop.abort(new Error('the control plane stops'));
       unwatchHub();
       unwatchFleet();
-      if (timer !== null) clearTimeout(timer);
+      nextLook?.cancel();
       await Promise.allSettled([...running.values()].map(({ done }) => done));
     },
   };
+}
+
+function after(ms: number, run: () => void): { cancel(): void } {
+  const timer = setTimeout(run, ms);
+  return { cancel: () => clearTimeout(timer) };
+}
+
+function afterThisTurn(run: () => void): { cancel(): void } {
+  const immediate = setImmediate(run);
+  return { cancel: () => clearImmediate(immediate) };
 }

@@ -28,8 +28,6 @@ export interface RouteViewOptions {
   pace: Pick<IssuingPace, 'perSecond'>;
 }
 
-/** A brought certificate that comes may be for any host. */
-
 interface LoadedRoute {
   record: StoredRecord<'route'>;
   hosts: HostRecords[];
@@ -74,6 +72,12 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     return record === null ? null : ((await load([record], epoch))[0] ?? null);
   }
 
+  /** The fleet as it was heard of last, while there is nothing that it could serve. */
+  async function viewFor(loaded: LoadedRoute[]): Promise<FleetView> {
+    const served = loaded.some(({ hosts }) => hosts.some((host) => host.certificate ?? host.brought));
+    return served ? fleet.judge() : fleet.view();
+  }
+
   function present(
     { record, hosts, epoch }: LoadedRoute,
     view: FleetView,
@@ -91,6 +95,7 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     let concerns: Set<string> | null = null;
     let stale = true;
     let nudge = () => {};
+    // A brought certificate that comes may be for any host.
     const mayConcern = ({ kind, id }: LoggedChange) =>
       concerns === null || concerns.has(recordKey(kind, id)) || (kind === 'certificate' && isBroughtId(id));
     const unwatchHub = hub.watch((entry) => {
@@ -136,11 +141,11 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     settled,
     async route(id) {
       const loaded = await loadOne(id);
-      return loaded === null ? null : present(loaded, await fleet.judge()).route;
+      return loaded === null ? null : present(loaded, await viewFor([loaded])).route;
     },
     async routes(records) {
       const loaded = await load(records);
-      const view = await fleet.judge();
+      const view = await viewFor(loaded);
       return loaded.map((one) => present(one, view).route);
     },
   };

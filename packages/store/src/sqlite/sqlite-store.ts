@@ -75,8 +75,9 @@ export function createSqliteStore({
       const prepared = prepareCommit(commit);
       attempt(() => {});
       const { position, before } = await writes.add(() => history.apply(commit, prepared, epoch));
+      // After this turn of the loop: whoever made it is not to wait until all who follow have worked on it.
       if (before !== null && announcements.listenerCount('commit') > 0)
-        announcements.emit('commit', toEntry(position, before, prepared));
+        setImmediate(() => announcements.emit('commit', toEntry(position, before, prepared)));
       if (before !== null) known = position;
       return position;
     },
