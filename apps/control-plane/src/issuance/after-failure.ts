@@ -17,7 +17,7 @@ export interface FailedStep {
   issuer: string;
   failure: IssuerFailure;
   /** The issuers that come after this one and may be tried now. */
-  rest: string[];
+  others: string[];
   /** The whole chain. */
   chain: string[];
   /** When the certificate that is served now expires, in milliseconds since 1970; null without one. */
@@ -58,7 +58,7 @@ export function afterFailure(step: FailedStep): Reaction {
   const passing = failure.kind === 'unavailable' || failure.kind === 'limit';
   if (passing && order.orderUrl !== null) {
     const waitMs = Math.max(retryAfterMs, stumbleMs(Math.min(stumbles, 8), random));
-    const alone = step.rest.length === 0;
+    const alone = step.others.length === 0;
     if ((patient && (alone || waitMs <= shortLimitMs)) || (failure.kind === 'limit' && alone)) {
       return {
         order: { ...order, stumbles, dueAt: iso(now + waitMs) },
@@ -92,7 +92,7 @@ function goOnLater(step: FailedStep, retryAfterMs: number): Reaction {
 
 /** On to the next issuer at once; after the last, back to the chain when the first of them may be tried again. */
 function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
-  const { order, issuer, failure, rest, chain, now, random = Math.random } = step;
+  const { order, issuer, failure, others, chain, now, random = Math.random } = step;
   const failures = (order.setbacks[issuer]?.failures ?? 0) + 1;
   const dated = failure.kind === 'limit' && retryAfterMs > 0;
   const waitMs = dated ? retryAfterMs : Math.max(retryAfterMs, within(step, backOffMs(failures, random)));
@@ -100,7 +100,7 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
     ...order.setbacks,
     [issuer]: { failures, until: iso(now + waitMs) },
   };
-  const [next] = rest;
+  const [next] = others;
   const brief = dated && waitMs <= shortLimitMs;
   if (next !== undefined && !brief) {
     return {

@@ -15,9 +15,11 @@ import { pauseKey } from '../issuers/ledger/pause-key.ts';
 import { resetOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import { afterFailure, shortLimitMs, triedNext } from './after-failure.ts';
-import { attemptChange } from './attempt-log.ts';
-import { ariRetryMs, firstRenewalDate, pressingReason } from './renewal.ts';
+import { ariRetryMs, firstRenewalDate, pressingReason } from './renewal-dates.ts';
 import type { Outcome } from './step-tools.ts';
+
+/** Of each certificate. */
+const keptAttempts = 20;
 
 export interface AttemptOutcomesOptions {
   store: ConfigStore;
@@ -34,7 +36,7 @@ export interface FailedAttempt {
   /** Null: no issuer could be chosen. */
   issuer: Issuer | null;
   chain: string[];
-  rest: string[];
+  others: string[];
   error: unknown;
   /** Of what its order was exempt. */
   exempt: Exemption;
@@ -57,19 +59,17 @@ export interface AttemptOutcomes {
 export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptOutcomes {
   const { store, sealer, ledger, now } = options;
 
-  function tell(
-    order: OrderRecord,
+  /** The change that adds an attempt to those kept of a certificate. Only the holder of its order's lease writes them. */
+  async function addAttempt(
+    id: string,
+    { attempts: number, step, challengeType: challenge }: OrderRecord,
     issuer: string,
-    rest: Omit<Attempt, 'number' | 'issuer' | 'step' | 'challenge' | 'at'>,
-  ): Attempt {
-    return {
-      number: order.attempts,
-      issuer,
-      step: order.step,
-      challenge: order.challengeType,
-      ...rest,
-      at: iso(now()),
-    };
+    ending: Pick<Attempt, 'outcome' | 'detail' | 'problem' | 'next'>,
+  ): Promise<Change> {
+    const known = await store.get('attempts', id);
+    const attempt = { number, issuer, step, challenge, ...ending, at: iso(now()) };
+    const attempts = [attempt, ...(known?.value.attempts ?? [])].slice(0, keptAttempts);
+    return { op: 'put', kind: 'attempts', id, value: { attempts } };
   }
 
   function check(host: string, { chain, keyPem }: { chain: string; keyPem: string }) {
@@ -107,7 +107,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       revokedAt: null,
     };
     const entry = await ledger.succeed(issuer.name, issuer.limits, order.host);
-    const attempt = tell(order, issuer.name, {
+    const attempt = await addAttempt(id, order, issuer.name, {
       outcome: 'issued',
       detail: `The certificate is valid until ${notAfter}.`,
       problem: null,
@@ -131,15 +131,14 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
         putCertificate(id, value),
         ...options.stapleChanges(id, facts === undefined ? chain : null),
         ...withdrawChallenge(order),
-        await attemptChange(store, id, attempt),
+        attempt,
         ...entry.changes,
       ],
-      waitMs: 0,
     };
   }
 
   async function failed(attempt: FailedAttempt): Promise<FailedOutcome> {
-    const { record, certificate, issuer, chain, rest, error, exempt } = attempt;
+    const { record, certificate, issuer, chain, others, error, exempt } = attempt;
     const { id, value: order } = record;
     const failure = toFailure(error);
     const name = issuer?.name ?? order.issuer ?? chain[0] ?? 'none';
@@ -147,7 +146,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       order,
       issuer: name,
       failure,
-      rest,
+      others,
       chain,
       expiresAt: certificate === null ? null : Date.parse(certificate.value.notAfter),
       now: now(),
@@ -176,15 +175,15 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
         at: iso(now()),
       };
       next = { ...next, lastError };
-      const told = tell(order, name, {
+      const attempt = await addAttempt(id, order, name, {
         outcome: 'failed',
         detail,
         problem: failure.problem,
         next: reaction.next,
       });
-      changes.push(await attemptChange(store, id, told));
+      changes.push(attempt);
     }
-    return { order: next, checks, changes, waitMs: 0, ended: reaction.ended };
+    return { order: next, checks, changes, ended: reaction.ended };
   }
 
   async function passedOver(
@@ -194,8 +193,8 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     detail: string,
   ): Promise<Outcome> {
     const next = triedNext(order.issuer ?? '');
-    const attempt = tell(order, issuer.name, { outcome: 'failed', detail, problem: null, next });
-    return { order, changes: [await attemptChange(store, id, attempt)], waitMs: 0 };
+    const ending = { outcome: 'failed', detail, problem: null, next } as const;
+    return { order, changes: [await addAttempt(id, order, issuer.name, ending)] };
   }
 
   /** What the failure means for the limits: a failed authorization counts, a certificate that did not come does not. */

@@ -3,24 +3,24 @@ import type { Logger } from 'pino';
 import type { CaCounts } from '../issuers/ca-counts.ts';
 import { type Issuer, IssuerFailure } from '../issuers/interface/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
-import { type Exemption, isRefusal, type Ledger, type LedgerRefusal } from '../issuers/ledger/ledger.ts';
+import {
+  type Exemption,
+  isRefusal,
+  type Ledger,
+  type LedgerEntry,
+  type LedgerRefusal,
+} from '../issuers/ledger/ledger.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { isBulk, resetOrder, urgencyOf } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import { shortLimitMs } from './after-failure.ts';
-import {
-  type AttemptOutcomes,
-  type FailedOutcome,
-  type Issued,
-  toFailure,
-  withdrawChallenge,
-} from './attempt-outcomes.ts';
+import { type AttemptOutcomes, type Issued, toFailure, withdrawChallenge } from './attempt-outcomes.ts';
 import { dnsCheckMs } from './back-off.ts';
 import type { CaGate } from './ca-gate.ts';
 import type { Consent } from './consent.ts';
 import type { HostContext } from './host-context.ts';
-import { isInterruption } from './interruption.ts';
-import { chooseIssuer } from './issuer-choice.ts';
+import { chooseIssuer, issuersAfter } from './issuer-choice.ts';
+import { isInterruption } from './order-lease.ts';
 import type { Preflight, PreflightResult } from './preflight.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
@@ -50,7 +50,8 @@ export interface Attempts {
 
 interface Surroundings extends HostContext {
   chain: string[];
-  rest: string[];
+  /** Issuers of the chain that the attempt may move on to. */
+  others: string[];
 }
 
 export function createAttempts(options: AttemptsOptions): Attempts {
@@ -60,30 +61,30 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const order = record.value;
     const { certificate, policy } = context;
     const withheld = await consent(record, certificate, policy.named);
-    if (withheld !== null) return written(record, tools, withheld);
+    if (withheld !== null) return tools.write({ order: withheld });
     const looked = await preflight.check(order.host, policy);
     const chain = policy.issuers ?? registry.defaultChain(); // of the settings as the look has found them
-    if (!looked.ok) return written(record, tools, waiting(order, looked));
+    if (!looked.ok) return tools.write({ order: waiting(order, looked) });
     // In a queue of its own until here: now it belongs to that of its attempt.
     if (order.waitingForDns !== null)
-      return written(record, tools, await queue.enter({ ...order, waitingForDns: null, dueAt: iso(now()) }));
+      return tools.write({ order: await queue.enter({ ...order, waitingForDns: null, dueAt: iso(now()) }) });
 
-    const allowed = looked.issuers;
-    const choice = await chooseIssuer({ order, chain, allowed, find: registry.find, now: now() });
+    const { find } = registry;
+    const choice = await chooseIssuer({ order, chain, allowed: looked.issuers, find, now: now() });
     if (choice.issuer === null) {
       if (choice.until !== null) {
         // An attempt that moved on and found no other issuer has failed: it is told of already.
         const failures = order.failures + (order.beganAt === null ? 0 : 1);
-        return written(record, tools, resetOrder(order, { failures, dueAt: iso(choice.until) }));
+        return tools.write({ order: resetOrder(order, { failures, dueAt: iso(choice.until) }) });
       }
       const error = new IssuerFailure(choice.detail, { kind: 'unproven' });
-      return fail(record, tools, { ...context, issuer: null, chain, rest: [], error });
+      return fail(record, tools, { ...context, issuer: null, chain, others: [], error });
     }
-    const { issuer, rest } = choice;
+    const { issuer, others } = choice;
     const started = await spend(record, issuer, exemptionOf(order, certificate, issuer), tools);
-    if (started === null) return again(record);
-    if ('until' in started) return limited(record, tools, issuer, { chain, rest }, started);
-    return step(started, tools, issuer, { ...context, chain, rest });
+    if (started === null) return { order };
+    if ('until' in started) return limited(record, tools, issuer, { chain, others }, started);
+    return step(started, tools, issuer, { ...context, chain, others });
   }
 
   /** The order of an attempt that has begun, with what it spends written down before a CA is asked; null: read it anew. */
@@ -98,14 +99,16 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     if (!issuer.asksCa) return { ...record, value: order };
     const bulk = isBulk(value, now());
     const find = () => ledger.spendOrder(issuer.name, issuer.limits, value.host, exempt, bulk);
-    const entry = await find();
+    let entry: LedgerEntry | LedgerRefusal | null = await find();
     if (isRefusal(entry)) return entry;
     // What the ledger does not have to remember is written with the first step.
     if (entry.changes.length === 0) return { ...record, value: order };
-    return tools.spend(issuer.name, record, async () => {
-      const found = await find();
-      return isRefusal(found) ? found : { order, ...found, waitMs: 0 };
+    const spent = await tools.spend(issuer.name, async () => {
+      const found = entry ?? (await find());
+      entry = null; // where another spent meanwhile, it is found anew
+      return isRefusal(found) ? found : { order, ...found };
     });
+    return spent === null || isRefusal(spent) ? spent : spent.record;
   }
 
   /** The order in an attempt at an issuer; those that are tried in one go are one attempt. */
@@ -124,7 +127,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     record: Order,
     tools: StepTools,
     issuer: Issuer,
-    { chain, rest }: Pick<Surroundings, 'chain' | 'rest'>,
+    { chain, others }: Pick<Surroundings, 'chain' | 'others'>,
     { until, detail }: LedgerRefusal,
   ): Promise<Outcome> {
     const order = record.value;
@@ -133,59 +136,35 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       ...order.setbacks,
       [issuer.name]: { failures: order.setbacks[issuer.name]?.failures ?? 0, until: iso(until) },
     };
-    const [next] = rest;
+    const [next] = others;
     const short = until - now() <= shortLimitMs;
     if (next !== undefined && !short) {
-      const outcome = await outcomes.passedOver(
-        record.id,
-        { ...begun(order, next), setbacks },
-        issuer,
-        detail,
-      );
-      return (await tools.write(record, outcome)) === null ? again(record) : outcome;
+      const moved = { ...begun(order, next), setbacks };
+      return tools.write(await outcomes.passedOver(record.id, moved, issuer, detail));
     }
     // Others of the chain were passed over for a while: whichever is back first has its turn.
     const backAt = chain.map((name) => Date.parse(setbacks[name]?.until ?? '')).filter((at) => at > now());
     const change = { setbacks, place: null, dueAt: iso(Math.min(until, ...backAt)) };
     // Nothing has failed, and a caller who waits for the route may see it live yet.
     if (short && order.setbacks[issuer.name] === undefined)
-      return written(record, tools, resetOrder(order, change));
+      return tools.write({ order: resetOrder(order, change) });
     const type = 'urn:ietf:params:acme:error:rateLimited';
     const lastError = { detail, issuer: issuer.name, step: order.step, type, at: iso(now()) };
-    return written(record, tools, resetOrder(order, { ...change, lastError }));
+    return tools.write({ order: resetOrder(order, { ...change, lastError }) });
   }
 
   async function resume(record: Order, context: HostContext, tools: StepTools): Promise<Outcome> {
     const order = record.value;
     const issuer = order.issuer === null ? null : await registry.find(order.issuer);
-    if (issuer === null) {
-      // It was deleted meanwhile. A TXT record stays: the provider that made it may have gone with the issuer.
-      const outcome = {
+    // It was deleted meanwhile. A TXT record stays: the provider that made it may have gone with the issuer.
+    if (issuer === null)
+      return tools.write({
         order: resetOrder(order, { dueAt: iso(now()) }),
         changes: withdrawChallenge(order),
-        waitMs: 0,
-      };
-      await tools.write(record, outcome);
-      return outcome;
-    }
+      });
     const chain = context.policy.issuers ?? registry.defaultChain();
-    const rest = await restOf(order, chain, issuer.name);
-    return step(record, tools, issuer, { ...context, chain, rest });
-  }
-
-  /** The issuers that an order under way may be left for. It is not left for one that would not take it now. */
-  async function restOf(
-    { host, setbacks }: OrderRecord,
-    chain: string[],
-    current: string,
-  ): Promise<string[]> {
-    const rest: string[] = [];
-    for (const name of chain.includes(current) ? chain.slice(chain.indexOf(current) + 1) : []) {
-      if (Date.parse(setbacks[name]?.until ?? '') > now()) continue;
-      const issuer = await registry.find(name);
-      if (issuer !== null && issuer.refuses(host) === null) rest.push(name);
-    }
-    return rest;
+    const others = await issuersAfter({ order, chain, find: registry.find, now: now() });
+    return step(record, tools, issuer, { ...context, chain, others });
   }
 
   /** One step at the issuer, and what came of it written down. */
@@ -203,12 +182,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       const context = { signal, challenge: policy.challenge, certificate };
       const result = await issuer.advance(id, order, context);
       if (result.outcome === 'issued') return finish(record, tools, issuer, result);
-      const outcome = {
-        order: { ...order, ...result.order, lastError: null, dueAt: iso(now()) },
-        changes: result.changes ?? [],
-        waitMs: result.waitMs ?? 0,
-      };
-      return (await tools.write(record, outcome)) === null ? again(record) : outcome;
+      const { changes = [], waitMs = 0 } = result;
+      const next = { ...order, ...result.order, lastError: null, dueAt: iso(now()) };
+      return tools.write({ order: next, changes, waitMs });
     };
     try {
       const opensOrder = issuer.asksCa && order.orderUrl === null;
@@ -222,16 +198,12 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   }
 
   async function finish(record: Order, tools: StepTools, issuer: Issuer, issued: Issued): Promise<Outcome> {
-    let outcome = again(record);
-    const written = await tools.spend(issuer.name, record, async () => {
-      outcome = await outcomes.issued(record, issuer, issued);
-      return outcome;
-    });
-    if (written === null) return again(record);
+    const spent = await tools.spend(issuer.name, () => outcomes.issued(record, issuer, issued));
+    if (spent === null || isRefusal(spent)) return { order: record.value };
     counts.attempt(issuer.name, 'issued');
     log.info({ certificate: record.id, issuer: issuer.name }, 'certificate issued');
     await issuer.cleanUp(record.value);
-    return outcome;
+    return spent.outcome;
   }
 
   async function fail(
@@ -244,19 +216,17 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const attempts = issuer === null ? countedAttempts(failed.value) : failed.value.attempts;
     const record = { ...failed, value: { ...failed.value, attempts } };
     const exempt = issuer === null ? false : exemptionOf(record.value, certificate, issuer);
-    let outcome: FailedOutcome = { ...again(record), ended: false };
-    const written = await tools.spend(issuer?.name ?? '', record, async () => {
-      outcome = await outcomes.failed({ ...attempt, record, exempt });
-      return outcome;
-    });
-    if (written === null) return again(record);
+    const spent = await tools.spend(issuer?.name ?? '', () =>
+      outcomes.failed({ ...attempt, record, exempt }),
+    );
+    if (spent === null || isRefusal(spent)) return { order: failed.value };
     if (issuer !== null) counts.attempt(issuer.name, toFailure(error).kind);
     log.warn(
       { certificate: record.id, issuer: issuer?.name, step: record.value.step, err: error },
       'an attempt failed',
     );
-    if (outcome.ended) await issuer?.cleanUp(record.value);
-    return outcome;
+    if (spent.outcome.ended) await issuer?.cleanUp(record.value);
+    return spent.outcome;
   }
 
   function waiting(order: OrderRecord, { detail, requirements }: PreflightResult): OrderRecord {
@@ -274,12 +244,6 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     return window !== null && Date.parse(window.start) <= now() ? true : 'renewal';
   }
 
-  async function written(record: Order, { write }: StepTools, order: OrderRecord): Promise<Outcome> {
-    const outcome = { order, changes: [], waitMs: 0 };
-    await write(record, outcome);
-    return outcome;
-  }
-
   return {
     begin,
     resume,
@@ -291,9 +255,4 @@ export function createAttempts(options: AttemptsOptions): Attempts {
 
 function countedAttempts({ beganAt, attempts }: OrderRecord): number {
   return beganAt === null ? attempts + 1 : attempts;
-}
-
-/** Somebody changed the order meanwhile: it is read anew. */
-function again({ value }: Order): Outcome {
-  return { order: value, changes: [], waitMs: 0 };
 }

@@ -1,6 +1,5 @@
-import type { StoredRecord } from '@lockstep/contract';
+import type { ChallengeType, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { type HostPolicy, readHostPolicy } from './host-policy.ts';
 
 /** What a step has to know of its host beside the order itself: read at once, after the order was taken up. */
 export interface HostContext {
@@ -18,4 +17,25 @@ export async function readHostContext(
     readHostPolicy(store, value.host),
   ]);
   return { certificate, policy };
+}
+
+/** What the routes of a host ask of its certificate. */
+export interface HostPolicy {
+  /** Some route names the host. */
+  named: boolean;
+  /** The chain of issuers; null: that of the settings. */
+  issuers: string[] | null;
+  challenge: ChallengeType | null;
+}
+
+/** Several routes may name a host, with a path each: the first that asks for something, by id, is followed. */
+export async function readHostPolicy(store: ConfigStore, host: string): Promise<HostPolicy> {
+  const holders = await store.findClaims(`${host} `, 100);
+  const ids = [...new Set(holders.map(({ id }) => id))].sort();
+  const routes = (await store.getMany('route', ids)).filter((route) => route !== null);
+  return {
+    named: holders.length > 0,
+    issuers: routes.find(({ value }) => value.issuers !== undefined)?.value.issuers ?? null,
+    challenge: routes.find(({ value }) => value.challenge !== undefined)?.value.challenge ?? null,
+  };
 }

@@ -26,9 +26,26 @@ import { createCaGate } from './ca-gate.ts';
 import { createConsent } from './consent.ts';
 import { type Coordinator, createCoordinator } from './coordinator.ts';
 import { createOrderRunner, type OrderRunner } from './order-runner.ts';
-import { createOrderSteps } from './order-steps.ts';
 import { createPreflight, type Preflight } from './preflight.ts';
 import { createRenewals } from './renewals.ts';
+
+/*
+ * How a certificate comes about, from the top:
+ *
+ * coordinator       finds orders that are due, queue by queue, and has places for them
+ * order-runner      takes one under its lease (order-lease), a step at a time; step-tools write down what comes of a step
+ *   renewals        nothing is under way: whether it is time for another certificate (renewal-dates, ARI)
+ *   attempts        begins an attempt, or goes on with one
+ *     host-context  what the routes of the host ask, read once a step
+ *     consent       whether a name that no route names may still have a certificate
+ *     preflight     whether the DNS leads here, and whom CAA allows
+ *     issuer-choice which issuer of the chain is asked, and which after it
+ *     ca-gate       one new order of a CA at a time
+ *   attempt-outcomes  the certificate and the next date, or what the failure changes, as one commit
+ *     after-failure   the next issuer, the same again, or a date (back-off)
+ *
+ * Beside it: retry-failed ends the waits for an issuer that its operator repaired.
+ */
 
 const sweepIntervalMs = 60_000;
 
@@ -125,8 +142,15 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     now,
   });
   const renewals = createRenewals({ registry, log, now });
-  const steps = createOrderSteps({ store, settings, attempts, renewals });
-  const runner = createOrderRunner({ store, ledger, steps, share: options.share, now });
+  const runner = createOrderRunner({
+    store,
+    ledger,
+    settings,
+    attempts,
+    renewals,
+    share: options.share,
+    now,
+  });
   const stop = new AbortController();
   let coordinator: Coordinator | null = null;
   const sweeper = setInterval(() => {

@@ -12,8 +12,8 @@ export interface IssuerChoiceOptions {
 }
 
 export type IssuerChoice =
-  /** `rest`: what may be tried after it. */
-  | { issuer: Issuer; rest: string[] }
+  /** `others`: what may be tried after it. */
+  | { issuer: Issuer; others: string[] }
   /** None may be tried before `until` (milliseconds since 1970); null when there is none at all. */
   | { issuer: null; until: number | null; detail: string };
 
@@ -26,6 +26,15 @@ export async function chooseIssuer(options: IssuerChoiceOptions): Promise<Issuer
   const from = order.issuer === null ? 0 : Math.max(0, chain.indexOf(order.issuer));
   const choice = await chooseFrom(options, from);
   return choice.issuer !== null || from === 0 ? choice : chooseFrom(options, 0);
+}
+
+/** The issuers that an order under way may be left for: none that would not take it now. */
+export async function issuersAfter(options: Omit<IssuerChoiceOptions, 'allowed'>): Promise<string[]> {
+  const { order, chain } = options;
+  const at = chain.indexOf(order.issuer ?? '');
+  if (at === -1) return [];
+  const choice = await chooseFrom({ ...options, allowed: chain }, at + 1);
+  return choice.issuer === null ? [] : [choice.issuer.name, ...choice.others];
 }
 
 async function chooseFrom(options: IssuerChoiceOptions, from: number): Promise<IssuerChoice> {
@@ -45,7 +54,7 @@ async function chooseFrom(options: IssuerChoiceOptions, from: number): Promise<I
       else usable.push(issuer);
     }
   }
-  const [issuer, ...rest] = usable;
-  if (issuer !== undefined) return { issuer, rest: rest.map(({ name }) => name) };
+  const [issuer, ...others] = usable;
+  if (issuer !== undefined) return { issuer, others: others.map(({ name }) => name) };
   return { issuer: null, until, detail: faults.join('; ') || 'every issuer of the chain failed' };
 }

@@ -80,3 +80,8 @@ export function keepLease(
     },
   };
 }
+
+/** The store or the lease failed, not the order: nothing can be written down, and whoever takes it up next goes on from where it stands. */
+export function isInterruption(error: unknown): boolean {
+  return (['store_unavailable', 'store_lost', 'lease_lost'] as const).some((code) => isAppError(error, code));
+}

@@ -1,20 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { commit, retryOnConflict, type Write } from '../changes/writes.ts';
-import { isRefusal, type Ledger } from '../issuers/ledger/ledger.ts';
-import { carriedOver, goesOn, isPlaced, isWaitedFor, putOrder, standsAs } from '../orders/order-record.ts';
+import { commit } from '../changes/writes.ts';
+import type { Ledger } from '../issuers/ledger/ledger.ts';
+import { goesOn, isPlaced, isWaitedFor } from '../orders/order-record.ts';
+import type { SettingsSource } from '../settings/settings-source.ts';
 import { iso } from '../time/iso.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import { orAbort } from '../time/or-abort.ts';
+import { withdrawChallenge } from './attempt-outcomes.ts';
+import type { Attempts } from './attempts.ts';
 import { backOffMs } from './back-off.ts';
-import { isInterruption } from './interruption.ts';
-import { type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
-import type { OrderSteps } from './order-steps.ts';
-import type { Outcome, StepTools } from './step-tools.ts';
-
-/** A wait up to this long is spent holding the lease; a longer one becomes a date in the store. */
-const shortWaitMs = 1_000;
+import { readHostContext } from './host-context.ts';
+import { isInterruption, type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
+import type { Renewals } from './renewals.ts';
+import { createStepTools, type Outcome, type StepTools, shortWaitMs } from './step-tools.ts';
 
 export interface OrderRunner {
   /**
@@ -27,21 +27,19 @@ export interface OrderRunner {
 export interface OrderRunnerOptions {
   store: ConfigStore;
   ledger: Pick<Ledger, 'spend'>;
-  steps: OrderSteps;
+  settings: Pick<SettingsSource, 'refresh'>;
+  attempts: Attempts;
+  renewals: Renewals;
   share?: LoopShare | undefined;
   now?: () => number;
   /** Spends a short wait; rejects when the signal aborts. */
   wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-export function createOrderRunner({
-  store,
-  ledger,
-  steps,
-  share,
-  now = Date.now,
-  wait = (ms, signal) => delay(ms, undefined, { signal }),
-}: OrderRunnerOptions): OrderRunner {
+export function createOrderRunner(options: OrderRunnerOptions): OrderRunner {
+  const { store, ledger, settings, attempts, renewals, share, now = Date.now } = options;
+  const { wait = (ms, signal) => delay(ms, undefined, { signal }) } = options;
+
   async function run(id: string, signal: AbortSignal): Promise<boolean> {
     const granted = await store.acquireLease(recordKey('order', id), orderLeaseMs);
     if (granted === null) return false;
@@ -62,24 +60,65 @@ export function createOrderRunner({
     let record = await dueOrder(id);
     while (record !== null && !lease.signal.aborted) {
       await share?.turn(isWaitedFor(record.value, now()) ? 'waited' : 'orders');
-      const outcome = await nextOf(record, toolsFor(lease, record));
+      const tools = createStepTools({ store, ledger, now, wait }, lease, record);
+      const outcome = await guardedStep(record, tools);
       if (outcome === null) return;
-      if (outcome.waitMs > shortWaitMs || !goesOn(record.value, outcome.order)) return;
-      if (outcome.waitMs > 0) await wait(outcome.waitMs, lease.signal);
+      const { order, waitMs = 0 } = outcome;
+      if (waitMs > shortWaitMs || !goesOn(record.value, order)) return;
+      if (waitMs > 0) await wait(waitMs, lease.signal);
       record = await dueOrder(id);
     }
   }
 
-  /** The next step. What went wrong in it and is nobody's answer (a fault in this program) still leaves a date, or it would come again at once, without end. */
-  async function nextOf(record: StoredRecord<'order'>, tools: StepTools): Promise<Outcome | null> {
+  async function dueOrder(id: string): Promise<StoredRecord<'order'> | null> {
+    const record = await store.get('order', id);
+    if (record === null || record.value.dueAt === null) return null;
+    if (!isPlaced(record.value) && Date.parse(record.value.dueAt) > now()) return null;
+    return record;
+  }
+
+  /** What went wrong in a step and is nobody's answer (a fault in this program) still leaves a date, or it would come again at once, without end. */
+  async function guardedStep(record: StoredRecord<'order'>, tools: StepTools): Promise<Outcome | null> {
     try {
-      return await steps.next(record, tools);
+      return await step(record, tools);
     } catch (error) {
       if (tools.lease.signal.aborted || isInterruption(error)) throw error;
-      if (isAppError(error, 'revision_conflict')) return { order: record.value, changes: [], waitMs: 0 };
-      await tools.write(record, { order: postponed(record.value, error), changes: [], waitMs: 0 });
+      if (isAppError(error, 'revision_conflict')) return { order: record.value };
+      await tools.write({ order: postponed(record.value, error) });
       throw error;
     }
+  }
+
+  /** Takes the step that is due, and writes what came of it. Null when nothing is left to do now. */
+  async function step(record: StoredRecord<'order'>, tools: StepTools): Promise<Outcome | null> {
+    const { unusedSince, step } = record.value;
+    if (unusedSince !== null) return drop(record, tools);
+    const begins = step === 'idle';
+    const [context] = await Promise.all([
+      readHostContext(store, record),
+      begins ? settings.refresh() : undefined,
+    ]);
+    if (!begins) return attempts.resume(record, context, tools);
+    return (
+      (await renewals.next(record, context.certificate, tools)) ?? attempts.begin(record, context, tools)
+    );
+  }
+
+  /** The end of the grace time: nothing needs the certificate, unless a route came to name its host again. */
+  async function drop(record: StoredRecord<'order'>, tools: StepTools): Promise<Outcome | null> {
+    const { id, revision, value } = record;
+    const holders = await store.findClaims(`${value.host} `, 1);
+    if (holders.length > 0) return tools.write({ order: { ...value, unusedSince: null } });
+    await attempts.cleanUp(value);
+    const kinds = ['certificate', 'order', 'attempts', 'staple'] as const;
+    await commit(store, {
+      by: { kind: 'coordinator' },
+      cause: revision,
+      lease: tools.lease.current(),
+      checks: [{ kind: 'order', id, revision }],
+      changes: [...kinds.map((kind) => ({ op: 'delete', kind, id }) as const), ...withdrawChallenge(value)],
+    });
+    return null;
   }
 
   function postponed(order: OrderRecord, error: unknown): OrderRecord {
@@ -91,87 +130,6 @@ export function createOrderRunner({
       failures,
       lastError: { detail, issuer: order.issuer, step: order.step, type: null, at },
       dueAt: iso(now() + backOffMs(failures)),
-    };
-  }
-
-  async function dueOrder(id: string): Promise<StoredRecord<'order'> | null> {
-    const record = await store.get('order', id);
-    if (record === null || record.value.dueAt === null) return null;
-    if (!isPlaced(record.value) && Date.parse(record.value.dueAt) > now()) return null;
-    return record;
-  }
-
-  /** What came of a step that took up the order as `taken`, written onto the order as it is by now. */
-  function writeOf(
-    taken: StoredRecord<'order'>,
-    { id, revision, value: latest }: StoredRecord<'order'>,
-    { order, changes, checks = [], waitMs }: Outcome,
-    lease: KeptLease,
-  ): { write: Write; value: OrderRecord } {
-    // Short waits are not dates: whoever takes over goes on at once.
-    const dueAt = waitMs > shortWaitMs ? iso(now() + waitMs) : order.dueAt;
-    const value: OrderRecord = { ...carriedOver(taken.value, order, latest), dueAt };
-    const write: Write = {
-      by: { kind: 'coordinator' },
-      cause: taken.revision,
-      lease: lease.current(),
-      checks: [{ kind: 'order', id, revision }, ...checks],
-      changes: [putOrder(id, value), ...changes],
-    };
-    return { write, value };
-  }
-
-  /**
-   * Writes onto the order as it is by now. A route that comes to name the host changes its record too, and what a CA has been asked
-   * for meanwhile must not be lost for that. Null when somebody changed where the order stands, or what else the write checks.
-   */
-  async function onLatest<T>(
-    taken: StoredRecord<'order'>,
-    { signal }: KeptLease,
-    write: (latest: StoredRecord<'order'>) => Promise<T>,
-  ): Promise<T | null> {
-    try {
-      return await retryOnConflict(
-        async (conflict) => {
-          const latest = conflict === null ? taken : await store.get('order', taken.id);
-          return latest !== null && standsAs(latest.value, taken.value) ? write(latest) : null;
-        },
-        { kind: 'order', wait: (ms) => wait(ms, signal) },
-      );
-    } catch (error) {
-      if (isAppError(error, 'revision_conflict') || isAppError(error, 'overloaded')) return null;
-      throw error;
-    }
-  }
-
-  function toolsFor(lease: KeptLease, taken: StoredRecord<'order'>): StepTools {
-    /** As the store had it last, to this step's knowledge. */
-    let stored = taken;
-    return {
-      lease,
-      async write(record, outcome) {
-        return onLatest(stored, lease, async (latest) => {
-          const { write, value } = writeOf(stored, latest, outcome, lease);
-          const { number } = await commit(store, write);
-          stored = { ...record, revision: number, value };
-          return stored;
-        });
-      },
-      async spend(issuer, record, build) {
-        return onLatest(stored, lease, async (latest) => {
-          let written = latest.value;
-          const outcome = await ledger.spend(issuer, async () => {
-            const built = await build();
-            if (isRefusal(built)) return built;
-            const { write, value } = writeOf(stored, latest, built, lease);
-            written = value;
-            return write;
-          });
-          if (isRefusal(outcome)) return outcome;
-          stored = { ...record, revision: outcome.number, value: written };
-          return stored;
-        });
-      },
     };
   }
 

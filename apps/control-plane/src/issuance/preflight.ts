@@ -6,7 +6,7 @@ import { checkPointsHere } from '../dns/points-here.ts';
 import { IssuerFailure } from '../issuers/interface/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
-import { type HostPolicy, readHostPolicy } from './host-policy.ts';
+import { type HostPolicy, readHostPolicy } from './host-context.ts';
 
 export interface PreflightResult {
   ok: boolean;

@@ -1,11 +1,13 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import { IssuerFailure } from '../issuers/interface/issuer.ts';
+import { type Issuer, IssuerFailure } from '../issuers/interface/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import { iso } from '../time/iso.ts';
-import { createAriRest } from './ari-rest.ts';
-import { ariCheckDelay, ariRetryMs, dateInWindow, dayMs, planUpkeep } from './renewal.ts';
+import { ariCheckDelay, ariRetryMs, dateInWindow, dayMs, planUpkeep } from './renewal-dates.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
+
+const restMs = 60_000;
+const longestRestMs = dayMs;
 
 export interface RenewalsOptions {
   registry: Pick<IssuerRegistry, 'find'>;
@@ -81,9 +83,33 @@ export function createRenewals({ registry, log, now, random = Math.random }: Ren
           : plan.do === 'ask'
             ? await ask(record, certificate, plan.renewAt, lease.signal)
             : { ...order, renewAt: iso(plan.renewAt), dueAt: iso(plan.until) };
-      const outcome = { order: next, changes: [], waitMs: 0 };
-      await write(record, outcome);
-      return outcome;
+      return write({ order: next });
+    },
+  };
+}
+
+/**
+ * Which CAs give no renewal information for now, as this process found. Without it each of 100,000 certificates would ask a CA that is
+ * down, and those of a CA that hangs would keep all the places in which renewals of the others are noticed.
+ */
+function createAriRest({ now }: { now: () => number }) {
+  const rests = new WeakMap<Issuer, number>();
+  return {
+    /** Until when the CA is left alone, in milliseconds since 1970. After a rest one may ask; the others wait for what comes of that. */
+    until(issuer: Issuer): number | null {
+      const until = rests.get(issuer);
+      if (until === undefined) return null;
+      if (until > now()) return until;
+      rests.set(issuer, now() + restMs);
+      return null;
+    },
+    answered(issuer: Issuer): void {
+      rests.delete(issuer);
+    },
+    failed(issuer: Issuer, { kind, retryAfterMs }: IssuerFailure): void {
+      if (kind !== 'unavailable' && kind !== 'limit') return;
+      const waitMs = Math.min(longestRestMs, Math.max(restMs, retryAfterMs ?? 0));
+      rests.set(issuer, Math.max(rests.get(issuer) ?? 0, now() + waitMs));
     },
   };
 }

@@ -24,26 +24,26 @@ const begun: OrderRecord = { ...idle, step: 'placed', orderUrl: 'https://ca.exam
 function fail(
   order: OrderRecord,
   kind: FailureKind,
-  rest: Partial<FailedStep> & { options?: Omit<IssuerFailureOptions, 'kind'> } = {},
+  others: Partial<FailedStep> & { options?: Omit<IssuerFailureOptions, 'kind'> } = {},
 ) {
-  const failure = new IssuerFailure('it failed', { kind, ...rest.options });
-  const chain = ['one', ...(rest.rest ?? [])];
+  const failure = new IssuerFailure('it failed', { kind, ...others.options });
+  const chain = ['one', ...(others.others ?? [])];
   return afterFailure({
     order,
     issuer: 'one',
     failure,
-    rest: [],
+    others: [],
     chain,
     expiresAt: null,
     now,
     random: () => 0.5,
-    ...rest,
+    ...others,
   });
 }
 
 t.test('the next issuer is tried at once where waiting for this one would not help', async (t) => {
   for (const kind of ['unavailable', 'refused', 'limit'] as const) {
-    const { order, failed, ended, next } = fail(idle, kind, { rest: ['two', 'three'] });
+    const { order, failed, ended, next } = fail(idle, kind, { others: ['two', 'three'] });
     t.match(order, { issuer: 'two', dueAt: later(0), beganAt: idle.beganAt, failures: 0 }, kind);
     t.match(order.setbacks, { one: { failures: 1, until: later(minute) } }, kind);
     t.strictSame([failed, ended, next], [true, true, 'The next issuer, "two", is tried at once.'], kind);
@@ -63,8 +63,8 @@ t.test('after the last, the chain has its turn again when the first of it may be
 });
 
 t.test('a CA that asks for peace gets it: a short while is waited for, a long one gone round', async (t) => {
-  const limit = (retryAfterMs: number, rest: string[], order = idle) =>
-    fail(order, 'limit', { rest, options: { retryAfterMs } });
+  const limit = (retryAfterMs: number, others: string[], order = idle) =>
+    fail(order, 'limit', { others, options: { retryAfterMs } });
   t.match(limit(20_000, ['two']), { failed: false, order: { issuer: null, dueAt: later(20_000) } });
   const again = { ...idle, setbacks: { one: { failures: 1, until: later(0) } } };
   t.match(limit(20_000, ['two'], again), { failed: true }, 'a second one is told of');
@@ -79,12 +79,12 @@ t.test(
   async (t) => {
     let order = begun;
     for (const seconds of [2, 4, 8, 16, 32]) {
-      const reaction = fail(order, 'unavailable', { rest: ['two'] });
+      const reaction = fail(order, 'unavailable', { others: ['two'] });
       t.match(reaction, { failed: false, ended: false });
       t.match(reaction.order, { orderUrl: begun.orderUrl, step: 'placed', dueAt: later(seconds * 1_000) });
       order = reaction.order;
     }
-    t.match(fail(order, 'unavailable', { rest: ['two'] }).order, { issuer: 'two', orderUrl: null });
+    t.match(fail(order, 'unavailable', { others: ['two'] }).order, { issuer: 'two', orderUrl: null });
     const alone = fail(order, 'unavailable');
     t.match(alone, { failed: true, ended: false, next: `The order goes on at ${later(minute)}.` });
     t.match(alone.order, { orderUrl: begun.orderUrl, stumbles: 0, failures: 1 });
@@ -96,7 +96,7 @@ t.test(
 t.test('an order that only a DNS provider holds up is kept for as long as that takes', async (t) => {
   let order = begun;
   for (const seconds of [2, 4, 8, 16, 32, 60, 600, 6_000, 86_400]) {
-    const reaction = fail(order, 'hindered', { rest: ['two'] });
+    const reaction = fail(order, 'hindered', { others: ['two'] });
     t.match(reaction, { failed: true, ended: false });
     t.match(reaction.order, {
       orderUrl: begun.orderUrl,
@@ -105,28 +105,28 @@ t.test('an order that only a DNS provider holds up is kept for as long as that t
     });
     order = reaction.order;
   }
-  const brief = fail(begun, 'hindered', { rest: ['two'], options: { retryAfterMs: 5_000 } });
+  const brief = fail(begun, 'hindered', { others: ['two'], options: { retryAfterMs: 5_000 } });
   t.match(brief, { failed: false, ended: false }, 'who asks for a moment has not failed the host');
-  const asked = fail(begun, 'hindered', { rest: ['two'], options: { retryAfterMs: hour } });
+  const asked = fail(begun, 'hindered', { others: ['two'], options: { retryAfterMs: hour } });
   t.match(asked, { failed: true, ended: false, order: { orderUrl: begun.orderUrl, dueAt: later(hour) } });
 });
 
 t.test('an order that the CA has lost is begun again, but not for ever', async (t) => {
   let order = begun;
   for (let time = 1; time <= 5; time += 1) {
-    const reaction = fail(order, 'lost', { rest: ['two'] });
+    const reaction = fail(order, 'lost', { others: ['two'] });
     t.match(reaction, { failed: false, ended: true, next: 'The order is begun again.' });
     t.match(reaction.order, { step: 'idle', issuer: 'one', orderUrl: null, stumbles: time, dueAt: later(0) });
     order = { ...reaction.order, orderUrl: `https://ca.example.net/order/${time}`, step: 'ordered' };
   }
-  t.match(fail(order, 'lost', { rest: ['two'] }).order, { issuer: 'two' });
+  t.match(fail(order, 'lost', { others: ['two'] }).order, { issuer: 'two' });
 });
 
 t.test('a name that cannot be proven is tried at no other issuer, and ever more rarely', async (t) => {
   const waits = [minute, 10 * minute, 100 * minute, day, day];
   for (const [unproven, waitMs] of waits.entries()) {
     // Failures of other kinds, such as a CA that was away, are not the name's.
-    const { order, ended } = fail({ ...begun, failures: 9, unproven }, 'unproven', { rest: ['two'] });
+    const { order, ended } = fail({ ...begun, failures: 9, unproven }, 'unproven', { others: ['two'] });
     t.match(order, { step: 'idle', issuer: null, failures: 10, unproven: unproven + 1, setbacks: {} });
     t.equal(order.dueAt, later(waitMs));
     t.ok(ended);

@@ -1,7 +1,7 @@
 import { createSqliteStore } from '@lockstep/store';
 import t from 'tap';
+import type { Attempts } from '../../src/issuance/attempts.ts';
 import { createOrderRunner } from '../../src/issuance/order-runner.ts';
-import type { OrderSteps } from '../../src/issuance/order-steps.ts';
 import { createOrderQueue } from '../../src/orders/order-queue.ts';
 import { createRouteService } from '../../src/routes/route-service.ts';
 import { byAdmin } from '../by-admin.ts';
@@ -14,7 +14,7 @@ const body = (id: string) => ({
   upstreams: [{ url: 'http://127.0.0.1:3000' }],
 });
 
-async function start(test: Pick<typeof t, 'teardown'>, next: OrderSteps['next']) {
+async function start(test: Pick<typeof t, 'teardown'>, begin: Attempts['begin']) {
   const store = createSqliteStore({ path: ':memory:' });
   test.teardown(() => store.close());
   await store.open({ create: true, expectedEpoch: null });
@@ -22,7 +22,9 @@ async function start(test: Pick<typeof t, 'teardown'>, next: OrderSteps['next'])
   const runner = createOrderRunner({
     store,
     ledger: { spend: async () => t.fail() as never },
-    steps: { next },
+    settings: { refresh: async () => {} },
+    renewals: { next: async () => null },
+    attempts: { begin, resume: async () => t.fail() as never, cleanUp: async () => {} },
   });
   const order = async () => (await store.get('order', host))?.value;
   return { store, service, order, run: () => runner.run(host, new AbortController().signal) };
@@ -32,7 +34,7 @@ t.test(
   'what a CA was asked for is written down, though routes come to name the host meanwhile',
   async (t) => {
     let asked = 0;
-    const { service, order, run } = await start(t, async (record, { write }) => {
+    const { service, order, run } = await start(t, async (record, _context, { write }) => {
       asked += 1;
       for (let path = 0; path < 5; path += 1) await service.create(byAdmin, body(`during-${path}`));
       const ordered = {
@@ -41,8 +43,9 @@ t.test(
         step: 'ordered' as const,
         orderUrl: 'https://ca.test/order/1',
       };
-      t.not(await write(record, { order: ordered, changes: [], waitMs: 60_000 }), null);
-      return null;
+      const outcome = { order: ordered, waitMs: 60_000 };
+      t.equal(await write(outcome), outcome);
+      return outcome;
     });
     await service.create(byAdmin, body('first'));
     await run();
@@ -52,13 +55,11 @@ t.test(
 );
 
 t.test('a step is not written onto an order that was given up meanwhile', async (t) => {
-  const { service, order, run } = await start(t, async (record, { write }) => {
+  const { service, order, run } = await start(t, async (record, _context, { write }) => {
     await service.remove(byAdmin, 'first');
-    t.equal(
-      await write(record, { order: { ...record.value, step: 'ordered' }, changes: [], waitMs: 0 }),
-      null,
-    );
-    return null;
+    const outcome = await write({ order: { ...record.value, step: 'ordered' } });
+    t.equal(outcome.order, record.value);
+    return outcome;
   });
   await service.create(byAdmin, body('first'));
   await run();

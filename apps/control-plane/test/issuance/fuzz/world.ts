@@ -9,7 +9,6 @@ import { createAttemptOutcomes } from '../../../src/issuance/attempt-outcomes.ts
 import { createAttempts } from '../../../src/issuance/attempts.ts';
 import { type CaGate, createCaGate } from '../../../src/issuance/ca-gate.ts';
 import { createOrderRunner, type OrderRunner } from '../../../src/issuance/order-runner.ts';
-import { createOrderSteps } from '../../../src/issuance/order-steps.ts';
 import { createRenewals } from '../../../src/issuance/renewals.ts';
 import { createAcmeIssuer } from '../../../src/issuers/acme/acme-issuer.ts';
 import type { AcmeSession } from '../../../src/issuers/acme/acme-session.ts';
@@ -132,15 +131,16 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       now: clock.now,
     });
     const renewals = createRenewals({ registry, log, now: clock.now });
-    const steps = createOrderSteps({
+    const runner = createOrderRunner({
       store: mine,
+      ledger,
       settings: { refresh: async () => {} },
       attempts,
       renewals,
+      now: clock.now,
+      wait,
     });
-    return Object.assign(replica, {
-      runner: createOrderRunner({ store: mine, ledger, steps, now: clock.now, wait }),
-    });
+    return Object.assign(replica, { runner });
   }
 
   async function dueOrders(): Promise<StoredRecord<'order'>[]> {
