@@ -20,6 +20,8 @@ export interface FleetOptions {
   httpsPorts?: number[];
   /** Where Redis keeps its files; default: a folder of its own. */
   redisDir?: string;
+  /** The checkouts that the edges are run from, where not all are run from this one. */
+  edgeRoots?: (string | undefined)[];
   /** How the processes reach the store; default: that Redis, directly. */
   storeUrl?: string;
 }
@@ -30,6 +32,8 @@ export interface EdgeUnderTest {
   http: number;
   admin: number;
   process: Child;
+  /** The checkout that the next start is from; left out: this one. */
+  root: string | undefined;
   start(): Promise<void>;
   /** Resolves once `/readyz` is 200. */
   ready(): Promise<void>;
@@ -39,6 +43,8 @@ export interface ControlPlaneUnderTest {
   name: string;
   url: string;
   process: Child;
+  /** As an edge's. */
+  root: string | undefined;
   /** Resolves once `/readyz` is 200. */
   start(): Promise<void>;
 }
@@ -46,7 +52,7 @@ export interface ControlPlaneUnderTest {
 /** Control planes and edges as processes of their own over a real Redis, as they run in production. */
 export async function startFleet(test: Pick<typeof t, 'teardown'>, options: FleetOptions) {
   const { dir, edges: count = 2, workers = 1, acme = {} } = options;
-  const { httpPorts = [], httpsPorts = [] } = options;
+  const { httpPorts = [], httpsPorts = [], edgeRoots = [] } = options;
   const redis = await startRedis({ ...(options.redisDir !== undefined && { dir: options.redisDir }) });
   test.teardown(() => redis.close());
   const adminToken = randomUUID();
@@ -65,9 +71,13 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
       name,
       url: `http://127.0.0.1:${port}`,
       process: null as unknown as Child,
+      root: undefined,
       async start() {
         const args = ['control-plane', '--listen', `127.0.0.1:${port}`, '--data-dir', join(dir, name)];
-        controlPlane.process = startLockstep(args, { env: { ...env, ...acme } });
+        controlPlane.process = startLockstep(args, {
+          env: { ...env, ...acme },
+          root: controlPlane.root,
+        });
         await answers(`${controlPlane.url}/readyz`, controlPlane.process, name);
       },
     };
@@ -85,11 +95,13 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
       http,
       admin,
       process: null as unknown as Child,
+      root: edgeRoots[index],
       async start() {
         const at = (port: number) => `127.0.0.1:${port}`;
         const args = ['edge', '--node', node, '--https', at(https), '--http', at(http), '--admin', at(admin)];
         edge.process = startLockstep([...args, '--data-dir', join(dir, node), '--workers', String(workers)], {
           env: edgeEnv,
+          root: edge.root,
         });
         await edge.ready();
       },

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import {
   AppError,
+  edgeKinds,
   type LogEntry,
   type LoggedChange,
   type Position,
@@ -390,6 +391,29 @@ t.test('a snapshot that ran ahead of its position is not followed from before th
   t.notOk(cache.isComplete());
   cache.apply([entry(5), entry(6, put('a', ['a']))]);
   t.ok(cache.isComplete());
+});
+
+t.test('what a release that knew fewer kinds has saved is served, and acknowledges nothing', async (t) => {
+  const { path, open } = bench(t);
+  const first = open();
+  (await first.stage(snapshot(at(5), [stored('a', 3, ['a.example.com'])]))).accept();
+  first.close();
+  const file = new DatabaseSync(path);
+  const { value } = file.prepare("SELECT value FROM meta WHERE key = 'position'").get()!;
+  const place = JSON.parse(String(value));
+  const kinds = edgeKinds.slice(0, -1);
+  file.prepare("UPDATE meta SET value = ? WHERE key = 'position'").run(JSON.stringify({ ...place, kinds }));
+  file.close();
+
+  const cache = open();
+  t.match(cache.get('route', 'a'), { id: 'a' });
+  t.notOk(cache.isComplete());
+  t.match(cache.position(), { epoch: 'e', number: 5 });
+  t.not(cache.position()?.commitId, at(5).commitId, 'no history has this commit');
+  t.throws(() => cache.apply([entry(6)]), { code: 'internal' });
+  (await cache.stage(snapshot(at(7), [stored('a', 3, ['a.example.com'])]))).accept();
+  t.ok(cache.isComplete());
+  t.same(cache.position(), at(7));
 });
 
 t.test('a lock file that is damaged is made anew', async (t) => {

@@ -1,22 +1,25 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from './child.ts';
 
-const launcher = fileURLToPath(new URL('../../../apps/cli/bin/lockstep.js', import.meta.url));
+const here = fileURLToPath(new URL('../../..', import.meta.url));
 
 export interface LockstepOptions {
   /** All the variables it gets, beside PATH. */
   env?: Record<string, string>;
   cwd?: string;
+  /** The checkout that it is run from. Default: this one. */
+  root?: string | undefined;
   /** Arguments of Node itself. */
   nodeArgs?: readonly string[];
 }
 
 /** The `lockstep` command as a real process of its own, which does not outlive this one. */
 export function startLockstep(args: readonly string[], options: LockstepOptions = {}): Child {
-  const { env = {}, cwd, nodeArgs = [] } = options;
+  const { env = {}, cwd, nodeArgs = [], root = here } = options;
   return startChild({
     command: process.execPath,
-    args: [...nodeArgs, launcher, ...args],
+    args: [...nodeArgs, join(root, 'apps/cli/bin/lockstep.js'), ...args],
     env: { PATH: '/usr/bin:/bin', ...env },
     onlyThese: true,
     ...(cwd === undefined ? {} : { cwd }),

@@ -76,7 +76,8 @@ export function standingOf({ report, live, stopped, seenAt, standing }: NodePres
     if (workers.ready < workers.of) return passing(`has ${workers.ready} of ${workers.of} workers ready`);
     if (unanswered !== null) return passing(`does not answer its own handshakes: ${unanswered}`);
     if (standing === 'on') return null;
-    return passing(`stands at revision ${applied.number}, ${strayed[standing ?? 'unknown']}`);
+    const where = `stands at revision ${applied.number}, ${strayed[standing ?? 'unknown']}`;
+    return passing(withWay(where, followsHow(feed)));
   }
 }
 

@@ -14,25 +14,28 @@ export interface Place {
 
 /** Whether commits after the position bring all that the rows lack. */
 export function isWhole(place: Place | null): boolean {
-  return (
-    place !== null &&
-    place.position.number >= place.through &&
-    edgeKinds.every((kind) => place.kinds.includes(kind))
-  );
+  return place !== null && place.position.number >= place.through && hasEveryKind(place);
 }
+
+const hasEveryKind = ({ kinds }: Place) => edgeKinds.every((kind) => kinds.includes(kind));
 
 export function readPlace(sql: Sql): Place | null {
   const row = sql("SELECT value FROM meta WHERE key = 'position'").get();
   if (row === undefined) return null;
+  const place = parsePlace(String(row.value));
   // A row that cannot be read is no reason not to serve the others.
-  return (
-    parsePlace(String(row.value)) ?? {
+  if (place === null) {
+    return {
       position: { epoch: 'damaged', number: 0, commitId: 'damaged' },
       kinds: [],
       through: 0,
       counts: {},
-    }
-  );
+    };
+  }
+  // Whoever filled it passed over a kind: its position, taken for all of the kinds, would acknowledge records that are not here.
+  return hasEveryKind(place)
+    ? place
+    : { ...place, position: { ...place.position, commitId: 'lacks-a-kind' } };
 }
 
 export function parsePlace(text: string): Place | null {

@@ -49,7 +49,7 @@ export interface ConfigCacheOptions {
 export interface ConfigCache {
   /** A random id made with the folder; it outlives a damaged file. */
   readonly home: string;
-  /** Null while empty. */
+  /** Null while empty. Where some kind is lacking, its commit id is one that no history has: it acknowledges nothing. */
   position(): Position | null;
   /**
    * Whether it can be followed from: it was filled with every kind that an edge follows, has no damaged row, and nothing in it is
