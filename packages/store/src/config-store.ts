@@ -173,7 +173,7 @@ export interface ConfigStore {
   listTurns(): Promise<Turn[]>;
   /**
    * Who changed what, the latest first: one entry for each change that its kind's module wants kept, written with the commit itself, and
-   * without what is secret. What is older or more than the bounds (90 days, 10,000) is not given, and goes with the next entry.
+   * without what is secret: a put that changes nothing else has none. What is older or more than the bounds (90 days, 10,000) is not given, and goes with the next entry.
    */
   readJournal(page: { limit: number; cursor?: string | undefined }): Promise<Page<JournalEntry>>;
   /** From now on. */

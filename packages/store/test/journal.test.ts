@@ -9,9 +9,9 @@ import { commitOf, putRoute } from './conformance/records.ts';
 /** What is sealed stands in a record and in its entry of the log; once these are gone it stands nowhere. */
 async function putAndReplace(store: ConfigStore): Promise<void> {
   await store.open({ create: true, expectedEpoch: null });
-  for (const sealedKey of ['v1.SECRET-1', 'v1.SECRET-2', 'v1.OTHER'])
+  for (const [round, sealedKey] of ['v1.SECRET-1', 'v1.SECRET-2', 'v1.OTHER'].entries())
     await store.commit(
-      commitOf({ op: 'put', kind: 'authority', id: 'a', value: { certificate: 'PEM', sealedKey } }),
+      commitOf({ op: 'put', kind: 'authority', id: 'a', value: { certificate: `PEM ${round}`, sealedKey } }),
     );
 }
 

@@ -183,13 +183,15 @@ for _, change in ipairs(changes) do
   end
 end
 
--- Nobody waits for the journal: one that does not take an entry begins anew.
+-- Nobody waits for the journal: one that does not take an entry begins anew. What only seals anew is not in it.
 local journaled = false
 for _, change in ipairs(changes) do
-  if change.leftOut then
-    local before = change.before and string.match(change.before, '^[%d ]+\n[^\n]*\n(.*)$') or ''
+  local before = change.leftOut and change.before and string.match(change.before, '^[%d ]+\n[^\n]*\n(.*)$') or ''
+  before = withoutFields(before, change.leftOut or '')
+  local after = withoutFields(change.value, change.leftOut or '')
+  if change.leftOut and (before ~= after or not change.put) then
     local entry = {'XADD', KEYS[10], '*', 'position', table.concat({ARGV[1], number, ARGV[2]}, ' '), 'origin', ARGV[14],
-      'record', change.key, 'before', withoutFields(before, change.leftOut), 'after', withoutFields(change.value, change.leftOut)}
+      'record', change.key, 'before', before, 'after', after}
     if redis.pcall(unpack(entry)).err then
       redis.call('DEL', KEYS[10])
       redis.call(unpack(entry))

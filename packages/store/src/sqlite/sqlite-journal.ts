@@ -29,11 +29,15 @@ export function createSqliteJournal(sql: Sql, now: () => number): SqliteJournal 
       const insert = sql(`INSERT INTO journal (at, epoch, number, commit_id, origin, kind, id, before, after)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
       let last = 0;
-      for (const { kind, id, json } of journaled) {
-        const before = String(find.get(kind, id)?.value ?? '');
-        const kept = [before, json].map((value) => toJournal(kind, value) ?? '') as [string, string];
-        last = Number(insert.run(at, epoch, number, commitId, origin, kind, id, ...kept).lastInsertRowid);
+      for (const { op, kind, id, json } of journaled) {
+        const before = toJournal(kind, String(find.get(kind, id)?.value ?? '')) ?? '';
+        const after = toJournal(kind, json) ?? '';
+        // What only seals anew is not in it.
+        if (op === 'put' && before === after) continue;
+        const row = [at, epoch, number, commitId, origin, kind, id, before, after];
+        last = Number(insert.run(...row).lastInsertRowid);
       }
+      if (last === 0) return;
       sql('DELETE FROM journal WHERE seq <= ?').run(last - bounds.entries);
       // In their order, dates go up: the first that is young enough ends what is old.
       sql(`DELETE FROM journal WHERE seq < (SELECT seq FROM journal WHERE at >= ? ORDER BY seq LIMIT 1)`).run(

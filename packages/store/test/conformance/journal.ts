@@ -76,18 +76,18 @@ export async function journal(t: Test, backend: Backend): Promise<void> {
   await t.test('no entry has what is secret, before or after', async (t) => {
     const { store } = await backend.bench(t);
     const odd = 'SECRET "quoted", \\ back\\\\slashed\n"sealedKey":"SECRET"';
-    for (const sealed of ['SECRET', odd, null, odd]) {
+    for (const [round, sealed] of ['SECRET', odd, null, odd].entries()) {
       await store.commit(
         commitOf(
           put1('account', {
-            directory: 'https://ca.example',
+            directory: `https://ca.example/${round}`,
             accountUrl: 'https://ca.example/"sealedKey":1',
             sealedKey: sealed,
           }),
-          put1('authority', { sealedKey: sealed, certificate: 'PEM' }),
-          put1('certificate', { host: 'a.example', chain: odd, sealedKey: sealed, serialNumber: '1' }),
-          put1('issuer', { config: { type: 'acme' }, sealedSecrets: sealed, updatedAt: 'today' }),
-          put1('settings', { sealedSecrets: sealed, config: { issuers: [] } }),
+          put1('authority', { sealedKey: sealed, certificate: `PEM ${round}` }),
+          put1('certificate', { host: 'a.example', chain: odd, sealedKey: sealed, serialNumber: `${round}` }),
+          put1('issuer', { config: { type: 'acme' }, sealedSecrets: sealed, updatedAt: `day ${round}` }),
+          put1('settings', { sealedSecrets: sealed, config: { issuers: [`${round}`] } }),
         ),
       );
     }
@@ -100,9 +100,28 @@ export async function journal(t: Test, backend: Backend): Promise<void> {
     );
     t.same(entries.find(({ kind, before }) => kind === 'certificate' && before !== null)?.before, {
       host: 'a.example',
-      serialNumber: '1',
+      serialNumber: '3',
     });
-    t.same(entries[2]?.after, { config: { issuers: [] } });
+    t.same(entries[2]?.after, { config: { issuers: ['3'] } });
+  });
+
+  await t.test('what is only sealed anew leaves no entry', async (t) => {
+    const { store } = await backend.bench(t);
+    const seal = (sealedKey: string, id = 'one') =>
+      store.commit(
+        commitOf({ op: 'put', kind: 'authority', id, value: { certificate: 'PEM', sealedKey } } as Change),
+      );
+    await seal('first');
+    await seal('anew');
+    await seal('anew', 'other');
+    await store.commit(commitOf(remove('authority', 'one')));
+    const { items } = await store.readJournal({ limit: 10 });
+    t.match(items, [
+      { id: 'one', before: { certificate: 'PEM' }, after: null },
+      { id: 'other', before: null, after: { certificate: 'PEM' } },
+      { id: 'one', before: null },
+    ]);
+    t.equal(items.length, 3);
   });
 
   await t.test('a commit that is refused leaves no entry, and a repeated one leaves one', async (t) => {
