@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { edgeKinds } from '@lockstep/contract';
 import { canaryIds, createEdgeSealer, deriveEdgeKey, generateSecretKey, sealCanary } from '@lockstep/pki';
 import { createRedisStore } from '@lockstep/store';
 import { freePort, type RedisServer, startRedis, testFolder, waitFor } from '@lockstep/testkit';
@@ -105,6 +106,12 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
     (await configured.store.listNodes()).some(({ report }) => report.applied?.number === number);
   await waitFor(caughtUp, { what: 'the edge to catch up' });
   t.equal(await status(second, 'late.example.com'), 502);
+  const [node] = await configured.store.listNodes();
+  t.same(
+    new Set(node?.report.capabilities.kinds),
+    new Set(edgeKinds),
+    'a whole edge lacks no kind for edges',
+  );
   second.child.kill('SIGTERM');
   t.match(await second.ended, { code: 0, stderr: '' });
   t.same(await configured.store.listNodes(), []);
