@@ -2,12 +2,12 @@ import type { Address, Boundary, Kind, Position, Refusal } from '@lockstep/contr
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
-import type { EdgeSettings } from '../startup/config.ts';
+import type { CompleteEdgeConfig } from '../startup/config.ts';
 import type { EngineFigures, FigureLabels } from './figures.ts';
 
 /** What a supervisor gives to an engine, whichever it is. */
 export interface EngineOptions {
-  config: EdgeSettings;
+  config: CompleteEdgeConfig;
   /** Opens what is sealed in records. */
   edgeKey: string;
   /**

@@ -24,9 +24,9 @@ export interface EdgeConfig {
 }
 
 /** The same with every default filled in. */
-export type EdgeSettings = { [K in keyof EdgeConfig]-?: Exclude<EdgeConfig[K], undefined> };
+export type CompleteEdgeConfig = { [K in keyof EdgeConfig]-?: Exclude<EdgeConfig[K], undefined> };
 
-export function withDefaults(config: EdgeConfig): EdgeSettings {
+export function withDefaults(config: EdgeConfig): CompleteEdgeConfig {
   return {
     ...config,
     adminHosts: config.adminHosts ?? [],

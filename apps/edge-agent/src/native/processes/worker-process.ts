@@ -6,8 +6,8 @@ import type { FromWorker, ToWorker, WorkerStatus } from '../worker/worker-messag
 import type { SocketPair } from './listening-sockets.ts';
 
 /**
- * Megabytes that V8 gives to new objects from the start. By itself it gives one, and a few to whoever collects when idle, and a worker under load
- * then collects twice as often. Nothing is taken of it until there is a load.
+ * Megabytes of V8's space for new objects from the start. V8 begins with one and shrinks it again when the process is idle; a worker that comes
+ * under load then collects twice as often. An idle worker takes no more memory for it.
  */
 const youngGeneration = '--min-semi-space-size=8';
 const entry = fileURLToPath(new URL('../worker/main.ts', import.meta.url));

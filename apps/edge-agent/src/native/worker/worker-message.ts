@@ -1,7 +1,7 @@
 import type { Address, Position, Refusal } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { EngineFigures } from '../../engine/figures.ts';
-import type { EdgeSettings } from '../../startup/config.ts';
+import type { CompleteEdgeConfig } from '../../startup/config.ts';
 
 /**
  * What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). Verdicts about the health of
@@ -33,7 +33,7 @@ export type FromWorker =
   | { worker: 'failed'; detail: string };
 
 export interface WorkerSettings {
-  config: EdgeSettings;
+  config: CompleteEdgeConfig;
   https: Address;
   http: Address;
   edgeKey: string;
