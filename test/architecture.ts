@@ -36,6 +36,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'names',
       'auth',
       'changes',
+      'due-work',
       'startup',
       'outbound',
       'dns',

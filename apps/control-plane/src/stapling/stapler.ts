@@ -9,6 +9,7 @@ import type { Change, ConfigStore, Lease } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { commitUnlessChanged } from '../changes/writes.ts';
+import { createDueWork } from '../due-work/due-work.ts';
 import { iso } from '../time/iso.ts';
 import { createResponders } from './responders.ts';
 import { refreshAt, retryMs } from './staple-times.ts';
@@ -61,68 +62,21 @@ export interface StaplerOptions {
 export function createStapler(options: StaplerOptions): Stapler {
   const { store, hub, log, fetchStaple, onRevoked } = options;
   const { concurrency = defaultConcurrency, now = Date.now } = options;
-  const stop = new AbortController();
   const responders = createResponders(now);
   const counts = { refreshed: 0, failed: 0, postponed: 0, revoked: 0 };
-  const running = new Map<string, Promise<void>>();
-  /** Records that another control plane works on, or that went wrong here, and when to look at them again. */
-  const elsewhere = new Map<string, number>();
-  let timer: NodeJS.Timeout | null = null;
-  let looking: Promise<void> | null = null;
-  let lookAgain = false;
-
-  function wake(): void {
-    lookAgain = true;
-    looking ??= lookAround();
-  }
-
-  async function lookAround(): Promise<void> {
-    let waitMs = idleMs;
-    while (lookAgain && !stop.signal.aborted) {
-      lookAgain = false;
-      waitMs = await look().catch((error: unknown) => {
-        log.warn({ err: error }, 'cannot look for staples to fetch; trying again');
-        return idleMs;
-      });
-    }
-    looking = null;
-    if (stop.signal.aborted) return;
-    if (timer !== null) clearTimeout(timer);
-    timer = setTimeout(wake, waitMs);
-  }
-
-  /** Takes up what is due, and tells how long nothing else will be. */
-  async function look(): Promise<number> {
-    for (const [id, until] of elsewhere) if (until <= now()) elsewhere.delete(id);
-    if (running.size >= concurrency) return idleMs;
-    const due = await store.listDue('staple', now(), concurrency + running.size + elsewhere.size);
-    for (const { id } of due) {
-      if (running.size >= concurrency || stop.signal.aborted) return idleMs;
-      if (!running.has(id) && !elsewhere.has(id)) take(id);
-    }
-    const next = await store.nextDue('staple');
-    return next === null || next <= now() ? idleMs : Math.min(idleMs, next - now());
-  }
-
-  function take(id: string): void {
-    const task = work(id)
-      .then((mine) => {
-        if (!mine) elsewhere.set(id, now() + leaseMs / 3);
-      })
-      .catch((error: unknown) => {
-        elsewhere.set(id, now() + idleMs);
-        if (!stop.signal.aborted)
-          log.warn({ err: error, certificate: id }, 'the work on a staple was interrupted; trying again');
-      })
-      .finally(() => {
-        running.delete(id);
-        if (!stop.signal.aborted) wake();
-      });
-    running.set(id, task);
-  }
+  const work = createDueWork({
+    store,
+    kind: 'staple',
+    lanes: { staples: { slots: concurrency } },
+    run: (_lane, { id }, signal) => renew(id, signal),
+    idleMs,
+    elsewhereMs: leaseMs / 3,
+    log,
+    now,
+  });
 
   /** False when another control plane has it. */
-  async function work(id: string): Promise<boolean> {
+  async function renew(id: string, signal: AbortSignal): Promise<boolean> {
     const lease = await store.acquireLease(recordKey('staple', id), leaseMs);
     if (lease === null) return false;
     try {
@@ -131,9 +85,9 @@ export function createStapler(options: StaplerOptions): Stapler {
       const certificate = await store.get('certificate', id);
       const change =
         certificate?.value.fingerprint256 === record.value.fingerprint256
-          ? putStaple(id, await refresh(record, certificate))
+          ? putStaple(id, await refresh(record, certificate, signal))
           : ({ op: 'delete', kind: 'staple', id } as const);
-      if (!stop.signal.aborted) await write(record, change, lease);
+      if (!signal.aborted) await write(record, change, lease);
     } finally {
       await store
         .releaseLease(lease)
@@ -145,6 +99,7 @@ export function createStapler(options: StaplerOptions): Stapler {
   async function refresh(
     { id, revision, value }: StoredRecord<'staple'>,
     certificate: StoredRecord<'certificate'>,
+    signal: AbortSignal,
   ): Promise<StapleRecord> {
     const { url } = value;
     if (responders.isDown(url)) {
@@ -154,11 +109,11 @@ export function createStapler(options: StaplerOptions): Stapler {
     let fetched: FetchedStaple;
     try {
       const { chain } = certificate.value;
-      fetched = await fetchStaple({ url, chain, now: now(), timeoutMs, signal: stop.signal });
+      fetched = await fetchStaple({ url, chain, now: now(), timeoutMs, signal });
       if (!(new Date(fetched.nextUpdate).getTime() > now())) throw new Error('the response is out of date');
       responders.answered(url);
     } catch (error) {
-      if (!stop.signal.aborted) {
+      if (!signal.aborted) {
         responders.failed(url);
         counts.failed += 1;
         log.debug({ err: error, certificate: id, url }, 'could not fetch a staple');
@@ -224,18 +179,14 @@ export function createStapler(options: StaplerOptions): Stapler {
 
   // A staple record comes in the same commit as its certificate.
   const unwatch = hub.watch((entry) => {
-    if (entry === null || entry.changes.some(({ kind }) => kind === 'certificate')) wake();
+    if (entry === null || entry.changes.some(({ kind }) => kind === 'certificate')) work.wake();
   });
-  wake();
 
   return {
     counts,
     async close() {
-      stop.abort(new Error('the control plane stops'));
       unwatch();
-      if (timer !== null) clearTimeout(timer);
-      await looking;
-      await Promise.allSettled(running.values());
+      await work.close();
     },
   };
 }
