@@ -45,7 +45,17 @@ const rooms: Record<string, (string | string[])[]> = {
       'orders',
       'issuers',
     ],
-    ...['certificates', 'settings', 'issuance', 'on-demand', 'routes', 'monitoring', 'api', 'openapi'],
+    ...[
+      'certificates',
+      'settings',
+      'issuance',
+      'keys',
+      'on-demand',
+      'routes',
+      'monitoring',
+      'api',
+      'openapi',
+    ],
   ],
   // The supervisor knows an engine by its interface alone, and no engine knows the supervisor.
   'apps/edge-agent/src': ['startup', 'feed', 'server', 'engine', ['supervisor', 'native'], 'child'],

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { isAppError } from '@lockstep/contract';
 import { createEdgeSealer, createSealer } from '@lockstep/pki';
 import { createRedisStore } from '@lockstep/store';
-import { testFolder } from '@lockstep/testkit';
+import { readSealed, testFolder } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { readSealed } from './fleet/read-sealed.ts';
+
 import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
 const hostCount = 20;

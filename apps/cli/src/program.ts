@@ -4,6 +4,7 @@ import { backupCommand, restoreCommand } from './commands/backup.ts';
 import { controlPlaneCommand } from './commands/control-plane.ts';
 import { edgeCommand } from './commands/edge.ts';
 import { keygenCommand } from './commands/keygen.ts';
+import { keysCommand } from './commands/keys.ts';
 import { upCommand } from './commands/up.ts';
 import type { OpenLog } from './up/run-up.ts';
 
@@ -16,11 +17,12 @@ export function createProgram({ openLog }: { openLog: OpenLog }): Command {
     controlPlaneCommand(),
     edgeCommand(),
     keygenCommand(),
+    keysCommand(),
     backupCommand(),
     restoreCommand(),
   ];
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands]) {
+  for (const command of [program, ...commands, ...commands.flatMap((one) => one.commands)]) {
     command
       .version(version)
       .allowExcessArguments(false)
@@ -38,5 +40,5 @@ export function createProgram({ openLog }: { openLog: OpenLog }): Command {
 }
 
 function commandPath(command: Command): string {
-  return command.parent === null ? command.name() : `${command.parent.name()} ${command.name()}`;
+  return command.parent === null ? command.name() : `${commandPath(command.parent)} ${command.name()}`;
 }

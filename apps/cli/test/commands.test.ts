@@ -62,18 +62,22 @@ t.test('every command has --version and --help, which names the variable of each
       'EDGE_KEY',
     ],
     keygen: ['SECRET_KEY'],
+    'keys rotate': ['API', 'ADMIN_TOKEN'],
     backup: ['STORE', 'STORE_PREFIX'],
     restore: ['STORE', 'STORE_PREFIX'],
   };
   for (const [command, names] of Object.entries(variables)) {
-    const help = await runLockstep(t, [command, '--help']);
+    const help = await runLockstep(t, [...command.split(' '), '--help']);
     t.equal(help.code, 0);
     for (const name of names)
       t.match(help.output, new RegExp(`\\bLOCKSTEP_${name}\\b`), `${command}: ${name}`);
-    t.match(await runLockstep(t, [command, '--version']), { code: 0, output: /^\d+\.\d+\.\d+\n$/ });
+    t.match(await runLockstep(t, [...command.split(' '), '--version']), {
+      code: 0,
+      output: /^\d+\.\d+\.\d+\n$/,
+    });
   }
   const help = await runLockstep(t, ['--help']);
-  for (const command of Object.keys(variables)) t.match(help.output, command);
+  for (const command of Object.keys(variables)) t.match(help.output, command.split(' ')[0]);
 });
 
 const acme = ['ACME_DIRECTORY', 'ACME_EMAIL', 'ACME_CA_FILE'];
@@ -137,6 +141,14 @@ const mistakes: [string, string[], Record<string, string>, RegExp][] = [
     { LOCKSTEP_SECRET_KEY: secretKey, LOCKSTEP_EDGE_KEY: edgeKey, LOCKSTEP_ADMIN_TOKEN: 'a'.repeat(16) },
     /LOCKSTEP_EDGE_KEY is for edges.*LOCKSTEP_SECRET_KEY.*lockstep keygen/,
   ],
+  ['keys without a token', ['keys', 'rotate'], {}, /LOCKSTEP_ADMIN_TOKEN is not set/],
+  [
+    'keys of a folder without any',
+    ['keys', 'rotate', '--data-dir', '/nowhere'],
+    {},
+    /\/nowhere\/secret-key cannot be read/,
+  ],
+  ['an API that is none', ['keys', 'rotate', '--api', 'ftp://a'], {}, /--api <url>.*7400/],
   ['an edge key of nothing', ['keygen', '--edge'], {}, /LOCKSTEP_SECRET_KEY is not set/],
   ['an edge key of an edge key', ['keygen', '--edge'], { LOCKSTEP_SECRET_KEY: edgeKey }, /is an edge key/],
   [

@@ -101,6 +101,28 @@ t.test('a route once posted is served by every edge, through every way to stop a
     },
   );
 
+  await t.test(
+    'after `keys rotate`, the next start changes to a new key, and keeps that alone',
+    async (t) => {
+      const file = join(data, 'secret-key');
+      const oldKey = readFileSync(file, 'utf8');
+      const rotate = ['keys', 'rotate', '--data-dir', data];
+      t.match(await runLockstep(t, rotate), { code: 0, output: /start `lockstep up` again/ });
+      t.match(await runLockstep(t, rotate), { code: 1, output: /has a new key already/ });
+      const [newKey, ...older] = readFileSync(file, 'utf8').trim().split('\n');
+      t.same(older, [oldKey.trim()]);
+      t.equal(statSync(file).mode & 0o777, 0o600);
+      const up = startLockstep(t, args);
+      await up.seen(/everything is sealed with the key/);
+      await bothServe(t);
+      await waitFor(() => readFileSync(file, 'utf8') === `${newKey}\n`, {
+        what: 'the old key to be removed',
+      });
+      process.kill(up.pid, 'SIGTERM');
+      t.match(await up.closed, { code: 0 });
+    },
+  );
+
   await t.test('another secret key is refused in one line, and nothing is left running', async (t) => {
     const env = { LOCKSTEP_SECRET_KEY: Buffer.alloc(32, 1).toString('base64') };
     const { code, output } = await runLockstep(t, args, { env });

@@ -24,6 +24,10 @@ import { findAccountUrl } from './issuers/acme/acme-account.ts';
 import { findOrMakeAuthority } from './issuers/authority.ts';
 import { createIssuerService } from './issuers/issuer-service.ts';
 import { createKnownIssuers } from './issuers/known-issuers.ts';
+import { openFleetKeys } from './keys/fleet-keys.ts';
+import { createKeyrings } from './keys/keyrings.ts';
+import { createResealing } from './keys/resealing.ts';
+import { createRotation } from './keys/rotation.ts';
 import { createMetrics } from './monitoring/metrics.ts';
 import { createReadiness } from './monitoring/readiness.ts';
 import { createOnDemand } from './on-demand/on-demand.ts';
@@ -39,7 +43,6 @@ import { createRouteView } from './routes/route-view.ts';
 import { createSettingsService } from './settings/settings-service.ts';
 import { createSettingsSource } from './settings/settings-source.ts';
 import { createStapler } from './stapling/stapler.ts';
-import { checkStoreCanary } from './startup/canary.ts';
 import { type ControlPlaneConfig, readRoots } from './startup/config.ts';
 import { keepSeenHistory, readSeenHistory, rememberHistory } from './startup/seen-history.ts';
 import { version } from './startup/version.ts';
@@ -70,13 +73,14 @@ export interface ControlPlaneOptions {
  */
 export async function createControlPlane({
   config,
-  store,
+  store: ownStore,
   sealers,
   log,
 }: ControlPlaneOptions): Promise<ControlPlane> {
   const rootsPem = readRoots(config.acme?.caFile ?? null);
-  await openStore(config, store);
-  await checkStoreCanary(store, sealers);
+  await openStore(config, ownStore);
+  const keys = await openFleetKeys(ownStore, sealers);
+  const { store } = keys;
 
   const boundary = createBoundary(log);
   const stopping = new AbortController();
@@ -95,6 +99,10 @@ export async function createControlPlane({
     const commits = createRecentCommits({ now });
     const hub = await createChangeHub({ store, commits, log, boundary });
     closers.push(hub.close);
+    closers.push(keys.follow(hub, log));
+    const keyrings = await createKeyrings({ store, keys: sealers.controlPlanes.keyIds, log });
+    closers.push(keyrings.close);
+    closers.push(createResealing({ keys, sealers, log, boundary }).close);
     const sealer = sealers.controlPlanes;
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
@@ -104,7 +112,16 @@ export async function createControlPlane({
     closers.push(turns.close);
     const storeWatch = createStoreWatch({ store, now, log, boundary });
     closers.push(storeWatch.close);
-    const fleetWatch = createFleetWatch({ fleet, commits, turns, storeWatch, clock, log, boundary });
+    const fleetWatch = createFleetWatch({
+      fleet,
+      commits,
+      turns,
+      storeWatch,
+      clock,
+      keys: keys.status,
+      log,
+      boundary,
+    });
     closers.push(fleetWatch.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
     const chain = () => settings.current().issuers ?? known.defaultChain;
@@ -154,7 +171,13 @@ export async function createControlPlane({
       authenticate: createAuthenticate(config.adminToken),
       adminHosts: [config.listen.host, ...config.adminHosts],
       system: {
-        ready: createReadiness({ storeWatch, fleet, clock, expectedEdges: config.expectedEdges }),
+        ready: createReadiness({
+          storeWatch,
+          fleet,
+          clock,
+          keyFault: keys.fault,
+          expectedEdges: config.expectedEdges,
+        }),
         metrics: createMetrics({
           store,
           fleet,
@@ -199,6 +222,7 @@ export async function createControlPlane({
         },
         settings: { service: createSettingsService({ store, sealer, known, denied, now }) },
         nodes: { store, fleet, fleetWatch },
+        keys: { rotate: createRotation({ keys, sealers, fleet, keyrings, now }), status: keys.status },
         authority: { store },
       },
       share,

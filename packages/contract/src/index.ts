@@ -32,7 +32,8 @@ export type * from './records/commit-origin.ts';
 export type * from './records/confirmation.ts';
 export type * from './records/issuer.ts';
 export * from './records/journal.ts';
-export { edgeKinds, type Kind, kinds, type RecordValues } from './records/kinds.ts';
+export type * from './records/keyring.ts';
+export { edgeKinds, type Kind, kinds, type RecordValues, type SealedKind } from './records/kinds.ts';
 export {
   idleOrder,
   nothingUnderWay,
@@ -47,7 +48,9 @@ export {
 export * from './records/record.ts';
 export * from './records/record-fault.ts';
 export { broughtUpToDate, isReadable, withVersion } from './records/record-version.ts';
+export { type RotationRecord, rotationId } from './records/rotation.ts';
 export type * from './records/route.ts';
+export * from './records/sealed-fields.ts';
 export { type SettingsRecord, settingsId } from './records/settings.ts';
 export type * from './records/staple.ts';
 export * from './records/unreadable-record.ts';

@@ -24,6 +24,7 @@ function sealerWith(key: Buffer): Sealer {
         'base64',
       );
     },
+    isCurrent: () => true,
     open(sealed, context) {
       const bytes = Buffer.from(sealed, 'base64');
       try {
@@ -195,6 +196,46 @@ t.test('another key is found at once, and the file stays', async (t) => {
   t.notOk(existsSync(`${path}.damaged`));
   t.same(open().position(), at(1));
 });
+
+t.test(
+  'what was saved with an older key is sealed anew at the start, and opens with the new one alone',
+  async (t) => {
+    const { open, path, sealer } = bench(t);
+    const cache = open();
+    const records = Array.from({ length: 2_500 }, (_, index) => stored(`id-${index}`, 1, [`host-${index}`]));
+    (await cache.stage(snapshot(at(1), records))).accept();
+    cache.close();
+    const damage = new DatabaseSync(path);
+    damage.prepare("UPDATE records SET sealed = 'damaged' WHERE id = 'id-7'").run();
+    damage.close();
+
+    const newer = sealerWith(randomBytes(32));
+    const isNewer = (text: string) => {
+      try {
+        return newer.open(text, context) !== '';
+      } catch {
+        return false;
+      }
+    };
+    let context = '';
+    const both: Sealer = {
+      ...newer,
+      isCurrent: () => false,
+      open: (text, as) => {
+        context = as;
+        return isNewer(text) ? newer.open(text, as) : sealer.open(text, as);
+      },
+    };
+    open({ sealer: both }).close();
+    const rotated = open({ sealer: newer });
+    t.same(rotated.position(), at(1));
+    t.equal(rotated.hosts(), 2_500);
+    t.equal(rotated.get('route', 'id-2400')?.value.hosts[0], 'host-2400');
+    t.equal(rotated.get('route', 'id-7'), null, 'a damaged row stays one');
+    rotated.close();
+    t.throws(() => open(), { code: 'wrong_secret_key', message: /empty data folder/ });
+  },
+);
 
 t.test('a second cache in the folder is refused, by the folder’s name', async (t) => {
   const { open, path } = bench(t);

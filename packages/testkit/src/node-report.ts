@@ -11,6 +11,7 @@ export function nodeReport(node: string, changes: Partial<NodeReport> = {}): Nod
     startedAt,
     applied: null,
     capabilities: { kinds: [...edgeKinds] },
+    keys: [],
     refusals: [],
     held: null,
     hosts: 0,

@@ -13,6 +13,8 @@ import { createSealers, deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store/sqlite';
 import type { Logger } from 'pino';
 import { readSecrets } from '../config.ts';
+import { dropOlderKeys } from '../keys/key-file.ts';
+import { fleetKeys, rotateKeys } from '../keys/rotate-keys.ts';
 import { checkPorts } from './check-ports.ts';
 import { openDataFolder } from './data-folder.ts';
 import { createDemoUpstream, demoHost, getFromEdge, getRoot, putDemoRoute } from './demo.ts';
@@ -144,6 +146,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
       await showDemo({ apiUrl: controlPlane.url, token: adminToken, upstreamUrl: upstream.url });
     }
     for (const line of describeFirstRoute(facts)) print(line);
+    if (secrets.secretKey === null) await changeToNewKey();
     await aborted(signal);
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -152,6 +155,21 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   print('Stopping …');
   await parts.disposeAsync();
   print('stopped');
+
+  /** After `lockstep keys rotate`, the file has two keys: all parts of this process have both, and what is sealed is changed over now. */
+  async function changeToNewKey(): Promise<void> {
+    const [newKey, ...older] = sealers.controlPlanes.keyIds;
+    if (older.length === 0) return;
+    const options = { apiUrl: controlPlane.url, token: adminToken, print, signal };
+    try {
+      const { secret } = await fleetKeys(options);
+      if (secret.current !== newKey || secret.older.length > 0) await rotateKeys(options);
+      dropOlderKeys(folder.file('secret-key'));
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      log.warn({ err: error }, 'the keys are not rotated yet; the next start goes on with it');
+    }
+  }
 
   async function showDemo({
     apiUrl,
@@ -223,7 +241,7 @@ function explain(error: unknown, dataDir: string): unknown {
   if (isAppError(error, 'wrong_secret_key')) {
     return new AppError(
       'wrong_secret_key',
-      `the secret key is not the one that ${dataDir} was made with; give that one (LOCKSTEP_SECRET_KEY, or the file secret-key there)`,
+      `the secret key is not the one that ${dataDir} was made with; give that one (LOCKSTEP_SECRET_KEY, or the file secret-key there): ${error.message}`,
       { cause: error },
     );
   }

@@ -17,6 +17,7 @@ import type { ApiInstance } from './api-instance.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
 import { type IssuersApiOptions, issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
+import { type KeysApiOptions, keysApi } from './keys.ts';
 import { createLoadBound, type LoadBoundOptions } from './load-bound.ts';
 import { type NodesApiOptions, nodesApi } from './nodes.ts';
 import { answerWithProblem, unknownParameters } from './problem-answers.ts';
@@ -41,6 +42,7 @@ export interface ServerOptions {
     issuers: IssuersApiOptions;
     settings: SettingsApiOptions;
     nodes: NodesApiOptions;
+    keys: KeysApiOptions;
     authority: AuthorityApiOptions;
   };
   /** Where writes wait for their turn of the event loop. */
@@ -138,6 +140,7 @@ export async function createServer(
       issuersApi(api, resources.issuers);
       settingsApi(api, resources.settings);
       nodesApi(api, resources.nodes);
+      keysApi(api, resources.keys);
       authorityApi(api, resources.authority);
     },
     { prefix: '/v1' },

@@ -11,6 +11,8 @@ const watchedKinds = [
   'order',
   'settings',
   'issuer',
+  'canary',
+  'rotation',
 ] as const satisfies readonly Kind[];
 
 export type ChangeListener = (entry: LogEntry | null) => void;

@@ -36,6 +36,8 @@ export interface FleetWatchOptions {
   turns: Turns;
   storeWatch: StoreWatch;
   clock: StoreClock;
+  /** How the keys stand that secrets are sealed with. */
+  keys(): FleetStatus['keys'];
   log: Logger;
   boundary?: Boundary;
 }
@@ -46,6 +48,7 @@ export function createFleetWatch({
   turns,
   storeWatch,
   clock,
+  keys,
   log,
   boundary = createBoundary(log),
 }: FleetWatchOptions): FleetWatch {
@@ -117,6 +120,7 @@ export function createFleetWatch({
         },
         behind: [...behind].map(([node, one]) => ({ node, reason: one.reason, since: iso(one.since) })),
         store: withTrouble(storeWatch.state(), fleet.trouble()),
+        keys: keys(),
         history: { wentBack: turns.wentBack() },
         clock: {
           skewMs: clock.skewMs(),

@@ -9,11 +9,19 @@ export interface ReadinessOptions {
   storeWatch: StoreWatch;
   fleet: Fleet;
   clock: Pick<StoreClock, 'fault' | 'skewMs'>;
+  /** Why this control plane lacks a key of the fleet; null: it has all. */
+  keyFault(): string | null;
   /** How many have to be live for readiness, however few were heard of. */
   expectedEdges: number;
 }
 
-export function createReadiness({ storeWatch, fleet, clock, expectedEdges }: ReadinessOptions): Ready {
+export function createReadiness({
+  storeWatch,
+  fleet,
+  clock,
+  keyFault,
+  expectedEdges,
+}: ReadinessOptions): Ready {
   /** Nobody had to show a token: where the store is, the log says. */
   async function checkStore() {
     const { reachable, detail } = await storeWatch.look();
@@ -38,7 +46,8 @@ export function createReadiness({ storeWatch, fleet, clock, expectedEdges }: Rea
       ok: fault === null,
       detail: fault ?? `${clock.skewMs()} ms from the store’s`,
     };
-    const checks = [await checkStore(), edges, clockCheck];
+    const keys = { name: 'keys', ok: keyFault() === null, detail: keyFault() ?? 'all there' };
+    const checks = [await checkStore(), edges, clockCheck, keys];
     return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks };
   };
 }

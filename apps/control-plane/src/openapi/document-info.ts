@@ -24,6 +24,7 @@ export const documentInfo = {
     { name: 'issuers', description: 'CAs, with an account each' },
     { name: 'settings', description: 'What holds for the whole fleet' },
     { name: 'nodes', description: 'The edges' },
+    { name: 'keys', description: 'The keys that secrets are sealed with' },
     { name: 'system', description: 'Health, readiness and metrics; no token is needed' },
   ],
   security: [{ token: [] }],

@@ -21,7 +21,15 @@ export async function openapiDocument(): Promise<object> {
   // Describing calls none of the parts behind the API.
   const unused = {
     system: {},
-    resources: { routes: {}, certificates: {}, issuers: {}, settings: {}, nodes: {}, authority: {} },
+    resources: {
+      routes: {},
+      certificates: {},
+      issuers: {},
+      settings: {},
+      nodes: {},
+      keys: {},
+      authority: {},
+    },
   };
   const options = { ...unused, adminHosts: [], log: null } as unknown as ServerOptions;
   const app = await createServer(options, (app) =>

@@ -78,9 +78,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let returns = false;
   let stopping: Promise<void> | null = null;
 
+  const sealer = createEdgeSealer(options.edgeKey);
   const cache = createConfigCache({
     path: join(config.dataDir, 'edge-cache.db'),
-    sealer: createEdgeSealer(options.edgeKey),
+    sealer,
     log,
     onSetAside: boundary.guard('cache', () => {
       replica?.lost();
@@ -189,6 +190,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         startedAt,
         applied: serving.applied(),
         capabilities: { kinds: [...serving.capabilities.kinds, ...supervisedKinds] },
+        keys: [...sealer.keyIds],
         refusals: refusals(),
         held: followed.held,
         hosts: hosts(),

@@ -28,6 +28,24 @@ export const WentBack = z
   });
 export type WentBack = z.infer<typeof WentBack>;
 
+const KeyState = z
+  .object({
+    current: z.string().describe('The id of the key that all is sealed with now'),
+    older: z
+      .array(z.object({ id: z.string(), left: z.int().nullable() }))
+      .describe(
+        'The keys that were rotated away from and are still needed: how many secrets are sealed with each; null: not counted yet. Empty: every other key can be taken out of the configuration',
+      ),
+  })
+  .meta({ id: 'KeyState' });
+
+/** The keys that secrets are sealed with, by id: a short digest that tells nothing of the key. */
+export const FleetKeysStatus = z.object({
+  secret: KeyState.describe('`LOCKSTEP_SECRET_KEY`, of control planes'),
+  edge: KeyState.describe('`LOCKSTEP_EDGE_KEY`, of edges'),
+});
+export type FleetKeysStatus = z.infer<typeof FleetKeysStatus>;
+
 /** The answer of `GET /v1/fleet`. */
 export const FleetStatus = z
   .object({
@@ -60,6 +78,7 @@ export const FleetStatus = z
       .describe(
         'While something is wrong with it nothing is in step, and while it cannot be reached all of this is what was known last',
       ),
+    keys: FleetKeysStatus.describe('The keys that secrets are sealed with, and a rotation under way'),
     history: z.object({ wentBack: z.array(WentBack) }),
     clock: z.object({
       skewMs: z.int().describe('How far this control plane’s clock is ahead of the store’s'),

@@ -13,6 +13,6 @@ export const account = recordKind<AccountRecord>()({
   kind: 'account',
   audience: 'control',
   version: 1,
-  secret: { sealedKey: true },
+  secret: { sealedKey: 'control' },
   journal: () => true,
 });

@@ -11,6 +11,6 @@ export const authority = recordKind<AuthorityRecord>()({
   kind: 'authority',
   audience: 'control',
   version: 1,
-  secret: { sealedKey: true },
+  secret: { sealedKey: 'control' },
   journal: () => true,
 });

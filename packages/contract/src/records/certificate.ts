@@ -30,7 +30,7 @@ export const certificate = recordKind<CertificateRecord>()({
   kind: 'certificate',
   audience: 'edge',
   version: 1,
-  secret: { sealedKey: true },
+  secret: { sealedKey: 'edge' },
   journal: () => true,
   tooLongForJournal: { chain: true },
   fault: ({ host, names, chain, sealedKey }) =>

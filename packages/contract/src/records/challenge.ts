@@ -19,7 +19,7 @@ export const challenge = recordKind<ChallengeRecord>()({
   kind: 'challenge',
   audience: 'edge',
   version: 1,
-  secret: { keyAuthorization: true, sealedKey: true },
+  secret: { keyAuthorization: true, sealedKey: 'edge' },
   journal: () => false,
   fault({ type, host, token, keyAuthorization, certificate, sealedKey }, id) {
     if (type !== 'http-01' && type !== 'tls-alpn-01') return 'is of a type that is not known';

@@ -20,6 +20,6 @@ export const issuer = recordKind<IssuerRecord>()({
   kind: 'issuer',
   audience: 'control',
   version: 1,
-  secret: { sealedSecrets: true },
+  secret: { sealedSecrets: 'control' },
   journal: () => true,
 });

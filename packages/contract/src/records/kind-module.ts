@@ -10,8 +10,12 @@ type TextField<V extends object> = {
 
 type SomeTextFields<V extends object> = { [F in TextField<V>]?: true };
 
+/** A canary's `sealed` is none: it says which key is the current one. */
+export type SealedField<V extends object> = Exclude<Extract<keyof V, `sealed${string}`>, 'sealed'>;
+
 /** What is sealed is secret; what else is has to be said. */
-type SecretFields<V extends object> = Record<Extract<keyof V, `sealed${string}`>, true> & SomeTextFields<V>;
+type SecretFields<V extends object> = Record<SealedField<V>, Audience> &
+  SomeTextFields<Omit<V, SealedField<V>>>;
 
 /** All there is to know of a kind of record. Nothing of it loads zod: edges read records, and are to start light. */
 export interface KindModule<K extends string, A extends Audience, V extends object> {
@@ -20,7 +24,11 @@ export interface KindModule<K extends string, A extends Audience, V extends obje
   audience: A;
   /** Of its values. Goes up by one with each change that an earlier version's reader would misread; begins at 1. */
   version: number;
-  /** The fields that nobody is shown: they are nowhere but in the record itself and in what carries it to those who read it. */
+  /**
+   * The fields that nobody is shown: they are nowhere but in the record itself and in what carries it to those who read it. Of one that is
+   * sealed, with the record's key as its context, whose key opens it: all such have names that begin with `sealed`, and no kind can leave
+   * one out, as the keys could then not be rotated.
+   */
   secret: SecretFields<V>;
   /** Whether the journal keeps a change; `after` null: a deletion. */
   journal(after: V | null): boolean;

@@ -7,8 +7,10 @@ import { certificate } from './certificate.ts';
 import { challenge } from './challenge.ts';
 import { confirmation } from './confirmation.ts';
 import { issuer } from './issuer.ts';
-import type { Audience, KindModule } from './kind-module.ts';
+import { keyring } from './keyring.ts';
+import type { Audience, KindModule, SealedField } from './kind-module.ts';
 import { order } from './order.ts';
+import { rotation } from './rotation.ts';
 import { route } from './route.ts';
 import { settings } from './settings.ts';
 import { staple } from './staple.ts';
@@ -28,6 +30,8 @@ const recordKinds = [
   attempts,
   bucket,
   staple,
+  rotation,
+  keyring,
 ];
 
 type AnyKind = (typeof recordKinds)[number];
@@ -38,6 +42,11 @@ export type RecordValues = {
 };
 
 export type Kind = keyof RecordValues;
+
+/** Kinds whose values may hold something sealed. */
+export type SealedKind = {
+  [K in Kind]: [SealedField<RecordValues[K]>] extends [never] ? never : K;
+}[Kind];
 
 export const kinds: readonly Kind[] = recordKinds.map(({ kind }) => kind);
 

@@ -83,7 +83,7 @@ export const order = recordKind<OrderRecord>()({
   kind: 'order',
   audience: 'control',
   version: 2,
-  secret: { sealedKey: true },
+  secret: { sealedKey: 'control' },
   // That it ended well is told by its certificate; of a row of failures the first alone is news.
   journal: (after) => after?.step === 'idle' && after.failures === 1 && after.lastError !== null,
   upgrade(value) {

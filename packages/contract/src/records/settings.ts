@@ -18,7 +18,7 @@ export const settings = recordKind<SettingsRecord>()({
   kind: 'settings',
   audience: 'edge',
   version: 1,
-  secret: { sealedSecrets: true },
+  secret: { sealedSecrets: 'control' },
   journal: () => true,
   fault({ config }) {
     if (!isFields(config)) return 'has no settings';

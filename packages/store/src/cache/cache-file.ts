@@ -30,6 +30,8 @@ interface CacheFileOptions {
   log: StoreLog;
   /** Whether a row opens: the canary may be what is damaged. */
   opensAny(sql: Sql): boolean;
+  /** Seals anew all rows that are sealed with another key than the current one. */
+  sealAnew(sql: Sql): void;
   /** The damaged file was renamed to `aside` and a fresh one begun: takes over what can be read. */
   salvage(aside: string, sql: Sql): number;
   onSetAside(aside: string): void;
@@ -85,7 +87,14 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
     if (row !== undefined) {
       let cause: unknown;
       try {
-        if (sealer.open(String(row.value), canary.context) === canary.text) return;
+        if (sealer.open(String(row.value), canary.context) === canary.text) {
+          if (sealer.isCurrent(String(row.value))) return;
+          // The canary comes last: whoever is broken off begins again.
+          options.sealAnew(sql);
+          writeCanary();
+          log.info({ file: path }, 'the saved configuration was sealed anew, with another key');
+          return;
+        }
       } catch (error) {
         if (!isAppError(error, 'wrong_secret_key')) throw error;
         cause = error;
@@ -102,6 +111,10 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
         'the saved configuration has a damaged canary; its rows open, and it is made anew',
       );
     }
+    writeCanary();
+  }
+
+  function writeCanary(): void {
     sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('canary', ?)").run(
       sealer.seal(canary.text, canary.context),
     );

@@ -7,8 +7,10 @@ import {
   type StoredRecord,
   withVersion,
 } from '@lockstep/contract';
-import type { Sql } from '../sqlite/statements.ts';
+import { type Sql, transact } from '../sqlite/statements.ts';
 import type { Sealer } from './sealer.ts';
+
+const rowsSealedAtOnce = 1_000;
 
 /** A row as it stands on the disk; only its key can be read without the secret key. */
 export interface SealedRow {
@@ -42,7 +44,7 @@ export interface CacheRowsOptions {
 export function createCacheRows({ sealer, home, prefix, onDamaged }: CacheRowsOptions) {
   const records = `${prefix ?? ''}records`;
   const hosts = `${prefix ?? ''}hosts`;
-  return { get, revisionOf, put, putSealed, remove, page, countHosts };
+  return { get, revisionOf, put, putSealed, remove, page, countHosts, sealAnew };
 
   function get<K extends Kind>(sql: Sql, kind: K, id: string): StoredRecord<K> | null {
     const row = sql(`SELECT kind, id, revision, sealed FROM ${records} WHERE kind = ? AND id = ?`).get(
@@ -96,6 +98,36 @@ export function createCacheRows({ sealer, home, prefix, onDamaged }: CacheRowsOp
 
   function countHosts(sql: Sql): number {
     return Number(sql(`SELECT count(*) AS n FROM ${hosts}`).get()?.n);
+  }
+
+  /** Some at a time, each time in a transaction of its own. A damaged row stays as it is. */
+  function sealAnew(sql: Sql): void {
+    const read = sql(
+      `SELECT rowid, kind, id, revision, sealed FROM ${records} WHERE rowid > ? ORDER BY rowid LIMIT ${rowsSealedAtOnce}`,
+    );
+    const write = sql(`UPDATE ${records} SET sealed = ? WHERE rowid = ?`);
+    for (let after = 0; ; ) {
+      const found = read.all(after) as unknown as (SealedRow & { rowid: number })[];
+      if (found.length === 0) return;
+      transact(sql, () => {
+        for (const row of found) {
+          const sealed = resealed(row);
+          if (sealed !== null) write.run(sealed, row.rowid);
+        }
+      });
+      after = Number(found.at(-1)!.rowid);
+    }
+  }
+
+  /** Null where it needs not be, or cannot. */
+  function resealed(row: SealedRow): string | null {
+    if (sealer.isCurrent(row.sealed)) return null;
+    try {
+      return sealer.seal(sealer.open(row.sealed, contextOf(row)), contextOf(row));
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return null;
+    }
   }
 
   function insert(sql: Sql, { kind, id, revision, sealed }: SealedRow): void {

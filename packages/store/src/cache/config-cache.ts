@@ -158,6 +158,7 @@ export function createConfigCache(options: ConfigCacheOptions): ConfigCache {
         path,
         sealer,
         log,
+        sealAnew: rows.sealAnew,
         opensAny: (sql) => countOpening(sql, rows) > 0,
         salvage: (aside, sql) => takeOver(aside, sql, rows),
         onSetAside: (aside) => options.onSetAside?.(aside),

@@ -2,4 +2,6 @@
 export interface Sealer {
   seal(plaintext: string, context: string): string;
   open(sealed: string, context: string): string;
+  /** Whether it was sealed with the key that this one seals with: it may open with several. */
+  isCurrent(sealed: string): boolean;
 }

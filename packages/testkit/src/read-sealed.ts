@@ -1,5 +1,4 @@
-import { type Kind, kinds, recordKey } from '@lockstep/contract';
-import type { ConfigStore } from '@lockstep/store';
+import { type Kind, kinds, recordKey, type StoredRecord } from '@lockstep/contract';
 
 export interface SealedValue {
   kind: Kind;
@@ -9,8 +8,15 @@ export interface SealedValue {
   context: string;
 }
 
+interface Listed {
+  list(
+    kind: Kind,
+    page: { limit: number; cursor?: string | undefined },
+  ): Promise<{ items: StoredRecord[]; next: string | null }>;
+}
+
 /** Every sealed value in the store, wherever in a record it is. */
-export async function readSealed(store: ConfigStore): Promise<SealedValue[]> {
+export async function readSealed(store: Listed): Promise<SealedValue[]> {
   const found: SealedValue[] = [];
   for (const kind of kinds) {
     for (let cursor: string | undefined; ; ) {
