@@ -14,7 +14,7 @@ import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { limitsOf } from '../issuers/ledger/lets-encrypt-limits.ts';
 import type { ApiInstance } from './api-instance.ts';
-import { nullsLeftOut } from './left-out.ts';
+import { nullsLeftOut } from './json-body.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
 

@@ -2,9 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import { AppError } from '@lockstep/contract';
 import type { FastifyRequest } from 'fastify';
 import { invalidField, pointerPart } from '../validation/invalid-field.ts';
-import { mergePatch } from './media-types.ts';
 import { repeatedField } from './repeated-field.ts';
 
+/** RFC 7396 */
+export const mergePatchType = 'application/merge-patch+json';
 /** No schema of this API is as deep; what walks through a body may recurse. */
 const deepest = 32;
 
@@ -30,11 +31,11 @@ function checkType({ method, headers }: FastifyRequest): void {
     throw new AppError('unsupported_media_type', `send the body without content coding, not as ${coding}`);
   const [type = '', ...parameters] = (headers['content-type'] ?? '').toLowerCase().split(';');
   const takesPatches = method === 'PATCH';
-  const known = type.trim() === 'application/json' || (takesPatches && type.trim() === mergePatch);
+  const known = type.trim() === 'application/json' || (takesPatches && type.trim() === mergePatchType);
   if (!known) {
     const also = takesPatches
-      ? ` or ${mergePatch}`
-      : type.trim() === mergePatch
+      ? ` or ${mergePatchType}`
+      : type.trim() === mergePatchType
         ? '; merge patches are for PATCH'
         : '';
     throw new AppError('unsupported_media_type', `send the body as application/json${also}`);
@@ -79,4 +80,10 @@ function checkText(text: string, pointer: string): void {
   if (text.includes('\0')) throw invalidField(pointer, 'has a NUL character');
   if (!text.isWellFormed())
     throw invalidField(pointer, 'has half of a surrogate pair, which is no character');
+}
+
+/** The body of a PUT in which null stands for left out: answers show null for what is not set, and are put back changed. */
+export function nullsLeftOut(input: unknown): unknown {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return input;
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }

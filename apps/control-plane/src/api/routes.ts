@@ -17,8 +17,8 @@ import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import { type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { mergePatchType } from './json-body.ts';
 import type { LoadBound } from './load-bound.ts';
-import { mergePatch } from './media-types.ts';
 import { pageOfList } from './page-of-list.ts';
 import { parseWait } from './prefer.ts';
 import { originOf } from './request-origin.ts';
@@ -179,7 +179,7 @@ export function routesApi(
       description:
         '200 when every live edge serves it, 202 when not yet. One that changes nothing makes no revision.',
       tags: ['routes'],
-      consumes: ['application/json', mergePatch],
+      consumes: ['application/json', mergePatchType],
       params,
       headers,
       body: PatchRoute,

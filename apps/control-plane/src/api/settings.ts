@@ -2,8 +2,7 @@ import { PatchSettings, Problem, PutSettings, Settings } from '@lockstep/contrac
 import { z } from 'zod';
 import type { SettingsService } from '../settings/settings-service.ts';
 import type { ApiInstance } from './api-instance.ts';
-import { nullsLeftOut } from './left-out.ts';
-import { mergePatch } from './media-types.ts';
+import { mergePatchType, nullsLeftOut } from './json-body.ts';
 import { originOf } from './request-origin.ts';
 
 const response = { 200: Settings, '4xx': Problem, '5xx': Problem };
@@ -49,7 +48,7 @@ export function settingsApi(app: ApiInstance, { service }: SettingsApiOptions): 
       description:
         'Also within `onDemand`, `edge`, and a `dnsProvider` of the same type; null is the default again.',
       tags,
-      consumes: ['application/json', mergePatch],
+      consumes: ['application/json', mergePatchType],
       body: PatchSettings,
       response,
     },

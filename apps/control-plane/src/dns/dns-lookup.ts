@@ -1,6 +1,7 @@
 import type { SoaRecord } from 'node:dns';
 import { Resolver, lookup as resolveServerName } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import type { PutSettings } from '@lockstep/contract';
 import pLimit from 'p-limit';
 import { askForCaa, type CaaRecord, readCaa } from './caa-record.ts';
 import { DnsFailure } from './dns-failure.ts';
@@ -147,4 +148,24 @@ function describe(code: string): string {
 
 function plainName(name: string): string {
   return name.toLowerCase().replace(/\.$/, '');
+}
+
+/** The lookup by the resolvers of the settings, as they are now. */
+export interface Lookups {
+  current(): DnsLookup;
+}
+
+export function createLookups(settings: { current(): Pick<PutSettings, 'resolvers'> }): Lookups {
+  let servers: string | null = null;
+  let lookup: DnsLookup | null = null;
+  return {
+    current() {
+      const wanted = settings.current().resolvers;
+      if (lookup === null || servers !== wanted.join()) {
+        servers = wanted.join();
+        lookup = createDnsLookup({ servers: wanted });
+      }
+      return lookup;
+    },
+  };
 }

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { RevokeAtCa } from '../certificates/certificate-service.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { commit, writeInTurn } from '../changes/writes.ts';
-import { createLookups } from '../dns/lookups.ts';
+import { createLookups } from '../dns/dns-lookup.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { type BuildIssuerOptions, buildIssuer } from '../issuers/build-issuer.ts';
 import { type CaCounts, createCaCounts } from '../issuers/ca-counts.ts';
@@ -14,7 +14,7 @@ import { createIssuerRegistry, type IssuerRegistry } from '../issuers/issuer-reg
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { createLedger } from '../issuers/ledger/token-ledger.ts';
-import { createTxtPublishers } from '../issuers/txt-publishers.ts';
+import { createTxtPublisherRegistry } from '../issuers/txt-publisher-registry.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
@@ -101,7 +101,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   } = options;
   const counts = createCaCounts();
   const lookups = createLookups(settings);
-  const publishers = createTxtPublishers({ settings, lookups, fetch: options.fetch, log, now });
+  const publishers = createTxtPublisherRegistry({ settings, lookups, fetch: options.fetch, log, now });
   const registry = createIssuerRegistry({
     sealer: sealers.controlPlanes,
     settings,

@@ -1,7 +1,7 @@
 import type { DnsRequirement } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
-import type { Lookups } from '../dns/lookups.ts';
+import type { Lookups } from '../dns/dns-lookup.ts';
 import { checkPointsHere } from '../dns/points-here.ts';
 import { IssuerFailure } from '../issuers/interface/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';

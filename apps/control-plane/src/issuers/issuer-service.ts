@@ -12,7 +12,7 @@ import type { Check, ConfigStore } from '@lockstep/store';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { iso } from '../time/iso.ts';
 import { sameJson } from '../validation/same-json.ts';
-import { checkIssuer } from './check-issuer.ts';
+import { checkIssuer } from './issuer-rules.ts';
 import { internalIssuer, type KnownIssuer, type KnownIssuers } from './known-issuers.ts';
 import { presentIssuer } from './present-issuer.ts';
 import { keepIssuerSecrets, openSecrets, sealSecrets, splitIssuer } from './secret-fields.ts';

@@ -1,6 +1,6 @@
 import type { PutRoute } from '@lockstep/contract';
 import type { Check } from '@lockstep/store';
-import { checkIssuers } from '../issuers/check-issuers.ts';
+import { checkIssuers } from '../issuers/issuer-chain.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { refusePublicSuffix } from '../names/public-suffix.ts';
 import type { Denied } from '../outbound/denied.ts';

@@ -11,7 +11,6 @@ import type { ChangeHub } from '../changes/change-hub.ts';
 import { commitUnlessChanged } from '../changes/writes.ts';
 import { createDueWork } from '../due-work/due-work.ts';
 import { iso } from '../time/iso.ts';
-import { createResponders } from './responders.ts';
 import { refreshAt, retryMs } from './staple-times.ts';
 
 /** Responders that are asked at once. */
@@ -19,6 +18,9 @@ const defaultConcurrency = 8;
 const timeoutMs = 10_000;
 /** Longer than a fetch may take, with the reads and the commit around it. */
 const leaseMs = 30_000;
+/** So many failures in a row, of whichever certificates, and a responder is taken to be down. */
+const patience = 3;
+const longestRestMs = 3_600_000;
 /** How long the stapler sleeps at the most: hints may be lost. */
 const idleMs = 10_000;
 
@@ -193,4 +195,29 @@ export function createStapler(options: StaplerOptions): Stapler {
 
 function putStaple(id: string, value: StapleRecord): Change {
   return { op: 'put', kind: 'staple', id, value, dueAt: Date.parse(value.dueAt) };
+}
+
+/**
+ * Which responders are down, as this process found. Without it, each certificate of a dead responder would hold a place for a
+ * whole time-out, and those of a live one would wait behind them.
+ */
+function createResponders(now: () => number) {
+  const failing = new Map<string, { failures: number; until: number }>();
+  return {
+    isDown(url: string): boolean {
+      return (failing.get(originOf(url))?.until ?? 0) > now();
+    },
+    answered(url: string): void {
+      failing.delete(originOf(url));
+    },
+    failed(url: string): void {
+      const failures = (failing.get(originOf(url))?.failures ?? 0) + 1;
+      const restMs = failures < patience ? 0 : Math.min(longestRestMs, retryMs(failures - patience + 1));
+      failing.set(originOf(url), { failures, until: now() + restMs });
+    },
+  };
+}
+
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : url;
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { startDnsServer } from '@lockstep/testkit';
 import t from 'tap';
 import { checkCaa } from '../../src/dns/caa.ts';
-import { challengeName } from '../../src/dns/challenge-name.ts';
+import { challengeName } from '../../src/dns/cname-chain.ts';
 import { createDnsLookup } from '../../src/dns/dns-lookup.ts';
 import { checkPointsHere } from '../../src/dns/points-here.ts';
 import { checkPropagation } from '../../src/dns/propagation.ts';

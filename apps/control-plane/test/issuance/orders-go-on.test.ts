@@ -7,7 +7,7 @@ import { createLocalhostCertificate, startDnsServer, startUpstream } from '@lock
 import { pino } from 'pino';
 import t from 'tap';
 import type { DnsLookup } from '../../src/dns/dns-lookup.ts';
-import { createTxtPublishers } from '../../src/issuers/txt-publishers.ts';
+import { createTxtPublisherRegistry } from '../../src/issuers/txt-publisher-registry.ts';
 import { defaultSettings } from '../../src/settings/settings-service.ts';
 import { byAdmin } from '../by-admin.ts';
 import { startIssuance } from '../start-issuance.ts';
@@ -93,7 +93,7 @@ t.test('a DNS provider in use is not closed for how many there are', async (t) =
   t.teardown(() => service.close());
   const warnings: string[] = [];
   const log = pino({ level: 'warn' }, { write: (line) => warnings.push(line) });
-  const publishers = createTxtPublishers({
+  const publishers = createTxtPublisherRegistry({
     settings: { current: () => defaultSettings() },
     lookups: { current: () => ({}) as DnsLookup, close() {} } as never,
     log,

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { errorCodes } from '@lockstep/contract';
 import { PatchRoute, PutIssuer, PutRoute, PutSettings } from '@lockstep/contract/schemas';
 import t from 'tap';
-import { nullsLeftOut } from '../../src/api/left-out.ts';
+import { nullsLeftOut } from '../../src/api/json-body.ts';
 import {
   nameOfRef,
   type OpenapiDocument,

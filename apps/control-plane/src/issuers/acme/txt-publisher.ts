@@ -1,7 +1,7 @@
 import type { DnsProvider, TxtChallenge } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
-import { challengeName } from '../../dns/challenge-name.ts';
+import { challengeName } from '../../dns/cname-chain.ts';
 import { DnsFailure } from '../../dns/dns-failure.ts';
 import type { DnsLookup } from '../../dns/dns-lookup.ts';
 import { checkPropagation } from '../../dns/propagation.ts';

@@ -1,9 +1,9 @@
 import type { DnsProvider, PutSettings } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { Lookups } from '../dns/lookups.ts';
+import type { Lookups } from '../dns/dns-lookup.ts';
 import { createTxtPublisher, type TxtPublisher } from './acme/txt-publisher.ts';
 
-export interface TxtPublishersOptions {
+export interface TxtPublisherRegistryOptions {
   settings: { current(): Pick<PutSettings, 'dnsProvider' | 'authoritativeServers' | 'resolvers'> };
   lookups: Lookups;
   /** For providers that are called over HTTP. */
@@ -13,7 +13,7 @@ export interface TxtPublishersOptions {
 }
 
 /** One publisher for each DNS provider in use, made anew when its settings change. */
-export interface TxtPublishers {
+export interface TxtPublisherRegistry {
   /** The issuer's own provider, else that of the settings; null without either. */
   find(own: DnsProvider | undefined): TxtPublisher | null;
   close(): void;
@@ -22,13 +22,13 @@ export interface TxtPublishers {
 /** Beyond, those that were asked for longest ago go: once more needed, they are made anew. */
 const kept = 200;
 
-export function createTxtPublishers({
+export function createTxtPublisherRegistry({
   settings,
   lookups,
   fetch,
   log,
   now,
-}: TxtPublishersOptions): TxtPublishers {
+}: TxtPublisherRegistryOptions): TxtPublisherRegistry {
   /** The one asked for last stands last. */
   const publishers = new Map<string, TxtPublisher>();
 

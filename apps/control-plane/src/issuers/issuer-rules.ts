@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { broughtIssuer, type IssuerSecrets, type PutIssuer } from '@lockstep/contract';
+import { broughtIssuer, type DnsProvider, type IssuerSecrets, type PutIssuer } from '@lockstep/contract';
+import { providerFacts } from '@lockstep/contract/schemas';
 import { splitChain } from '@lockstep/pki';
 import { invalidField } from '../validation/invalid-field.ts';
-import { checkDnsProvider } from './check-dns-provider.ts';
 import { internalIssuer } from './known-issuers.ts';
 
 /** Throws `invalid_request` for an issuer that could never issue; `secrets` are those given and those kept. */
@@ -38,4 +38,14 @@ function checkRoots(roots: string): void {
     }
   }
   if (splitChain(roots).length === 0) throw invalidField('/roots', 'holds no whole PEM certificate');
+}
+
+/** Throws `invalid_request` where a provider cannot work: a secret that is needed was neither given nor stored before. */
+export function checkDnsProvider({ type }: DnsProvider, secret: string | undefined, pointer: string): void {
+  const { secret: field, why } = providerFacts[type];
+  if (why === null || secret !== undefined) return;
+  throw invalidField(
+    `${pointer}/${field}`,
+    `is needed: ${why}; a stored one is kept only for the same account`,
+  );
 }

@@ -1,2 +1,0 @@
-/** RFC 7396 */
-export const mergePatch = 'application/merge-patch+json';
