@@ -3,15 +3,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type CertificateRecord,
+  edgeCanaryId,
   idleOrder,
   type OrderRecord,
   type RouteRecord,
   recordKey,
 } from '@lockstep/contract';
-import { putOrder } from '@lockstep/control-plane/order-record';
 import {
   type Authority,
-  canaryIds,
   checkChain,
   createAuthority,
   createSealers,
@@ -23,6 +22,7 @@ import {
   sealCanary,
 } from '@lockstep/pki';
 import { type Change, createSqliteStore } from '@lockstep/store';
+import { putOrder } from '../../apps/control-plane/src/orders/order-record.ts';
 
 const lifetimeMs = 90 * 86_400_000;
 /** Three records a host, below the 500 of a commit. */
@@ -121,12 +121,8 @@ export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Pro
 function firstRecords(sealers: Sealers, { certificate, keyPem }: Authority): Change[] {
   const sealedKey = sealers.controlPlanes.seal(keyPem, recordKey('authority', 'internal'));
   return [
-    ...[sealers.controlPlanes, sealers.edges].map((sealer) => ({
-      op: 'put' as const,
-      kind: 'canary' as const,
-      id: canaryIds[sealer.holder],
-      value: { sealed: sealCanary(sealer) },
-    })),
+    { op: 'put', kind: 'canary', id: 'canary', value: { sealed: sealCanary(sealers.controlPlanes) } },
+    { op: 'put', kind: 'edge-canary', id: edgeCanaryId, value: { sealed: sealCanary(sealers.edges) } },
     { op: 'put', kind: 'authority', id: 'internal', value: { certificate, sealedKey } },
   ];
 }

@@ -7,10 +7,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { CertificateRecord, Position } from '@lockstep/contract';
+import { type CertificateRecord, edgeCanaryId, type Position } from '@lockstep/contract';
 import {
   type Authority,
-  canaryIds,
   checkChain,
   createAuthority,
   createEdgeSealer,
@@ -71,7 +70,7 @@ async function run(): Promise<void> {
   for (let number = 0; number <= swaps; number += 1) certificates.push(await issue(authority, sealer));
   await store.open({ create: true, expectedEpoch: null });
   const first = await commit(store, [
-    { op: 'put', kind: 'canary', id: canaryIds.edges, value: { sealed: sealCanary(sealer) } },
+    { op: 'put', kind: 'edge-canary', id: edgeCanaryId, value: { sealed: sealCanary(sealer) } },
     { op: 'put', kind: 'route', id: 'swap', value: routeTo(upstream.url), claims: [`${host} /`] },
     putCertificate(certificates[0]!),
   ]);

@@ -1,5 +1,5 @@
-import { type AppError, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
-import { canaryIds, checkCanary, createEdgeSealer } from '@lockstep/pki/sealer';
+import { type AppError, edgeCanaryId, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
+import { checkCanary, createEdgeSealer } from '@lockstep/pki/sealer';
 import { createRedisStore } from '@lockstep/store/redis';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
@@ -36,7 +36,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   });
 
   async function checkKey(): Promise<void> {
-    const canary = await store.get('canary', canaryIds.edges);
+    const canary = await store.get('edge-canary', edgeCanaryId);
     if (canary !== null) checkCanary(sealer, canary.value.sealed);
   }
 

@@ -4,9 +4,10 @@ import {
   type ChallengeRecord,
   type EdgeLimits,
   type EdgeTimeouts,
+  edgeSettingsId,
+  edgeSettingsOf,
   type OnDemand,
   type Position,
-  settingsId,
 } from '@lockstep/contract';
 import { PutSettings } from '@lockstep/contract/schemas';
 import {
@@ -100,16 +101,14 @@ export async function createConfiguredStore(
 
   const settingsChange: ConfiguredStore['settingsChange'] = (onDemand, edge = {}) => ({
     op: 'put',
-    kind: 'settings',
-    id: settingsId,
-    value: {
-      config: PutSettings.parse({
+    kind: 'edge-settings',
+    id: edgeSettingsId,
+    value: edgeSettingsOf(
+      PutSettings.parse({
         onDemand: onDemand === null ? null : { ask: 'http://127.0.0.1:1', ...onDemand },
         edge,
       }),
-      sealedSecrets: null,
-      updatedAt: at,
-    },
+    ),
   });
 
   const commit = (...changes: Change[]) => store.commit({ id: randomUUID(), changes });

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { edgeKinds } from '@lockstep/contract';
-import { canaryIds, createEdgeSealer, deriveEdgeKey, generateSecretKey, sealCanary } from '@lockstep/pki';
+import { edgeCanaryId, edgeKinds } from '@lockstep/contract';
+import { createEdgeSealer, deriveEdgeKey, generateSecretKey, sealCanary } from '@lockstep/pki';
 import { createRedisStore } from '@lockstep/store';
 import { freePort, type RedisServer, startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
@@ -69,8 +69,8 @@ async function redisWith(t: Test): Promise<{ redis: RedisServer; configured: Con
   const sealer = createEdgeSealer(configured.edgeKey);
   await configured.commit({
     op: 'put',
-    kind: 'canary',
-    id: canaryIds.edges,
+    kind: 'edge-canary',
+    id: edgeCanaryId,
     value: { sealed: sealCanary(sealer) },
   });
   const { url } = await startUpstream(t, (_request, response) => response.end('ok'));

@@ -25,15 +25,30 @@ export type * from './records/account.ts';
 export type * from './records/attempts.ts';
 export type * from './records/authority.ts';
 export type * from './records/bucket.ts';
-export type * from './records/canary.ts';
+export { type CanaryRecord, canaryId } from './records/canary.ts';
 export { broughtIssuer, type CertificateRecord } from './records/certificate.ts';
 export type * from './records/challenge.ts';
 export type * from './records/commit-origin.ts';
 export type * from './records/confirmation.ts';
+export { edgeCanaryId } from './records/edge-canary.ts';
+export {
+  type EdgeOnDemand,
+  type EdgeSettingsRecord,
+  edgeSettingsId,
+  edgeSettingsOf,
+} from './records/edge-settings.ts';
 export type * from './records/issuer.ts';
 export * from './records/journal.ts';
 export type * from './records/keyring.ts';
-export { edgeKinds, type Kind, kinds, type RecordValues, type SealedKind } from './records/kinds.ts';
+export type { Audience } from './records/kind-module.ts';
+export {
+  audienceOf,
+  edgeKinds,
+  type Kind,
+  kinds,
+  type RecordValues,
+  type SealedKind,
+} from './records/kinds.ts';
 export {
   idleOrder,
   nothingUnderWay,

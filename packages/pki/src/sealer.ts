@@ -230,9 +230,6 @@ export function generateSecretKey(): string {
   return randomBytes(keyBytes).toString('base64');
 }
 
-/** The ids of the canaries in the store, one for each key. */
-export const canaryIds = { 'control-planes': 'canary', edges: 'edges' } as const;
-
 /** A known text, sealed: kept beside sealed records so that a wrong key is found before it is used. */
 export function sealCanary(sealer: Sealer<KeyHolder>): string {
   return sealer.seal(canaryText, canaryContext);

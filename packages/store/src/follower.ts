@@ -1,5 +1,6 @@
 import {
   AppError,
+  audienceOf,
   continues,
   type FollowEvent,
   type Kind,
@@ -158,11 +159,12 @@ export async function* follow(
   }
 
   function deliver(entry: LogEntry): FollowEvent {
-    at = entry.position;
-    return {
-      type: 'commit',
-      entry: { ...entry, changes: entry.changes.filter((change) => kinds.includes(change.kind)) },
-    };
+    const { position, previousCommitId, ...rest } = entry;
+    at = position;
+    const changes = entry.changes.filter((change) => kinds.includes(change.kind));
+    // Whose it is concerns control planes alone.
+    const origin = audienceOf(...kinds) === 'edge' ? {} : rest;
+    return { type: 'commit', entry: { ...origin, position, previousCommitId, changes } };
   }
 
   function well(): void {

@@ -1,5 +1,7 @@
 import {
   AppError,
+  type Audience,
+  audienceOf,
   broughtUpToDate,
   type CommitOrigin,
   isForJournal,
@@ -31,6 +33,8 @@ export interface PreparedCommit {
   changes: PreparedChange[];
   /** The changes as the log keeps them: a JSON array of `LoggedChange`. */
   logged: string;
+  /** Those of kinds for edges, and those for control planes alone, each without the brackets. */
+  loggedFor: Record<Audience, string>;
   /** A JSON object, `CommitOrigin`, in one line. */
   origin: string;
 }
@@ -52,11 +56,15 @@ export function prepareCommit(commit: Commit): PreparedCommit {
   }
   const changes = commit.changes.map(prepareChange);
   refuseRepeats(changes);
-  const logged = `[${changes.map(loggedChange).join(',')}]`;
+  const of = (audience: Audience) =>
+    changes.filter(({ kind }) => audienceOf(kind) === audience).map(loggedChange);
+  const parts = { edge: of('edge'), control: of('control') };
+  const logged = `[${[...parts.edge, ...parts.control].join(',')}]`;
   if (Buffer.byteLength(logged) > maxCommitBytes) {
     throw new AppError('commit_too_large', `a commit carries at most ${maxCommitBytes} bytes`);
   }
-  return { changes, logged, origin: prepareOrigin(commit) };
+  const loggedFor = { edge: parts.edge.join(','), control: parts.control.join(',') };
+  return { changes, logged, loggedFor, origin: prepareOrigin(commit) };
 }
 
 function prepareOrigin({ by = { kind: 'system' }, requestId = null, cause = null }: Commit): string {

@@ -153,7 +153,7 @@ t.test('backups', async (t) => {
     });
     const admin = new Redis(url);
     t.teardown(() => admin.disconnect());
-    await admin.zadd(`{${other}}:ids`, 0, 'route/leftover');
+    await admin.zadd(`{${other}}:edge:ids`, 0, 'route/leftover');
     await fillRedis({ url, prefix: other }, backup);
     await control.open({ create: true, expectedEpoch: null });
     t.equal(await control.count('route'), 29);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { isAppError, kinds } from '@lockstep/contract';
+import { edgeKinds, isAppError, kinds } from '@lockstep/contract';
 import { createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import fc from 'fast-check';
@@ -7,6 +7,9 @@ import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { commitOf, putOrder, putRoute, remove, report } from './conformance/records.ts';
 import { contentOf, followView } from './conformance/view.ts';
+
+const audiences = ['control', 'edge'] as const;
+type Entries = [id: string, fields: string[]][];
 
 const texts = [
   '',
@@ -41,11 +44,12 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     const watchers = [store.watchNodes(() => {}), store.watchHints(() => {}), follower.watchHints(() => {})];
     t.teardown(() => watchers.map((stop) => stop()));
     const view = followView(t, follower.follow, await store.head());
-    await view.until(() => view.seen.includes('current'));
+    const edgeView = followView(t, follower.follow, await store.head(), { followed: edgeKinds });
+    for (const { until, seen } of [view, edgeView]) await until(() => seen.includes('current'));
     const channels = await waitFor(
       async () => {
         const found = (await admin.pubsub('CHANNELS', `{${prefix}}:*`)) as string[];
-        return found.length === 4 && found;
+        return found.length === 5 && found;
       },
       { what: 'all channels to be heard' },
     );
@@ -57,24 +61,34 @@ t.test('what stands in Redis and cannot be read', async (t) => {
       }),
       { numRuns: 300 },
     );
-    await view.reached(await store.commit(commitOf(putRoute('last'))));
-    t.same(view.records, await contentOf(store));
-    t.notOk(view.seen.includes('snapshot'), 'a gap is filled from the log');
-    t.same(view.troubles, []);
+    const last = await store.commit(commitOf(putRoute('last')));
+    for (const one of [view, edgeView]) {
+      await one.reached(last);
+      t.same(one.records, await contentOf(store));
+      t.notOk(one.seen.includes('snapshot'), 'a gap is filled from the log');
+      t.same(one.troubles, []);
+    }
   });
 
   await t.test('an entry of the log that cannot be read is passed by a snapshot, once', async (t) => {
     const { store, prefix, follower, warnings } = await openStore(t, server.url);
     const start = await store.head();
     for (let i = 0; i < 6; i++) await store.commit(commitOf(putRoute(`r${i}`)));
-    const log = `{${prefix}}:log`;
-    const entries = await admin.xrange(log, '-', '+');
+    const logs = {
+      control: { followed: kinds, entries: [] as Entries },
+      edge: { followed: edgeKinds, entries: [] as Entries },
+    };
+    for (const audience of audiences)
+      logs[audience].entries = await admin.xrange(`{${prefix}}:${audience}:log`, '-', '+');
     await fc.assert(
       fc.asyncProperty(
+        fc.constantFrom(...audiences),
         fc.integer({ min: 0, max: 5 }),
         fc.constantFrom('id', 'previous', 'origin', 'changes', 'nothing'),
         junk,
-        async (broken, field, value) => {
+        async (audience, broken, field, value) => {
+          const { followed, entries } = logs[audience];
+          const log = `{${prefix}}:${audience}:log`;
           await admin.del(log);
           for (const [index, [id, fields]] of entries.entries()) {
             const named = new Map<string, string | Buffer>();
@@ -83,15 +97,15 @@ t.test('what stands in Redis and cannot be read', async (t) => {
             if (index === broken) named.set(field, value);
             await admin.xadd(log, id, ...[...named].flat());
           }
-          const view = followView(t, follower.follow, start);
+          const view = followView(t, follower.follow, start, { followed });
           await view.reached(await store.head());
           await view.until(() => view.seen.at(-1) === 'current');
           t.ok(view.seen.filter((type) => type === 'snapshot').length <= 1);
-          t.same(view.records, await contentOf(store));
+          t.same(view.records, await contentOf(store, followed));
           await view.close();
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 60 },
     );
     t.match(warnings.join('\n'), /entry of the change log cannot be read/);
     await store.commit(commitOf(putRoute('after')));
@@ -108,8 +122,10 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     for (let i = 0; i < 50; i++)
       last = await store.commit(commitOf(putRoute(`r${i}`, [`${i}${'h'.repeat(700)}`])));
     await view.reached(last);
-    const kept = await admin.xlen(`{${prefix}}:log`);
-    t.ok(kept > 5 && kept < 15, `${kept} entries`);
+    const lengths = () => Promise.all(audiences.map((audience) => admin.xlen(`{${prefix}}:${audience}:log`)));
+    const [kept = 0, keptForEdges] = await lengths();
+    t.ok(kept > 3 && kept < 8, `${kept} entries in each of two logs`);
+    t.equal(keptForEdges, kept);
     t.equal(await store.readLog(start, 10), null);
     t.same(
       await store.standingOf([{ ...last, number: last.number - 40 }]),
@@ -117,9 +133,9 @@ t.test('what stands in Redis and cannot be read', async (t) => {
       'the history is remembered',
     );
     await store.commit(commitOf(putRoute('large', ['h'.repeat(50_000)])));
-    t.equal(await admin.xlen(`{${prefix}}:log`), 1);
+    t.same(await lengths(), [1, 1]);
     await view.reached(await store.commit(commitOf(putRoute('small'))));
-    t.equal(await admin.xlen(`{${prefix}}:log`), 1, 'the large one went');
+    t.same(await lengths(), [1, 1], 'the large one went');
     t.same(view.records, await contentOf(store));
   });
 
@@ -127,20 +143,28 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     const { store, prefix, follower } = await openStore(t, server.url);
     const view = followView(t, follower.follow, null);
     await view.reached(await store.commit(commitOf(putRoute('a'))));
-    await admin.xadd(`{${prefix}}:log`, '900-0', 'id', 'x', 'previous', '', 'changes', '[]');
-    await view.reached(await store.commit(commitOf(putRoute('b'))));
-    await view.reached(await store.commit(commitOf(putRoute('c'))));
-    t.same(view.records, await contentOf(store));
+    const edgeView = followView(t, follower.follow, null, { followed: edgeKinds });
+    for (const [index, audience] of audiences.entries()) {
+      const ahead = ['id', 'x', 'previous', '', 'origin', '{}', 'changes', '[]'];
+      await admin.xadd(`{${prefix}}:${audience}:log`, `${index + 1}00-0`, ...ahead);
+      for (const id of ['b', 'c']) {
+        const made = await store.commit(commitOf(putRoute(`${audience}-${id}`), putOrder(id, null)));
+        await view.reached(made);
+        await edgeView.reached(made);
+      }
+      t.same(view.records, await contentOf(store));
+      t.same(edgeView.records, await contentOf(store, edgeKinds));
+    }
   });
 
   await t.test('a record that cannot be read is named and left out; the others are not', async (t) => {
     const { store, prefix, follower, warnings } = await openStore(t, server.url);
     for (const id of ['a', 'b', 'c']) await store.commit(commitOf(putRoute(id)));
-    const sound = await admin.hget(`{${prefix}}:records`, 'route/b');
+    const sound = await admin.hget(`{${prefix}}:edge:records`, 'route/b');
     await fc.assert(
       fc.asyncProperty(junk, async (value) => {
         fc.pre(!isSound(value.toString()));
-        await admin.hset(`{${prefix}}:records`, 'route/b', value);
+        await admin.hset(`{${prefix}}:edge:records`, 'route/b', value);
         await t.rejects(store.get('route', 'b'), { code: 'internal', message: /route\/b/ });
         t.same(
           (await store.list('route', { limit: 10 })).items.map(({ id }) => id),
@@ -160,7 +184,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     await store.commit(commitOf(remove('route', 'b')));
     await view.reached(await store.commit(commitOf(putRoute('e', ['b.example.com']))));
     t.same(view.ids(), ['route/a', 'route/c', 'route/d', 'route/e'], 'it can be deleted, and its host taken');
-    await admin.hset(`{${prefix}}:records`, 'route/a', sound!.replace('[', 'x'));
+    await admin.hset(`{${prefix}}:edge:records`, 'route/a', sound!.replace('[', 'x'));
     await view.reached(await store.commit(commitOf(putRoute('a'))));
     t.match(await store.get('route', 'a'), { id: 'a' }, 'and it can be replaced');
   });
@@ -214,7 +238,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
             if (outcome.status === 'rejected') t.ok(isAppError(outcome.reason), `${key}: ${outcome.reason}`);
           }
           await admin.publish(`{${prefix}}:nodes`, 'a');
-          await admin.publish(`{${prefix}}:commits`, 'look');
+          for (const audience of audiences) await admin.publish(`{${prefix}}:${audience}:commits`, 'look');
         }
         await admin.del(key);
         await admin.restore(key, 0, kept);
@@ -242,7 +266,9 @@ t.test('what stands in Redis and cannot be read', async (t) => {
       (await store.listNodes()).map(({ report }) => report.node),
     ];
     const shared =
-      'claim-index claims due:order due:route fence history ids journal log node-ids turns'.split(' ');
+      'claim-index claims due:order due:route fence history journal control:ids edge:ids control:log edge:log node-ids turns'.split(
+        ' ',
+      );
     for (const name of shared) {
       const key = `{${prefix}}:${name}`;
       for (const wrong of ['string', 'hash', 'list', 'zset']) {
@@ -284,14 +310,17 @@ t.test('what stands in Redis and cannot be read', async (t) => {
     await admin.hset(`{${prefix}}:lease:l`, 'junk', 'junk');
     t.ok(await store.acquireLease('l', 10_000), 'what is no grant is replaced');
 
-    for (const name of ['records', 'meta']) {
+    for (const name of ['edge:records', 'control:records', 'meta']) {
       const key = `{${prefix}}:${name}`;
       await admin.rename(key, `${key}-kept`);
       await admin.set(key, 'junk');
       const lost = { code: 'store_lost', message: new RegExp(name) };
       await t.rejects(store.commit(commitOf(putRoute('x'))), lost);
       await t.rejects(
-        store.get('route', 'a').then(() => store.head()),
+        (['route', 'order'] as const).reduce<Promise<unknown>>(
+          (before, kind) => before.then(() => store.get(kind, 'a')),
+          store.head(),
+        ),
         lost,
       );
       t.match(await store.check(), [{ key, detail: 'is a string, not a hash', mended: false }]);
@@ -393,7 +422,8 @@ function typeOf(name: string): string {
     fence: 'string',
     history: 'hash',
     journal: 'stream',
-    log: 'stream',
+    'control:log': 'stream',
+    'edge:log': 'stream',
     turns: 'list',
   };
   return types[name] ?? 'zset';

@@ -26,7 +26,7 @@ t.test('a server that is master no more', async (t) => {
     });
   };
   const heardOn = async (admin: Redis, prefix: string) =>
-    Number((await admin.pubsub('NUMSUB', `{${prefix}}:commits`))[1]);
+    Number((await admin.pubsub('NUMSUB', `{${prefix}}:control:commits`))[1]);
 
   await t.test('a subscriber on a demoted server moves to where the way leads now', async (t) => {
     await replicate(otherAdmin, one.port);
@@ -57,7 +57,9 @@ t.test('a server that is master no more', async (t) => {
     t.teardown(() => far.close());
     const view = followView(t, far.follow, null);
     await view.reached(await store.commit(commitOf(putRoute('a'))));
-    await waitFor(async () => (await oneAdmin.exists(`{${prefix}}:log`)) === 1, { what: 'the replica' });
+    await waitFor(async () => (await oneAdmin.exists(`{${prefix}}:control:log`)) === 1, {
+      what: 'the replica',
+    });
     // Both say that they are master, and only the connection for commands moves.
     await oneAdmin.replicaof('NO', 'ONE');
     way.target = one.port;

@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { inspect } from 'node:util';
-import { createRedisStore } from '@lockstep/store';
+import { edgeKinds, type FollowEvent, type Kind, kinds } from '@lockstep/contract';
+import { type Change, createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { commitOf, putRoute, report } from './conformance/records.ts';
+import { commitOf, putOrder, putRoute, report } from './conformance/records.ts';
 import { followView } from './conformance/view.ts';
 
 function store(t: Test, url: string, prefix: string) {
@@ -58,7 +59,7 @@ t.test('the Redis user of an edge', async (t) => {
 
   await t.test('follows, from a snapshot and by announcements', async (t) => {
     await control.commit(commitOf(putRoute('a')));
-    const view = followView(t, edge.follow, null);
+    const view = followView(t, edge.follow, null, { followed: edgeKinds });
     await view.until(() => view.seen.includes('current'));
     await view.reached(await control.commit(commitOf(putRoute('b'))));
     t.same(view.ids(), ['route/a', 'route/b']);
@@ -207,6 +208,175 @@ t.test('the Redis user of an edge', async (t) => {
     t.notOk(heard.includes('verdict c'));
   });
 
+  await t.test('sees of what is for control planes alone nothing but that there was a commit', async (t) => {
+    const secret = `secret-${randomUUID()}`;
+    const controlKinds = kinds.filter((kind) => !edgeKinds.includes(kind));
+    t.ok(controlKinds.includes('account') && controlKinds.includes('settings'));
+    const put = (kind: Kind, claims: string[]): Change =>
+      ({ op: 'put', kind, id: secret, value: { kept: secret }, claims, dueAt: 1 }) as unknown as Change;
+    const from = await control.head();
+    const listener = new Redis(url('edge-1'));
+    t.teardown(() => listener.disconnect());
+    const heard: string[] = [];
+    listener.on('message', (_channel, message) => heard.push(message));
+    await listener.subscribe(`${p}:edge:commits`);
+    const stop = new AbortController();
+    t.teardown(() => stop.abort());
+    const followed: FollowEvent[] = [];
+    const following = (async () => {
+      for await (const event of edge.follow(from, { kinds: edgeKinds, signal: stop.signal }))
+        followed.push(event);
+    })();
+    const view = followView(t, edge.follow, null, { followed: edgeKinds });
+    for (const kind of controlKinds) {
+      const requestId = secret;
+      await control.commit({
+        ...commitOf(put(kind, [`${kind} ${secret}`])),
+        by: { kind: 'token', name: secret },
+        requestId,
+      });
+    }
+    await control.acquireLease(secret, 60_000);
+    const last = await control.commit({
+      ...commitOf(putRoute('seen'), putOrder(secret, 1)),
+      by: { kind: 'token', name: secret },
+    });
+
+    await t.test('in what it is told', async (t) => {
+      await view.reached(last);
+      await waitFor(() => followed.length > controlKinds.length + 1, { what: 'all commits' });
+      await waitFor(() => heard.length > controlKinds.length, { what: 'all announcements' });
+      stop.abort();
+      await following;
+      const entries = followed.flatMap((event) => (event.type === 'commit' ? [event.entry] : []));
+      t.same(
+        entries.map(({ position }) => position.number),
+        Array.from(entries, (_, index) => from.number + 1 + index),
+        'every revision',
+      );
+      for (const entry of entries.slice(0, -1)) {
+        t.same(Object.keys(entry).sort(), ['changes', 'position', 'previousCommitId']);
+        t.same(entry.changes, []);
+      }
+      t.match(entries.at(-1)?.changes, [{ kind: 'route', id: 'seen' }]);
+      t.equal(entries.at(-1)?.changes.length, 1);
+      for (const told of [heard, followed, view.records])
+        t.notOk(inspect(told, { depth: 9 }).includes(secret));
+    });
+
+    const keys = await admin.keys(`${p}:*`);
+    const readable = [`${p}:meta`, `${p}:history`, `${p}:node:edge-1`];
+    const isReadable = (key: string) => readable.includes(key) || key.startsWith(`${p}:edge:`);
+
+    await t.test('in the keys that it may read', async (t) => {
+      for (const key of keys.filter(isReadable)) {
+        const type = await admin.type(key);
+        const content =
+          type === 'hash'
+            ? await admin.hgetall(key)
+            : type === 'zset'
+              ? await admin.zrange(key, '0', '-1')
+              : type === 'stream'
+                ? await admin.xrange(key, '-', '+')
+                : await admin.get(key);
+        t.notOk(JSON.stringify(content).includes(secret), key);
+      }
+    });
+
+    await t.test('in any other key, by any command', async (t) => {
+      const others = keys.filter((key) => !isReadable(key));
+      t.ok(others.length > 12, others.join(' '));
+      const commands = (key: string): string[][] =>
+        [
+          ...[
+            'GET',
+            'GETEX',
+            'GETDEL',
+            'STRLEN',
+            'DUMP',
+            'TYPE',
+            'EXISTS',
+            'PTTL',
+            'TTL',
+            'HGETALL',
+            'HKEYS',
+            'HVALS',
+          ],
+          ...[
+            'HLEN',
+            'LLEN',
+            'SMEMBERS',
+            'XLEN',
+            'ZCARD',
+            'SORT',
+            'SORT_RO',
+            'WATCH',
+            'DEL',
+            'UNLINK',
+            'TOUCH',
+          ],
+        ]
+          .map((name) => [name, key])
+          .concat([
+            ['GETRANGE', key, '0', '-1'],
+            ['SET', key, 'x', 'GET'],
+            ...[`order/${secret}`, 'number'].flatMap((field) => [
+              ['HGET', key, field],
+              ['HMGET', key, field],
+              ['HSTRLEN', key, field],
+              ['HEXISTS', key, field],
+            ]),
+            ...['HSCAN', 'ZSCAN', 'SSCAN'].map((name) => [name, key, '0']),
+            ['HRANDFIELD', key, '9'],
+            ['ZRANGE', key, '0', '-1'],
+            ['ZRANGEBYLEX', key, '-', '+'],
+            ['ZRANGEBYSCORE', key, '-inf', '+inf'],
+            ['ZRANGESTORE', `${p}:node:edge-1`, key, '0', '-1'],
+            ['LRANGE', key, '0', '-1'],
+            ['XRANGE', key, '-', '+'],
+            ['XREVRANGE', key, '+', '-'],
+            ['XREAD', 'STREAMS', key, '0'],
+            ['XINFO', 'STREAM', key],
+            ['COPY', key, `${p}:node:edge-1`],
+            ['RENAME', key, `${p}:node:edge-1`],
+            ['SORT', key, 'BY', 'nosort', 'STORE', `${p}:node:edge-1`],
+            ['OBJECT', 'ENCODING', key],
+            ['MEMORY', 'USAGE', key],
+            ['MIGRATE', '127.0.0.1', '1', key, '0', '1'],
+          ]);
+      for (const key of others) {
+        for (const [name = '', ...args] of commands(key)) {
+          await t.rejects(raw.call(name, ...args), /NOPERM|no permissions/, `${name} ${key}`);
+        }
+      }
+      for (const command of [
+        ['SCAN', '0'],
+        ['KEYS', '*'],
+        ['RANDOMKEY'],
+        ['CLIENT', 'TRACKING', 'ON', 'BCAST'],
+        ['SLOWLOG', 'GET'],
+      ])
+        await t.rejects(raw.call(...(command as [string, ...string[]])), /NOPERM|no permissions/);
+    });
+
+    await t.test('on any other channel, by name or by pattern', async (t) => {
+      for (const channel of ['control:commits', 'nodes', 'asks', '*'].map((name) => `${p}:${name}`)) {
+        for (const name of ['SUBSCRIBE', 'PSUBSCRIBE', 'SSUBSCRIBE'])
+          await t.rejects(raw.call(name, channel), /NOPERM|no permissions/, `${name} ${channel}`);
+      }
+      await t.rejects(raw.call('PSUBSCRIBE', `${p}:edge:*`), /NOPERM|no permissions/);
+    });
+
+    await t.test('by the store’s own ways', async (t) => {
+      for (const kind of controlKinds) {
+        await t.rejects(edge.get(kind, secret), { message: /NOPERM/ }, kind);
+        await t.rejects(edge.list(kind, { limit: 10 }), { message: /NOPERM/ }, kind);
+      }
+      await t.rejects(edge.readLog(from, 10), { message: /NOPERM/ });
+      await t.rejects(edge.readJournal({ limit: 10 }), { message: /NOPERM/ });
+    });
+  });
+
   await t.test('cannot run anything, forge an announcement, or write anything else', async (t) => {
     const refused = async (...command: [string, ...(string | number)[]]) =>
       t.rejects(raw.call(...command), /NOPERM|no permissions/, command.join(' ').slice(0, 60));
@@ -218,13 +388,12 @@ t.test('the Redis user of an edge', async (t) => {
     await refused('SCRIPT', 'FLUSH');
     await refused('FUNCTION', 'FLUSH');
     await refused('FCALL', 'any', 0);
-    await refused('PUBLISH', `${p}:commits`, 'forged');
+    for (const audience of ['edge', 'control'])
+      await refused('PUBLISH', `${p}:${audience}:commits`, 'forged');
     await refused('PUBLISH', `${p}:verdicts`, 'forged');
     for (const name of [
       'meta',
-      'records',
-      'ids',
-      'log',
+      ...['edge', 'control'].flatMap((one) => [`${one}:records`, `${one}:ids`, `${one}:log`]),
       'history',
       'turns',
       'node-ids',
@@ -263,7 +432,7 @@ t.test('the Redis user of an edge', async (t) => {
     const reader = connect(server.port, '127.0.0.1').on('error', () => {});
     t.teardown(() => reader.destroy());
     await once(reader, 'connect');
-    reader.write(`AUTH edge-1 PASSWORD\r\n${`XRANGE ${p}:log - +\r\n`.repeat(60)}`);
+    reader.write(`AUTH edge-1 PASSWORD\r\n${`XRANGE ${p}:edge:log - +\r\n`.repeat(60)}`);
     const address = `addr=127.0.0.1:${reader.localPort} `;
     await waitFor(async () => !String(await admin.client('LIST')).includes(address), {
       what: 'Redis to cut off who reads nothing',

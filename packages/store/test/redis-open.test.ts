@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
-import { isAppError } from '@lockstep/contract';
+import { edgeKinds, isAppError } from '@lockstep/contract';
 import { createRedisStore } from '@lockstep/store';
 import { freePort, startRedis } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
@@ -28,6 +28,37 @@ t.test('what open refuses and warns of', async (t) => {
     await one.open({ create: true, expectedEpoch: null });
     t.match(one.warnings, [/appendonly/]);
   });
+
+  await t.test(
+    'a store that another revision laid out is refused, and not read as an empty one',
+    async (t) => {
+      for (const [laidOut, message] of [
+        [null, /made by an earlier revision.*begin with an empty one/],
+        ['1000', /made by another revision.*begin with an empty one/],
+      ] as const) {
+        const prefix = `test-${randomUUID()}`;
+        await admin.hset(`{${prefix}}:meta`, {
+          epoch: 'e',
+          number: '1',
+          commitId: 'c',
+          ...(laidOut && { layout: laidOut }),
+        });
+        const refusal = { code: 'bad_configuration', message };
+        await t.rejects(store(t, server.url, prefix).open({ create: true, expectedEpoch: null }), refusal);
+        const edge = store(t, server.url, prefix);
+        await t.rejects(edge.head(), refusal);
+        const stop = new AbortController();
+        const trouble = Promise.withResolvers<Error | null>();
+        const following = (async () => {
+          const options = { kinds: edgeKinds, signal: stop.signal, onTrouble: trouble.resolve };
+          for await (const event of edge.follow(null, options)) t.fail(event.type);
+        })();
+        t.match(await trouble.promise, refusal, 'an edge says so, and takes no snapshot');
+        stop.abort();
+        await following;
+      }
+    },
+  );
 
   await t.test('a store that evicts records is refused', async (t) => {
     await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');

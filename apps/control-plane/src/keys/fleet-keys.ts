@@ -1,5 +1,7 @@
 import {
   AppError,
+  canaryId,
+  edgeCanaryId,
   type FleetKeysStatus,
   isAppError,
   type Position,
@@ -7,7 +9,7 @@ import {
   rotationId,
   type StoredRecord,
 } from '@lockstep/contract';
-import { canaryIds, checkCanary, keyIdOf, type Sealers, sealCanary } from '@lockstep/pki';
+import { checkCanary, keyIdOf, type Sealers, sealCanary } from '@lockstep/pki';
 import type { Change, Commit, ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
@@ -15,7 +17,6 @@ import { commit, writeInTurn } from '../changes/writes.ts';
 import { createSharedRun } from '../time/shared-run.ts';
 import { holdsSealed, sealedAnew } from './sealed-records.ts';
 
-const canaryId = canaryIds['control-planes'];
 /** One rotation at a time changes the canary: a second try is nearly always enough. */
 const mostTries = 10;
 
@@ -144,10 +145,8 @@ async function makeCanaries(store: ConfigStore, sealers: Sealers): Promise<void>
 
 /** The canaries, sealed with the keys that these seal with: with their commit the fleet seals with those. */
 export function putCanaries({ controlPlanes, edges }: Sealers): Change[] {
-  return [controlPlanes, edges].map((sealer) => ({
-    op: 'put',
-    kind: 'canary',
-    id: canaryIds[sealer.holder],
-    value: { sealed: sealCanary(sealer) },
-  }));
+  return [
+    { op: 'put', kind: 'canary', id: canaryId, value: { sealed: sealCanary(controlPlanes) } },
+    { op: 'put', kind: 'edge-canary', id: edgeCanaryId, value: { sealed: sealCanary(edges) } },
+  ];
 }

@@ -1,12 +1,10 @@
-import { AppError, recordKey, rotationId } from '@lockstep/contract';
-import { canaryIds, keyIdOf, type Sealers } from '@lockstep/pki';
+import { AppError, canaryId, recordKey, rotationId } from '@lockstep/contract';
+import { keyIdOf, type Sealers } from '@lockstep/pki';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { iso } from '../time/iso.ts';
 import { type FleetKeys, putCanaries } from './fleet-keys.ts';
 import type { Keyrings } from './keyrings.ts';
-
-const canaryId = canaryIds['control-planes'];
 
 /**
  * Has the fleet seal with the first of this control plane's keys from now on. Called again while that rotation is under way, it changes

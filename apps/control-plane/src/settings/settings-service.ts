@@ -1,4 +1,6 @@
 import {
+  edgeSettingsId,
+  edgeSettingsOf,
   type PatchSettings,
   recordKey,
   type Settings,
@@ -63,7 +65,10 @@ export function createSettingsService({
       await commit(store, {
         ...origin,
         checks: [{ kind: 'settings', id: settingsId, revision: record?.revision ?? null }, ...checks],
-        changes: [{ op: 'put', kind: 'settings', id: settingsId, value: sealed(next) }],
+        changes: [
+          { op: 'put', kind: 'settings', id: settingsId, value: sealed(next) },
+          { op: 'put', kind: 'edge-settings', id: edgeSettingsId, value: edgeSettingsOf(next.config) },
+        ],
       });
     });
   }

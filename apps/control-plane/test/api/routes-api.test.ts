@@ -57,7 +57,7 @@ t.test('every commit says who made it, and leads back to the request that began 
   t.equal(issued.length, 1);
   const led = new Set([number]);
   for (const { position, by, requestId, cause } of later) {
-    if (by.kind !== 'coordinator') continue;
+    if (by?.kind !== 'coordinator') continue;
     t.equal(requestId, null);
     t.ok(led.has(cause ?? 0), `${position.number} because of ${cause}`);
     led.add(position.number);

@@ -85,7 +85,7 @@ t.test(
     const due = await store.nextDue('certificate');
     t.same(
       new Set(before.map(({ kind }) => kind)),
-      new Set(['canary', ...sealedKinds]),
+      new Set(['canary', 'edge-canary', ...sealedKinds]),
       'none is left out here',
     );
     t.same(keysIn(before), new Set([old.controlPlanes.keyId, old.edges.keyId]));

@@ -1,4 +1,4 @@
-import type { Boundary, Hint, OnDemand } from '@lockstep/contract';
+import type { Boundary, EdgeOnDemand, Hint } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Asker, Asks } from '../engine/engine.ts';
@@ -19,7 +19,7 @@ export type AskOutcome = (typeof askOutcomes)[number];
 export interface AsksOptions {
   node: string;
   feed: Pick<Feed, 'sendHint' | 'watchHints'>;
-  onDemand(): OnDemand | null;
+  onDemand(): EdgeOnDemand | null;
   log: Logger;
   boundary: Boundary;
   onOutcome(outcome: AskOutcome): void;
@@ -72,7 +72,7 @@ export function createAsks(options: AsksOptions): Asks & { close(): void } {
   }
 
   function forgetOthers(): void {
-    const by = options.onDemand()?.ask;
+    const by = options.onDemand()?.askDigest;
     if (by !== refusedBy) refusedUntil.clear();
     refusedBy = by;
   }
@@ -86,7 +86,7 @@ export function createAsks(options: AsksOptions): Asks & { close(): void } {
     return false;
   }
 
-  function withinLimits(client: string, { perClientPerMinute, totalPerMinute }: OnDemand): boolean {
+  function withinLimits(client: string, { perClientPerMinute, totalPerMinute }: EdgeOnDemand): boolean {
     if (!total.has('', totalPerMinute)) return tellOfLimit({ totalPerMinute });
     if (!perClient.has(client, perClientPerMinute)) return tellOfLimit({ perClientPerMinute, client });
     total.take('', totalPerMinute);

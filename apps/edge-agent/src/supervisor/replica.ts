@@ -5,6 +5,8 @@ import {
   type ConfirmationRecord,
   changeFault,
   continues,
+  type EdgeSettingsRecord,
+  edgeSettingsId,
   type FeedState,
   type FollowEvent,
   type HeldSnapshot,
@@ -14,9 +16,7 @@ import {
   type LoggedChange,
   type Position,
   recordFault,
-  type SettingsRecord,
   type StoredRecord,
-  settingsId,
 } from '@lockstep/contract';
 import type { ConfigCache, StagedSnapshot } from '@lockstep/store';
 import type { Logger } from 'pino';
@@ -59,7 +59,7 @@ export interface Replica {
   readonly unsaved: number;
   readonly held: HeldSnapshot | null;
   /** Null without settings. */
-  readonly settings: SettingsRecord['config'] | null;
+  readonly settings: EdgeSettingsRecord | null;
   /** How following the feed stands. */
   readonly state: FeedState;
   /** Since when this has not been what the store says, in milliseconds since 1970; null while it is. */
@@ -97,10 +97,10 @@ export function createReplica(options: ReplicaOptions): Replica {
   let saving: NodeJS.Immediate | null = null;
   let saveTimer: NodeJS.Timeout | undefined;
 
-  function savedSettings(): SettingsRecord['config'] | null {
+  function savedSettings(): EdgeSettingsRecord | null {
     try {
-      const record = cache.get('settings', settingsId);
-      return record === null || recordFault(record) !== null ? null : record.value.config;
+      const record = cache.get('edge-settings', edgeSettingsId);
+      return record === null || recordFault(record) !== null ? null : record.value;
     } catch {
       return null; // damaged: it was set aside, and a snapshot follows
     }
@@ -179,9 +179,9 @@ export function createReplica(options: ReplicaOptions): Replica {
   }
 
   function takeSettings(change: LoggedChange, number: number): void {
-    if (change?.kind !== 'settings' || change.id !== settingsId || changeFault(change, number) !== null)
-      return;
-    settings = change.op === 'put' ? change.value.config : null;
+    if (change?.kind !== 'edge-settings' || change.id !== edgeSettingsId) return;
+    if (changeFault(change, number) !== null) return;
+    settings = change.op === 'put' ? change.value : null;
   }
 
   function position(): Position | null {

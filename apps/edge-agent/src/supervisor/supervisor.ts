@@ -25,8 +25,8 @@ import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
 import { createReplica, type Replica } from './replica.ts';
 
-/** The kinds of records that no engine is asked for: the replica goes by them. */
-const supervisedKinds: readonly Kind[] = ['confirmation'];
+/** The kinds of records that no engine is asked for: the edge goes by them before any engine does. */
+const supervisedKinds: readonly Kind[] = ['confirmation', 'edge-canary'];
 
 export interface SupervisorOptions {
   config: EdgeConfig;

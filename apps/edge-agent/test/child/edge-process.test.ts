@@ -116,7 +116,7 @@ t.test('an edge that was saved by a version without settings learns them from th
   await appliedAt(configured, (await configured.commit(configured.settingsChange({ holdMs: 0 }))).number);
   await first.edge.stop();
   const saved = new DatabaseSync(join(dataDir, 'edge-cache.db'));
-  saved.exec(`DELETE FROM records WHERE kind = 'settings';
+  saved.exec(`DELETE FROM records WHERE kind = 'edge-settings';
     UPDATE meta SET value = json_remove(value, '$.kinds') WHERE key = 'position'`);
   saved.close();
 

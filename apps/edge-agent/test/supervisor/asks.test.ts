@@ -1,4 +1,4 @@
-import { createBoundary, type Hint, type OnDemand } from '@lockstep/contract';
+import { createBoundary, type EdgeOnDemand, type Hint } from '@lockstep/contract';
 import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
@@ -10,7 +10,7 @@ import { type AskOutcome, createAsks } from '../../src/supervisor/asks.ts';
 const log = pino({ level: 'silent' });
 const generous = { perClientPerMinute: 1_000, totalPerMinute: 1_000 };
 
-async function startAsks(t: Test, limits: Partial<OnDemand> = {}) {
+async function startAsks(t: Test, limits: Partial<EdgeOnDemand> = {}) {
   const store = createSqliteStore({ path: ':memory:' });
   await store.open({ create: true, expectedEpoch: null });
   const sent: string[] = [];
@@ -19,7 +19,7 @@ async function startAsks(t: Test, limits: Partial<OnDemand> = {}) {
   });
   const outcomes: AskOutcome[] = [];
   const clock = { now: 1_000_000 };
-  const onDemand = { ...generous, ...limits } as OnDemand;
+  const onDemand = { ...generous, ...limits } as EdgeOnDemand;
   const asks = createAsks({
     node: 'edge-1',
     feed: createStoreFeed(store),
@@ -88,13 +88,13 @@ t.test('a refusal reaches all who wait, and is remembered until it ends', async 
 });
 
 t.test('what another endpoint refused is asked about again', async (t) => {
-  const { asks, sent, verdict, onDemand } = await startAsks(t, { ask: 'http://one' });
+  const { asks, sent, verdict, onDemand } = await startAsks(t, { askDigest: 'one' });
   const { asker, refused } = createAsker();
   asks.ask(asker, 'a', '1.1.1.1');
   await verdict('a', false);
   asks.ask(asker, 'a', '1.1.1.1');
   t.same(sent, ['a']);
-  onDemand.ask = 'http://two';
+  onDemand.askDigest = 'two';
   asks.ask(asker, 'a', '1.1.1.1');
   t.same(sent, ['a', 'a']);
   await verdict('a', false);

@@ -3,7 +3,12 @@ import { get as httpGet, type IncomingMessage } from 'node:http';
 import { connect, createServer as createTcpServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { createServer as createTlsServer } from 'node:tls';
-import { createBoundary, defaultEdgeSettings, type FeedState, type SettingsRecord } from '@lockstep/contract';
+import {
+  createBoundary,
+  defaultEdgeSettings,
+  type EdgeSettingsRecord,
+  type FeedState,
+} from '@lockstep/contract';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import { freePort, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
@@ -92,7 +97,7 @@ const standing = (state: FeedState['state'], detail: string | null = null): Feed
   records: null,
 });
 const settings = (notReadyAfterMs: number | null) =>
-  ({ edge: { ...defaultEdgeSettings, notReadyAfterMs } }) as SettingsRecord['config'];
+  ({ onDemand: null, edge: { ...defaultEdgeSettings, notReadyAfterMs } }) satisfies EdgeSettingsRecord;
 
 t.test('an edge that cannot follow is degraded, and after the setting not ready', async (t) => {
   const read = (

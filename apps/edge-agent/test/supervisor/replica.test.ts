@@ -117,7 +117,7 @@ t.test('records that cannot be read, of any kind, are handed on and saved beside
     null,
     7,
     {},
-    { kind: 'settings', id: 'settings', revision: 1, value: 7 },
+    { kind: 'edge-settings', id: 'settings', revision: 1, value: 7 },
     { kind: 'confirmation', id: 'edge-1', revision: 1 },
   ];
   const { replica, cache, given } = start(
@@ -127,11 +127,11 @@ t.test('records that cannot be read, of any kind, are handed on and saved beside
       commit(
         2,
         ...odd,
-        { op: 'put', kind: 'settings', id: 'settings', value: { config: 7 } },
+        { op: 'put', kind: 'edge-settings', id: 'settings', value: { onDemand: 7 } },
         { op: 'put', kind: 'route', id: 'odd' },
         put('b'),
       ),
-      commit(3, { op: 'delete', kind: 'settings', id: 'settings' }),
+      commit(3, { op: 'delete', kind: 'edge-settings', id: 'settings' }),
     ]),
   );
   await waitFor(() => cache.position()?.number === 3, { what: 'all of it to be saved' });

@@ -56,7 +56,11 @@ t.test('an edge with another engine follows, acknowledges what is in force, and 
   t.same(Object.fromEntries(engine.routes), { a: ['a.example.com'], b: ['b.example.com'] });
   t.ok(live);
   t.match(report, { workers: { ready: 1, of: 1 }, refusals: [], hosts: 2 });
-  t.same(report.capabilities, { kinds: ['route', 'confirmation'] }, 'and says what the engine can do');
+  t.same(
+    report.capabilities,
+    { kinds: ['route', 'confirmation', 'edge-canary'] },
+    'and says what the engine can do',
+  );
   const { port } = addresses.admin;
   t.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();

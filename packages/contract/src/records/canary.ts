@@ -1,6 +1,9 @@
 import { recordKind } from './kind-module.ts';
 
-/** A sealed known text: whoever opens it has the right key. `canary` is of the secret key, `edges` of the edge key. */
+/** The one record of its kind. */
+export const canaryId = 'canary';
+
+/** A sealed known text: whoever opens it has the right key, here the secret key. */
 export interface CanaryRecord {
   sealed: string;
 }

@@ -6,6 +6,8 @@ import { canary } from './canary.ts';
 import { certificate } from './certificate.ts';
 import { challenge } from './challenge.ts';
 import { confirmation } from './confirmation.ts';
+import { edgeCanary } from './edge-canary.ts';
+import { edgeSettings } from './edge-settings.ts';
 import { issuer } from './issuer.ts';
 import { keyring } from './keyring.ts';
 import type { Audience, KindModule, SealedField } from './kind-module.ts';
@@ -24,9 +26,11 @@ const recordKinds = [
   account,
   authority,
   canary,
+  edgeCanary,
   confirmation,
   issuer,
   settings,
+  edgeSettings,
   attempts,
   bucket,
   staple,
@@ -50,12 +54,15 @@ export type SealedKind = {
 
 export const kinds: readonly Kind[] = recordKinds.map(({ kind }) => kind);
 
-/** What edges follow. */
-export const edgeKinds: readonly Kind[] = recordKinds
-  .filter(({ audience }) => audience === 'edge')
-  .map(({ kind }) => kind);
-
 /** What is known of each kind, by its name. */
 export const kindsByName: ReadonlyMap<string, KindModule<Kind, Audience, object>> = new Map(
   recordKinds.map((kind) => [kind.kind, kind]),
 );
+
+/** For whom records of all these kinds are: edges read them only where every kind is for edges. */
+export function audienceOf(...kinds: readonly Kind[]): Audience {
+  return kinds.every((kind) => kindsByName.get(kind)?.audience === 'edge') ? 'edge' : 'control';
+}
+
+/** What edges follow. */
+export const edgeKinds: readonly Kind[] = kinds.filter((kind) => audienceOf(kind) === 'edge');

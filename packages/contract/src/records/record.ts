@@ -12,8 +12,8 @@ export type LoggedChange<K extends Kind = Kind> =
   | { [P in K]: { op: 'put'; kind: P; id: string; value: RecordValues[P] } }[K]
   | { op: 'delete'; kind: K; id: string };
 
-/** An entry of the change log. */
-export interface LogEntry extends CommitOrigin {
+/** An entry of the change log. Whose it is, control planes alone are told: what edges get of it has no origin. */
+export interface LogEntry extends Partial<CommitOrigin> {
   position: Position;
   /** The commit id of the entry before this one; null for the first. */
   previousCommitId: string | null;

@@ -32,7 +32,7 @@ interface LastLine extends BackupEnd {
   sha256: string;
 }
 
-const format = 1;
+const format = 2;
 
 /**
  * Writes a dump as lines of JSON, the last of which says where it stands and holds the digest of those before. The file takes

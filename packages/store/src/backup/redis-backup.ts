@@ -5,8 +5,8 @@ import { splitKey } from '../prepared-commit.ts';
 import { createRareLog } from '../rare-log.ts';
 import { createRedisCommands, type RedisCommands } from '../redis/redis-commands.ts';
 import { createRedisHistory, formatTurn } from '../redis/redis-history.ts';
-import { createRedisKeys, type RedisKeys } from '../redis/redis-keys.ts';
-import { createRedisLog, toPosition } from '../redis/redis-log.ts';
+import { createRedisKeys, layout, type RedisKeys } from '../redis/redis-keys.ts';
+import { createRedisLog, headFields, toPosition } from '../redis/redis-log.ts';
 import { pipelined } from '../redis/redis-pipeline.ts';
 import { countWithin } from '../redis/redis-scan.ts';
 import { toMs } from '../redis/redis-time.ts';
@@ -28,7 +28,7 @@ const mostRounds = 2_000;
  */
 export async function* dumpRedis({ url, prefix }: RedisPlace): Dump {
   const { commands, keys } = connect({ url, prefix });
-  const changeLog = createRedisLog(commands, keys, createRareLog(silentLog));
+  const changeLog = createRedisLog(commands, keys, createRareLog(silentLog), 'control');
   try {
     let at = await changeLog.head();
     for (const kind of kinds) {
@@ -75,17 +75,11 @@ export async function fillRedis({ url, prefix }: RedisPlace, backup: Backup): Pr
       throw new AppError('wrong_state', 'the store holds a history; a backup is put into an empty one only');
     }
     await run((redis) => redis.hset(keys.meta, 'restoring', '1'));
-    const leftovers = [
-      keys.records,
-      keys.ids,
-      keys.claims,
-      keys.claimIndex,
-      keys.log,
-      keys.history,
-      keys.turns,
-      keys.journal,
-    ];
-    await run((redis) => redis.del(...leftovers, ...keys.allDue));
+    const { claims, claimIndex, history, turns, journal } = keys;
+    const leftovers = [keys.control, keys.edge].flatMap(({ records, ids, log }) => [records, ids, log]);
+    await run((redis) =>
+      redis.del(...leftovers, claims, claimIndex, history, turns, journal, ...keys.allDue),
+    );
     for await (const batch of batches(backup)) {
       await run((redis) =>
         pipelined(redis, (pipeline) => {
@@ -93,11 +87,11 @@ export async function fillRedis({ url, prefix }: RedisPlace, backup: Backup): Pr
             const key = recordKey(kind, id);
             const { revision, claims, due, value } = record;
             pipeline.hset(
-              keys.records,
+              keys.of(kind).records,
               key,
               `${revision}${due === null ? '' : ` ${due}`}\n${JSON.stringify(claims)}\n${JSON.stringify(value)}`,
             );
-            pipeline.zadd(keys.ids, '0', key);
+            pipeline.zadd(keys.of(kind).ids, '0', key);
             for (const claim of claims)
               pipeline.hset(keys.claims, claim, key).zadd(keys.claimIndex, '0', claim);
             if (due !== null) pipeline.zadd(keys.due(kind), String(due), key);
@@ -113,7 +107,7 @@ export async function fillRedis({ url, prefix }: RedisPlace, backup: Backup): Pr
       const all = redis.multi();
       all.hset(keys.history, String(position.number), `${begun} 0`);
       all.rpush(keys.turns, ...[...backup.turns, turn].map(formatTurn));
-      all.hset(keys.meta, { epoch: begun, number: String(position.number), commitId: begun });
+      all.hset(keys.meta, { layout, epoch: begun, number: String(position.number), commitId: begun });
       all.hdel(keys.meta, 'restoring');
       await all.exec();
     });
@@ -134,18 +128,18 @@ async function readPage(
   cursor: string,
 ): Promise<{ rows: BackupRow[]; next: string | null }> {
   const found = await run((redis) =>
-    redis.zrangebylex(keys.ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, keysAtOnce),
+    redis.zrangebylex(keys.of(kind).ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, keysAtOnce),
   );
   if (found.length === 0) return { rows: [], next: null };
   const sizes = await run((redis) =>
     pipelined(redis, (pipeline) => {
-      for (const key of found) pipeline.hstrlen(keys.records, key);
+      for (const key of found) pipeline.hstrlen(keys.of(kind).records, key);
     }),
   );
   const page = found.slice(0, countWithin(sizes as number[]));
   const answers = await run((redis) =>
     pipelined(redis, (pipeline) => {
-      for (const key of page) pipeline.hget(keys.records, key).zscore(keys.due(kind), key);
+      for (const key of page) pipeline.hget(keys.of(kind).records, key).zscore(keys.due(kind), key);
     }),
   );
   return {
@@ -161,8 +155,11 @@ async function readTogether(
   changed: string[],
 ): Promise<{ head: Position; rows: BackupRow[] }> {
   const [meta, ...answers] = await run(async (redis) => {
-    const all = redis.multi().hmget(keys.meta, 'epoch', 'number', 'commitId');
-    for (const key of changed) all.hget(keys.records, key).zscore(keys.due(splitKey(key).kind), key);
+    const all = redis.multi().hmget(keys.meta, ...headFields);
+    for (const key of changed) {
+      const { kind } = splitKey(key);
+      all.hget(keys.of(kind).records, key).zscore(keys.due(kind), key);
+    }
     const results = (await all.exec()) ?? [];
     return results.map(([error, answer]) => {
       if (error !== null) throw error;

@@ -4,14 +4,18 @@
   the lists of claims (strings only) is ever decoded, and nothing is encoded. A script that fails half-way keeps what it has
   written, so every check comes before the first write.
 
-  KEYS: 1 meta, 2 records, 3 ids, 4 claims, 5 claim index, 6 log, 7 history, 8 the commit id's, 9 the lease's, 10 journal,
-        from 11 on due, by kind
-  ARGV: 1 epoch, 2 commit id, 3 the changes for the log, 4 entries and 5 bytes of changes that the log keeps, 6 lease token or '',
-        7 channel, 8 ms a commit id is remembered, 9 number and 10 id of the latest commit the caller knows (or '', ''),
-        11 how many commits the history remembers, 12 number of checks, 13 number of changes, 14 its origin for the log,
-        15 how many ms and 16 how many entries the journal keeps,
-        then for each check: key, revision or '' (must not exist)
-        then for each change: 'put' or 'delete', index of the kind (from 0), key, claims (JSON), dueAt or '', value,
+  Kinds are for edges or for control planes alone, and so are keys and channels: what edges may read holds nothing of the others, and
+  not whose commit it is. Control planes' log and channel have all of it.
+
+  KEYS: 1 meta, 2 control planes' records and 3 ids, 4 claims, 5 claim index, 6 control planes' log, 7 history, 8 the commit id's,
+        9 the lease's, 10 edges' records, 11 ids and 12 log, 13 journal, from 14 on due, by kind
+  ARGV: 1 epoch, 2 commit id, 3 control planes' and 4 edges' changes for the logs (each without its brackets), 5 entries and 6 bytes of
+        changes that the logs keep, 7 lease token or '', 8 control planes' and 9 edges' channel, 10 ms a commit id is remembered,
+        11 number and 12 id of the latest commit the caller knows (or '', ''), 13 how many commits the history remembers,
+        14 number of checks, 15 number of changes, 16 its origin for the log,
+        17 how many ms and 18 how many entries the journal keeps,
+        then for each check: 'edge' or 'control', key, revision or '' (must not exist)
+        then for each change: 'put' or 'delete', 'edge' or 'control', index of the kind (from 0), key, claims (JSON), dueAt or '', value,
           fields that the journal leaves out (each followed by a space), or '-' (it does not keep the change)
   Output: {'made', number}, also for a commit id made before
           {'lost'} | {'back'} (the caller knows commits that are gone) | {'lease'} | {'conflict', key}
@@ -22,7 +26,8 @@ local function is(key, wanted)
   local type = redis.call('TYPE', key).ok
   return type == wanted or type == 'none'
 end
-for i, wanted in ipairs({'hash', 'hash', 'zset', 'hash', 'zset', 'stream', 'hash'}) do
+local records, ids = {control = KEYS[2], edge = KEYS[10]}, {control = KEYS[3], edge = KEYS[11]}
+for i, wanted in pairs({'hash', 'hash', 'zset', 'hash', 'zset', 'stream', 'hash', [10] = 'hash', [11] = 'zset', [12] = 'stream'}) do
   if not is(KEYS[i], wanted) then return {'damaged', KEYS[i]} end
 end
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'commitId', 'logFrom', 'logBytes')
@@ -36,25 +41,25 @@ end
 -- One more would not be read any longer.
 if head >= 999999999999999 then return {'damaged', KEYS[1]} end
 
-if ARGV[9] ~= '' then
-  local known = tonumber(ARGV[9])
+if ARGV[11] ~= '' then
+  local known = tonumber(ARGV[11])
   if known > head then return {'back'} end
   local id = meta[3] or ''
   if known < head then
-    local entry = redis.call('HGET', KEYS[7], ARGV[9])
-    id = entry and string.match(entry, '^%S*') or ARGV[10]
+    local entry = redis.call('HGET', KEYS[7], ARGV[11])
+    id = entry and string.match(entry, '^%S*') or ARGV[12]
   end
-  if id ~= ARGV[10] then return {'back'} end
+  if id ~= ARGV[12] then return {'back'} end
 end
 
 local made = redis.pcall('GET', KEYS[8])
 if type(made) == 'string' and string.match(made, '^%d+$') then
   -- A write, though it changes nothing: what waits for replicas waits for the last one of its own connection.
-  redis.call('PEXPIRE', KEYS[8], ARGV[8])
+  redis.call('PEXPIRE', KEYS[8], ARGV[10])
   return {'made', made}
 end
 
-if ARGV[6] ~= '' and redis.pcall('GET', KEYS[9]) ~= ARGV[6] then return {'lease'} end
+if ARGV[7] ~= '' and redis.pcall('GET', KEYS[9]) ~= ARGV[7] then return {'lease'} end
 
 -- A record that cannot be read holds no claims: it can still be replaced or deleted. None has as many as are looked at.
 local function claimsOf(record)
@@ -67,12 +72,12 @@ local function claimsOf(record)
   return held
 end
 
-local at = 17
-for _ = 1, tonumber(ARGV[12]) do
-  local record = redis.call('HGET', KEYS[2], ARGV[at])
+local at = 19
+for _ = 1, tonumber(ARGV[14]) do
+  local record = redis.call('HGET', records[ARGV[at]], ARGV[at + 1])
   local revision = record and string.match(record, '^%d+') or ''
-  if revision ~= ARGV[at + 1] then return {'conflict', ARGV[at]} end
-  at = at + 2
+  if revision ~= ARGV[at + 2] then return {'conflict', ARGV[at + 1]} end
+  at = at + 3
 end
 
 -- The value with null in place of what the journal leaves out, which is text or null in every record; '' where that is not so.
@@ -97,31 +102,37 @@ local function withoutFields(value, leftOut)
 end
 
 local changes, changed = {}, {}
-for i = 1, tonumber(ARGV[13]) do
-  local key = ARGV[at + 2]
-  local record = redis.call('HGET', KEYS[2], key)
+for i = 1, tonumber(ARGV[15]) do
+  local audience, key = ARGV[at + 1], ARGV[at + 3]
+  local record = redis.call('HGET', records[audience], key)
   changes[i] = {
     put = ARGV[at] == 'put',
-    due = KEYS[11 + ARGV[at + 1]],
+    records = records[audience],
+    ids = ids[audience],
+    due = KEYS[14 + ARGV[at + 2]],
     key = key,
     held = claimsOf(record),
-    claims = cjson.decode(ARGV[at + 3]),
-    claimsJson = ARGV[at + 3],
-    dueAt = ARGV[at + 4],
-    value = ARGV[at + 5],
+    claims = cjson.decode(ARGV[at + 4]),
+    claimsJson = ARGV[at + 4],
+    dueAt = ARGV[at + 5],
+    value = ARGV[at + 6],
     before = record,
-    leftOut = ARGV[at + 6] ~= '-' and ARGV[at + 6],
+    leftOut = ARGV[at + 7] ~= '-' and ARGV[at + 7],
   }
   if not is(changes[i].due, 'zset') then return {'damaged', changes[i].due} end
   changed[key] = true
-  at = at + 7
+  at = at + 8
+end
+
+local function exists(key)
+  return redis.call('HEXISTS', records.edge, key) == 1 or redis.call('HEXISTS', records.control, key) == 1
 end
 
 -- A holder that this very commit changes gives the claim up: no two changes of a commit name the same claim.
 for _, change in ipairs(changes) do
   for _, claim in ipairs(change.claims) do
     local holder = redis.call('HGET', KEYS[4], claim)
-    if holder and not changed[holder] and redis.call('HEXISTS', KEYS[2], holder) == 1 then
+    if holder and not changed[holder] and exists(holder) then
       return {'taken', claim, holder}
     end
   end
@@ -130,30 +141,38 @@ end
 local number = string.format('%d', head + 1)
 local previous = meta[3] or ''
 
--- A log that does not take the entry (it is ahead) holds no commit up: it begins anew, and followers take a snapshot.
-local entry = {'XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'origin', ARGV[14], 'changes', ARGV[3]}
-if redis.pcall(unpack(entry)).err then
-  redis.call('DEL', KEYS[6])
-  redis.call(unpack(entry))
+local whole = '[' .. ARGV[4] .. (ARGV[3] ~= '' and ARGV[4] ~= '' and ',' or '') .. ARGV[3] .. ']'
+local edges = '[' .. ARGV[4] .. ']'
+local bytesOfEntry = #whole + #edges
+
+-- A log that does not take the entry (it is ahead) holds no commit up: both begin anew, and followers take a snapshot.
+local entries = {
+  {'XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'origin', ARGV[16], 'changes', whole},
+  {'XADD', KEYS[12], number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', edges},
+}
+if redis.pcall(unpack(entries[1])).err or redis.pcall(unpack(entries[2])).err then
+  redis.call('DEL', KEYS[6], KEYS[12])
+  for _, entry in ipairs(entries) do redis.call(unpack(entry)) end
   meta[4], meta[5] = nil, nil
 end
-redis.call('HSET', KEYS[7], number, ARGV[2] .. ' ' .. #ARGV[3])
-redis.call('HDEL', KEYS[7], string.format('%d', head + 1 - ARGV[11]))
-redis.call('SET', KEYS[8], number, 'PX', ARGV[8])
+redis.call('HSET', KEYS[7], number, ARGV[2] .. ' ' .. #whole .. ' ' .. #edges)
+redis.call('HDEL', KEYS[7], string.format('%d', head + 1 - ARGV[13]))
+redis.call('SET', KEYS[8], number, 'PX', ARGV[10])
 
--- What the log holds is known by the history, so that no entry is read only to be dropped. The latest always stays. Where what is noted
--- of the log cannot be, or it holds far more than it may, it begins anew: a loop does not trust what is stored with its length.
+-- What the logs hold is known by the history, so that no entry is read only to be dropped. The latest always stays. Where what is noted
+-- of the logs cannot be, or they hold far more than they may, they begin anew: a loop does not trust what is stored with its length.
 local last = head + 1
 local from = math.floor(tonumber(meta[4]) or last)
-local bytes = (tonumber(meta[5]) or 0) + #ARGV[3]
-if not (from >= 1 and from <= last and from >= last - tonumber(ARGV[4]) - 10000 and bytes >= 0 and bytes < 1e15) then from = last end
-while from < last and (last - from >= tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
-  local entry = redis.call('HGET', KEYS[7], string.format('%d', from))
-  bytes = bytes - tonumber(entry and string.match(entry, '%d+$') or 0)
+local bytes = (tonumber(meta[5]) or 0) + bytesOfEntry
+if not (from >= 1 and from <= last and from >= last - tonumber(ARGV[5]) - 10000 and bytes >= 0 and bytes < 1e15) then from = last end
+while from < last and (last - from >= tonumber(ARGV[5]) or bytes > tonumber(ARGV[6])) do
+  local noted = redis.call('HGET', KEYS[7], string.format('%d', from))
+  local of, ofEdges = string.match(noted or '', ' (%d+) (%d+)$')
+  bytes = bytes - (of and of + ofEdges or 0)
   from = from + 1
 end
-if from == last then bytes = #ARGV[3] end
-redis.call('XTRIM', KEYS[6], 'MINID', '=', string.format('%d', from) .. '-0')
+if from == last then bytes = bytesOfEntry end
+for _, log in ipairs({KEYS[6], KEYS[12]}) do redis.call('XTRIM', log, 'MINID', '=', string.format('%d', from) .. '-0') end
 redis.call('HSET', KEYS[1], 'number', number, 'commitId', ARGV[2], 'logFrom', string.format('%d', from),
   'logBytes', string.format('%d', bytes))
 
@@ -166,15 +185,15 @@ end
 for _, change in ipairs(changes) do
   if change.put then
     local due = change.dueAt == '' and '' or ' ' .. change.dueAt
-    redis.call('HSET', KEYS[2], change.key, number .. due .. '\n' .. change.claimsJson .. '\n' .. change.value)
-    redis.call('ZADD', KEYS[3], 0, change.key)
+    redis.call('HSET', change.records, change.key, number .. due .. '\n' .. change.claimsJson .. '\n' .. change.value)
+    redis.call('ZADD', change.ids, 0, change.key)
     for _, claim in ipairs(change.claims) do
       redis.call('HSET', KEYS[4], claim, change.key)
       redis.call('ZADD', KEYS[5], 0, claim)
     end
   else
-    redis.call('HDEL', KEYS[2], change.key)
-    redis.call('ZREM', KEYS[3], change.key)
+    redis.call('HDEL', change.records, change.key)
+    redis.call('ZREM', change.ids, change.key)
   end
   if change.put and change.dueAt ~= '' then
     redis.call('ZADD', change.due, change.dueAt, change.key)
@@ -190,10 +209,10 @@ for _, change in ipairs(changes) do
   before = withoutFields(before, change.leftOut or '')
   local after = withoutFields(change.value, change.leftOut or '')
   if change.leftOut and (before ~= after or not change.put) then
-    local entry = {'XADD', KEYS[10], '*', 'position', table.concat({ARGV[1], number, ARGV[2]}, ' '), 'origin', ARGV[14],
+    local entry = {'XADD', KEYS[13], '*', 'position', table.concat({ARGV[1], number, ARGV[2]}, ' '), 'origin', ARGV[16],
       'record', change.key, 'before', before, 'after', after}
     if redis.pcall(unpack(entry)).err then
-      redis.call('DEL', KEYS[10])
+      redis.call('DEL', KEYS[13])
       redis.call(unpack(entry))
     end
     journaled = true
@@ -201,9 +220,10 @@ for _, change in ipairs(changes) do
 end
 if journaled then
   local time = redis.call('TIME')
-  redis.call('XTRIM', KEYS[10], 'MAXLEN', '=', ARGV[16])
-  redis.call('XTRIM', KEYS[10], 'MINID', '=', string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[15], 0)))
+  redis.call('XTRIM', KEYS[13], 'MAXLEN', '=', ARGV[18])
+  redis.call('XTRIM', KEYS[13], 'MINID', '=', string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[17], 0)))
 end
 
-redis.call('PUBLISH', ARGV[7], table.concat({ARGV[1], number, ARGV[2], previous, ARGV[14], ARGV[3]}, '\n'))
+redis.call('PUBLISH', ARGV[8], table.concat({ARGV[1], number, ARGV[2], previous, ARGV[16], whole}, '\n'))
+redis.call('PUBLISH', ARGV[9], table.concat({ARGV[1], number, ARGV[2], previous, edges}, '\n'))
 return {'made', number}

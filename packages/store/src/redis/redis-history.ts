@@ -143,7 +143,7 @@ export function createRedisHistory(
     const untold = missing(await readTurns());
     const [outcome, at, keptNumber, keptId = '', number] = (await runScript(
       turnHistory,
-      [keys.meta, keys.log, keys.history, keys.turns],
+      [keys.meta, keys.control.log, keys.history, keys.turns, keys.edge.log],
       [
         next,
         left,
@@ -155,7 +155,8 @@ export function createRedisHistory(
         kept?.commitId ?? '',
         furthestJump,
         keptTurns,
-        keys.commitsChannel,
+        keys.control.commitsChannel,
+        keys.edge.commitsChannel,
         ...untold.map(formatTurn),
       ],
     )) as [string, string?, string?, string?, string?];

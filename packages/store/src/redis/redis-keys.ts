@@ -1,25 +1,39 @@
-import { AppError, type Kind, kinds } from '@lockstep/contract';
+import { AppError, type Audience, audienceOf, type Kind, kinds } from '@lockstep/contract';
 
-/** Every key and channel. One hash tag keeps them in one slot of a Cluster. */
+/** How the keys are laid out; goes up with each change that another revision would misread. Written with the epoch. */
+export const layout = '2';
+
+/**
+ * Every key and channel. One hash tag keeps them in one slot of a Cluster. An edge's user reads `meta`, `history` and what begins with
+ * `edge:`; what begins so holds nothing of a kind for control planes alone.
+ */
 export function createRedisKeys(prefix: string) {
   if (!/^[\w.:-]{1,64}$/.test(prefix)) {
     throw new AppError('bad_configuration', 'the prefix of the store has letters, digits and . _ : - only');
   }
   const key = (name: string) => `{${prefix}}:${name}`;
-  return {
-    /** Hash: epoch, number, commitId, and of the log: logFrom (its first number), logBytes. */
-    meta: key('meta'),
+  const keysOf = (audience: Audience) => ({
     /** Hash: `kind/id` → revision (and where it falls due, its score), claims (a JSON array) and value, one to a line. */
-    records: key('records'),
+    records: key(`${audience}:records`),
     /** Sorted set of `kind/id`, for lists in byte order. */
-    ids: key('ids'),
+    ids: key(`${audience}:ids`),
+    /** Stream: entry `<number>-0` has id, previous, changes and, for control planes, origin. Edges get their kinds' changes, control planes all. */
+    log: key(`${audience}:log`),
+    /** Announces what `log` gets. */
+    commitsChannel: key(`${audience}:commits`),
+  });
+  const audiences = { edge: keysOf('edge'), control: keysOf('control') };
+  return {
+    ...audiences,
+    /** The records of the kind. */
+    of: (kind: Kind) => audiences[audienceOf(kind)],
+    /** Hash: layout, epoch, number, commitId, and of the logs: logFrom (their first number), logBytes. */
+    meta: key('meta'),
     /** Hash: claim → `kind/id`. */
     claims: key('claims'),
     /** Sorted set of claims, for prefixes. */
     claimIndex: key('claim-index'),
-    /** Stream: entry `<number>-0` has id, previous and changes. */
-    log: key('log'),
-    /** Hash: number → commit id and bytes of the log's entry, for more commits than the log holds. */
+    /** Hash: number → commit id and bytes of the entries of both logs, control planes' first, for more commits than the logs hold. */
     history: key('history'),
     /** List: when, reason, epoch, epoch before, number and id kept, number and id lost, one to a line. */
     turns: key('turns'),
@@ -38,7 +52,6 @@ export function createRedisKeys(prefix: string) {
     lease: (name: string) => key(`lease:${name}`),
     /** String, written by the node alone: JSON of report and stopped. Its time to live tells when. */
     node: (node: string) => key(`node:${node}`),
-    commitsChannel: key('commits'),
     nodesChannel: key('nodes'),
     /** Two, as edges may publish to the first alone. */
     hintChannels: { ask: key('asks'), verdict: key('verdicts') },

@@ -1,17 +1,23 @@
-import { AppError, type LogEntry, type Position } from '@lockstep/contract';
+import { AppError, type Audience, type CommitOrigin, type LogEntry, type Position } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
 import { parseLogged, parseOrigin } from '../prepared-commit.ts';
 import type { RareLog } from '../rare-log.ts';
 import type { RedisCommands } from './redis-commands.ts';
-import type { RedisKeys } from './redis-keys.ts';
+import { layout, type RedisKeys } from './redis-keys.ts';
 import { countWithin } from './redis-scan.ts';
 
 /** Of `meta`, what `toPosition` takes. */
-export const headFields = ['epoch', 'number', 'commitId'];
+export const headFields = ['epoch', 'number', 'commitId', 'layout'];
 
 export type RedisLog = ReturnType<typeof createRedisLog>;
 
-export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisKeys, warn: RareLog) {
+/** The log as the audience sees it: each has one of its own. */
+export function createRedisLog(
+  { run }: Pick<RedisCommands, 'run'>,
+  keys: RedisKeys,
+  warn: RareLog,
+  audience: Audience,
+) {
   return { head, readAfter };
 
   async function head(): Promise<Position> {
@@ -31,16 +37,19 @@ export function createRedisLog({ run }: Pick<RedisCommands, 'run'>, keys: RedisK
     ]);
     if (after.epoch !== epoch || after.number > number) return null;
     if (after.number === number) return after.commitId === commitId ? [] : null;
-    const count = countWithin(noted.map((entry) => Number(entry?.split(' ')[1] ?? 0)));
-    const entries = await run((redis) => redis.xrange(keys.log, `(${after.number}-0`, '+', 'COUNT', count));
+    const notes = noted.map((note) => readNote(note, audience));
+    const count = countWithin(notes.map((note) => note?.bytes ?? 0));
+    const entries = await run((redis) =>
+      redis.xrange(keys[audience].log, `(${after.number}-0`, '+', 'COUNT', count),
+    );
     const found: LogEntry[] = [];
     for (const [streamId, fields] of entries) {
       const named = namedFields(fields);
-      const entry = parseEntry(epoch, streamId, named);
+      const entry = parseEntry(audience, epoch, streamId, named);
       // The history notes id and size of each entry: one that was cut short, or is another's, is noticed too.
-      const note = entry === null ? null : noted[entry.position.number - after.number - 1];
-      const said = `${named.get('id')} ${Buffer.byteLength(named.get('changes') ?? '')}`;
-      if (entry === null || (note != null && note !== said)) {
+      const note = entry === null ? null : notes[entry.position.number - after.number - 1];
+      const bytes = Buffer.byteLength(named.get('changes') ?? '');
+      if (entry === null || (note != null && (note.id !== named.get('id') || note.bytes !== bytes))) {
         warn(
           'log',
           { entry: streamId },
@@ -68,13 +77,30 @@ export async function readHeadOn(connection: Redis, keys: RedisKeys): Promise<Po
   }
 }
 
-/** Throws `store_lost` where there is no history, or none that can be read. */
-export function toPosition([epoch, number, commitId]: (string | null | undefined)[]): Position {
+/** Throws `store_lost` where there is no history, or none that can be read, and `bad_configuration` for the keys of another revision. */
+export function toPosition([epoch, number, commitId, laidOut]: (string | null | undefined)[]): Position {
   if (!epoch) throw new AppError('store_lost', 'the store holds no history; it is new or was wiped');
+  refuseOtherLayout(laidOut);
   if (!/^\d{1,15}$/.test(number ?? '0')) {
     throw new AppError('store_lost', 'the history of the store is damaged: its latest revision is no number');
   }
   return { epoch, number: Number(number ?? 0), commitId: commitId ?? '' };
+}
+
+/** Throws `bad_configuration` for a store whose keys another revision laid out. */
+export function refuseOtherLayout(laidOut: string | null | undefined): void {
+  if (laidOut === layout) return;
+  const made = laidOut == null ? 'an earlier' : 'another';
+  throw new AppError(
+    'bad_configuration',
+    `the store was made by ${made} revision of Lockstep, of which nothing is carried over; begin with an empty one: another --store-prefix, or another Redis`,
+  );
+}
+
+function readNote(text: string | null, audience: Audience): { id: string; bytes: number } | null {
+  if (text === null) return null;
+  const [id = '', control, edge] = text.split(' ');
+  return { id, bytes: Number((audience === 'control' ? control : edge) ?? 0) };
 }
 
 /** The fields of a stream's entry. */
@@ -84,36 +110,42 @@ export function namedFields(fields: string[]): Map<string, string> {
   return named;
 }
 
-function parseEntry(epoch: string, streamId: string, named: Map<string, string>): LogEntry | null {
-  const number = /^(\d{1,15})-0$/.exec(streamId)?.[1];
-  return toEntry(
-    epoch,
-    number,
-    named.get('id'),
-    named.get('previous'),
-    named.get('origin'),
-    named.get('changes'),
-  );
-}
-
-/** Reads what the commit script publishes; null for anything else. */
-export function parseAnnouncement(message: string): LogEntry | null {
-  const [epoch = '', number, commitId, previous, origin, changes, ...more] = message.split('\n');
-  return more.length > 0 ? null : toEntry(epoch, number, commitId, previous, origin, changes);
-}
-
-function toEntry(
+function parseEntry(
+  audience: Audience,
   epoch: string,
-  number: string | undefined,
-  commitId: string | undefined,
-  previous: string | undefined,
-  from: string | undefined,
-  logged: string | undefined,
+  streamId: string,
+  named: Map<string, string>,
 ): LogEntry | null {
-  if (epoch === '' || !commitId || previous === undefined || logged === undefined) return null;
+  const number = /^(\d{1,15})-0$/.exec(streamId)?.[1];
+  const [id, previous, origin, changes] = ['id', 'previous', 'origin', 'changes'].map((name) =>
+    named.get(name),
+  );
+  return toEntry(audience, { epoch, number, id, previous, origin, changes });
+}
+
+/** Reads what the commit script publishes to the audience; null for anything else. */
+export function parseAnnouncement(audience: Audience, message: string): LogEntry | null {
+  const [epoch = '', number, id, previous, ...more] = message.split('\n');
+  const [changes, origin, ...surplus] = more.reverse();
+  if (surplus.length > 0) return null;
+  return toEntry(audience, { epoch, number, id, previous, origin, changes });
+}
+
+interface EntryText {
+  epoch: string;
+  number: string | undefined;
+  id: string | undefined;
+  previous: string | undefined;
+  origin: string | undefined;
+  changes: string | undefined;
+}
+
+function toEntry(audience: Audience, text: EntryText): LogEntry | null {
+  const { epoch, number, id: commitId, previous } = text;
+  if (epoch === '' || !commitId || previous === undefined || text.changes === undefined) return null;
   if (!/^\d{1,15}$/.test(number ?? '')) return null;
-  const origin = parseOrigin(from ?? '');
-  const changes = parseLogged(logged);
+  const origin = readOrigin(audience, text.origin);
+  const changes = parseLogged(text.changes);
   if (origin === null || changes === null) return null;
   return {
     position: { epoch, number: Number(number), commitId },
@@ -121,4 +153,10 @@ function toEntry(
     ...origin,
     changes,
   };
+}
+
+/** Edges are told none. */
+function readOrigin(audience: Audience, text: string | undefined): Partial<CommitOrigin> | null {
+  if (audience === 'edge') return text === undefined ? {} : null;
+  return parseOrigin(text ?? '');
 }

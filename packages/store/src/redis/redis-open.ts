@@ -6,7 +6,8 @@ import type { StoreLog } from '../log.ts';
 import { isLeftBehind } from '../standing.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import { notOpened, type RedisHistory } from './redis-history.ts';
-import type { RedisKeys } from './redis-keys.ts';
+import { layout, type RedisKeys } from './redis-keys.ts';
+import { refuseOtherLayout } from './redis-log.ts';
 
 const oldestMajor = 7;
 
@@ -20,18 +21,22 @@ export async function openRedis(
   log: StoreLog,
 ): Promise<string> {
   checkServer(await read((redis) => redis.info()), log);
-  const [restoring] = await read((redis) => redis.hmget(keys.meta, 'restoring'));
+  const [restoring, begun] = await read((redis) => redis.hmget(keys.meta, 'restoring', 'epoch'));
   if (restoring !== null) {
     throw new AppError(
       'store_lost',
       'a backup is being put into the store, or that broke off: let it end, or repeat it',
     );
   }
-  if (create && expectedEpoch === null) {
-    await read((redis) => redis.hsetnx(keys.meta, 'epoch', randomUUID())); // of two at once, one wins
+  if (begun === null && create && expectedEpoch === null) {
+    // Of two at once, one wins.
+    await read((redis) =>
+      redis.multi().hsetnx(keys.meta, 'layout', layout).hsetnx(keys.meta, 'epoch', randomUUID()).exec(),
+    );
   }
-  const epoch = await read((redis) => redis.hget(keys.meta, 'epoch'));
-  if (epoch === null) throw new AppError('store_lost', 'the store is empty');
+  const [epoch, laidOut] = await read((redis) => redis.hmget(keys.meta, 'epoch', 'layout'));
+  if (epoch == null) throw new AppError('store_lost', 'the store is empty');
+  refuseOtherLayout(laidOut);
   const damages = await check().catch((error: unknown) => {
     if (isAppError(error, 'bad_configuration')) return []; // a user that may only read: it mends nothing, and commits nothing
     throw error;

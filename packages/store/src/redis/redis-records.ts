@@ -30,7 +30,7 @@ export function createRedisRecords(
   return {
     async get(kind, id) {
       const key = `${kind}/${id}`;
-      const text = await read((redis) => redis.hget(keys.records, key));
+      const text = await read((redis) => redis.hget(keys.of(kind).records, key));
       const record = parse<typeof kind>(key, text);
       if (record !== undefined) return record;
       // As the script of a commit sees it, which expects it of whoever puts it anew.
@@ -39,16 +39,19 @@ export function createRedisRecords(
     },
 
     async getMany(kind, ids) {
-      return readAll(ids.map((id) => `${kind}/${id}`));
+      return readAll(
+        kind,
+        ids.map((id) => `${kind}/${id}`),
+      );
     },
 
     async list<K extends Kind>(kind: K, { limit, cursor = '' }: PageRequest) {
       // `0` is the byte after `/`, so this is every id of the kind behind the cursor.
       const found = await read((redis) =>
-        redis.zrangebylex(keys.ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, limit + 1),
+        redis.zrangebylex(keys.of(kind).ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, limit + 1),
       );
       const page = found.slice(0, limit);
-      const records = await readAll<K>(page);
+      const records = await readAll(kind, page);
       return {
         items: records.filter((record) => record !== null),
         next: found.length > limit ? splitKey(page.at(-1)!).id : null,
@@ -56,14 +59,14 @@ export function createRedisRecords(
     },
 
     async count(kind) {
-      return read((redis) => redis.zlexcount(keys.ids, `[${kind}/`, `(${kind}0`));
+      return read((redis) => redis.zlexcount(keys.of(kind).ids, `[${kind}/`, `(${kind}0`));
     },
 
     async listDue<K extends Kind>(kind: K, until: number, limit: number, lane = 0) {
       const found = await read((redis) =>
         redis.zrangebyscore(keys.due(kind), dueScore(0, lane), dueScore(until, lane), 'LIMIT', 0, limit),
       );
-      return (await readAll<K>(found)).filter((record) => record !== null);
+      return (await readAll(kind, found)).filter((record) => record !== null);
     },
 
     async countDue(kind, until, lane = 0) {
@@ -95,9 +98,9 @@ export function createRedisRecords(
     },
   };
 
-  async function readAll<K extends Kind>(recordKeys: string[]): Promise<(StoredRecord<K> | null)[]> {
+  async function readAll<K extends Kind>(kind: K, recordKeys: string[]): Promise<(StoredRecord<K> | null)[]> {
     if (recordKeys.length === 0) return [];
-    const texts = await read((redis) => redis.hmget(keys.records, ...recordKeys));
+    const texts = await read((redis) => redis.hmget(keys.of(kind).records, ...recordKeys));
     return recordKeys.map((key, index) => parse<K>(key, texts[index] ?? null) ?? null);
   }
 

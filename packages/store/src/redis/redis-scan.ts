@@ -23,19 +23,20 @@ export function createRedisScan({ run }: Pick<RedisCommands, 'run'>, keys: Redis
     kind: K,
     { limit, cursor = '' }: PageRequest,
   ): Promise<Page<StoredRecord<K>>> {
+    const { ids, records } = keys.of(kind);
     const asked = Math.min(limit, Math.max(2 * fitting, leastKeys));
     const found = await run((redis) =>
-      redis.zrangebylex(keys.ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, asked + 1),
+      redis.zrangebylex(ids, `(${kind}/${cursor}`, `(${kind}0`, 'LIMIT', 0, asked + 1),
     );
     if (found.length === 0) return { items: [], next: null };
     const sizes = (await run((redis) =>
       pipelined(redis, (pipeline) => {
-        for (const key of found) pipeline.hstrlen(keys.records, key);
+        for (const key of found) pipeline.hstrlen(records, key);
       }),
     )) as number[];
     fitting = countWithin(sizes.slice(0, asked));
     const page = found.slice(0, fitting);
-    const texts = await run((redis) => redis.hmget(keys.records, ...page));
+    const texts = await run((redis) => redis.hmget(records, ...page));
     return {
       items: page.flatMap((key, index) => {
         const text = texts[index];

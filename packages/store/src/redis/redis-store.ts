@@ -1,6 +1,12 @@
-import { type Durability, defaultJournalBounds, type LogEntry } from '@lockstep/contract';
+import {
+  type Audience,
+  audienceOf,
+  type Durability,
+  defaultJournalBounds,
+  type LogEntry,
+} from '@lockstep/contract';
 import type { ConfigStore, Damage } from '../config-store.ts';
-import { follow } from '../follower.ts';
+import { type FollowSource, follow } from '../follower.ts';
 import { type StoreLog, silentLog } from '../log.ts';
 import { createRareLog } from '../rare-log.ts';
 import { createNodesWord } from './nodes-word.ts';
@@ -57,7 +63,7 @@ export function createRedisStore({
   // Of their own, so that reports and small reads do not wait behind what takes long.
   const bulk = createRedisCommands(target, log);
   const waiting = createRedisCommands(target, log, { blockedMs: () => durability.timeoutMs });
-  const changeLog = createRedisLog(commands, keys, warn);
+  const changeLog = createRedisLog(commands, keys, warn, 'control');
   const history = createRedisHistory(commands, keys, changeLog, log);
   const subscriber = createRedisSubscriber({
     target,
@@ -70,13 +76,8 @@ export function createRedisStore({
   const presence = createRedisPresence(commands, subscriber, keys, history, log, warn);
   const hearNodes = createNodesWord(history, log);
   const checkKeys = createRedisCheck(commands, keys, warn);
-  const source = {
-    head: history.head,
-    readLog: createRedisLog(bulk, keys, warn).readAfter,
-    list: createRedisScan(bulk, keys, warn),
-    leftBehind: history.leftBehind,
-    onAnnouncement,
-  };
+  const list = createRedisScan(bulk, keys, warn);
+  const sources = { control: sourceFor('control'), edge: sourceFor('edge') };
 
   return {
     get epoch() {
@@ -103,7 +104,7 @@ export function createRedisStore({
       journalBounds = bounds;
     },
     readLog: changeLog.readAfter,
-    follow: (from, options) => follow(source, from, options),
+    follow: (from, options) => follow(sources[audienceOf(...options.kinds)], from, options),
     acquireLease: leases.acquire,
     renewLease: leases.renew,
     releaseLease: leases.release,
@@ -156,9 +157,19 @@ export function createRedisStore({
     return answer;
   }
 
-  function onAnnouncement(listener: (entry: LogEntry | null) => void): () => void {
-    return subscriber.on(keys.commitsChannel, (message) => {
-      const entry = message === null || message === 'turned' ? null : parseAnnouncement(message);
+  function sourceFor(audience: Audience): FollowSource {
+    return {
+      head: history.head,
+      readLog: createRedisLog(bulk, keys, warn, audience).readAfter,
+      list,
+      leftBehind: history.leftBehind,
+      onAnnouncement: (listener) => onAnnouncement(audience, listener),
+    };
+  }
+
+  function onAnnouncement(audience: Audience, listener: (entry: LogEntry | null) => void): () => void {
+    return subscriber.on(keys[audience].commitsChannel, (message) => {
+      const entry = message === null || message === 'turned' ? null : parseAnnouncement(audience, message);
       if (entry !== null) history.see(entry.position);
       else if (message !== null && message !== 'turned') {
         warn('commits', {}, 'an announcement cannot be read; the change log is looked at');

@@ -1,11 +1,11 @@
 #!lua
 --[[
-  Begins a new epoch over the records as they are, under a number above all that are known. The log begins anew: nobody
+  Begins a new epoch over the records as they are, under a number above all that are known. The logs begin anew: nobody
   continues from before.
-  KEYS: 1 meta, 2 log, 3 history, 4 turns
+  KEYS: 1 meta, 2 control planes' log, 3 history, 4 turns, 5 edges' log
   ARGV: 1 the new epoch, 2 the epoch that is left, 3 reason, 4 epoch, 5 number and 6 commit id of the latest commit known (or ''),
         7 number and 8 commit id of the latest that still stands, as far as the caller knows (or ''),
-        9 how far the numbers may jump, 10 how many turns are kept, 11 commits' channel,
+        9 how far the numbers may jump, 10 how many turns are kept, 11 and 12 the channels of commits,
         then earlier turns that the list lacks, as it has them
   Output: {'turned', at in ms, number kept, its commit id, number the epoch begins at} | {'other'} (the store is in another epoch by now)
           | {'on'} (what is known stands: nothing went back) | {'damaged'} (the head is not the latest of the history: it is mended first)
@@ -41,12 +41,13 @@ local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 if redis.call('TYPE', KEYS[4]).ok ~= 'list' then redis.call('DEL', KEYS[4]) end
-for i = 12, #ARGV do redis.call('RPUSH', KEYS[4], ARGV[i]) end
+for i = 13, #ARGV do redis.call('RPUSH', KEYS[4], ARGV[i]) end
 redis.call('RPUSH', KEYS[4], table.concat({now, ARGV[3], ARGV[1], ARGV[2], kept, keptId, ARGV[4], ARGV[5], ARGV[6]}, '\n'))
 redis.call('LTRIM', KEYS[4], -ARGV[10], -1)
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[5])
 redis.call('HDEL', KEYS[1], 'logFrom', 'logBytes')
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'number', number, 'commitId', ARGV[1])
 redis.call('HSET', KEYS[3], number, ARGV[1] .. ' 0')
 redis.call('PUBLISH', ARGV[11], 'turned')
+redis.call('PUBLISH', ARGV[12], 'turned')
 return {'turned', now, kept, keptId, number}

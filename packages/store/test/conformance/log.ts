@@ -1,4 +1,4 @@
-import type { CommitOrigin, LogEntry } from '@lockstep/contract';
+import type { CommitOrigin, Kind, LogEntry } from '@lockstep/contract';
 import type { Test } from 'tap';
 import type { Backend } from './backend.ts';
 import { commitOf, noOrigin, putRoute, remove } from './records.ts';
@@ -36,26 +36,33 @@ export async function log(t: Test, backend: Backend): Promise<void> {
       { by: { kind: 'coordinator' }, requestId: null, cause: 1 },
       noOrigin,
     ];
-    const followed: LogEntry[] = [];
     const stop = new AbortController();
     const from = await store.head();
-    const following = (async () => {
-      for await (const event of (await another()).follow(from, { kinds: ['route'], signal: stop.signal })) {
-        if (event.type === 'commit') followed.push(event.entry);
-        if (followed.length === origins.length) return;
+    const followed = async (kinds: readonly Kind[]) => {
+      const entries: LogEntry[] = [];
+      for await (const event of (await another()).follow(from, { kinds, signal: stop.signal })) {
+        if (event.type === 'commit') entries.push(event.entry);
+        if (entries.length === origins.length) break;
       }
-    })();
+      return entries;
+    };
+    const following = Promise.all([followed(['route', 'order']), followed(['route'])]);
     await store.commit({ ...commitOf(putRoute('a')), ...origins[0] });
     await store.commit({ ...commitOf(putRoute('a', ['b.example.com'])), ...origins[1] });
     await store.commit(commitOf(remove('route', 'a')));
-    await following;
+    const [byControlPlane, byEdge] = await following;
     stop.abort();
     const entries = (await store.readLog(from, 10)) ?? [];
     t.same(
       entries.map(({ by, requestId, cause }) => ({ by, requestId, cause })),
       origins,
     );
-    t.same(followed, entries, 'whoever follows is told the same');
+    t.same(byControlPlane, entries, 'whoever follows is told the same');
+    t.same(
+      byEdge,
+      entries.map(({ position, previousCommitId, changes }) => ({ position, previousCommitId, changes })),
+      'but for edges, whose kinds alone are followed: they are not told whose it is',
+    );
   });
 
   await t.test('a commit of nobody, or for a request or commit that is none, is refused', async (t) => {

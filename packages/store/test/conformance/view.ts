@@ -109,10 +109,13 @@ export function followView(
   };
 }
 
-/** All records of the store, as `followView` holds them. */
-export async function contentOf(store: ConfigStore): Promise<Record<string, Held>> {
+/** All records of the store, or those of some kinds, as `followView` holds them. */
+export async function contentOf(
+  store: ConfigStore,
+  wanted: readonly Kind[] = kinds,
+): Promise<Record<string, Held>> {
   const content: Record<string, Held> = {};
-  for (const kind of kinds) {
+  for (const kind of wanted) {
     let cursor: string | null = '';
     while (cursor !== null) {
       const page: Page<StoredRecord> = await store.list<Kind>(kind, { limit: 100, cursor });

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import { normaliseHost, type OnDemand } from '@lockstep/contract';
+import { type EdgeOnDemand, normaliseHost } from '@lockstep/contract';
 import { clientKey } from '../clients/client-key.ts';
 import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
@@ -27,7 +27,7 @@ export interface HandshakesOptions {
   staples: Pick<StapleTable, 'find'>;
   routes: Pick<RouteTable, 'names'>;
   /** Null: names without a certificate are refused at once. */
-  onDemand(): OnDemand | null;
+  onDemand(): EdgeOnDemand | null;
   held: HeldHandshakes;
   /** `not_held`: an unknown name that might have been asked for, had there been room for it. */
   onRefused(reason: 'unknown_name' | 'not_held'): void;
@@ -68,7 +68,7 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
     else raw.write(unrecognizedName, () => callback(error));
   }
 
-  function hold(socket: Handshaking, host: string, { holdMs }: OnDemand, callback: Callback): void {
+  function hold(socket: Handshaking, host: string, { holdMs }: EdgeOnDemand, callback: Callback): void {
     const free = held.hold({
       host,
       client: clientKey(socket.remoteAddress ?? ''),

@@ -67,7 +67,7 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
     certificate: certificates,
     challenge: challenges,
     staple: staples,
-    settings,
+    'edge-settings': settings,
   };
   const tables = new Map<string, Table>(Object.entries(tableOf satisfies Record<ServedKind, Table>));
   /** Beside those of the tables: what could not be read. */
@@ -105,7 +105,7 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
     const { id, revision } = record;
     if (record.kind === 'route') return () => routes.put(id, revision, record.value);
     if (record.kind === 'staple') return () => staples.put(id, revision, record.value);
-    if (record.kind === 'settings') return () => settings.put(id, revision, record.value);
+    if (record.kind === 'edge-settings') return () => settings.put(id, revision, record.value);
     if (record.kind === 'certificate') {
       const context = certificates.build(record);
       return context === null ? null : () => certificates.put(record, context);

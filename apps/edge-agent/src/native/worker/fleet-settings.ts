@@ -1,12 +1,12 @@
 import {
   defaultEdgeSettings,
+  type EdgeOnDemand,
   type EdgeSettings,
-  type OnDemand,
-  type SettingsRecord,
+  type EdgeSettingsRecord,
 } from '@lockstep/contract';
 
 export interface FleetSettingsOptions {
-  onOnDemand(onDemand: OnDemand | null): void;
+  onOnDemand(onDemand: EdgeOnDemand | null): void;
   /** Limits and deadlines changed; they hold from here on, for connections that are open too where nothing else is said. */
   onEdge(edge: EdgeSettings): void;
 }
@@ -14,19 +14,19 @@ export interface FleetSettingsOptions {
 /** What the fleet's settings say to an edge; the defaults without settings. */
 export interface FleetSettings {
   /** Null: names that no route names are refused. */
-  readonly onDemand: OnDemand | null;
+  readonly onDemand: EdgeOnDemand | null;
   readonly edge: EdgeSettings;
-  put(id: string, revision: number, record: SettingsRecord): void;
+  put(id: string, revision: number, record: EdgeSettingsRecord): void;
   delete(id: string): void;
   ids(): Iterable<string>;
 }
 
 export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions): FleetSettings {
   let held: { id: string; revision: number } | null = null;
-  let onDemand: OnDemand | null = null;
+  let onDemand: EdgeOnDemand | null = null;
   let edge: EdgeSettings = defaultEdgeSettings;
 
-  function put(nextOnDemand: OnDemand | null, nextEdge: EdgeSettings): void {
+  function put(nextOnDemand: EdgeOnDemand | null, nextEdge: EdgeSettings): void {
     onDemand = nextOnDemand;
     edge = nextEdge;
     onOnDemand(onDemand);
@@ -40,9 +40,9 @@ export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions
     get edge() {
       return edge;
     },
-    put(id, revision, { config }) {
+    put(id, revision, record) {
       held = { id, revision };
-      put(config.onDemand, config.edge);
+      put(record.onDemand, record.edge);
     },
     delete(id) {
       if (held?.id !== id) return;

@@ -6,7 +6,7 @@ export const servedKinds = [
   'certificate',
   'challenge',
   'staple',
-  'settings',
+  'edge-settings',
 ] as const satisfies readonly Kind[];
 
 export type ServedKind = (typeof servedKinds)[number];

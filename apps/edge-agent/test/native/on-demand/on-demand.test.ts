@@ -149,7 +149,7 @@ t.test('without on-demand nothing is asked; turned off, it lets go of what is he
   await edge.applied(await edge.commit(edge.settingsChange({})));
   const refused = t.rejects(open(edge), unrecognized);
   await held(edge, 1);
-  await edge.commit({ op: 'delete', kind: 'settings', id: 'settings' });
+  await edge.commit({ op: 'delete', kind: 'edge-settings', id: 'settings' });
   await refused;
 });
 

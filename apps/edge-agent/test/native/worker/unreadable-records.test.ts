@@ -22,10 +22,7 @@ const wellFormed: Record<string, { id: string; value: Record<string, unknown> }>
     value: { type: 'http-01', host: 'x.example.com', token: 'token', keyAuthorization: 'k', createdAt: at },
   },
   staple: { id: 'x.example.com', value: { fingerprint256: 'AB', response: null, nextUpdate: null } },
-  settings: {
-    id: 'settings',
-    value: { config: { onDemand: null, edge: defaultEdgeSettings }, sealedSecrets: null, updatedAt: at },
-  },
+  'edge-settings': { id: 'settings', value: { onDemand: null, edge: defaultEdgeSettings } },
 };
 const oddities: unknown[] = [
   undefined,
@@ -107,8 +104,8 @@ t.test('no field of any kind, missing or odd, keeps an edge from its other recor
   await waitFor(() => edge.status().position !== null, { what: 'the first configuration' });
   for (const [kind, { id, value }] of Object.entries(wellFormed)) {
     const values: unknown[] = [...oddities, ...variants(value)];
-    for (const group of ['config', 'edge', 'limits', 'timeouts']) {
-      if (kind === 'settings') values.push(...variants(value, group));
+    for (const group of ['edge', 'limits', 'timeouts']) {
+      if (kind === 'edge-settings') values.push(...variants(value, group));
     }
     let last = 0;
     for (const odd of values) {

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { defaultEdgeSettings } from '../api/default-edge-settings.ts';
+import type { EdgeSettings } from '../api/edge-settings.ts';
+import type { OnDemand, PutSettings } from '../api/settings.ts';
+import { isCount, isFields, isText } from '../shared/fields.ts';
+import { recordKind } from './kind-module.ts';
+import { upstreamsFault } from './route.ts';
+
+/** The one record of its kind. */
+export const edgeSettingsId = 'settings';
+
+/** Whom a control plane asks about a name is its own affair: an edge is told when another is asked, whose refusals are others. */
+export type EdgeOnDemand = Omit<OnDemand, 'ask'> & { askDigest: string };
+
+/** What edges need of the settings, written with them. */
+export interface EdgeSettingsRecord {
+  /** Null: names that no route names are refused. */
+  onDemand: EdgeOnDemand | null;
+  edge: EdgeSettings;
+}
+
+export const edgeSettings = recordKind<EdgeSettingsRecord>()({
+  kind: 'edge-settings',
+  audience: 'edge',
+  version: 1,
+  secret: {},
+  journal: () => false, // the settings are
+  fault: ({ onDemand, edge }) => onDemandFault(onDemand ?? null) ?? edgeFault(edge),
+});
+
+export function edgeSettingsOf({ onDemand, edge }: PutSettings): EdgeSettingsRecord {
+  if (onDemand === null) return { onDemand, edge };
+  const { ask, ...needed } = onDemand;
+  const askDigest = createHash('sha256').update(ask).digest('base64url').slice(0, 22);
+  return { onDemand: { ...needed, askDigest }, edge };
+}
+
+function onDemandFault(onDemand: unknown): string | null {
+  if (onDemand === null) return null;
+  if (!isFields(onDemand) || !isText(onDemand.askDigest) || !Array.isArray(onDemand.upstreams)) {
+    return 'has an onDemand that cannot be read';
+  }
+  const { holdMs, refusedForSeconds, perClientPerMinute, totalPerMinute } = onDemand;
+  if (![holdMs, refusedForSeconds, perClientPerMinute, totalPerMinute].every(isCount)) {
+    return 'has an onDemand without its limits';
+  }
+  return upstreamsFault(onDemand.upstreams);
+}
+
+function edgeFault(edge: unknown): string | null {
+  if (!isFields(edge)) return 'has no limits for edges';
+  for (const group of ['limits', 'timeouts'] as const) {
+    const given = edge[group];
+    if (!isFields(given)) return `has no ${group} for edges`;
+    for (const name of Object.keys(defaultEdgeSettings[group])) {
+      if (!isCount(given[name])) return `has no number as ${name}`;
+    }
+  }
+  const { deny, notReadyAfterMs } = edge;
+  if (!Array.isArray(deny) || !deny.every(isText)) return 'has a deny list that cannot be read';
+  return notReadyAfterMs === null || isCount(notReadyAfterMs) ? null : 'has no number as notReadyAfterMs';
+}
