@@ -9,6 +9,7 @@ import {
   type RouteRecord,
   recordKey,
 } from '@lockstep/contract';
+import { putOrder } from '@lockstep/control-plane/order-record';
 import {
   type Authority,
   checkChain,
@@ -22,7 +23,6 @@ import {
   sealCanary,
 } from '@lockstep/pki';
 import { type Change, createSqliteStore } from '@lockstep/store';
-import { putOrder } from '../../apps/control-plane/src/orders/order-record.ts';
 
 const lifetimeMs = 90 * 86_400_000;
 /** Three records a host, below the 500 of a commit. */
