@@ -82,6 +82,7 @@ t.test('backups', async (t) => {
       t.same(await restored.listDue('order', 100, 100, lane), await store.listDue('order', 100, 100, lane));
     }
     t.match(await restored.listTurns(), [{ reason: 'restored', kept: position, epoch }]);
+    t.same((await restored.readJournal({ limit: 10 })).items, [], 'the journal begins anew');
     t.match(await restored.commit(commitOf(putRoute('new'))), { epoch, number: position.number + 2 });
     await t.rejects(restored.commit(commitOf(putRoute('x', ['r1.example.com']))), { code: 'host_taken' });
   });
