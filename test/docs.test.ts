@@ -46,7 +46,13 @@ t.test('docs/architecture.md names files and rooms that are there, and every roo
     folder = relative(source, dirname(full));
     t.ok(await stat(join(root, full)).catch(() => null), `${path}: there is ${full}`);
   }
-  for (const house of [source, 'apps/edge-agent/src', 'apps/edge-agent/src/native']) {
+  for (const house of [
+    source,
+    'packages/contract/src',
+    'packages/pki/src',
+    'apps/edge-agent/src',
+    'apps/edge-agent/src/native',
+  ]) {
     const entries = await readdir(join(root, house), { withFileTypes: true });
     for (const room of entries.filter((entry) => entry.isDirectory()))
       t.ok(text.includes(`| \`${room.name}\` |`), `it says what is in ${house}/${room.name}`);

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
-import { splitChain } from '../certificate-check.ts';
+import { splitChain } from '../certificates/certificate-check.ts';
 import { AcmeProblem, shortened } from './acme-problem.ts';
 import { createAcmeTransport } from './acme-transport.ts';
 import { alternateLinks } from './alternate-links.ts';

@@ -1,8 +1,8 @@
 import { Agent } from 'node:https';
 import { parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
-import { acmeClient } from '../at-first-use.ts';
-import { createHttp, exchange } from '../http-exchange.ts';
+import { acmeClient } from '../shared/at-first-use.ts';
+import { createHttp, exchange } from '../shared/http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
 import { createNoncePool } from './nonce-pool.ts';
 

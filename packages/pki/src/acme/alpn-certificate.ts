@@ -1,8 +1,8 @@
 import { createHash, webcrypto } from 'node:crypto';
-import { asn1, x509 } from '../at-first-use.ts';
-import { generateKeyPem } from '../key-pair.ts';
-import { createSerialNumber } from '../serial-number.ts';
-import { importKeyPair } from '../web-crypto-key.ts';
+import { generateKeyPem } from '../certificates/key-pair.ts';
+import { createSerialNumber } from '../certificates/serial-number.ts';
+import { importKeyPair } from '../certificates/web-crypto-key.ts';
+import { asn1, x509 } from '../shared/at-first-use.ts';
 
 const acmeIdentifier = '1.3.6.1.5.5.7.1.31';
 const backdateMs = 3_600_000;

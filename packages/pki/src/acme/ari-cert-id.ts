@@ -1,6 +1,6 @@
 import { AppError } from '@lockstep/contract';
-import { asn1, asn1X509 } from '../at-first-use.ts';
-import { readCertificates } from '../certificate-check.ts';
+import { readCertificates } from '../certificates/certificate-check.ts';
+import { asn1, asn1X509 } from '../shared/at-first-use.ts';
 
 /** How renewal information and `replaces` call a certificate (RFC 9773, section 4.1). Of a chain, the leaf is meant. */
 export function ariCertId(chainPem: string): string {

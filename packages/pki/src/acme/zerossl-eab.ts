@@ -1,6 +1,6 @@
 import { AppError, parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
-import { createHttp, exchange } from '../http-exchange.ts';
+import { createHttp, exchange } from '../shared/http-exchange.ts';
 import { AcmeProblem } from './acme-problem.ts';
 
 const zeroSslApi = 'https://api.zerossl.com';

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
 import type { CertID } from '@peculiar/asn1-ocsp';
 import type { OctetString } from '@peculiar/asn1-schema';
-import { asn1, asn1Ocsp, asn1X509 } from '../at-first-use.ts';
-import { readCertificates } from '../certificate-check.ts';
+import { readCertificates } from '../certificates/certificate-check.ts';
+import { asn1, asn1Ocsp, asn1X509 } from '../shared/at-first-use.ts';
 
 const sha1 = '1.3.14.3.2.26';
 

@@ -1,8 +1,8 @@
 import { verify, X509Certificate } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
 import type { BasicOCSPResponse, CertID, OCSPResponse, SingleResponse } from '@peculiar/asn1-ocsp';
-import { asn1, asn1Ocsp } from '../at-first-use.ts';
-import { isIssuedBy } from '../certificate-check.ts';
+import { isIssuedBy } from '../certificates/certificate-check.ts';
+import { asn1, asn1Ocsp } from '../shared/at-first-use.ts';
 import { isSameCertId } from './ocsp-request.ts';
 
 const basicResponse = '1.3.6.1.5.5.7.48.1.1';

@@ -1,7 +1,7 @@
 import { AppError } from '@lockstep/contract';
-import { x509 } from '../at-first-use.ts';
-import { readCertificates } from '../certificate-check.ts';
-import { createHttp, exchange } from '../http-exchange.ts';
+import { readCertificates } from '../certificates/certificate-check.ts';
+import { x509 } from '../shared/at-first-use.ts';
+import { createHttp, exchange } from '../shared/http-exchange.ts';
 import { certIdOf, createOcspRequest } from './ocsp-request.ts';
 import { readOcspResponse } from './ocsp-response.ts';
 

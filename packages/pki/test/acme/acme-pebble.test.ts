@@ -14,7 +14,7 @@ import {
   generateKeyPem,
   ocspUrlOf,
   splitChain,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 import { answerTo, createClient, finalise, validate } from './acme-session.ts';
 
 const dayMs = 86_400_000;

@@ -1,6 +1,6 @@
 import { defaultEdgeSettings } from '@lockstep/contract';
 import t from 'tap';
-import { createDeniedAddresses, createGuardedLookup } from '../src/denied-addresses.ts';
+import { createDeniedAddresses, createGuardedLookup } from '../../src/shared/denied-addresses.ts';
 
 const denied = createDeniedAddresses(defaultEdgeSettings.deny, [
   { host: '127.0.0.1', port: 6_379 },

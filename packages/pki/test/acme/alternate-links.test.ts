@@ -1,5 +1,5 @@
 import t from 'tap';
-import { alternateLinks } from '../src/acme/alternate-links.ts';
+import { alternateLinks } from '../../src/acme/alternate-links.ts';
 
 t.test('finds the alternates of a Link header, however it is written', async (t) => {
   const base = 'https://ca.example/cert/1';

@@ -16,7 +16,7 @@ import {
   generateKeyPem,
   issueCertificate,
   issueLeaf,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 
 const run = promisify(execFile);
 const withOpenssl = { skip: spawnSync('openssl', ['version']).status !== 0 && 'needs the openssl command' };

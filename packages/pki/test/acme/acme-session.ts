@@ -5,7 +5,7 @@ import {
   createAcmeClient,
   createCsr,
   generateKeyPem,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 
 export const userAgent = 'lockstep/test';
 

@@ -1,6 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import t from 'tap';
-import { checkChain, createAuthority, generateKeyPem, issueCertificate, splitChain } from '../src/index.ts';
+import {
+  checkChain,
+  createAuthority,
+  generateKeyPem,
+  issueCertificate,
+  splitChain,
+} from '../../src/index.ts';
 
 const dayMs = 86_400_000;
 const now = Date.now();

@@ -7,8 +7,9 @@ import {
   createSealers,
   deriveEdgeKey,
   generateSecretKey,
+  keyIdOf,
   sealCanary,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 
 const context = 'certificate/shop.example.com';
 const secret = 'a private key, ✓';
@@ -130,4 +131,49 @@ t.test('the edge key follows from the secret key, and neither passes for the oth
     t.throws(() => take(key), { message: new RegExp(`^(?!.*${RegExp.escape(key.trim())})`) }, 'not shown');
   }
   createEdgeSealer(`${edgeKey}\n`);
+});
+
+t.test('of several keys the first seals, and all open', async (t) => {
+  const [newKey, oldKey] = [generateSecretKey(), generateSecretKey()];
+  const [old, alone] = [createSealers(oldKey), createSealers(newKey)];
+  for (const keys of [`${newKey},${oldKey}`, `${newKey}\n${oldKey}\n`, ` ${newKey} , ${oldKey}`]) {
+    const both = createSealers(keys);
+    const edge = createEdgeSealer(deriveEdgeKey(keys));
+    t.same(both.controlPlanes.keyIds, [alone.controlPlanes.keyId, old.controlPlanes.keyId]);
+    t.same(edge.keyIds, [alone.edges.keyId, old.edges.keyId]);
+    for (const [ring, older, newer] of [
+      [both.controlPlanes, old.controlPlanes, alone.controlPlanes],
+      [both.edges, old.edges, alone.edges],
+      [edge, old.edges, alone.edges],
+    ] as const) {
+      const before = older.seal(secret, context);
+      t.equal(ring.open(before, context), secret);
+      t.notOk(ring.isCurrent(before));
+      const after = ring.sealAnew(before, context);
+      t.ok(ring.isCurrent(after));
+      t.equal(newer.open(after, context), secret);
+      t.throws(() => older.open(after, context), { message: new RegExp(`the key ${newer.keyId}, which`) });
+      t.equal(keyIdOf(after), newer.keyId);
+      t.throws(() => ring.sealAnew(before, 'certificate/other.example.com'), { code: 'wrong_secret_key' });
+    }
+  }
+  t.throws(() => createSealers(`${newKey},`), { code: 'bad_configuration' }, 'a comma too many');
+  t.throws(() => createSealers(`${newKey} ${oldKey}`), { code: 'bad_configuration' });
+});
+
+t.test('control planes seal for both with the key that they are told, of those they have', async (t) => {
+  const [newKey, oldKey] = [generateSecretKey(), generateSecretKey()];
+  const both = createSealers(`${newKey},${oldKey}`);
+  const old = createSealers(oldKey);
+  const others = both.sealingWith(old.controlPlanes.keyId);
+  t.not(both.controlPlanes.keyId, old.controlPlanes.keyId, 'it seals as before');
+  both.sealWith(old.controlPlanes.keyId);
+  for (const { controlPlanes, edges } of [both, others]) {
+    t.equal(old.controlPlanes.open(controlPlanes.seal(secret, context), context), secret);
+    t.equal(old.edges.open(edges.seal(secret, context), context), secret);
+  }
+  const strange = createSealers(generateSecretKey()).controlPlanes.keyId;
+  t.throws(() => both.sealWith(strange), { code: 'wrong_secret_key', message: new RegExp(strange) });
+  t.equal(both.controlPlanes.keyId, old.controlPlanes.keyId);
+  t.equal(keyIdOf(secret), null);
 });

@@ -7,7 +7,7 @@ import {
   generateKeyPem,
   issueCertificate,
   splitChain,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 import { createCa, createLeaf } from './certificate-tree.ts';
 
 const now = Date.now();

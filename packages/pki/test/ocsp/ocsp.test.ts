@@ -8,7 +8,7 @@ import {
   issueCertificate,
   ocspUrlOf,
   splitChain,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 
 const minuteMs = 60_000;
 const responder = await startOcspResponder();

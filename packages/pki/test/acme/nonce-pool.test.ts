@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createNoncePool } from '../src/acme/nonce-pool.ts';
+import { createNoncePool } from '../../src/acme/nonce-pool.ts';
 
 t.test('keeps the 64 freshest nonces, and gives the freshest first, each once', async (t) => {
   const pool = createNoncePool();

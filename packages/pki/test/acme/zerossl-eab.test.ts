@@ -1,6 +1,6 @@
 import { freePort, startUpstream } from '@lockstep/testkit';
 import t from 'tap';
-import { fetchZeroSslEab } from '../src/index.ts';
+import { fetchZeroSslEab } from '../../src/index.ts';
 
 // A double: ZeroSSL's API can be had with an account there only.
 let answer: { status?: number; headers?: Record<string, string>; body: unknown } = { body: '' };

@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
-import { x509 } from './at-first-use.ts';
+import { x509 } from '../shared/at-first-use.ts';
 
 const pemCertificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 const pemPrivateKey = /-----BEGIN ([A-Z0-9]+ )?PRIVATE KEY-----[\s\S]+?-----END \1PRIVATE KEY-----/;

@@ -9,9 +9,9 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from '@peculiar/x509';
-import { generateKeyPem } from '../src/key-pair.ts';
-import { createSerialNumber } from '../src/serial-number.ts';
-import { importKeyPair, importPublicKey } from '../src/web-crypto-key.ts';
+import { generateKeyPem } from '../../src/certificates/key-pair.ts';
+import { createSerialNumber } from '../../src/certificates/serial-number.ts';
+import { importKeyPair, importPublicKey } from '../../src/certificates/web-crypto-key.ts';
 
 export interface Ca {
   name: string;

@@ -1,5 +1,5 @@
 import { webcrypto } from 'node:crypto';
-import { x509 } from './at-first-use.ts';
+import { x509 } from '../shared/at-first-use.ts';
 import { importKeyPair } from './web-crypto-key.ts';
 
 export interface CsrOptions {

@@ -11,7 +11,7 @@ import {
   createAuthority,
   generateKeyPem,
   splitChain,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 import { createClient, finalise, userAgent, validate } from './acme-session.ts';
 
 const answers = new Map<string, string>();

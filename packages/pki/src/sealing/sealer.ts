@@ -1,17 +1,13 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
+import { deriveEdgeKey, readEdgeKeys, readSecretKeys } from './keys.ts';
 
-const keyBytes = 32;
 const nonceBytes = 12;
 const tagBytes = 16;
-const edgePrefix = 'edge_'; // no character of base64 is "_"
-const variables = { 'control-planes': 'LOCKSTEP_SECRET_KEY', edges: 'LOCKSTEP_EDGE_KEY' };
+export const keyVariables = { 'control-planes': 'LOCKSTEP_SECRET_KEY', edges: 'LOCKSTEP_EDGE_KEY' };
 const others = { 'control-planes': 'edges', edges: 'control-planes' } as const;
-const howToGetEdgeKey = '`lockstep keygen --edge` prints it where LOCKSTEP_SECRET_KEY is set';
 /** Before there were two keys, none was named. */
-const earlierForm = /^v1\.[0-9a-f]{8}\./;
-const canaryText = 'lockstep';
-const canaryContext = 'canary';
+export const earlierForm = /^v1\.[0-9a-f]{8}\./;
 
 /** Who may open what is sealed. Control planes have both keys, edges the edge key alone. */
 export type KeyHolder = 'control-planes' | 'edges';
@@ -81,63 +77,9 @@ export function createEdgeSealer(edgeKeys: string): Sealer<'edges'> {
   return sealerOf('edges', readEdgeKeys(edgeKeys));
 }
 
-/**
- * The keys of edges, one for each secret key in their order: HKDF-SHA256 (RFC 5869) of the secret key, which cannot be told from it.
- * Throws as `createSealer`.
- */
-export function deriveEdgeKey(secretKeys: string): string {
-  return readSecretKeys(secretKeys)
-    .map((secretKey) => hkdfSync('sha256', secretKey, '', 'lockstep edge key v1', keyBytes))
-    .map((key) => edgePrefix + Buffer.from(key).toString('base64'))
-    .join(',');
-}
-
 /** The id of the key that a text was sealed with; null for a text that was not sealed. */
 export function keyIdOf(sealed: string): string | null {
   return /^v1\.(?:control-planes|edges)\.([0-9a-f]{8})\./.exec(sealed)?.[1] ?? null;
-}
-
-function readSecretKeys(secretKeys: string): Buffer[] {
-  return split(secretKeys).map((text) => {
-    if (text.startsWith(edgePrefix)) {
-      throw new AppError(
-        'bad_configuration',
-        'the secret key is an edge key, which is for edges alone (LOCKSTEP_EDGE_KEY); LOCKSTEP_SECRET_KEY takes the key that it was derived from, which `lockstep keygen` made',
-      );
-    }
-    const key = readBytes(text);
-    if (key === null) {
-      throw new AppError(
-        'bad_configuration',
-        'the secret key is not 32 bytes as base64; `lockstep keygen` makes one',
-      );
-    }
-    return key;
-  });
-}
-
-function readEdgeKeys(edgeKeys: string): Buffer[] {
-  return split(edgeKeys).map((text) => {
-    if (!text.startsWith(edgePrefix)) {
-      const what =
-        readBytes(text) === null ? 'is no edge key' : 'is the secret key, which edges must not have';
-      throw new AppError('bad_configuration', `LOCKSTEP_EDGE_KEY ${what}; ${howToGetEdgeKey}`);
-    }
-    const key = readBytes(text.slice(edgePrefix.length));
-    if (key === null)
-      throw new AppError('bad_configuration', `LOCKSTEP_EDGE_KEY is not whole; ${howToGetEdgeKey}`);
-    return key;
-  });
-}
-
-function split(keys: string): string[] {
-  return keys.trim().split(/\s*[,\n]\s*/);
-}
-
-function readBytes(text: string): Buffer | null {
-  const key = Buffer.from(text, 'base64');
-  const written = key.toString('base64').replace(/=+$/, '') === text.replace(/=+$/, '');
-  return key.length === keyBytes && written ? key : null;
 }
 
 interface RingSealer<H extends KeyHolder> extends Sealer<H> {
@@ -193,7 +135,7 @@ function sealerOf<H extends KeyHolder>(holder: H, keys: readonly Buffer[]): Ring
       return new AppError('wrong_secret_key', `${context} ${why}`);
     }
     if (sealed.startsWith(`v1.${other}.`)) {
-      const why = `was sealed for ${other.replace('-', ' ')} alone, which ${variables[holder]} does not open`;
+      const why = `was sealed for ${other.replace('-', ' ')} alone, which ${keyVariables[holder]} does not open`;
       return new AppError('wrong_secret_key', `${context} ${why}`);
     }
     return lacksKey(`${context} was`, holder, keyIdOf(sealed) ?? 'none', keyIds);
@@ -221,36 +163,6 @@ function prefixOf(holder: KeyHolder, key: Buffer): string {
 }
 
 function lacksKey(what: string, holder: KeyHolder, keyId: string, keyIds: readonly string[]): AppError {
-  const detail = `${what} sealed with the key ${keyId}, which is not in ${variables[holder]} (it holds ${keyIds.join(', ')})`;
+  const detail = `${what} sealed with the key ${keyId}, which is not in ${keyVariables[holder]} (it holds ${keyIds.join(', ')})`;
   return new AppError('wrong_secret_key', detail);
-}
-
-/** A new secret key, as `createSealer` takes it. */
-export function generateSecretKey(): string {
-  return randomBytes(keyBytes).toString('base64');
-}
-
-/** A known text, sealed: kept beside sealed records so that a wrong key is found before it is used. */
-export function sealCanary(sealer: Sealer<KeyHolder>): string {
-  return sealer.seal(canaryText, canaryContext);
-}
-
-/** Throws `wrong_secret_key` unless the canary was sealed with this key, and `bad_configuration` for one of an earlier form. */
-export function checkCanary(sealer: Sealer<KeyHolder>, sealed: string): void {
-  if (earlierForm.test(sealed)) {
-    throw new AppError(
-      'bad_configuration',
-      'the store was made by an earlier revision of Lockstep, of which nothing is carried over; begin with an empty one: another --store-prefix, or, of `lockstep up`, another --data-dir',
-    );
-  }
-  try {
-    if (sealer.open(sealed, canaryContext) === canaryText) return;
-  } catch (cause) {
-    throw new AppError(
-      'wrong_secret_key',
-      `${variables[sealer.holder]} is not the key that this fleet’s private keys are sealed with: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
-  throw new AppError('wrong_secret_key', 'the canary holds something else than it should');
 }

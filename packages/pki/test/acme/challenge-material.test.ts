@@ -10,7 +10,7 @@ import {
   dnsChallengeValue,
   generateKeyPem,
   issueCertificate,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 
 // RFC 9773, appendix A.
 const example = `-----BEGIN CERTIFICATE-----

@@ -7,7 +7,7 @@ import { connect, createServer } from 'node:tls';
 import type { KeyType } from '@lockstep/contract';
 import { runOpenssl, testFolder } from '@lockstep/testkit';
 import t from 'tap';
-import { checkChain, createAuthority, createCsr, generateKeyPem, issueCertificate } from '../src/index.ts';
+import { checkChain, createAuthority, createCsr, generateKeyPem, issueCertificate } from '../../src/index.ts';
 
 const now = Date.now();
 const host = 'shop.example.com';
