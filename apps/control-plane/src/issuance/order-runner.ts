@@ -57,8 +57,8 @@ export function createOrderRunner(options: OrderRunnerOptions): OrderRunner {
   }
 
   async function advance(id: string, lease: KeptLease): Promise<void> {
-    let record = await dueOrder(id);
-    while (record !== null && !lease.signal.aborted) {
+    let record = await store.get('order', id);
+    while (record !== null && isDue(record) && !lease.signal.aborted) {
       await share?.turn(isWaitedFor(record.value, now()) ? 'waited' : 'orders');
       const tools = createStepTools({ store, ledger, now, wait }, lease, record);
       const outcome = await guardedStep(record, tools);
@@ -66,15 +66,13 @@ export function createOrderRunner(options: OrderRunnerOptions): OrderRunner {
       const { order, waitMs = 0 } = outcome;
       if (waitMs > shortWaitMs || !goesOn(record.value, order)) return;
       if (waitMs > 0) await wait(waitMs, lease.signal);
-      record = await dueOrder(id);
+      // Who changes it meanwhile is noticed by the next write.
+      record = (waitMs > 0 ? null : tools.written()) ?? (await store.get('order', id));
     }
   }
 
-  async function dueOrder(id: string): Promise<StoredRecord<'order'> | null> {
-    const record = await store.get('order', id);
-    if (record === null || record.value.dueAt === null) return null;
-    if (!isPlaced(record.value) && Date.parse(record.value.dueAt) > now()) return null;
-    return record;
+  function isDue({ value }: StoredRecord<'order'>): boolean {
+    return value.dueAt !== null && (isPlaced(value) || Date.parse(value.dueAt) <= now());
   }
 
   /** What went wrong in a step and is nobody's answer (a fault in this program) still leaves a date, or it would come again at once, without end. */

@@ -21,6 +21,8 @@ export interface Outcome {
 /** How a step of an order writes down what came of it. */
 export interface StepTools {
   lease: KeptLease;
+  /** The order as the last write left it; null where that wrote nothing, or there was none: it has to be read. */
+  written(): StoredRecord<'order'> | null;
   /**
    * Writes the outcome under the lease, and gives it back. Where somebody changed the order (or what else it checks) meanwhile, nothing
    * is written, and the order comes back as the step took it up: it is read anew.
@@ -51,6 +53,7 @@ export function createStepTools(
 ): StepTools {
   /** As the store had it last, to this step's knowledge. */
   let stored = taken;
+  let written: StoredRecord<'order'> | null = null;
 
   /** What came of the step, written onto the order as it is by now. */
   function writeOf(
@@ -75,6 +78,7 @@ export function createStepTools(
    * for meanwhile must not be lost for that. Null when somebody changed where the order stands, or what else the write checks.
    */
   async function onLatest<T>(write: (latest: StoredRecord<'order'>) => Promise<T>): Promise<T | null> {
+    written = null;
     try {
       return await retryOnConflict(
         async (conflict) => {
@@ -91,14 +95,15 @@ export function createStepTools(
 
   return {
     lease,
+    written: () => written,
     async write(outcome) {
-      const written = await onLatest(async (latest) => {
+      const made = await onLatest(async (latest) => {
         const { write, value } = writeOf(latest, outcome);
         const { number } = await commit(store, write);
-        stored = { ...stored, revision: number, value };
+        written = stored = { ...stored, revision: number, value };
         return outcome;
       });
-      return written ?? { order: taken.value };
+      return made ?? { order: taken.value };
     },
     spend<O extends Outcome>(issuer: string, build: () => Promise<O | LedgerRefusal>) {
       return onLatest(async (latest) => {
@@ -108,12 +113,12 @@ export function createStepTools(
           const built = await build();
           if (isRefusal(built)) return built;
           outcome = built;
-          const written = writeOf(latest, built);
-          value = written.value;
-          return written.write;
+          const made = writeOf(latest, built);
+          value = made.value;
+          return made.write;
         });
         if (isRefusal(spent)) return spent;
-        stored = { ...stored, revision: spent.number, value };
+        written = stored = { ...stored, revision: spent.number, value };
         return { record: stored, outcome };
       });
     },
