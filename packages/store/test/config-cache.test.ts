@@ -490,3 +490,42 @@ t.test('a snapshot that has the routes but not their certificates removes what w
   t.match(staged, { hosts: 3, removed: { hosts: 0, certificates: 2 } });
   staged.discard();
 });
+
+t.test('what another revision saved is discarded with a word, and nothing of it is left', async (t) => {
+  const { path, open, warnings } = bench(t);
+  const first = open();
+  (await first.stage(snapshot(at(4), [stored('a', 2, ['x.example'])]))).accept();
+  first.close();
+  const file = new DatabaseSync(path);
+  file.exec('PRAGMA user_version = 0');
+  const [row] = file.prepare('SELECT sealed FROM records').all();
+  file.close();
+
+  const cache = open();
+  t.equal(cache.position(), null);
+  t.equal(cache.isComplete(), false);
+  t.equal(cache.hosts(), 0);
+  t.match(warnings, [/made by another revision of Lockstep; it is discarded/]);
+  t.notOk(readFileSync(path, 'latin1').includes(String(row?.sealed)));
+  (await cache.stage(snapshot(at(4), [stored('b', 3, ['y.example'])]))).accept();
+  cache.close();
+  t.ok(open().isComplete(), 'and what is saved from then on is taken up');
+  t.equal(warnings.length, 1);
+});
+
+t.test('a record for control planes alone is never saved, whoever hands it on', async (t) => {
+  const { path, open } = bench(t);
+  const cache = open();
+  const secret = { sealedKey: 'sealed' } as never;
+  const account = { kind: 'account', id: 'a', revision: 1, value: secret } as const;
+  (await cache.stage(snapshot(at(4), [stored('a', 2, ['x.example']), account]))).accept();
+  cache.apply([entry(5, { op: 'put', kind: 'settings', id: 'settings', value: secret })]);
+  cache.close();
+  const file = new DatabaseSync(path);
+  const saved = file.prepare('SELECT DISTINCT kind FROM records').all();
+  file.close();
+  t.same(
+    saved.map(({ kind }) => kind),
+    ['route'],
+  );
+});

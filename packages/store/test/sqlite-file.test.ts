@@ -4,7 +4,7 @@ import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
-import { createSqliteStore } from '@lockstep/store';
+import { createSqliteStore, dumpSqlite } from '@lockstep/store';
 import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { commitOf, putRoute } from './conformance/records.ts';
@@ -101,6 +101,28 @@ t.test('what cannot be a store is refused in a sentence', async (t) => {
     chmodSync(folder, 0o500);
     t.teardown(() => chmodSync(folder, 0o700));
     refused('store.db', /cannot be written/);
+  }
+});
+
+t.test('a store that another revision made is refused in a sentence, and stays as it is', async (t) => {
+  const path = join(testFolder(t), 'store.db');
+  const store = createSqliteStore({ path });
+  await store.open({ create: true, expectedEpoch: null });
+  await store.commit(commitOf(putRoute('a')));
+  await store.close();
+  for (const [format, which] of [
+    [0, 'an earlier'],
+    [1_000, 'a later'],
+  ] as const) {
+    const file = new DatabaseSync(path);
+    file.exec(`PRAGMA user_version = ${format}`);
+    file.close();
+    const message = new RegExp(`store.db was made by ${which} revision of Lockstep.*another --data-dir`);
+    t.throws(() => createSqliteStore({ path }), { code: 'bad_configuration', message });
+    await t.rejects(dumpSqlite(path).next(), { code: 'bad_configuration', message });
+    const kept = new DatabaseSync(path);
+    t.match(kept.prepare('SELECT count(*) AS n FROM records').get(), { n: 1 });
+    kept.close();
   }
 });
 

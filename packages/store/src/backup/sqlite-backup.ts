@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { AppError, type Kind, type Position, type Turn } from '@lockstep/contract';
 import { openDatabase } from '../sqlite/open-database.ts';
-import { storeSchema } from '../sqlite/schema.ts';
+import { storeFormat, storeSchema } from '../sqlite/schema.ts';
 import { readHead } from '../sqlite/sqlite-log.ts';
 import { createStatements, type Sql, transact } from '../sqlite/statements.ts';
 import type { Backup, Dump } from './backup-file.ts';
@@ -80,7 +80,13 @@ export async function fillSqlite(path: string, backup: Backup): Promise<Position
 }
 
 function open(path: string) {
-  return openDatabase({ path, what: 'the store', synchronous: 'FULL', schema: storeSchema });
+  return openDatabase({
+    path,
+    what: 'the store',
+    synchronous: 'FULL',
+    schema: storeSchema,
+    format: storeFormat,
+  });
 }
 
 function readTurns(sql: Sql): Turn[] {

@@ -2,9 +2,12 @@ import { renameSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { AppError, isAppError } from '@lockstep/contract';
 import type { StoreLog } from '../log.ts';
-import { isDamage, isSqliteError, openDatabase } from '../sqlite/open-database.ts';
+import { isDamage, isOtherFormat, isSqliteError, openDatabase } from '../sqlite/open-database.ts';
 import { createStatements, type Sql } from '../sqlite/statements.ts';
 import type { Sealer } from './sealer.ts';
+
+/** Version 2 holds nothing but what is for edges. */
+const format = 2;
 
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -37,7 +40,7 @@ interface CacheFileOptions {
   onSetAside(aside: string): void;
 }
 
-/** The file of a cache: opens it, finds a wrong key, and replaces it where it is damaged. Throws `wrong_secret_key`. */
+/** The file of a cache: opens it, finds a wrong key, and replaces it where it is damaged or another revision's. Throws `wrong_secret_key`. */
 export function openCacheFile(options: CacheFileOptions): CacheFile {
   const { path, sealer, log } = options;
   let closed = true;
@@ -46,8 +49,9 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
   try {
     open();
   } catch (error) {
-    if (!isDamage(error)) throw error;
-    beginAnew(error);
+    if (isOtherFormat(error)) discard();
+    else if (isDamage(error)) beginAnew(error);
+    else throw error;
   }
 
   return { attempt, close };
@@ -71,7 +75,7 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
   }
 
   function open(): void {
-    database = openDatabase({ path, what: 'the saved configuration', synchronous: 'NORMAL', schema });
+    database = openDatabase({ path, what: 'the saved configuration', synchronous: 'NORMAL', schema, format });
     sql = createStatements(database);
     closed = false;
     try {
@@ -117,6 +121,15 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
   function writeCanary(): void {
     sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('canary', ?)").run(
       sealer.seal(canary.text, canary.context),
+    );
+  }
+
+  function discard(): void {
+    for (const file of [path, `${path}-wal`]) rmSync(file, { force: true });
+    open();
+    log.warn(
+      { file: path },
+      'the saved configuration was made by another revision of Lockstep; it is discarded, and all of it is taken from the store',
     );
   }
 

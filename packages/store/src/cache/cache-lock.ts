@@ -41,5 +41,6 @@ function open(path: string): DatabaseSync {
     shown: dirname(path),
     synchronous: 'FULL',
     schema: 'CREATE TABLE IF NOT EXISTS home (one INTEGER PRIMARY KEY, id TEXT NOT NULL);',
+    format: 0,
   });
 }

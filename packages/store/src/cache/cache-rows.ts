@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import {
   AppError,
   broughtUpToDate,
+  edgeKinds,
   type Kind,
-  kinds,
   type StoredRecord,
   withVersion,
 } from '@lockstep/contract';
@@ -188,12 +188,12 @@ export function countRecords(sql: Sql, kind: Kind): number {
   return Number(sql('SELECT count(*) AS n FROM records WHERE kind = ?').get(kind)?.n);
 }
 
-/** Whether it can be kept: what was read may be of any shape. */
+/** Whether it can be kept: what was read may be of any shape, and what is for control planes alone has no place on an edge's disk. */
 export function hasName(record: { kind: unknown; id: unknown } | null | undefined): boolean {
   return (
     typeof record === 'object' &&
     record !== null &&
     typeof record.id === 'string' &&
-    kinds.includes(record.kind as Kind)
+    edgeKinds.includes(record.kind as Kind)
   );
 }

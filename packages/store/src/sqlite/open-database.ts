@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { AppError } from '@lockstep/contract';
+import { AppError, isAppError } from '@lockstep/contract';
 
 const busy = 5;
 const corrupt = 11;
@@ -14,16 +14,18 @@ export interface OpenDatabaseOptions {
   synchronous: 'FULL' | 'NORMAL';
   /** Run inside the first transaction, which also takes the lock. */
   schema: string;
+  /** Goes up with each change of the schema, or of what stands in it, that another revision would misread. */
+  format: number;
   /** Names it in errors, instead of `path`. */
   shown?: string;
 }
 
 /**
  * Opens a file that this process alone uses until it is closed, or dies. Throws `bad_configuration` when another process
- * holds it or when it cannot be written; SQLite's own error when it is damaged (see `isDamage`).
+ * holds it, when it cannot be written and when it has another format; SQLite's own error when it is damaged (see `isDamage`).
  */
 export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
-  const { path, what, synchronous, schema, shown = path } = options;
+  const { path, what, synchronous, schema, format, shown = path } = options;
   if (path !== ':memory:') createFile(path, `${what} ${shown}`);
   let database: DatabaseSync | null = null;
   try {
@@ -36,13 +38,13 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
       PRAGMA wal_autocheckpoint = 8000;
       PRAGMA cache_size = -16000;
       BEGIN IMMEDIATE;
-      ${schema}
-      COMMIT;
     `);
+    refuseOtherFormat(database, format, `${what} ${shown}`);
+    database.exec(`${schema} PRAGMA user_version = ${format}; COMMIT;`);
     return database;
   } catch (error) {
     database?.close();
-    if (isDamage(error)) throw error;
+    if (isDamage(error) || isOtherFormat(error)) throw error;
     if (sqliteCode(error) === busy) {
       throw new AppError('bad_configuration', `another process already holds ${what} ${shown}`, {
         cause: error,
@@ -50,6 +52,22 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
     }
     throw cannotWrite(`${what} ${shown}`, error);
   }
+}
+
+function refuseOtherFormat(database: DatabaseSync, format: number, what: string): void {
+  const found = Number(database.prepare('PRAGMA user_version').get()?.user_version);
+  const isEmpty = database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n === 0;
+  if (isEmpty || found === format) return;
+  throw new AppError(
+    'bad_configuration',
+    `${what} was made by ${found < format ? 'an earlier' : 'a later'} revision of Lockstep, of which nothing is carried over; begin with an empty one: another --data-dir`,
+    { facts: { format: found } },
+  );
+}
+
+/** Whether `openDatabase` failed because another revision made the file. */
+export function isOtherFormat(error: unknown): boolean {
+  return isAppError(error, 'bad_configuration') && error.facts.format !== undefined;
 }
 
 /** Whether SQLite found the file not to be a database, or not a sound one. */

@@ -1,3 +1,6 @@
+/** Version 2 keeps with each entry of the log whose it is, a journal, and of the settings what is for edges apart. */
+export const storeFormat = 2;
+
 export const storeSchema = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS records (

@@ -8,7 +8,7 @@ import { createGroupCommit } from './group-commit.ts';
 import { createMemoryLeases } from './memory-leases.ts';
 import { createMemoryPresence } from './memory-presence.ts';
 import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
-import { storeSchema } from './schema.ts';
+import { storeFormat, storeSchema } from './schema.ts';
 import { createSqliteHistory } from './sqlite-commit.ts';
 import { createSqliteJournal } from './sqlite-journal.ts';
 import { readHead, readLogAfter } from './sqlite-log.ts';
@@ -213,7 +213,13 @@ export function createSqliteStore({
 
 function openStore(path: string) {
   try {
-    return openDatabase({ path, what: 'the store', synchronous: 'FULL', schema: storeSchema });
+    return openDatabase({
+      path,
+      what: 'the store',
+      synchronous: 'FULL',
+      schema: storeSchema,
+      format: storeFormat,
+    });
   } catch (error) {
     if (!isDamage(error)) throw error;
     throw new AppError('bad_configuration', `the store ${path} is damaged, or is not a store`, {
