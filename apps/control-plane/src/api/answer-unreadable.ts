@@ -62,15 +62,17 @@ export function createUnreadable(onAnswered: (error: AppError, requestId: string
     answer(error, socket) {
       if (over.has(socket)) return; // the same bytes once more
       over.add(socket);
-      const told = explain(error);
+      const appError = explain(error);
       const response = latest.get(socket);
       const free = response === undefined || response.writableFinished;
       if (error.code === 'ECONNRESET') socket.destroy();
-      else if (free) answerOn(socket, told);
+      else if (free) answerOn(socket, appError);
       else if (response.req.complete)
-        response.once('close', () => (response.writableFinished ? answerOn(socket, told) : socket.destroy()));
+        response.once('close', () =>
+          response.writableFinished ? answerOn(socket, appError) : socket.destroy(),
+        );
       // Its own body broke off: only an answer that has not begun, and has no other before it, can still say so.
-      else if (response.socket === socket && !response.headersSent) answerOn(socket, told);
+      else if (response.socket === socket && !response.headersSent) answerOn(socket, appError);
       else socket.destroy();
     },
   };

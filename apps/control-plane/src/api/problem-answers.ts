@@ -24,19 +24,19 @@ export function answerWithProblem(
 ): FastifyReply {
   const known = toAppError(error, request);
   if (known === null) request.log.error({ err: error }, 'a request failed unexpectedly');
-  const told = known ?? unexpected;
-  if (told.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="lockstep"');
-  const retryAfterSeconds = retryAfterSecondsOf[told.code];
+  const answered = known ?? unexpected;
+  if (answered.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="lockstep"');
+  const retryAfterSeconds = retryAfterSecondsOf[answered.code];
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
   // Fastify closes after every body that it could not use: only one that is still under way cannot be told from what follows.
-  const closes = reply.hasHeader('connection') && told.code !== 'shutting_down';
+  const closes = reply.hasHeader('connection') && answered.code !== 'shutting_down';
   if (closes && request.raw.complete) reply.removeHeader('connection');
   return reply
-    .code(errorCodes[told.code].status)
+    .code(errorCodes[answered.code].status)
     .header('x-request-id', request.id)
     .type(problemContentType)
     .serializer((problem: Problem) => JSON.stringify(problem))
-    .send(problemOf(told, request.id));
+    .send(problemOf(answered, request.id));
 }
 
 /** For what is over in a moment. */

@@ -58,24 +58,24 @@ export async function checkPointsHere(
     apex,
     found: chain.length > 0 ? chain.slice(0, 1) : addresses,
   });
-  const tell = (what: string) => ({ ok: false, detail: `${host} ${what}`, requirements });
+  const notHere = (what: string) => ({ ok: false, detail: `${host} ${what}`, requirements });
   if (addresses.length === 0) {
-    if (chain.length === 0) return tell(`has no address in the DNS yet. ${advice}`);
-    return tell(`leads to ${chain.at(-1)}, which has no address. ${advice}`);
+    if (chain.length === 0) return notHere(`has no address in the DNS yet. ${advice}`);
+    return notHere(`leads to ${chain.at(-1)}, which has no address. ${advice}`);
   }
   if (fleet.failure !== null) {
-    return tell(
+    return notHere(
       `leads to ${foreign.join(', ')}; whether that is here could not be checked: ${fleet.failure}`,
     );
   }
   if (foreign.length < addresses.length) {
-    return tell(
+    return notHere(
       `leads here, but also to ${foreign.join(', ')}, which is elsewhere: visitors and the certificate authority ` +
         `may be sent there. Remove the ${recordTypes(foreign)} record${foreign.length > 1 ? 's' : ''} ` +
         `with ${foreign.join(', ')}.`,
     );
   }
-  return tell(`leads to ${foreign.join(', ')}, which is elsewhere. ${advice} Remove what is there now.`);
+  return notHere(`leads to ${foreign.join(', ')}, which is elsewhere. ${advice} Remove what is there now.`);
 }
 
 type Target = { chain: string[]; addresses: string[] } | { failure: string };

@@ -277,6 +277,6 @@ function whoLacks({ nodes }: FleetView, record: NeededRecord, patient: boolean):
 
 function digest({ live, stopped, standing, report }: NodePresence): string {
   const { instance, applied, capabilities, refusals, held, workers, unanswered } = report;
-  const told = [instance, applied, capabilities, refusals, held, workers, unanswered];
-  return JSON.stringify([live, stopped, standing, ...told]);
+  const reported = [instance, applied, capabilities, refusals, held, workers, unanswered];
+  return JSON.stringify([live, stopped, standing, ...reported]);
 }

@@ -1,5 +1,5 @@
 import type { OrderRecord, Setback } from '@lockstep/contract';
-import type { IssuerFailure } from '../issuers/interface/issuer.ts';
+import type { IssuerFailure } from '../issuers/issuer.ts';
 import { resetOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import { backOffMs, stumbleMs } from './back-off.ts';
@@ -78,7 +78,7 @@ function goOnLater(step: FailedStep, retryAfterMs: number): Reaction {
   const stumbles = order.stumbles + 1;
   const patient = stumbles <= patientStumbles;
   const failures = patient ? order.failures : order.failures + 1;
-  const pauseMs = patient ? stumbleMs(stumbles, random) : within(step, backOffMs(failures, random));
+  const pauseMs = patient ? stumbleMs(stumbles, random) : cappedByExpiry(step, backOffMs(failures, random));
   const waitMs = Math.max(retryAfterMs, pauseMs);
   const dueAt = iso(now + waitMs);
   return {
@@ -95,7 +95,9 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
   const { order, issuer, failure, others, chain, now, random = Math.random } = step;
   const failures = (order.setbacks[issuer]?.failures ?? 0) + 1;
   const dated = failure.kind === 'limit' && retryAfterMs > 0;
-  const waitMs = dated ? retryAfterMs : Math.max(retryAfterMs, within(step, backOffMs(failures, random)));
+  const waitMs = dated
+    ? retryAfterMs
+    : Math.max(retryAfterMs, cappedByExpiry(step, backOffMs(failures, random)));
   const setbacks: Record<string, Setback> = {
     ...order.setbacks,
     [issuer]: { failures, until: iso(now + waitMs) },
@@ -128,24 +130,24 @@ function backOff(step: FailedStep, retryAfterMs: number): Reaction {
   const { order, failure, now, random = Math.random } = step;
   const failures = order.failures + 1;
   const unproven = order.unproven + 1;
-  const dueAt = iso(now + Math.max(retryAfterMs, within(step, backOffMs(unproven, random))));
+  const dueAt = iso(now + Math.max(retryAfterMs, cappedByExpiry(step, backOffMs(unproven, random))));
   return {
     order: resetOrder(order, { failures, unproven, dueAt }),
     failed: true,
     ended: true,
-    next: `It is tried again at ${dueAt}${failure.counted ? `: until then, ${repair(order)}` : ''}.`,
+    next: `It is tried again at ${dueAt}${failure.counted ? `: until then, ${adviceFor(order)}` : ''}.`,
   };
 }
 
 /** What the owner of a name that a CA could not validate has to look at. */
-function repair({ host, challengeType }: OrderRecord): string {
+function adviceFor({ host, challengeType }: OrderRecord): string {
   if (challengeType !== 'dns-01') return 'see that the name leads to the edges';
   const name = `_acme-challenge.${host.replace(/^\*\./, '')}`;
   return `see that ${name} can be looked up from outside, and leads to where the DNS provider makes the record`;
 }
 
 /** A served certificate that is about to expire is not left alone for a day: at most an eighth of what is left to it. */
-function within({ expiresAt, now }: FailedStep, waitMs: number): number {
+function cappedByExpiry({ expiresAt, now }: FailedStep, waitMs: number): number {
   if (expiresAt === null || expiresAt <= now) return waitMs;
   return Math.min(waitMs, Math.max(leastWaitMs, (expiresAt - now) / 8));
 }

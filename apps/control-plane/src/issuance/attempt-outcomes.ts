@@ -9,7 +9,7 @@ import {
 import { checkChain, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
-import { type Issuer, IssuerFailure, type StepResult } from '../issuers/interface/issuer.ts';
+import { type Issuer, IssuerFailure, type StepResult } from '../issuers/issuer.ts';
 import type { Exemption, Ledger, LedgerEntry } from '../issuers/ledger/ledger.ts';
 import { pauseKey } from '../issuers/ledger/pause-key.ts';
 import { resetOrder } from '../orders/order-record.ts';

@@ -1,7 +1,7 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
 import type { CaCounts } from '../issuers/ca-counts.ts';
-import { type Issuer, IssuerFailure } from '../issuers/interface/issuer.ts';
+import { type Issuer, IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import {
   type Exemption,
@@ -172,10 +172,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     record: Order,
     tools: StepTools,
     issuer: Issuer,
-    around: Surroundings,
+    surroundings: Surroundings,
   ): Promise<Outcome> {
     const { id, value: order } = record;
-    const { certificate, policy } = around;
+    const { certificate, policy } = surroundings;
     const { lease } = tools;
     const take = async (signal: AbortSignal): Promise<Outcome> => {
       lease.check(); // it may have waited its turn for long
@@ -193,7 +193,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return await gate.run(issuer, urgencyOf(order, now()), () => lease.finishing(take));
     } catch (error) {
       if (lease.signal.aborted || isInterruption(error)) throw error;
-      return fail(record, tools, { ...around, issuer, error });
+      return fail(record, tools, { ...surroundings, issuer, error });
     }
   }
 

@@ -1,5 +1,5 @@
 import PQueue from 'p-queue';
-import { type Issuer, IssuerFailure } from '../issuers/interface/issuer.ts';
+import { type Issuer, IssuerFailure } from '../issuers/issuer.ts';
 
 const firstRestMs = 5_000;
 const longestRestMs = 60_000;

@@ -9,7 +9,7 @@ import { createLookups } from '../dns/dns-lookup.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { type BuildIssuerOptions, buildIssuer } from '../issuers/build-issuer.ts';
 import { type CaCounts, createCaCounts } from '../issuers/ca-counts.ts';
-import { IssuerFailure } from '../issuers/interface/issuer.ts';
+import { IssuerFailure } from '../issuers/issuer.ts';
 import { createIssuerRegistry, type IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import type { Ledger } from '../issuers/ledger/ledger.ts';

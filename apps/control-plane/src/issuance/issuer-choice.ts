@@ -1,5 +1,5 @@
 import type { OrderRecord } from '@lockstep/contract';
-import type { Issuer } from '../issuers/interface/issuer.ts';
+import type { Issuer } from '../issuers/issuer.ts';
 
 export interface IssuerChoiceOptions {
   order: OrderRecord;

@@ -3,7 +3,7 @@ import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/dns-lookup.ts';
 import { checkPointsHere } from '../dns/points-here.ts';
-import { IssuerFailure } from '../issuers/interface/issuer.ts';
+import { IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { type HostPolicy, readHostPolicy } from './host-context.ts';

@@ -1,6 +1,6 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import { type Issuer, IssuerFailure } from '../issuers/interface/issuer.ts';
+import { type Issuer, IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import { iso } from '../time/iso.ts';
 import { ariCheckDelay, ariRetryMs, dateInWindow, dayMs, planUpkeep } from './renewal-dates.ts';

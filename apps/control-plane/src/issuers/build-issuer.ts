@@ -10,8 +10,8 @@ import { createAuthorizer } from './acme/authorizer.ts';
 import { createCaClock } from './acme/ca-clock.ts';
 import type { TxtPublisher } from './acme/txt-publisher.ts';
 import type { CaCounts } from './ca-counts.ts';
-import type { Issuer } from './interface/issuer.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
+import type { Issuer } from './issuer.ts';
 import { limitsOf } from './ledger/lets-encrypt-limits.ts';
 
 export interface BuildIssuerOptions {

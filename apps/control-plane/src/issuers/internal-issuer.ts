@@ -2,7 +2,7 @@ import type { KeyType } from '@lockstep/contract';
 import { type Authority, createKeyPair, issueLeaf, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import { findOrMakeAuthority } from './authority.ts';
-import type { Issuer } from './interface/issuer.ts';
+import type { Issuer } from './issuer.ts';
 
 export interface InternalIssuerOptions {
   name: string;

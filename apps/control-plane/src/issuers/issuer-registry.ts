@@ -1,6 +1,6 @@
 import type { PutIssuer, PutSettings } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
-import type { Issuer } from './interface/issuer.ts';
+import type { Issuer } from './issuer.ts';
 import { type KnownIssuers, openIssuer } from './known-issuers.ts';
 
 /** Longer than a CA has for an answer. */

@@ -94,10 +94,10 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
     const until = refusals.get(host) ?? 0;
     if (until > now()) {
       counts.remembered += 1;
-      tell(host, false, until);
+      sendVerdict(host, false, until);
     } else if (!isCertifiable(host)) {
       counts.invalid += 1;
-      tell(host, false, refusedUntil(onDemand));
+      sendVerdict(host, false, refusedUntil(onDemand));
     } else if (deciding.size >= inFlight) {
       counts.dropped += 1;
     } else {
@@ -183,10 +183,10 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
     counts[outcome] += 1;
     const allowed = outcome === 'known' || outcome === 'allowed';
     if (!allowed) refusals.set(host, until);
-    tell(host, allowed, until);
+    sendVerdict(host, allowed, until);
   }
 
-  function tell(host: string, allowed: boolean, until: number): void {
+  function sendVerdict(host: string, allowed: boolean, until: number): void {
     store
       .sendHint({ hint: 'verdict', host, allowed, until: Math.round(until) })
       .catch((error: unknown) => log.debug({ err: error, host }, 'could not send a verdict'));

@@ -81,7 +81,7 @@ function errorsOf(path: string, method: string, { security, requestBody }: Opera
 function describeAnswer({ operationId }: Operation, status: string, response: Response): void {
   const [content] = Object.values(response.content ?? {});
   const name = nameOfRef(content?.schema.$ref);
-  if (response.description === 'Default Response') response.description = told(name, status);
+  if (response.description === 'Default Response') response.description = descriptionOf(name, status);
   const routes = /^(create|put|patch)Route$/.test(operationId);
   response.headers = {
     ...requestIdHeader,
@@ -90,7 +90,7 @@ function describeAnswer({ operationId }: Operation, status: string, response: Re
   };
 }
 
-function told(schema: string, status: string): string {
+function descriptionOf(schema: string, status: string): string {
   const what = schema === '' ? 'What was asked for' : words(schema);
   if (status === '201') return `${what}, which was made`;
   if (status === '202') return `${what}, as far as it is`;

@@ -137,13 +137,13 @@ export function createStapler(options: StaplerOptions): Stapler {
         dueAt: iso(refreshAt(times, now())),
       };
     }
-    if (fetched.status === 'revoked') await tellRevoked(certificate, revision);
+    if (fetched.status === 'revoked') await reportRevoked(certificate, revision);
     else counts.failed += 1;
     // The response there was still says "good", and is current until its nextUpdate: it bridges the time to a new certificate.
     return failed(value, `the responder says that the certificate is ${fetched.status}`);
   }
 
-  async function tellRevoked({ id, value }: StoredRecord<'certificate'>, cause: number): Promise<void> {
+  async function reportRevoked({ id, value }: StoredRecord<'certificate'>, cause: number): Promise<void> {
     counts.revoked += 1;
     log.warn({ certificate: id, issuer: value.issuer }, 'the CA says that this certificate is revoked');
     if (value.issuer === broughtIssuer || value.revokedAt != null) return;

@@ -1,11 +1,7 @@
 import { idleOrder, type OrderRecord } from '@lockstep/contract';
 import t from 'tap';
 import { afterFailure, type FailedStep } from '../../src/issuance/after-failure.ts';
-import {
-  type FailureKind,
-  IssuerFailure,
-  type IssuerFailureOptions,
-} from '../../src/issuers/interface/issuer.ts';
+import { type FailureKind, IssuerFailure, type IssuerFailureOptions } from '../../src/issuers/issuer.ts';
 
 const now = Date.parse('2026-12-01T00:00:00.000Z');
 const minute = 60_000;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { createCaGate } from '../../src/issuance/ca-gate.ts';
-import { type Issuer, IssuerFailure } from '../../src/issuers/interface/issuer.ts';
+import { type Issuer, IssuerFailure } from '../../src/issuers/issuer.ts';
 
 t.test(
   'after its rest one order asks a CA whether it is back, and the others do not wait for that',

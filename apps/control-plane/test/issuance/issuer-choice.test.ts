@@ -1,7 +1,7 @@
 import { idleOrder, type OrderRecord } from '@lockstep/contract';
 import t from 'tap';
 import { chooseIssuer } from '../../src/issuance/issuer-choice.ts';
-import type { Issuer } from '../../src/issuers/interface/issuer.ts';
+import type { Issuer } from '../../src/issuers/issuer.ts';
 
 const now = Date.parse('2026-12-01T00:00:00.000Z');
 const minute = 60_000;

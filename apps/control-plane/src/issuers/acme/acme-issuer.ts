@@ -10,13 +10,7 @@ import {
   type Sealer,
 } from '@lockstep/pki';
 import { iso } from '../../time/iso.ts';
-import {
-  type CaaFacts,
-  type Issuer,
-  IssuerFailure,
-  type StepContext,
-  type StepResult,
-} from '../interface/issuer.ts';
+import { type CaaFacts, type Issuer, IssuerFailure, type StepContext, type StepResult } from '../issuer.ts';
 import type { AcmeSession } from './acme-session.ts';
 import { type Authorizer, authorizationOf } from './authorizer.ts';
 import { challengeTypes } from './challenge-choice.ts';

@@ -1,7 +1,7 @@
 import { type AcmeClient, AcmeProblem, createAcmeClient, type Sealer } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import { orAbort } from '../../time/or-abort.ts';
-import { IssuerFailure } from '../interface/issuer.ts';
+import { IssuerFailure } from '../issuer.ts';
 import { type AcmeAccount, forgetAccount, openAccount } from './acme-account.ts';
 import { explainBinding, isType } from './explain-problem.ts';
 

@@ -18,7 +18,7 @@ import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { iso } from '../../time/iso.ts';
-import { IssuerFailure, type StepResult } from '../interface/issuer.ts';
+import { IssuerFailure, type StepResult } from '../issuer.ts';
 import { explainAuthorization } from './explain-problem.ts';
 import { firstPollMs, pollWait } from './poll-wait.ts';
 import type { TxtPublisher } from './txt-publisher.ts';
@@ -124,8 +124,8 @@ export function createAuthorizer({
         };
       if (authorization.status !== 'pending') throw explainAuthorization(authorization);
 
-      const told = authorization.challenges.find(({ status }) => status === 'processing');
-      if (told !== undefined || order.step === 'validating')
+      const processing = authorization.challenges.find(({ status }) => status === 'processing');
+      if (processing !== undefined || order.step === 'validating')
         return {
           outcome: 'next',
           order: { step: 'validating' },

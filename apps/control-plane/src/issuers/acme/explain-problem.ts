@@ -1,6 +1,6 @@
 import type { AcmeAuthorization, AcmeError, AcmeOrder } from '@lockstep/pki';
 import { AcmeProblem } from '@lockstep/pki';
-import { type FailureKind, IssuerFailure } from '../interface/issuer.ts';
+import { type FailureKind, IssuerFailure } from '../issuer.ts';
 
 const urn = 'urn:ietf:params:acme:error:';
 

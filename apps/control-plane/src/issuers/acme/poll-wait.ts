@@ -1,5 +1,5 @@
 import type { OrderRecord } from '@lockstep/contract';
-import { IssuerFailure } from '../interface/issuer.ts';
+import { IssuerFailure } from '../issuer.ts';
 
 // Where the CA names no Retry-After. It takes a moment, rarely longer.
 export const firstPollMs = 100;

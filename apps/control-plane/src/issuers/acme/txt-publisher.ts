@@ -8,7 +8,7 @@ import { checkPropagation } from '../../dns/propagation.ts';
 import { createDnsProvider } from '../../dns/providers/create-dns-provider.ts';
 import type { TxtRecord } from '../../dns/providers/dns-provider-client.ts';
 import { DnsProviderError } from '../../dns/providers/dns-provider-error.ts';
-import { IssuerFailure } from '../interface/issuer.ts';
+import { IssuerFailure } from '../issuer.ts';
 
 const firstLookMs = 500;
 const longestLookMs = 30_000;
