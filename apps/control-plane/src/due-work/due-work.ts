@@ -46,7 +46,7 @@ export interface DueWork<K extends Kind, L extends string> {
   wake(lane?: L): void;
   /** Hears that a record was changed and is in this queue now: it is looked for there, at once or when the work on it is over. */
   hear(id: string, lane: L): void;
-  /** Takes up a record without a look, as far as its group leaves it a slot. */
+  /** Takes up a record without a look, where there is a slot that its group may have. */
   take(lane: L, record: StoredRecord<K>): void;
   /** Pieces of work under way here. */
   running(lane: L): number;
@@ -125,7 +125,7 @@ export function createDueWork<K extends Kind, L extends string>(
       const until = placed ? Number.MAX_SAFE_INTEGER : now();
       const due = await store.listDue(kind, until, limit, number);
       if (stop.signal.aborted) return idleMs;
-      for (const record of due) if (free() > 0) take(lane, record);
+      for (const record of due) take(lane, record);
       if (due.length < limit) break;
       if (!shared) return idleMs;
       if (limit >= mostListed || performance.now() < (farLookAt.get(lane) ?? 0)) return farLookMs;
@@ -148,8 +148,9 @@ export function createDueWork<K extends Kind, L extends string>(
     const { id } = record;
     if (stop.signal.aborted || running.has(id) || elsewhere.has(id)) return;
     const { slots, shared = false } = lanes[lane];
-    const group = groupOf(record.value);
     const ofLane = count((one) => one.lane === lane);
+    if (ofLane >= slots) return;
+    const group = groupOf(record.value);
     const ofGroup = count((one) => one.lane === lane && one.group === group);
     if (shared && ofGroup >= Math.max(1, slots - ofLane)) return;
     const done = run(lane, record, stop.signal)
