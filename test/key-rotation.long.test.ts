@@ -72,6 +72,7 @@ t.test(
           if (left !== null && left[old.controlPlanes.keyId]! < accounts * 0.7) return;
       }
     })();
+    const begun = await store.head();
     t.equal((await fleet.call('POST', '/v1/keys/rotate')).status, 202);
     await halfWay;
     const victim = controlPlanes.find(({ process }) => process.output().includes('seals anew'))!;
@@ -86,6 +87,7 @@ t.test(
       what: 'the other control plane to seal the rest',
       progress: () => other.process.output().length,
     });
+    t.equal(await store.readLog(begun, 1), null, 'the log has nothing of before');
     const before = answered;
     await waitFor(() => answered > before + 4 * hosts.length, { what: 'more handshakes' });
     loaded = false;

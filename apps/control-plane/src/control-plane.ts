@@ -102,12 +102,12 @@ export async function createControlPlane({
     closers.push(keys.follow(hub, log));
     const keyrings = await createKeyrings({ store, keys: sealers.controlPlanes.keyIds, log });
     closers.push(keyrings.close);
-    closers.push(createResealing({ keys, sealers, log, boundary }).close);
     const sealer = sealers.controlPlanes;
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
     const fleet = await createFleet({ store, clock, settings: settings.current, log, boundary });
     closers.push(fleet.close);
+    closers.push(createResealing({ keys, fleet, sealers, log, boundary }).close);
     const turns = await createTurns({ store, commits, log });
     closers.push(turns.close);
     const storeWatch = createStoreWatch({ store, now, log, boundary });

@@ -53,6 +53,8 @@ export interface Commit {
   by?: CommitOrigin['by'];
   requestId?: CommitOrigin['requestId'];
   cause?: CommitOrigin['cause'];
+  /** The log keeps no entry before this one's: who follows from further back takes a snapshot. The history keeps all positions. */
+  forgetsLog?: true;
   /** Refused with `lease_lost` unless this lease is still the latest grant of its name and has not run out. */
   lease?: Lease;
 }

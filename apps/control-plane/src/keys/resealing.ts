@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Boundary,
   isAppError,
@@ -11,17 +12,21 @@ import type { Sealers } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 import type { Logger } from 'pino';
 import { commit } from '../changes/writes.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { NodeStanding } from '../fleet/serving.ts';
 import { type KeptLease, keepLease } from '../issuance/order-lease.ts';
 import type { FleetKeys } from './fleet-keys.ts';
 import { olderKeysOf, putAsItIs } from './sealed-records.ts';
 
 const lookIntervalMs = 1_000;
 const leaseMs = 10_000;
+const longestWaitMs = 10_000;
 /** Far below what a commit may carry, with chains and roots as they are. */
 const batchRecords = 25;
 
 export interface ResealingOptions {
   keys: FleetKeys;
+  fleet: Pick<Fleet, 'view'>;
   sealers: Sealers;
   log: Logger;
   boundary: Boundary;
@@ -34,7 +39,7 @@ type Sealed = StoredRecord<SealedKind>;
  * Seals all that is left with the current keys while a rotation is under way, one control plane at a time. Where it was is not written
  * down: what still names an older key shows it to whoever goes on.
  */
-export function createResealing({ keys, sealers, log, boundary }: ResealingOptions): {
+export function createResealing({ keys, fleet, sealers, log, boundary }: ResealingOptions): {
   close(): Promise<void>;
 } {
   const { store } = keys;
@@ -72,12 +77,22 @@ export function createResealing({ keys, sealers, log, boundary }: ResealingOptio
       for (const keyId of records.flatMap((record) => olderKeysOf(sealers, record).opens)) left[keyId]! += 1;
     }
     if (Object.values(left).some((one) => one > 0)) return write(rotation, left, [], lease);
+    await followed(rotation.revision);
     await write(rotation, null, [], lease);
     log.info(
       { older },
       'nothing is sealed with an older key any more: it can be taken out of the configuration',
     );
     return null;
+  }
+
+  /** The log is given up with the rotation. Whoever is just a moment behind need not take a snapshot for that. */
+  async function followed(revision: number): Promise<void> {
+    const isBehind = ({ connected, applied }: NodeStanding) => connected && applied < revision;
+    for (let waitedMs = 0; waitedMs < longestWaitMs; waitedMs += lookIntervalMs) {
+      if (!fleet.view().nodes.some(isBehind)) return;
+      await delay(lookIntervalMs, undefined, { signal: stop.signal });
+    }
   }
 
   async function pass(rotation: Rotation, lease: KeptLease): Promise<Rotation | null> {
@@ -117,6 +132,8 @@ export function createResealing({ keys, sealers, log, boundary }: ResealingOptio
       lease: lease.current(),
       checks: [rotation, ...records].map((one) => ({ kind: one.kind, id: one.id, revision: one.revision })),
       changes: [change, ...records.map(putAsItIs)],
+      // Its entries hold values as they were: with the old keys, they would open.
+      ...(left === null && { forgetsLog: true }),
     });
     return { kind, id, revision: number, value: next };
   }

@@ -97,6 +97,7 @@ t.test(
     });
     await report('edge-1', { keys: [...both.edges.keyIds] });
     const journal = (await store.readJournal({ limit: 100 })).items.length;
+    const begunAt = await store.head();
     const begun = await call('POST', '/v1/keys/rotate');
     t.match(begun, {
       status: 202,
@@ -126,6 +127,7 @@ t.test(
     );
     t.same(await store.findClaims('', 10), claims, 'a record claims what it did');
     t.equal(await store.nextDue('certificate'), due, 'and is due when it was');
+    t.equal(await store.readLog(begunAt, 1), null, 'the log keeps nothing that the old keys open');
     t.match(await call('POST', '/v1/keys/rotate'), {
       status: 409,
       body: { code: 'wrong_state', detail: /lockstep keygen/ },

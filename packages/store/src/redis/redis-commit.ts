@@ -75,7 +75,7 @@ async function tryCommit(
   runScript: RunScript,
   keys: RedisKeys,
   { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: Bounds },
-  { id, lease, checks = [] }: Commit,
+  { id, lease, checks = [], forgetsLog }: Commit,
   { changes, loggedFor, origin }: PreparedCommit,
 ): Promise<Position | { key: string } | 'lost' | 'back'> {
   const [outcome, detail = '', holder = ''] = (await runScript(
@@ -101,7 +101,7 @@ async function tryCommit(
       id,
       loggedFor.control,
       loggedFor.edge,
-      bounds.log.entries,
+      forgetsLog ? 1 : bounds.log.entries,
       bounds.log.bytes,
       lease?.token ?? '',
       keys.control.commitsChannel,

@@ -64,6 +64,8 @@ export function createSqliteHistory({
       const position = { epoch, number, commitId: commit.id };
       journal.write(prepared, position);
       writeChanges(sql, changes, number);
+      // Its rows are the history too: what is blank cannot be read, and a snapshot goes past it.
+      if (commit.forgetsLog) sql("UPDATE log SET changes = ''").run();
       sql('INSERT INTO log (number, commit_id, previous, origin, changes) VALUES (?, ?, ?, ?, ?)').run(
         number,
         commit.id,

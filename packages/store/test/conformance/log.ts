@@ -102,6 +102,27 @@ export async function log(t: Test, backend: Backend): Promise<void> {
     t.equal(await from(0), null);
   });
 
+  await t.test('a commit can have the log forget all that was before it', async (t) => {
+    const { store, another } = await backend.bench(t);
+    const positions = [await store.head()];
+    for (let i = 0; i < 6; i++) positions.push(await store.commit(commitOf(putRoute(`r${i}`))));
+    positions.push(await store.commit({ ...commitOf(remove('route', 'r1')), forgetsLog: true }));
+    positions.push(await store.commit(commitOf(putRoute('last'))));
+    const reader = await another();
+    const from = async (number: number) =>
+      (await reader.readLog(positions[number]!, 10))?.map(({ position }) => position.number) ?? null;
+    t.equal(await from(0), null);
+    t.equal(await from(5), null);
+    t.same(await from(6), [7, 8]);
+    t.same(await from(8), []);
+    t.same(
+      await store.standingOf(positions.slice(1)),
+      Array(8).fill('on'),
+      'the history keeps all positions',
+    );
+    t.same(await store.check(), []);
+  });
+
   await t.test('without an epoch there is no head and no log', async (t) => {
     const { store } = await backend.bench(t, { create: false });
     await t.rejects(store.head(), { code: 'store_lost' });
