@@ -19,6 +19,8 @@ import { holdsSealed, sealedAnew } from './sealed-records.ts';
 
 /** One rotation at a time changes the canary: a second try is nearly always enough. */
 const mostTries = 10;
+/** Before another try to read them. */
+const retryMs = 2_000;
 
 /** Which of its keys the fleet seals with: the one that the canary in the store is sealed with. */
 export interface FleetKeys {
@@ -121,13 +123,25 @@ export async function openFleetKeys(store: ConfigStore, sealers: Sealers): Promi
     fault: () => fault,
     refresh,
     follow(hub, log) {
-      return hub.watch((entry) => {
-        const concerns = entry?.changes.some(({ kind }) => kind === 'canary' || kind === 'rotation') ?? true;
-        if (!concerns) return;
-        refresh().catch((error: unknown) =>
-          log.error({ err: error }, 'cannot tell which key is the current one'),
-        );
+      let closed = false;
+      let timer: NodeJS.Timeout | undefined;
+      const look = () => {
+        clearTimeout(timer);
+        refresh().catch((error: unknown) => {
+          log.error({ err: error }, 'cannot tell which key is the current one; looking again');
+          clearTimeout(timer);
+          if (!closed) timer = setTimeout(look, retryMs);
+        });
+      };
+      const unwatch = hub.watch((entry) => {
+        if (entry === null || entry.changes.some(({ kind }) => kind === 'canary' || kind === 'rotation'))
+          look();
       });
+      return () => {
+        closed = true;
+        unwatch();
+        clearTimeout(timer);
+      };
     },
   };
 }

@@ -1,4 +1,4 @@
-import { idleOrder, recordKey, sealedKinds } from '@lockstep/contract';
+import { AppError, idleOrder, recordKey, sealedKinds } from '@lockstep/contract';
 import { createSealers, generateSecretKey, keyIdOf } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { readSealed, testFolder, waitFor } from '@lockstep/testkit';
@@ -161,6 +161,39 @@ t.test('who lacks the new key is named, and nothing is changed before all have i
   t.match((await second.call('POST', '/v1/keys/rotate')).body.detail, /edge edge-1(?!.*control plane on)/);
   t.match(await first.store.get('rotation', 'rotation'), null);
   t.same(keysIn(await readSealed(store)), new Set([old.controlPlanes.keyId, old.edges.keyId]));
+});
+
+t.test('a rotation goes on after the store was away when it was heard of', async (t) => {
+  const { store, start, first } = await filledStore(t);
+  await first.close();
+  const away = { now: false };
+  const flaky = Object.create(store, {
+    get: {
+      value: async (...args: Parameters<typeof store.get>) => {
+        if (away.now && args[0] === 'canary') throw new AppError('store_unavailable', 'away');
+        return store.get(...args);
+      },
+    },
+  });
+  const { call } = await startControlPlane(
+    t,
+    testFolder(t, {}),
+    {},
+    { store: flaky, sealers: createSealers(`${newKey},${oldKey}`) },
+  );
+  const other = await start(`${newKey},${oldKey}`);
+  await other.report('edge-1', { keys: [...both.edges.keyIds] });
+  away.now = true;
+  t.equal((await other.call('POST', '/v1/keys/rotate')).status, 202);
+  await waitFor(async () => (await other.call('GET', '/v1/fleet')).body.keys.secret.older.length === 0, {
+    what: 'all to be sealed anew',
+  });
+  t.equal((await call('GET', '/v1/fleet')).body.keys.secret.current, old.controlPlanes.keyId);
+  away.now = false;
+  await waitFor(
+    async () => (await call('GET', '/v1/fleet')).body.keys.secret.current === alone.controlPlanes.keyId,
+    { what: 'the control plane that could not read it to know' },
+  );
 });
 
 t.test('while something is left, a control plane without the older key is refused by its id', async (t) => {
