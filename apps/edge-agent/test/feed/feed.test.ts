@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
-import { createBoundary, type FollowEvent, type LogEntry, type StoredRecord } from '@lockstep/contract';
+import { inspect } from 'node:util';
+import {
+  createBoundary,
+  edgeKinds,
+  type FollowEvent,
+  kinds,
+  type LogEntry,
+  type StoredRecord,
+} from '@lockstep/contract';
+import { createSqliteStore } from '@lockstep/store';
 import { waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
@@ -85,6 +94,38 @@ t.test('a window of commits is under way at a time, and answered in batches', as
   const answers = toParent.filter(({ feed }) => feed === 'next').length;
   t.ok(answers < 150, `${answers} answers`);
 });
+
+t.test(
+  'of what is for control planes alone, no message to an edge tells more than the revision',
+  async (t) => {
+    const store = createSqliteStore({ path: ':memory:' });
+    t.teardown(() => store.close());
+    await store.open({ create: true, expectedEpoch: null });
+    const secret = `secret-${randomUUID()}`;
+    const commitAll = async () => {
+      for (const kind of kinds.filter((kind) => !edgeKinds.includes(kind))) {
+        const change = { op: 'put', kind, id: secret, value: { kept: secret } } as never;
+        const by = { kind: 'token', name: secret } as const;
+        await store.commit({ id: randomUUID(), by, requestId: secret, changes: [change] });
+      }
+      const change = { op: 'put', kind: 'staple', id: 'seen', value: { fingerprint256: 'AB' } } as never;
+      return store.commit({ id: randomUUID(), changes: [change] });
+    };
+    const before = await commitAll();
+    const { feed, toChild, signal } = connect(t, createStoreFeed(store));
+    const seen: string[] = [];
+    let last: number | null = null;
+    for await (const event of feed.follow(null, { signal })) {
+      if (event.type === 'snapshot')
+        seen.push(...(await Array.fromAsync(event.records)).flat().map(({ id }) => id));
+      if (event.type === 'current') last ??= (await commitAll()).number;
+      if (event.type === 'commit' && event.entry.position.number === last) break;
+    }
+    t.same(seen, ['seen']);
+    t.equal(toChild.filter(({ feed }) => feed === 'commit').length, last! - before.number, 'every revision');
+    t.notOk(inspect(toChild, { depth: 9, maxArrayLength: null }).includes(secret));
+  },
+);
 
 t.test('large commits are held to a window of bytes', async (t) => {
   const all = Array.from({ length: 20 }, (_, i) => entryOf(i + 1, 'x'.repeat(feedWindowBytes / 4)));
