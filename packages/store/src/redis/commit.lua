@@ -145,20 +145,6 @@ local whole = '[' .. ARGV[4] .. (ARGV[3] ~= '' and ARGV[4] ~= '' and ',' or '') 
 local edges = '[' .. ARGV[4] .. ']'
 local bytesOfEntry = #whole + #edges
 
--- A log that does not take the entry (it is ahead) holds no commit up: both begin anew, and followers take a snapshot.
-local entries = {
-  {'XADD', KEYS[6], number .. '-0', 'id', ARGV[2], 'previous', previous, 'origin', ARGV[16], 'changes', whole},
-  {'XADD', KEYS[12], number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', edges},
-}
-if redis.pcall(unpack(entries[1])).err or redis.pcall(unpack(entries[2])).err then
-  redis.call('DEL', KEYS[6], KEYS[12])
-  for _, entry in ipairs(entries) do redis.call(unpack(entry)) end
-  meta[4], meta[5] = nil, nil
-end
-redis.call('HSET', KEYS[7], number, ARGV[2] .. ' ' .. #whole .. ' ' .. #edges)
-redis.call('HDEL', KEYS[7], string.format('%d', head + 1 - ARGV[13]))
-redis.call('SET', KEYS[8], number, 'PX', ARGV[10])
-
 -- What the logs hold is known by the history, so that no entry is read only to be dropped. The latest always stays. Where what is noted
 -- of the logs cannot be, or they hold far more than they may, they begin anew: a loop does not trust what is stored with its length.
 local last = head + 1
@@ -171,8 +157,23 @@ while from < last and (last - from >= tonumber(ARGV[5]) or bytes > tonumber(ARGV
   bytes = bytes - (of and of + ofEdges or 0)
   from = from + 1
 end
+
+-- A log that does not take the entry (it is ahead) holds no commit up: both begin anew, and followers take a snapshot.
+local function log()
+  local since = string.format('%d', from) .. '-0'
+  return redis.pcall('XADD', KEYS[6], 'MINID', '=', since, number .. '-0', 'id', ARGV[2], 'previous', previous,
+    'origin', ARGV[16], 'changes', whole).err
+    or redis.pcall('XADD', KEYS[12], 'MINID', '=', since, number .. '-0', 'id', ARGV[2], 'previous', previous, 'changes', edges).err
+end
+if log() then
+  redis.call('DEL', KEYS[6], KEYS[12])
+  from = last
+  log()
+end
 if from == last then bytes = bytesOfEntry end
-for _, log in ipairs({KEYS[6], KEYS[12]}) do redis.call('XTRIM', log, 'MINID', '=', string.format('%d', from) .. '-0') end
+redis.call('HSET', KEYS[7], number, ARGV[2] .. ' ' .. #whole .. ' ' .. #edges)
+redis.call('HDEL', KEYS[7], string.format('%d', head + 1 - ARGV[13]))
+redis.call('SET', KEYS[8], number, 'PX', ARGV[10])
 redis.call('HSET', KEYS[1], 'number', number, 'commitId', ARGV[2], 'logFrom', string.format('%d', from),
   'logBytes', string.format('%d', bytes))
 
@@ -197,7 +198,7 @@ for _, change in ipairs(changes) do
   end
   if change.put and change.dueAt ~= '' then
     redis.call('ZADD', change.due, change.dueAt, change.key)
-  else
+  elseif change.before and not string.find(change.before, '^%d+\n') then
     redis.call('ZREM', change.due, change.key)
   end
 end
@@ -209,7 +210,7 @@ for _, change in ipairs(changes) do
   before = withoutFields(before, change.leftOut or '')
   local after = withoutFields(change.value, change.leftOut or '')
   if change.leftOut and (before ~= after or not change.put) then
-    local entry = {'XADD', KEYS[13], '*', 'position', table.concat({ARGV[1], number, ARGV[2]}, ' '), 'origin', ARGV[16],
+    local entry = {'XADD', KEYS[13], 'MAXLEN', '=', ARGV[18], '*', 'position', table.concat({ARGV[1], number, ARGV[2]}, ' '), 'origin', ARGV[16],
       'record', change.key, 'before', before, 'after', after}
     if redis.pcall(unpack(entry)).err then
       redis.call('DEL', KEYS[13])
@@ -220,7 +221,6 @@ for _, change in ipairs(changes) do
 end
 if journaled then
   local time = redis.call('TIME')
-  redis.call('XTRIM', KEYS[13], 'MAXLEN', '=', ARGV[18])
   redis.call('XTRIM', KEYS[13], 'MINID', '=', string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[17], 0)))
 end
 
