@@ -1,9 +1,9 @@
-import type { RotationRecord } from '@lockstep/contract';
+import type { RotationRecord, Route } from '@lockstep/contract';
 import { createSealers, deriveEdgeKey, generateSecretKey, keyIdOf } from '@lockstep/pki';
 import { type Change, createRedisStore } from '@lockstep/store';
-import { readSealed, startUpstream, testFolder, waitFor } from '@lockstep/testkit';
+import { readSealed, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
-import { startFleet } from './fleet/start-fleet.ts';
+import { startPebbleFleet } from './fleet/start-pebble-fleet.ts';
 
 const hosts = Array.from({ length: 20 }, (_, index) => `shop-${index}.example.com`);
 /** Enough that a control plane can be killed while it is at them. */
@@ -12,18 +12,16 @@ const accounts = 3_000;
 t.test(
   'both keys are rotated under handshakes, with a control plane killed half-way: none fails, and the old keys open nothing',
   async (t) => {
-    const fleet = await startFleet(t, { dir: testFolder(t), controlPlanes: 2, edges: 2 });
+    const { fleet, pebble, upstream } = await startPebbleFleet(t, { dir: testFolder(t), controlPlanes: 2 });
     const { controlPlanes, edges, env, edgeEnv } = fleet;
     const [oldKey, newKey] = [env.LOCKSTEP_SECRET_KEY, generateSecretKey()];
     const [old, alone] = [createSealers(oldKey), createSealers(newKey)];
     const store = createRedisStore({ url: env.LOCKSTEP_STORE, prefix: env.LOCKSTEP_STORE_PREFIX });
     t.teardown(() => store.close());
     await store.open({ create: false, expectedEpoch: null });
-    const upstream = await startUpstream((_request, response) => response.end('hello'));
-    t.teardown(() => upstream.close());
     const made = await Promise.all(hosts.map((host) => fleet.post(host, upstream.url)));
     t.ok(made.every(({ status }) => status === 201));
-    const root = await fleet.internalRoot();
+    const root = await pebble.issuingRoots();
     for (let at = 0; at < accounts; at += 400) {
       const ids = Array.from({ length: Math.min(400, accounts - at) }, (_, index) => `account-${at + index}`);
       const changes = ids.map((id): Change => {
@@ -60,6 +58,24 @@ t.test(
       }
     });
 
+    const added: string[] = [];
+    const writer = (async () => {
+      for (let turn = 0; loaded; turn += 1) {
+        const host = `new-${turn}.example.com`;
+        const body = { hosts: [host], upstreams: [{ url: upstream.url }] };
+        const put = (index: number) =>
+          fleet.call(
+            'PUT',
+            `/v1/routes/new-${turn}`,
+            body,
+            { prefer: 'wait=5' },
+            controlPlanes[index % 2]!.url,
+          );
+        const answer = await put(turn).catch(() => put(turn + 1));
+        if (answer.status < 300) added.push(host);
+      }
+    })();
+
     const stop = new AbortController();
     const halfWay = (async () => {
       const from = await store.head();
@@ -91,12 +107,22 @@ t.test(
     const before = answered;
     await waitFor(() => answered > before + 4 * hosts.length, { what: 'more handshakes' });
     loaded = false;
-    await Promise.all(clients);
+    await Promise.all([...clients, writer]);
+    t.ok(added.length > 0, `${added.length} routes were put meanwhile`);
     t.same(failures, [], `none of ${answered + failures.length} handshakes failed`);
     t.same(
       new Set((await readSealed(store)).map(({ sealed }) => keyIdOf(sealed))),
       new Set([alone.controlPlanes.keyId, alone.edges.keyId]),
     );
+
+    const routes = async () =>
+      (await fleet.call('GET', '/v1/routes?limit=1000', undefined, {}, other.url)).body.items as Route[];
+    await waitFor(async () => (await routes()).every(({ status }) => status.state === 'live'), {
+      what: 'the routes that were put meanwhile to be live',
+      progress: () => pebble.orderCount(),
+    });
+    const needed = hosts.length + added.length;
+    t.ok(pebble.orderCount() <= needed + 1, `${pebble.orderCount()} orders for ${needed} hosts and one kill`);
 
     useKeys(newKey);
     await other.process.signal('SIGTERM');
@@ -108,13 +134,13 @@ t.test(
       await edge.start();
     }
     t.equal(
-      (await fleet.post('new.example.com', upstream.url)).status,
+      (await fleet.post('last.example.com', upstream.url)).status,
       201,
       'with the new key alone all goes on',
     );
     for (const edge of edges) {
       const answers = await Promise.all(
-        ['new.example.com', ...hosts].map((host) => fleet.get(edge, host, root)),
+        ['last.example.com', ...added, ...hosts].map((host) => fleet.get(edge, host, root)),
       );
       t.ok(
         answers.every(({ status }) => status === 200),
