@@ -1,10 +1,10 @@
 import { AppError, idleOrder, recordKey, sealedKinds } from '@lockstep/contract';
 import { createSealers, generateSecretKey, keyIdOf } from '@lockstep/pki';
-import { createSqliteStore } from '@lockstep/store';
+import { type Change, createSqliteStore } from '@lockstep/store';
 import { readSealed, testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { commit } from '../../src/changes/writes.ts';
-import { openFleetKeys } from '../../src/keys/fleet-keys.ts';
+import { openFleetKeys, putCanaries } from '../../src/keys/fleet-keys.ts';
 import { makeCertificate } from '../brought-certificate.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 
@@ -195,6 +195,37 @@ t.test('a rotation goes on after the store was away when it was heard of', async
     { what: 'the control plane that could not read it to know' },
   );
 });
+
+t.test(
+  'a rotation that begins before the one before it has ended takes over what that left, and may go back',
+  async (t) => {
+    const { store, start, first } = await filledStore(t);
+    await first.close();
+    const older = [{ control: old.controlPlanes.keyId, edge: old.edges.keyId }];
+    const changes: Change[] = [
+      ...putCanaries(alone),
+      { op: 'put', kind: 'rotation', id: 'rotation', value: { startedAt: '', older, left: null } },
+    ];
+    await commit(store, { by, changes });
+    const third = generateSecretKey();
+    for (const ring of [
+      [third, newKey, oldKey],
+      [oldKey, third],
+    ]) {
+      const keys = ring.join(',');
+      const controlPlane = await start(keys);
+      await controlPlane.report('edge-1', { keys: [...createSealers(keys).edges.keyIds] });
+      t.equal((await controlPlane.call('POST', '/v1/keys/rotate')).status, 202);
+      await waitFor(
+        async () => (await controlPlane.call('GET', '/v1/fleet')).body.keys.secret.older.length === 0,
+        { what: 'all to be sealed anew' },
+      );
+      const { controlPlanes, edges } = createSealers(ring[0]!);
+      t.same(keysIn(await readSealed(store)), new Set([controlPlanes.keyId, edges.keyId]));
+      await controlPlane.close();
+    }
+  },
+);
 
 t.test('while something is left, a control plane without the older key is refused by its id', async (t) => {
   const { store, start, first } = await filledStore(t);
