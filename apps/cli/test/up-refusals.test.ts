@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { deriveEdgeKey, generateSecretKey } from '@lockstep/pki/sealer';
-import { createSqliteStore } from '@lockstep/store/sqlite';
+import { createSqliteStore } from '@lockstep/store';
 import { freePortsInARow, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep } from './lockstep-process.ts';

@@ -1,6 +1,6 @@
 import { type Address, AppError, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
 import { createSealers } from '@lockstep/pki/sealer';
-import { createRedisStore } from '@lockstep/store/redis';
+import { openStore } from '@lockstep/store/open-store';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { createControlPlane } from './control-plane.ts';
@@ -33,7 +33,7 @@ export async function runControlPlane(options: RunControlPlaneOptions): Promise<
     ownServices: storeAddresses(storeUrl),
   };
   const sealers = createSealers(readSecretKey());
-  const store = createRedisStore({ url: storeUrl, prefix: storePrefix, log });
+  const store = await openStore(storeUrl, { prefix: storePrefix, log });
   try {
     const controlPlane = await createControlPlane({ config, store, sealers, log });
     giveBackMemory();

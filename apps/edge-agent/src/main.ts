@@ -1,6 +1,6 @@
 import { type AppError, edgeCanaryId, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
 import { checkCanary, createEdgeSealer } from '@lockstep/pki/sealer';
-import { createRedisStore } from '@lockstep/store/redis';
+import { openStore } from '@lockstep/store/open-store';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { createStoreFeed } from './feed/store-feed.ts';
@@ -22,11 +22,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   const log = pino({ level: config.logLevel, base: { node: config.node } }, logDestination(pino.destination));
   const edgeKey = readEdgeKey();
   const sealer = createEdgeSealer(edgeKey);
-  const store = createRedisStore({
-    url: storeUrl,
-    log,
-    ...(storePrefix !== undefined && { prefix: storePrefix }),
-  });
+  const store = await openStore(storeUrl, { prefix: storePrefix, log });
   const ended = Promise.withResolvers<AppError | null>();
   let returns = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ended.resolve(null));

@@ -6,6 +6,7 @@ export type { Sealer } from './cache/sealer.ts';
 export type { StagedSnapshot } from './cache/staging.ts';
 export * from './config-store.ts';
 export type { StoreLog } from './log.ts';
+export * from './open-store.ts';
 export { createRedisStore, type RedisStoreOptions } from './redis/redis-store.ts';
 export { storeAddresses } from './redis/store-url.ts';
 export { createSqliteStore, type SqliteStoreOptions } from './sqlite/sqlite-store.ts';

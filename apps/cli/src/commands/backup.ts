@@ -10,8 +10,8 @@ export function backupCommand(): Command {
     .requiredOption('--output <file>', 'where to; it may hold secrets, sealed')
     .action(async (flags: PlaceFlags & { output: string }) => {
       const place = findPlace(flags);
-      const { dumpRedis, dumpSqlite, writeBackup } = await import('@lockstep/store');
-      const dump = 'path' in place ? dumpSqlite(place.path) : dumpRedis(place);
+      const { dumpStore, writeBackup } = await import('@lockstep/store');
+      const dump = dumpStore(place.url, place.prefix);
       const { records, position } = await writeBackup(resolve(flags.output), dump);
       process.stdout.write(`${records} records at revision ${position.number}\n`);
     });
@@ -23,9 +23,9 @@ export function restoreCommand(): Command {
     .argument('<file>', 'what `lockstep backup` wrote')
     .action(async (file: string, flags: PlaceFlags) => {
       const place = findPlace(flags);
-      const { fillRedis, fillSqlite, readBackup } = await import('@lockstep/store');
+      const { fillStore, readBackup } = await import('@lockstep/store');
       const backup = await readBackup(resolve(file));
-      const { number } = await ('path' in place ? fillSqlite(place.path, backup) : fillRedis(place, backup));
+      const { number } = await fillStore(place.url, place.prefix, backup);
       process.stdout.write(`${backup.records} records; the history goes on at revision ${number}\n`);
     });
 }
@@ -43,12 +43,10 @@ function placed(command: Command): Command {
     .option('--data-dir <folder>', 'of `lockstep up`, in place of --store; stop it first');
 }
 
-function findPlace({
-  store,
-  storePrefix,
-  dataDir,
-}: PlaceFlags): { path: string } | { url: string; prefix: string } {
-  if (dataDir !== undefined) return { path: join(resolve(dataDir), 'store.db') };
+function findPlace({ store, storePrefix, dataDir }: PlaceFlags): { url: string; prefix: string } {
+  if (dataDir !== undefined) {
+    return { url: `sqlite:${join(resolve(dataDir), 'store.db')}`, prefix: storePrefix };
+  }
   if (store === undefined) {
     throw new AppError(
       'bad_configuration',

@@ -10,7 +10,7 @@ import {
 } from '@lockstep/control-plane';
 import { createStoreFeed, spawnEdge } from '@lockstep/edge-agent';
 import { createSealers, deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
-import { createSqliteStore } from '@lockstep/store/sqlite';
+import { openStore } from '@lockstep/store/open-store';
 import type { Logger } from 'pino';
 import { readSecrets } from '../config.ts';
 import { dropOlderKeys } from '../keys/key-file.ts';
@@ -57,7 +57,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
 
   await using parts = new AsyncDisposableStack();
   // The store comes first: it holds the lock that keeps a second `up` off this folder.
-  const store = createSqliteStore({ path: folder.file('store.db') });
+  const store = await openStore(`sqlite:${folder.file('store.db')}`);
   parts.defer(() => store.close());
   await checkPorts(plan.listeners);
 
