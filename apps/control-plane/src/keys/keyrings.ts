@@ -12,6 +12,7 @@ import { type KeptLease, keepLease } from '../issuance/order-lease.ts';
 const kind = 'keyring' satisfies Kind;
 const leaseMs = 15_000;
 const retryMs = 2_000;
+const longestStopMs = 500;
 
 /** Which keys the control planes have that run: each leaves a record, and holds its lease for as long. */
 export interface Keyrings {
@@ -107,7 +108,8 @@ export async function createKeyrings({ store, keys, log }: KeyringsOptions): Pro
     },
     async close() {
       stop.abort();
-      await staying;
+      // The lease runs out by itself: a store that is away does not hold up a stop.
+      await Promise.race([staying, delay(longestStopMs, undefined, { ref: false })]);
     },
   };
 }
