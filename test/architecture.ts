@@ -29,6 +29,7 @@ const mayImport: Record<string, string[]> = {
  */
 const rooms: Record<string, (string | string[])[]> = {
   'packages/contract/src': ['shared', 'api', 'records', 'edge'],
+  'packages/store/src': ['interface', 'rules', 'following', ['sqlite', 'redis'], 'cache', 'backup'],
   'packages/pki/src': ['shared', 'sealing', 'certificates', ['acme', 'ocsp']],
   'apps/control-plane/src': [
     ...[

@@ -1,7 +1,7 @@
 import type { Position } from '@lockstep/contract';
 import type { Backup, Dump } from './backup/backup-file.ts';
-import type { ConfigStore } from './config-store.ts';
-import type { StoreLog } from './log.ts';
+import type { ConfigStore } from './interface/config-store.ts';
+import type { StoreLog } from './interface/log.ts';
 
 // Which backend an address means is decided here alone. Each is loaded when it is named: an edge is to start light.
 

@@ -1,7 +1,7 @@
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { silentLog } from '../src/log.ts';
+import { silentLog } from '../src/interface/log.ts';
 import { createRedisSubscriber } from '../src/redis/redis-subscriber.ts';
 import { parseStoreUrl } from '../src/redis/store-url.ts';
 

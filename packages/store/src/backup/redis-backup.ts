@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, type Kind, kinds, type Position, recordKey, type Turn } from '@lockstep/contract';
-import { silentLog } from '../log.ts';
-import { splitKey } from '../prepared-commit.ts';
-import { createRareLog } from '../rare-log.ts';
+import { silentLog } from '../interface/log.ts';
+import { createRareLog } from '../interface/rare-log.ts';
 import { createRedisCommands, type RedisCommands } from '../redis/redis-commands.ts';
 import { createRedisHistory, formatTurn } from '../redis/redis-history.ts';
 import { createRedisKeys, layout, type RedisKeys } from '../redis/redis-keys.ts';
@@ -11,6 +10,7 @@ import { pipelined } from '../redis/redis-pipeline.ts';
 import { countWithin } from '../redis/redis-scan.ts';
 import { toMs } from '../redis/redis-time.ts';
 import { parseStoreUrl } from '../redis/store-url.ts';
+import { splitKey } from '../rules/prepared-commit.ts';
 import type { Backup, BackupRow, Dump } from './backup-file.ts';
 
 export interface RedisPlace {

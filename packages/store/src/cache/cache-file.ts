@@ -1,7 +1,7 @@
 import { renameSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { AppError, isAppError } from '@lockstep/contract';
-import type { StoreLog } from '../log.ts';
+import type { StoreLog } from '../interface/log.ts';
 import { isDamage, isOtherFormat, isSqliteError, openDatabase } from '../sqlite/open-database.ts';
 import { createStatements, type Sql } from '../sqlite/statements.ts';
 import type { Sealer } from './sealer.ts';

@@ -13,7 +13,7 @@ import {
   type StoredRecord,
   snapshotBatchRecords,
 } from '@lockstep/contract';
-import type { StoreLog } from '../log.ts';
+import type { StoreLog } from '../interface/log.ts';
 import { isHeldByAnother } from '../sqlite/open-database.ts';
 import { type Sql, transact } from '../sqlite/statements.ts';
 import { openCacheFile } from './cache-file.ts';

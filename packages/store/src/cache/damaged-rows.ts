@@ -1,5 +1,5 @@
 import { type Kind, type Refusal, recordKey } from '@lockstep/contract';
-import type { StoreLog } from '../log.ts';
+import type { StoreLog } from '../interface/log.ts';
 
 /** The rows that do not open, by their keys: left out of what is served, and named. */
 export interface DamagedRows {

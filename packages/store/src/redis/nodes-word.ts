@@ -1,6 +1,6 @@
 import type { NodePresence, Position } from '@lockstep/contract';
-import type { StoreLog } from '../log.ts';
-import { isLeftBehind } from '../standing.ts';
+import type { StoreLog } from '../interface/log.ts';
+import { isLeftBehind } from '../rules/standing.ts';
 import type { RedisHistory } from './redis-history.ts';
 
 /** A node that can follow finds by itself within this time that the history went back. */

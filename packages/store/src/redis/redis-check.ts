@@ -1,6 +1,6 @@
 import { AppError, kinds } from '@lockstep/contract';
-import type { Damage } from '../config-store.ts';
-import type { RareLog } from '../rare-log.ts';
+import type { Damage } from '../interface/config-store.ts';
+import type { RareLog } from '../interface/rare-log.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AppError, isAppError } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
-import type { StoreLog } from '../log.ts';
+import type { StoreLog } from '../interface/log.ts';
 import { silence, watchProgress } from './connection-progress.ts';
 import { createCommandClient } from './redis-clients.ts';
 import { connectionLost, isLost, toStoreError, wasNotSent } from './redis-error.ts';

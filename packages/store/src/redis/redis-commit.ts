@@ -7,7 +7,7 @@ import {
   type Position,
   recordKey,
 } from '@lockstep/contract';
-import type { Commit, ConfigStore } from '../config-store.ts';
+import type { Commit, ConfigStore } from '../interface/config-store.ts';
 import {
   hostTaken,
   leaseLost,
@@ -15,8 +15,8 @@ import {
   prepareCommit,
   revisionConflict,
   splitKey,
-} from '../prepared-commit.ts';
-import { rememberedCommits } from '../standing.ts';
+} from '../rules/prepared-commit.ts';
+import { rememberedCommits } from '../rules/standing.ts';
 import { damaged } from './redis-check.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import { notOpened, type RedisHistory } from './redis-history.ts';

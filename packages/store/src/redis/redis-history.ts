@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, type Position, type Standing, type Turn } from '@lockstep/contract';
-import { createKnownCommits } from '../known-commits.ts';
-import { kinshipOf, withEpoch } from '../lineage.ts';
-import type { StoreLog } from '../log.ts';
-import { isLeftBehind, standingAgainst } from '../standing.ts';
+import type { StoreLog } from '../interface/log.ts';
+import { createKnownCommits } from '../rules/known-commits.ts';
+import { kinshipOf, withEpoch } from '../rules/lineage.ts';
+import { isLeftBehind, standingAgainst } from '../rules/standing.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import { headFields, type RedisLog, toPosition } from './redis-log.ts';

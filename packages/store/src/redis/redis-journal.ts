@@ -1,7 +1,7 @@
 import type { JournalBounds } from '@lockstep/contract';
-import type { ConfigStore } from '../config-store.ts';
-import { toJournalEntry } from '../journal-entry.ts';
-import { splitKey } from '../prepared-commit.ts';
+import type { ConfigStore } from '../interface/config-store.ts';
+import { toJournalEntry } from '../rules/journal-entry.ts';
+import { splitKey } from '../rules/prepared-commit.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import { namedFields } from './redis-log.ts';

@@ -1,5 +1,5 @@
-import type { Lease } from '../config-store.ts';
-import { leaseLost } from '../prepared-commit.ts';
+import type { Lease } from '../interface/config-store.ts';
+import { leaseLost } from '../rules/prepared-commit.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 

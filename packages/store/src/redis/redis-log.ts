@@ -1,7 +1,7 @@
 import { AppError, type Audience, type CommitOrigin, type LogEntry, type Position } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
-import { parseLogged, parseOrigin } from '../prepared-commit.ts';
-import type { RareLog } from '../rare-log.ts';
+import type { RareLog } from '../interface/rare-log.ts';
+import { parseLogged, parseOrigin } from '../rules/prepared-commit.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import { layout, type RedisKeys } from './redis-keys.ts';
 import { countWithin } from './redis-scan.ts';

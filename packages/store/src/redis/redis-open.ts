@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, isAppError, type Position } from '@lockstep/contract';
-import type { ConfigStore, Damage, OpenOptions } from '../config-store.ts';
-import { kinshipOf } from '../lineage.ts';
-import type { StoreLog } from '../log.ts';
-import { isLeftBehind } from '../standing.ts';
+import type { ConfigStore, Damage, OpenOptions } from '../interface/config-store.ts';
+import type { StoreLog } from '../interface/log.ts';
+import { kinshipOf } from '../rules/lineage.ts';
+import { isLeftBehind } from '../rules/standing.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import { notOpened, type RedisHistory } from './redis-history.ts';
 import { layout, type RedisKeys } from './redis-keys.ts';

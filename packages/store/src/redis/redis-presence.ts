@@ -7,9 +7,9 @@ import {
   type Standing,
 } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
-import type { StoreLog } from '../log.ts';
-import { isLive, isTaken, nodeIdTaken } from '../node-presence.ts';
-import type { RareLog } from '../rare-log.ts';
+import type { StoreLog } from '../interface/log.ts';
+import type { RareLog } from '../interface/rare-log.ts';
+import { isLive, isTaken, nodeIdTaken } from '../rules/node-presence.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisHistory } from './redis-history.ts';
 import type { RedisKeys } from './redis-keys.ts';

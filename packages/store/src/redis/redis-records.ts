@@ -5,9 +5,9 @@ import {
   type StoredRecord,
   unreadableRecord,
 } from '@lockstep/contract';
-import type { ConfigStore, PageRequest } from '../config-store.ts';
-import { dueOfScore, dueScore, splitKey } from '../prepared-commit.ts';
-import type { RareLog } from '../rare-log.ts';
+import type { ConfigStore, PageRequest } from '../interface/config-store.ts';
+import type { RareLog } from '../interface/rare-log.ts';
+import { dueOfScore, dueScore, splitKey } from '../rules/prepared-commit.ts';
 import { type RedisCommands, readScript } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 

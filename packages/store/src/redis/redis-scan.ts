@@ -1,7 +1,7 @@
 import type { Kind, StoredRecord } from '@lockstep/contract';
-import type { Page, PageRequest } from '../config-store.ts';
-import { splitKey } from '../prepared-commit.ts';
-import type { RareLog } from '../rare-log.ts';
+import type { Page, PageRequest } from '../interface/config-store.ts';
+import type { RareLog } from '../interface/rare-log.ts';
+import { splitKey } from '../rules/prepared-commit.ts';
 import type { RedisCommands } from './redis-commands.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import { pipelined } from './redis-pipeline.ts';

@@ -5,10 +5,10 @@ import {
   defaultJournalBounds,
   type LogEntry,
 } from '@lockstep/contract';
-import type { ConfigStore, Damage } from '../config-store.ts';
-import { type FollowSource, follow } from '../follower.ts';
-import { type StoreLog, silentLog } from '../log.ts';
-import { createRareLog } from '../rare-log.ts';
+import { type FollowSource, follow } from '../following/follower.ts';
+import type { ConfigStore, Damage } from '../interface/config-store.ts';
+import { type StoreLog, silentLog } from '../interface/log.ts';
+import { createRareLog } from '../interface/rare-log.ts';
 import { createNodesWord } from './nodes-word.ts';
 import { createRedisCheck } from './redis-check.ts';
 import { createRedisCommands } from './redis-commands.ts';

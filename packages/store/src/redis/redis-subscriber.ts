@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Position } from '@lockstep/contract';
 import type { Redis } from 'ioredis';
-import type { StoreLog } from '../log.ts';
+import type { StoreLog } from '../interface/log.ts';
 import { watchProgress } from './connection-progress.ts';
 import { createSubscriberClient, retryDelayMs } from './redis-clients.ts';
 import { toStoreError } from './redis-error.ts';

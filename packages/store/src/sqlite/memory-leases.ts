@@ -1,5 +1,5 @@
-import type { Lease } from '../config-store.ts';
-import { leaseLost } from '../prepared-commit.ts';
+import type { Lease } from '../interface/config-store.ts';
+import { leaseLost } from '../rules/prepared-commit.ts';
 
 /** So many grants before the tokens of one process would reach those of the next. */
 const tokensPerProcess = 2 ** 32;

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { NodePresence, NodeReport, Position, Standing } from '@lockstep/contract';
-import { isLive, isTaken, nodeIdTaken } from '../node-presence.ts';
+import { isLive, isTaken, nodeIdTaken } from '../rules/node-presence.ts';
 
 interface Entry {
   report: NodeReport;

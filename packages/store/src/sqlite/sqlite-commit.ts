@@ -1,12 +1,12 @@
 import { AppError, type Position } from '@lockstep/contract';
-import type { Commit, Lease } from '../config-store.ts';
+import type { Commit, Lease } from '../interface/config-store.ts';
 import {
   hostTaken,
   leaseLost,
   type PreparedChange,
   type PreparedCommit,
   revisionConflict,
-} from '../prepared-commit.ts';
+} from '../rules/prepared-commit.ts';
 import type { SqliteJournal } from './sqlite-journal.ts';
 import { readHead } from './sqlite-log.ts';
 import type { Sql } from './statements.ts';

@@ -5,9 +5,9 @@ import {
   type Position,
   toJournal,
 } from '@lockstep/contract';
-import type { ConfigStore } from '../config-store.ts';
-import { toJournalEntry } from '../journal-entry.ts';
-import type { PreparedCommit } from '../prepared-commit.ts';
+import type { ConfigStore } from '../interface/config-store.ts';
+import { toJournalEntry } from '../rules/journal-entry.ts';
+import type { PreparedCommit } from '../rules/prepared-commit.ts';
 import type { Sql } from './statements.ts';
 
 export interface SqliteJournal {

@@ -1,5 +1,5 @@
 import type { LogEntry, Position } from '@lockstep/contract';
-import { parseLogged, parseOrigin } from '../prepared-commit.ts';
+import { parseLogged, parseOrigin } from '../rules/prepared-commit.ts';
 import type { Sql } from './statements.ts';
 
 /** Null for a store without an epoch. */

@@ -5,8 +5,8 @@ import {
   type StoredRecord,
   unreadableRecord,
 } from '@lockstep/contract';
-import type { ConfigStore, Page, PageRequest } from '../config-store.ts';
-import { dueOfScore, dueScore } from '../prepared-commit.ts';
+import type { ConfigStore, Page, PageRequest } from '../interface/config-store.ts';
+import { dueOfScore, dueScore } from '../rules/prepared-commit.ts';
 import type { Sql } from './statements.ts';
 
 type Reads = Pick<

@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { AppError, type Hint, type LogEntry, type Position } from '@lockstep/contract';
-import type { ConfigStore } from '../config-store.ts';
-import { follow } from '../follower.ts';
-import { withEpoch } from '../lineage.ts';
-import { type PreparedCommit, parseLogged, parseOrigin, prepareCommit } from '../prepared-commit.ts';
+import { follow } from '../following/follower.ts';
+import type { ConfigStore } from '../interface/config-store.ts';
+import { withEpoch } from '../rules/lineage.ts';
+import { type PreparedCommit, parseLogged, parseOrigin, prepareCommit } from '../rules/prepared-commit.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createMemoryLeases } from './memory-leases.ts';
 import { createMemoryPresence } from './memory-presence.ts';

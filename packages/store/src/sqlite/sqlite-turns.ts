@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, type Position, type Standing, type Turn } from '@lockstep/contract';
-import type { OpenOptions } from '../config-store.ts';
-import { kinshipOf } from '../lineage.ts';
-import { isLeftBehind, standingAgainst } from '../standing.ts';
+import type { OpenOptions } from '../interface/config-store.ts';
+import { kinshipOf } from '../rules/lineage.ts';
+import { isLeftBehind, standingAgainst } from '../rules/standing.ts';
 import { readHead } from './sqlite-log.ts';
 import { type Sql, transact } from './statements.ts';
 

@@ -12,7 +12,7 @@ import {
   recordKey,
   withVersion,
 } from '@lockstep/contract';
-import { type Change, type Commit, maxCommitBytes, maxCommitRecords } from './config-store.ts';
+import { type Change, type Commit, maxCommitBytes, maxCommitRecords } from '../interface/config-store.ts';
 
 /** One change with everything serialised: backends store `json` as it is and never read it. */
 export interface PreparedChange {

@@ -10,8 +10,8 @@ import {
   samePosition,
   snapshotBatchRecords,
 } from '@lockstep/contract';
+import type { ConfigStore, FollowOptions } from '../interface/config-store.ts';
 import { createAnnouncementQueue } from './announcement-queue.ts';
-import type { ConfigStore, FollowOptions } from './config-store.ts';
 
 export interface FollowSource extends Pick<ConfigStore, 'head' | 'readLog' | 'list'> {
   /**
