@@ -1,5 +1,6 @@
 import type { OrderRecord, StoredRecord } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import { isInterruption } from '../changes/kept-lease.ts';
 import type { CaCounts } from '../issuers/ca-counts.ts';
 import { type Issuer, IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
@@ -20,7 +21,6 @@ import type { CaGate } from './ca-gate.ts';
 import type { Consent } from './consent.ts';
 import type { HostContext } from './host-context.ts';
 import { chooseIssuer, issuersAfter } from './issuer-choice.ts';
-import { isInterruption } from './order-lease.ts';
 import type { Preflight, PreflightResult } from './preflight.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 

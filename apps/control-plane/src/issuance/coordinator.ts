@@ -7,8 +7,7 @@ import { createDueWork, type Lane } from '../due-work/due-work.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { isWaitedFor, laneOf, putOrder } from '../orders/order-record.ts';
-import { orderLeaseMs } from './order-lease.ts';
-import type { OrderRunner } from './order-runner.ts';
+import { type OrderRunner, orderLeaseMs } from './order-runner.ts';
 
 /**
  * Orders under way at once in one control plane, by queue: work in flight, since whoever waits for a date is in none of them. A queue

@@ -33,7 +33,7 @@ import { createRenewals } from './renewals.ts';
  * How a certificate comes about, from the top:
  *
  * coordinator       finds orders that are due, queue by queue, and has places for them
- * order-runner      takes one under its lease (order-lease), a step at a time; step-tools write down what comes of a step
+ * order-runner      takes one under its lease (changes/kept-lease), a step at a time; step-tools write down what comes of a step
  *   renewals        nothing is under way: whether it is time for another certificate (renewal-dates, ARI)
  *   attempts        begins an attempt, or goes on with one
  *     host-context  what the routes of the host ask, read once a step

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAppError, type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
+import { isInterruption, type KeptLease, keepLease } from '../changes/kept-lease.ts';
 import { commit } from '../changes/writes.ts';
 import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { goesOn, isPlaced, isWaitedFor } from '../orders/order-record.ts';
@@ -12,9 +13,10 @@ import { withdrawChallenge } from './attempt-outcomes.ts';
 import type { Attempts } from './attempts.ts';
 import { backOffMs } from './back-off.ts';
 import { readHostContext } from './host-context.ts';
-import { isInterruption, type KeptLease, keepLease, orderLeaseMs } from './order-lease.ts';
 import type { Renewals } from './renewals.ts';
 import { createStepTools, type Outcome, type StepTools, shortWaitMs } from './step-tools.ts';
+
+export const orderLeaseMs = 10_000;
 
 export interface OrderRunner {
   /**
@@ -43,7 +45,7 @@ export function createOrderRunner(options: OrderRunnerOptions): OrderRunner {
   async function run(id: string, signal: AbortSignal): Promise<boolean> {
     const granted = await store.acquireLease(recordKey('order', id), orderLeaseMs);
     if (granted === null) return false;
-    const lease = keepLease(store, granted, signal);
+    const lease = keepLease(store, granted, signal, orderLeaseMs);
     try {
       // What cannot be interrupted (a question to a DNS that does not answer) ends by itself: its write is refused without the lease.
       await orAbort(advance(id, lease), lease.signal);

@@ -1,10 +1,10 @@
 import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
+import type { KeptLease } from '../changes/kept-lease.ts';
 import { commit, retryOnConflict, type Write } from '../changes/writes.ts';
 import { isRefusal, type Ledger, type LedgerRefusal } from '../issuers/ledger/ledger.ts';
 import { carriedOver, putOrder, standsAs } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
-import type { KeptLease } from './order-lease.ts';
 
 /** A wait up to this long is spent holding the lease; a longer one becomes a date in the store. */
 export const shortWaitMs = 1_000;

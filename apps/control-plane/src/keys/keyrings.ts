@@ -6,8 +6,8 @@ import type { Kind, StoredRecord } from '@lockstep/contract';
 import { recordKey } from '@lockstep/contract';
 import type { Change, ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { type KeptLease, keepLease } from '../changes/kept-lease.ts';
 import { commit } from '../changes/writes.ts';
-import { type KeptLease, keepLease } from '../issuance/order-lease.ts';
 
 const kind = 'keyring' satisfies Kind;
 const leaseMs = 15_000;

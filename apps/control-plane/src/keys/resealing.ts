@@ -11,10 +11,10 @@ import {
 import type { Sealers } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 import type { Logger } from 'pino';
+import { type KeptLease, keepLease } from '../changes/kept-lease.ts';
 import { commit } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { NodeStanding } from '../fleet/serving.ts';
-import { type KeptLease, keepLease } from '../issuance/order-lease.ts';
 import type { FleetKeys } from './fleet-keys.ts';
 import { olderKeysOf, putAsItIs } from './sealed-records.ts';
 

@@ -1,8 +1,6 @@
 import { AppError, isAppError } from '@lockstep/contract';
 import type { ConfigStore, Lease } from '@lockstep/store';
 
-export const orderLeaseMs = 10_000;
-
 /** A lease kept up while work goes on under it. */
 export interface KeptLease {
   current(): Lease;
@@ -26,7 +24,7 @@ export function keepLease(
   store: Pick<ConfigStore, 'renewLease' | 'releaseLease'>,
   first: Lease,
   outer: AbortSignal,
-  ttlMs: number = orderLeaseMs,
+  ttlMs: number,
 ): KeptLease {
   let lease = first;
   let renewedAt = performance.now();
