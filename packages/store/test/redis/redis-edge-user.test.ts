@@ -8,8 +8,8 @@ import { type Change, createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { commitOf, putOrder, putRoute, report } from './conformance/records.ts';
-import { followView } from './conformance/view.ts';
+import { commitOf, putOrder, putRoute, report } from '../conformance/records.ts';
+import { followView } from '../conformance/view.ts';
 
 function store(t: Test, url: string, prefix: string) {
   const warnings: string[] = [];
@@ -24,7 +24,7 @@ function store(t: Test, url: string, prefix: string) {
 
 /** The rights of `user` as docs/install-an-edge.md gives them, for another prefix. */
 async function documentedRights(user: string, prefix: string): Promise<string[]> {
-  const page = await readFile(new URL('../../../docs/install-an-edge.md', import.meta.url), 'utf8');
+  const page = await readFile(new URL('../../../../docs/install-an-edge.md', import.meta.url), 'utf8');
   const line = page.split('\n').find((line) => line.startsWith(`user ${user} `));
   const rights = line!.slice(`user ${user} `.length).replaceAll('{lockstep}', `{${prefix}}`);
   return rights.match(/\([^)]*\)|\S+/g)!;
@@ -32,7 +32,7 @@ async function documentedRights(user: string, prefix: string): Promise<string[]>
 
 /** The settings of Redis as docs/install-an-edge.md gives them against an edge that asks for too much. */
 async function documentedBounds(): Promise<string[]> {
-  const page = await readFile(new URL('../../../docs/install-an-edge.md', import.meta.url), 'utf8');
+  const page = await readFile(new URL('../../../../docs/install-an-edge.md', import.meta.url), 'utf8');
   const lines = page.match(/`(proto-max-bulk-len|client-output-buffer-limit|maxmemory-clients) [^`]+`/g)!;
   return lines.flatMap((line) => {
     const [name, ...values] = line.slice(1, -1).split(' ');

@@ -1,9 +1,9 @@
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { silentLog } from '../src/interface/log.ts';
-import { createRedisSubscriber } from '../src/redis/redis-subscriber.ts';
-import { parseStoreUrl } from '../src/redis/store-url.ts';
+import { silentLog } from '../../src/interface/log.ts';
+import { createRedisSubscriber } from '../../src/redis/redis-subscriber.ts';
+import { parseStoreUrl } from '../../src/redis/store-url.ts';
 
 t.test('listeners are told when the subscription stands, breaks, and stands again', async (t) => {
   const server = await startRedis();

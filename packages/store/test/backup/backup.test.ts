@@ -14,8 +14,8 @@ import {
 import { startRedis, testFolder } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { commitOf, putOrder, putRoute, remove } from './conformance/records.ts';
-import { contentOf } from './conformance/view.ts';
+import { commitOf, putOrder, putRoute, remove } from '../conformance/records.ts';
+import { contentOf } from '../conformance/view.ts';
 
 t.test('backups', async (t) => {
   const server = await startRedis();

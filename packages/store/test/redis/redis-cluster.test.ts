@@ -1,8 +1,8 @@
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { redis } from './conformance/backend.ts';
-import { conformance } from './conformance/conformance.ts';
+import { redis } from '../conformance/backend.ts';
+import { conformance } from '../conformance/conformance.ts';
 
 t.test('the Redis store in Cluster mode', async (t) => {
   const server = await startRedis({

@@ -3,9 +3,9 @@ import { createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { noteKeys } from './conformance/note-keys.ts';
-import { commitOf, putRoute, report } from './conformance/records.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { noteKeys } from '../conformance/note-keys.ts';
+import { commitOf, putRoute, report } from '../conformance/records.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
 const syncAtOnce = ['--repl-diskless-sync-delay', '0'];
 

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { createRedisStore } from '../src/index.ts';
-import { parseStoreUrl } from '../src/redis/store-url.ts';
+import { createRedisStore } from '../../src/index.ts';
+import { parseStoreUrl } from '../../src/redis/store-url.ts';
 
 t.test('reads each form of a store’s address', async (t) => {
   t.match(parseStoreUrl('redis://127.0.0.1'), {

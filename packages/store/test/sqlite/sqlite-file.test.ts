@@ -7,10 +7,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { createSqliteStore, dumpSqlite } from '@lockstep/store';
 import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
-import { commitOf, putRoute } from './conformance/records.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { commitOf, putRoute } from '../conformance/records.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
-const index = new URL('../src/index.ts', import.meta.url).href;
+const index = new URL('../../src/index.ts', import.meta.url).href;
 
 /** A process that commits without end, and says each revision after `commit` returned. */
 async function startWriter(

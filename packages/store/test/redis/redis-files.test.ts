@@ -5,8 +5,8 @@ import { createRedisStore } from '@lockstep/store';
 import { startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { commitOf, putRoute } from './conformance/records.ts';
-import { contentOf } from './conformance/view.ts';
+import { commitOf, putRoute } from '../conformance/records.ts';
+import { contentOf } from '../conformance/view.ts';
 
 /** As docs/operations.md says, since Redis 7 with `appendonly yes` reads no dump.rdb that was put back. */
 t.test('a dump.rdb that is put back the documented way is there, with appendonly too', async (t) => {

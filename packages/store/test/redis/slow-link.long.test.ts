@@ -3,8 +3,8 @@ import { edgeKinds, heartbeatIntervalMs } from '@lockstep/contract';
 import { type Change, createRedisStore } from '@lockstep/store';
 import { startRedis, startTroubledWay, waitFor } from '@lockstep/testkit';
 import t from 'tap';
-import { commitOf, putRoute, report } from './conformance/records.ts';
-import { followView } from './conformance/view.ts';
+import { commitOf, putRoute, report } from '../conformance/records.ts';
+import { followView } from '../conformance/view.ts';
 
 const fiveMbit = 625_000;
 

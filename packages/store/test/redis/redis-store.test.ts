@@ -1,7 +1,7 @@
 import { startRedis } from '@lockstep/testkit';
 import t from 'tap';
-import { redisOn } from './conformance/backend.ts';
-import { conformance } from './conformance/conformance.ts';
+import { redisOn } from '../conformance/backend.ts';
+import { conformance } from '../conformance/conformance.ts';
 
 t.test('the Redis store', async (t) => {
   const server = await startRedis();

@@ -13,7 +13,7 @@ import {
 import { type ConfigCacheOptions, createConfigCache, type Sealer } from '@lockstep/store';
 import { testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
-import { noOrigin, route } from './conformance/records.ts';
+import { noOrigin, route } from '../conformance/records.ts';
 
 function sealerWith(key: Buffer): Sealer {
   return {

@@ -4,8 +4,8 @@ import { createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { noteKeys } from './conformance/note-keys.ts';
-import { commitOf, putRoute, report } from './conformance/records.ts';
+import { noteKeys } from '../conformance/note-keys.ts';
+import { commitOf, putRoute, report } from '../conformance/records.ts';
 
 t.test(
   'a history that went back is noticed by what a node knows, and no edge can make it so again',

@@ -4,9 +4,9 @@ import { type RedisServer, startCuttingProxy, startRedis, waitFor } from '@locks
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { checkHistory, clients, runClient } from './conformance/history.ts';
-import { commitOf, putRoute } from './conformance/records.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { checkHistory, clients, runClient } from '../conformance/history.ts';
+import { commitOf, putRoute } from '../conformance/records.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
 t.test('faults of Redis and of the way to it', async (t) => {
   const server = await startRedis();

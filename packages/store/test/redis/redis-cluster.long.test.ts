@@ -2,11 +2,11 @@ import { createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { redis } from './conformance/backend.ts';
-import { conformance } from './conformance/conformance.ts';
-import { commitOf, putRoute, report } from './conformance/records.ts';
-import { surely } from './conformance/surely.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { redis } from '../conformance/backend.ts';
+import { conformance } from '../conformance/conformance.ts';
+import { commitOf, putRoute, report } from '../conformance/records.ts';
+import { surely } from '../conformance/surely.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
 t.test('a Cluster of three, and a replica of each', async (t) => {
   const args = [

@@ -5,8 +5,8 @@ import { startRedis, waitFor } from '@lockstep/testkit';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { commitOf, putOrder, putRoute, remove, report } from './conformance/records.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { commitOf, putOrder, putRoute, remove, report } from '../conformance/records.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
 const audiences = ['control', 'edge'] as const;
 type Entries = [id: string, fields: string[]][];

@@ -3,8 +3,8 @@ import { createRedisStore } from '@lockstep/store';
 import { startRedis, startTroubledWay, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { commitOf, putRoute } from './conformance/records.ts';
-import { followView } from './conformance/view.ts';
+import { commitOf, putRoute } from '../conformance/records.ts';
+import { followView } from '../conformance/view.ts';
 
 const syncAtOnce = ['--repl-diskless-sync-delay', '0'];
 

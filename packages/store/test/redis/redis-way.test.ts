@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { createRedisStore } from '@lockstep/store';
 import { startRedis, startTroubledWay, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
-import { commitOf, putRoute, report } from './conformance/records.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { commitOf, putRoute, report } from '../conformance/records.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
 t.test('a bad way to Redis', async (t) => {
   const server = await startRedis();

@@ -3,9 +3,9 @@ import { createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { commitOf, putRoute, report } from './conformance/records.ts';
-import { surely } from './conformance/surely.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { commitOf, putRoute, report } from '../conformance/records.ts';
+import { surely } from '../conformance/surely.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
 t.test('a Redis that refuses for a while', async (t) => {
   const server = await startRedis({ args: ['--enable-debug-command', 'local', '--lua-time-limit', '100'] });

@@ -4,9 +4,9 @@ import { createSqliteStore } from '@lockstep/store';
 import { testFolder } from '@lockstep/testkit';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { type FollowSource, type FollowTuning, follow } from '../src/following/follower.ts';
-import { commitOf, noOrigin, putRoute } from './conformance/records.ts';
-import { contentOf, followView } from './conformance/view.ts';
+import { type FollowSource, type FollowTuning, follow } from '../../src/following/follower.ts';
+import { commitOf, noOrigin, putRoute } from '../conformance/records.ts';
+import { contentOf, followView } from '../conformance/view.ts';
 
 /** A store whose announcements pass through the test's hands. */
 async function unreliable(t: Test, tuning: FollowTuning = {}) {
