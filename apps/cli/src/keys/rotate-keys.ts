@@ -16,9 +16,13 @@ export interface RotateKeysOptions {
  */
 export async function rotateKeys(options: RotateKeysOptions): Promise<void> {
   const { print, signal } = options;
-  await ask<FleetKeysStatus>(options, 'POST', '/v1/keys/rotate');
+  let keys = await ask<FleetKeysStatus>(options, 'POST', '/v1/keys/rotate');
+  const before = keys.secret.older.map(({ id }) => id);
   for (let said = ''; ; await pause(lookIntervalMs, undefined, { signal })) {
-    const { secret, edge } = await fleetKeys(options);
+    const now = await fleetKeys(options);
+    // Behind one address there may be several control planes, of which one has not heard of the rotation yet.
+    if (!before.includes(now.secret.current)) keys = now;
+    const { secret, edge } = keys;
     const older = [...secret.older, ...edge.older];
     if (older.length === 0) {
       print(`everything is sealed with the key ${secret.current}, and the edge key ${edge.current}`);
