@@ -16,7 +16,7 @@ export function keysApi(app: ApiInstance, { rotate, status }: KeysApiOptions): v
       summary:
         'Seal everything with the first key of `LOCKSTEP_SECRET_KEY`, and the edge key that follows from it',
       description:
-        'Every control plane and every expected edge has to have that key beside the current one; who lacks it is named (409 `wrong_state`). What is sealed with older keys is sealed anew from then on; `keys` of `GET /v1/fleet` says what is left. Asked again meanwhile, it changes nothing.',
+        'Every control plane has to have that key beside the current one, and every expected edge as its first; who has not is named (409 `wrong_state`). What is sealed with older keys is sealed anew from then on; `keys` of `GET /v1/fleet` says what is left. Asked again meanwhile, it changes nothing.',
       tags: ['keys'],
       response: { 202: FleetKeysStatus, '4xx': Problem, '5xx': Problem },
     },

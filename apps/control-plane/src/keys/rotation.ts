@@ -8,7 +8,8 @@ import type { Keyrings } from './keyrings.ts';
 
 /**
  * Has the fleet seal with the first of this control plane's keys from now on. Called again while that rotation is under way, it changes
- * nothing. Throws `wrong_state` when that key is the current one, and when an expected edge or a running control plane lacks it: by name.
+ * nothing. Throws `wrong_state` when that key is the current one, and when a running control plane lacks it or an expected edge does not have
+ * it as its first: by name.
  */
 export type Rotate = (origin: WriteOrigin) => Promise<void>;
 
@@ -26,15 +27,16 @@ export function createRotation({ keys, sealers, fleet, keyrings, now }: Rotation
   async function refuseWhereLacking(target: Sealers): Promise<void> {
     await fleet.refresh();
     const { keyId } = target.edges;
-    const edges = fleet.nodes().flatMap(({ report }) => (report.keys.includes(keyId) ? [] : [report.node]));
+    // An edge's saved configuration is sealed with its first key, and would not open once the edge has the new one alone.
+    const edges = fleet.nodes().flatMap(({ report }) => (report.keys[0] === keyId ? [] : [report.node]));
     const lacking = [
-      ...edges.map((node) => `edge ${node} (key ${keyId})`),
+      ...edges.map((node) => `edge ${node} (key ${keyId}, as its first)`),
       ...(await keyrings.lacking(target.controlPlanes.keyId)),
     ];
     if (lacking.length === 0) return;
     throw new AppError(
       'wrong_state',
-      `not all have the new key ${target.controlPlanes.keyId} yet: ${lacking.join(', ')}; start them with the new key and the old one, and remove edges that do not come back`,
+      `not all have the new key ${target.controlPlanes.keyId} yet: ${lacking.join(', ')}; start them with the new key before the old one, and remove edges that do not come back`,
     );
   }
 

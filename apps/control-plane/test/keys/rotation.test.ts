@@ -163,6 +163,21 @@ t.test('who lacks the new key is named, and nothing is changed before all have i
   t.same(keysIn(await readSealed(store)), new Set([old.controlPlanes.keyId, old.edges.keyId]));
 });
 
+t.test(
+  'an edge whose saved configuration is sealed with the old key still holds a rotation up',
+  async (t) => {
+    const { start, first } = await filledStore(t);
+    await first.close();
+    const { call, report } = await start(`${newKey},${oldKey}`, testFolder(t, {}));
+    await report('edge-1', { keys: [...both.edges.keyIds].reverse() });
+    const refused = await call('POST', '/v1/keys/rotate');
+    t.match(refused, { status: 409, body: { code: 'wrong_state' } });
+    t.match(refused.body.detail, new RegExp(`edge edge-1.*${alone.edges.keyId}.*first`));
+    await report('edge-1', { keys: [...both.edges.keyIds] });
+    t.equal((await call('POST', '/v1/keys/rotate')).status, 202);
+  },
+);
+
 t.test('a rotation goes on after the store was away when it was heard of', async (t) => {
   const { store, start, first } = await filledStore(t);
   await first.close();

@@ -17,7 +17,7 @@ export const NodeReport = z.object({
   applied: Position.nullable(),
   /** The kinds of records that it puts to use: others are nothing to it, and it refuses none of them. */
   capabilities: z.object({ kinds: z.array(z.string()) }),
-  /** The ids of the edge keys that it opens with. */
+  /** The ids of the edge keys that it opens with, as they were given; its saved configuration is sealed with the first. */
   keys: z.array(z.string()),
   refusals: z.array(Refusal),
   held: HeldSnapshot.nullable(),
