@@ -1,8 +1,4 @@
-import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const here = fileURLToPath(new URL('../..', import.meta.url));
+import { copyCheckout } from './copy-checkout.ts';
 
 export interface ReleaseDifferences {
   /** It knows a kind of records more, the notice, and control planes call no route live at an edge that does not. */
@@ -13,12 +9,7 @@ export interface ReleaseDifferences {
 
 /** Another release of this product, which it makes in `root`: a copy of the sources with few differences. */
 export async function buildRelease(root: string, differences: ReleaseDifferences): Promise<string> {
-  for (const group of ['packages', 'apps']) {
-    for (const name of await readdir(join(here, group))) await copyPackage(join(group, name), root);
-  }
-  await cp(join(here, 'package.json'), join(root, 'package.json'));
-  await linkModules(root);
-  const edit = (path: string, before: string, after: string) => replaceIn(join(root, path), before, after);
+  const { edit, add } = await copyCheckout(root);
 
   if (differences.routeVersion === 2) {
     await edit(
@@ -28,7 +19,7 @@ export async function buildRelease(root: string, differences: ReleaseDifferences
     );
   }
   if (differences.notices) {
-    await writeFile(join(root, 'packages/contract/src/records/notice.ts'), noticeModule);
+    await add('packages/contract/src/records/notice.ts', noticeModule);
     const kinds = 'packages/contract/src/records/kinds.ts';
     await edit(kinds, '  staple,\n', '  staple,\n  notice,\n');
     await edit(kinds, 'import ', "import { notice } from './notice.ts';\nimport ");
@@ -59,34 +50,3 @@ export const notice = recordKind<{ text: string }>()({
   journal: () => true,
 });
 `;
-
-async function copyPackage(path: string, root: string): Promise<void> {
-  for (const part of ['src', 'bin', 'package.json']) {
-    await cp(join(here, path, part), join(root, path, part), { recursive: true }).catch(ignoreMissing);
-  }
-  await symlink(join(here, path, 'node_modules'), join(root, path, 'node_modules'));
-}
-
-/** What is installed is shared; the packages of the repository are the copy's own. */
-async function linkModules(root: string): Promise<void> {
-  const modules = join(root, 'node_modules');
-  await mkdir(join(modules, '@lockstep'), { recursive: true });
-  for (const name of await readdir(join(here, 'node_modules'))) {
-    if (name === '@lockstep' || name === '.cache') continue;
-    await symlink(join(here, 'node_modules', name), join(modules, name));
-  }
-  for (const group of ['packages', 'apps']) {
-    for (const name of await readdir(join(root, group)))
-      await symlink(join(root, group, name), join(modules, '@lockstep', basename(name)));
-  }
-}
-
-async function replaceIn(path: string, before: string, after: string): Promise<void> {
-  const text = await readFile(path, 'utf8');
-  if (!text.includes(before)) throw new Error(`${path} has no ${JSON.stringify(before)} any more`);
-  await writeFile(path, text.replace(before, after));
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
-}

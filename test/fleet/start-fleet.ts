@@ -20,6 +20,8 @@ export interface FleetOptions {
   httpsPorts?: number[];
   /** Where Redis keeps its files; default: a folder of its own. */
   redisDir?: string;
+  /** The checkout that the control planes are run from, where it is not this one. */
+  controlPlaneRoot?: string;
   /** The checkouts that the edges are run from, where not all are run from this one. */
   edgeRoots?: (string | undefined)[];
   /** How the processes reach the store; default: that Redis, directly. */
@@ -71,7 +73,7 @@ export async function startFleet(test: Pick<typeof t, 'teardown'>, options: Flee
       name,
       url: `http://127.0.0.1:${port}`,
       process: null as unknown as Child,
-      root: undefined,
+      root: options.controlPlaneRoot,
       async start() {
         const args = ['control-plane', '--listen', `127.0.0.1:${port}`, '--data-dir', join(dir, name)];
         controlPlane.process = startLockstep(args, {
