@@ -95,6 +95,7 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
           if (sealer.isCurrent(String(row.value))) return;
           // The canary comes last: whoever is broken off begins again.
           options.sealAnew(sql);
+          wipeFreeSpace();
           writeCanary();
           log.info({ file: path }, 'the saved configuration was sealed anew, with another key');
           return;
@@ -116,6 +117,16 @@ export function openCacheFile(options: CacheFileOptions): CacheFile {
       );
     }
     writeCanary();
+  }
+
+  /** What was there before lies in free pages until then, and opens with the older key. */
+  function wipeFreeSpace(): void {
+    try {
+      sql('VACUUM').run();
+      sql('PRAGMA wal_checkpoint(TRUNCATE)').all();
+    } catch (error) {
+      log.warn({ err: error, file: path }, 'what an older key has sealed is not wiped from free space');
+    }
   }
 
   function writeCanary(): void {

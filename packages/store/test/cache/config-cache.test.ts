@@ -207,6 +207,7 @@ t.test(
     cache.close();
     const damage = new DatabaseSync(path);
     damage.prepare("UPDATE records SET sealed = 'damaged' WHERE id = 'id-7'").run();
+    const before = damage.prepare("SELECT sealed FROM records WHERE id <> 'id-7'").all();
     damage.close();
 
     const newer = sealerWith(randomBytes(32));
@@ -227,6 +228,9 @@ t.test(
       },
     };
     open({ sealer: both }).close();
+    const file = readFileSync(path);
+    const left = before.filter(({ sealed }) => file.includes(String(sealed)));
+    t.same(left, [], 'no free space keeps what was there');
     const rotated = open({ sealer: newer });
     t.same(rotated.position(), at(1));
     t.equal(rotated.hosts(), 2_500);
