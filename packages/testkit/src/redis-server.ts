@@ -85,6 +85,8 @@ export async function startRedis({ args = [], dir }: RedisOptions = {}): Promise
     start,
     async close() {
       await child!.signal('SIGKILL');
+      // A process that it has forked, to write its log anew, goes on for a moment.
+      await child!.closed;
       if (dir === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
