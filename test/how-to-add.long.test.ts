@@ -65,10 +65,12 @@ export function nodns(_config: DnsProvider & { type: 'nodns' }): DnsProviderActi
 
 t.test('a field of a route and an endpoint take the files that they are said to take', async (t) => {
   await edit(
-    `${contract}/api/route.ts`,
-    'const fields = {\n',
-    "const fields = {\n  note: { given: z.string().default('').describe('For people'), shown: z.string() },\n",
+    `${contract}/api/route/route-fields.ts`,
+    'export const routeFields = {\n',
+    "export const routeFields = {\n  note: { given: z.string().default('').describe('For people'), shown: z.string() },\n",
   );
+  t.match(await compile(), /records\/route\.ts.*note/s);
+  await edit(`${contract}/records/route.ts`, '  challenge: true,\n', '  challenge: true,\n  note: true,\n');
   t.match(await compile(), /unreadable-route\.ts.*note/s);
   await edit(
     `${controlPlane}/routes/unreadable-route.ts`,

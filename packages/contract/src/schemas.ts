@@ -13,6 +13,8 @@ export * from './api/node.ts';
 export * from './api/page.ts';
 export * from './api/problem.ts';
 export * from './api/renewal-reason.ts';
+export { Host } from './api/route/hosts.ts';
+export { PathPrefix } from './api/route/paths.ts';
 export * from './api/route.ts';
 export * from './api/settings.ts';
 export * from './api/upstream.ts';

@@ -19,7 +19,7 @@ export interface RouteRulesOptions {
 export function createRouteRules({ known, settings, denied }: RouteRulesOptions): RouteRules {
   return async ({ hosts, upstreams, issuers, challenge }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
-    for (const [index, { url }] of upstreams.entries()) denied.check(url, `/upstreams/${index}/url`);
+    for (const [index, { url }] of (upstreams ?? []).entries()) denied.check(url, `/upstreams/${index}/url`);
     const checks = issuers === undefined ? [] : (await checkIssuers(known, issuers)).checks;
     if (challenge !== undefined && challenge !== 'dns-01') await refuseForWildcard(hosts, challenge, issuers);
     return checks;

@@ -1,12 +1,8 @@
 import { z } from 'zod';
-import { isAppError } from '../shared/app-error.ts';
-import { normaliseHost } from '../shared/hostname.ts';
-import { normalisePath } from '../shared/request-path.ts';
+import { isFields } from '../shared/fields.ts';
 import { Timestamp } from '../shared/timestamp.ts';
 import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
-import { ChallengeType } from './challenge.ts';
-import { IssuerName } from './issuer.ts';
-import { Upstream } from './upstream.ts';
+import { routeFields, routeTargets } from './route/route-fields.ts';
 
 /** Ids go into addresses, keys and log lines as they are. */
 export const RouteId = z
@@ -16,81 +12,27 @@ export const RouteId = z
     'an id has 1 to 128 letters, digits, dots, underscores and hyphens, and starts with a letter or digit',
   );
 
-export const Host = z.string().transform((input, context) => {
-  try {
-    return normaliseHost(input);
-  } catch (error) {
-    if (!isAppError(error)) throw error;
-    context.addIssue({ code: 'custom', message: error.message });
-    return z.NEVER;
-  }
-});
-
-/**
- * A path prefix: `/api` matches `/api` and `/api/…`, not `/apis`. Kept in the form in which the paths of requests are compared with it
- * (`normalisePath`); what is not ASCII is percent-encoded first, as clients do.
- */
-export const PathPrefix = z
-  .string()
-  .max(1024)
-  .regex(/^\/[^\s?#]*$/, 'a path starts with / and has no spaces, query or fragment')
-  .transform((input, context) => {
-    const normal = input.isWellFormed()
-      ? normalisePath(input.replace(/[^\0-\x7f]+/g, encodeURIComponent))
-      : { fault: 'the path is not valid Unicode' };
-    if (typeof normal === 'string') return normal.replace(/\/+$/, '') || '/';
-    context.addIssue({ code: 'custom', message: normal.fault });
-    return z.NEVER;
-  });
-
-const hosts = z
-  .array(Host)
-  .min(1, 'a route needs at least one host')
-  .max(100)
-  .transform((all) => [...new Set(all)]);
-const paths = z
-  .array(PathPrefix)
-  .min(1, 'leave paths out, or name at least one')
-  .max(20)
-  .transform((all) => [...new Set(all)]);
-const issuers = z
-  .array(IssuerName)
-  .min(1, 'leave issuers out, or name at least one')
-  .max(10)
-  .transform((all) => [...new Set(all)]);
-const upstreams = z.array(Upstream).min(1, 'a route needs at least one upstream').max(50);
-
-/** What callers say of a route, and how it is shown to them: what is kept of it, patched and put back goes by this list. */
-const fields = {
-  hosts: {
-    given: hosts.describe('Exact names or `*.name`; stored in lower case, as A-labels'),
-    shown: z.array(z.string()),
-  },
-  paths: {
-    given: paths.default(['/']).describe('Path prefixes; the longest that matches wins'),
-    shown: z.array(z.string()),
-  },
-  upstreams: {
-    given: upstreams.describe('Requests are dealt to these in turn'),
-    shown: z.array(z.object({ url: z.string() })),
-  },
-  issuers: {
-    given: issuers.optional().describe('The chain of issuers for its hosts; left out: that of the settings'),
-    shown: z.array(z.string()).optional(),
-  },
-  challenge: {
-    given: ChallengeType.optional().describe('The type of challenge for its hosts; left out: what suits'),
-    shown: ChallengeType.optional(),
-  },
-};
-type Fields = typeof fields;
+type Fields = typeof routeFields;
 const given = columnOf('given');
 
 /** The body of POST and PUT. */
-export const PutRoute = z.strictObject({ id: RouteId.optional(), ...given }).meta({
-  id: 'PutRoute',
-  examples: [{ hosts: ['shop.example.com'], upstreams: [{ url: 'http://10.0.0.7:3000' }] }],
-});
+export const PutRoute = z
+  .strictObject({ id: RouteId.optional(), ...given })
+  .refine((route) => routeTargets.some((target) => route[target] !== undefined), {
+    error: `is missing: a route leads to one of ${routeTargets.join(', ')}`,
+    path: [routeTargets[0]],
+    when: ({ value }) => isFields(value), // told beside what is wrong with other fields
+  })
+  .superRefine((route, context) => {
+    const [first, second] = routeTargets.filter((target) => route[target] !== undefined);
+    if (second === undefined) return;
+    const message = `cannot stand beside ${first}: a route leads to one of ${routeTargets.join(', ')}; leave one out`;
+    context.addIssue({ code: 'custom', message, path: [second] });
+  })
+  .meta({
+    id: 'PutRoute',
+    examples: [{ hosts: ['shop.example.com'], upstreams: [{ url: 'http://10.0.0.7:3000' }] }],
+  });
 export type PutRoute = z.infer<typeof PutRoute>;
 
 /** The body of PATCH (RFC 7396): what is left out stays; null, where POST may leave it out, is as left out there. */
@@ -101,7 +43,7 @@ export const PatchRoute = z.strictObject(patched(given)).meta({
 export type PatchRoute = z.infer<typeof PatchRoute>;
 
 function columnOf<C extends 'given' | 'shown'>(column: C): { [F in keyof Fields]: Fields[F][C] } {
-  const entries = Object.entries(fields).map(([name, field]) => [name, field[column]]);
+  const entries = Object.entries(routeFields).map(([name, field]) => [name, field[column]]);
   return Object.fromEntries(entries);
 }
 

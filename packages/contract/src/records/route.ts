@@ -1,6 +1,7 @@
 import type { PutRoute } from '../api/route.ts';
 import { isFields, isList, isText } from '../shared/fields.ts';
 import { recordKind } from './kind-module.ts';
+import { type Shape, unknownField } from './shape.ts';
 
 /** A route as the store keeps it and edges receive it. */
 export interface RouteRecord extends Omit<PutRoute, 'id'> {
@@ -8,18 +9,38 @@ export interface RouteRecord extends Omit<PutRoute, 'id'> {
   updatedAt: string;
 }
 
+/**
+ * The fields of a route that this revision serves by. It is what an edge refuses by: one that a later revision knows, and this does not,
+ * would be served as if it were not there, and its node would be told to be live.
+ */
+const routeShape: Shape<RouteRecord> = {
+  hosts: true,
+  paths: true,
+  upstreams: { url: true },
+  issuers: true,
+  challenge: true,
+  createdAt: true,
+  updatedAt: true,
+};
+
 export const route = recordKind<RouteRecord>()({
   kind: 'route',
   audience: 'edge',
   version: 1,
   secret: {},
   journal: () => true,
-  fault: ({ hosts, paths, upstreams }) =>
-    hostsFault(hosts) ??
-    (isList(paths) && paths.every((path) => isText(path) && path.startsWith('/'))
-      ? null
-      : 'has a path that does not start with /, or none') ??
-    (isList(upstreams) ? upstreamsFault(upstreams) : 'has no upstreams'),
+  fault: (route) => {
+    const unknown = unknownField(route, routeShape);
+    if (unknown !== null) return `has a field "${unknown}", which this revision of Lockstep does not know`;
+    const { hosts, paths, upstreams } = route;
+    return (
+      hostsFault(hosts) ??
+      (isList(paths) && paths.every((path) => isText(path) && path.startsWith('/'))
+        ? null
+        : 'has a path that does not start with /, or none') ??
+      (isList(upstreams) ? upstreamsFault(upstreams) : 'has no upstreams')
+    );
+  },
 });
 
 const servedHost = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;

@@ -25,9 +25,9 @@ t.test('hosts and paths that are the same once normalised are one', async (t) =>
 
 t.test('an upstream is http or https with a host and an optional port, and nothing else', async (t) => {
   const url = (input: string) => PutRoute.safeParse({ ...valid, upstreams: [{ url: input }] });
-  t.equal(url('http://10.0.0.7:3000/').data?.upstreams[0]?.url, 'http://10.0.0.7:3000');
-  t.equal(url('https://App.Example.com').data?.upstreams[0]?.url, 'https://app.example.com');
-  t.equal(url('http://[::1]:3000').data?.upstreams[0]?.url, 'http://[::1]:3000');
+  t.equal(url('http://10.0.0.7:3000/').data?.upstreams?.[0]?.url, 'http://10.0.0.7:3000');
+  t.equal(url('https://App.Example.com').data?.upstreams?.[0]?.url, 'https://app.example.com');
+  t.equal(url('http://[::1]:3000').data?.upstreams?.[0]?.url, 'http://[::1]:3000');
   const refused = [
     'ftp://h',
     'http://h/path',

@@ -46,7 +46,7 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
   const byHost = new Map<string, Entry[]>();
   let catchAll: ServedRoute | null = null;
 
-  function acquire(addresses: readonly UpstreamAddress[]): UpstreamGroup {
+  function acquire(addresses: readonly UpstreamAddress[] = []): UpstreamGroup {
     return upstreams.acquire(addresses.map(({ url }) => url));
   }
 
@@ -113,7 +113,7 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
   };
 }
 
-function leadsTo({ upstreams }: RouteRecord): string {
+function leadsTo({ upstreams = [] }: RouteRecord): string {
   return upstreams.map(({ url }) => url).join(' ');
 }
 

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { ChallengeType } from '../challenge.ts';
+import { IssuerName } from '../issuer.ts';
+import { Upstream } from '../upstream.ts';
+import { hosts } from './hosts.ts';
+import { paths } from './paths.ts';
+
+const issuers = z
+  .array(IssuerName)
+  .min(1, 'leave issuers out, or name at least one')
+  .max(10)
+  .transform((all) => [...new Set(all)]);
+const upstreams = z.array(Upstream).min(1, 'a route needs at least one upstream').max(50);
+
+/**
+ * What callers say of a route, and how it is shown to them: what is kept of it, patched and put back goes by this list. Whatever needs more
+ * than a line has a file of its own beside this one. `records/route.ts` tells edges which fields there are.
+ */
+export const routeFields = {
+  hosts: { given: hosts, shown: z.array(z.string()) },
+  paths: { given: paths, shown: z.array(z.string()) },
+  upstreams: {
+    given: upstreams.describe('Requests are dealt to these in turn').optional(),
+    shown: z.array(z.object({ url: z.string() })).optional(),
+  },
+  issuers: {
+    given: issuers.describe('The chain of issuers for its hosts; left out: that of the settings').optional(),
+    shown: z.array(z.string()).optional(),
+  },
+  challenge: {
+    given: ChallengeType.optional().describe('The type of challenge for its hosts; left out: what suits'),
+    shown: ChallengeType.optional(),
+  },
+};
+
+/** What a request can lead to: a route has exactly one of these. */
+export const routeTargets = ['upstreams'] as const satisfies readonly (keyof typeof routeFields)[];
