@@ -70,6 +70,7 @@ export { type SettingsRecord, settingsId } from './records/settings.ts';
 export type * from './records/staple.ts';
 export * from './records/unreadable-record.ts';
 export * from './shared/address.ts';
+export * from './shared/address-ranges.ts';
 export * from './shared/admin-hosts.ts';
 export * from './shared/app-error.ts';
 export * from './shared/authority.ts';

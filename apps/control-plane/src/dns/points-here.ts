@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { isIP, SocketAddress } from 'node:net';
-import type { DnsRequirement } from '@lockstep/contract';
+import { createAddressRanges, type DnsRequirement } from '@lockstep/contract';
 import { getDomain } from 'tldts';
 import { cnameChain } from './cname-chain.ts';
 import { DnsFailure } from './dns-failure.ts';
@@ -17,7 +17,7 @@ export interface PointsHere {
 /**
  * Whether a host leads to the fleet and nowhere else: its CNAME records reach one of the fleet's names, or each of its
  * addresses is the fleet's. One address that is not is enough for a no: the CA takes any of them. `edgeAddresses` are IP
- * addresses and names; none: not checked. Never rejects for what the DNS says or does not say.
+ * addresses, ranges of them and names; none: not checked. Never rejects for what the DNS says or does not say.
  */
 export async function checkPointsHere(
   lookup: DnsLookup,
@@ -26,15 +26,15 @@ export async function checkPointsHere(
 ): Promise<PointsHere> {
   if (edgeAddresses.length === 0) return { ok: true, detail: 'not checked', requirements: [] };
   const given = edgeAddresses.filter((address) => isIP(address)).map(plainAddress);
-  const names = edgeAddresses.filter((address) => !isIP(address)).map(plainName);
-  // A wildcard is answered for the names that do not exist themselves (RFC 4592).
-  const name = host.startsWith('*.') ? `lockstep-${randomBytes(8).toString('hex')}.${host.slice(2)}` : host;
+  const ranges = edgeAddresses.filter((address) => address.includes('/'));
+  const names = edgeAddresses.filter((address) => !isIP(address) && !address.includes('/')).map(plainName);
+  const name = nameToAsk(host);
 
   const found = await findTarget(lookup, name, names);
   if ('failure' in found) {
     const apex = isRegistrable(host);
     const resolved = apex ? (await findFleet(lookup, names)).addresses : [];
-    const { requirements } = instruct({ host, given, names, resolved, apex, found: [] });
+    const { requirements } = instruct({ host, given, ranges, names, resolved, apex, found: [] });
     return { ok: false, detail: `${host} could not be checked: ${found.failure}`, requirements };
   }
   const { chain, addresses } = found;
@@ -43,7 +43,7 @@ export async function checkPointsHere(
     return { ok: true, detail: `${host} leads to ${reached}`, requirements: [] };
   }
   const fleet = await findFleet(lookup, names);
-  const ours = new Set([...given, ...fleet.addresses]);
+  const ours = createAddressRanges([...given, ...ranges, ...fleet.addresses]);
   const foreign = addresses.filter((address) => !ours.has(address));
   if (addresses.length > 0 && foreign.length === 0) {
     return { ok: true, detail: `${host} leads to ${addresses.join(', ')}`, requirements: [] };
@@ -53,6 +53,7 @@ export async function checkPointsHere(
   const { requirements, advice } = instruct({
     host,
     given,
+    ranges,
     names,
     resolved: fleet.addresses,
     apex,
@@ -76,6 +77,30 @@ export async function checkPointsHere(
     );
   }
   return notHere(`leads to ${foreign.join(', ')}, which is elsewhere. ${advice} Remove what is there now.`);
+}
+
+/**
+ * The look at a host that is reached through a CDN: it has to lead somewhere. Where that is, and whether the CDN leads here, the DNS does not
+ * tell. Never rejects for what the DNS says or does not say.
+ */
+export async function checkLeadsToCdn(lookup: DnsLookup, host: string): Promise<PointsHere> {
+  const found = await findTarget(lookup, nameToAsk(host), []);
+  const no = (detail: string) => ({ ok: false, detail: `${host} ${detail}`, requirements: [] });
+  if ('failure' in found) return no(`could not be checked: ${found.failure}`);
+  const { chain, addresses } = found;
+  const target = chain.at(-1);
+  if (addresses.length > 0) {
+    const to = target ?? addresses.join(', ');
+    return { ok: true, detail: `${host} leads to ${to}, which is taken for its CDN`, requirements: [] };
+  }
+  const advice = 'Create the records that its CDN asks for.';
+  if (target === undefined) return no(`has no address in the DNS yet. ${advice}`);
+  return no(`leads to ${target}, which has no address. ${advice}`);
+}
+
+/** A wildcard is answered for the names that do not exist themselves (RFC 4592). */
+function nameToAsk(host: string): string {
+  return host.startsWith('*.') ? `lockstep-${randomBytes(8).toString('hex')}.${host.slice(2)}` : host;
 }
 
 type Target = { chain: string[]; addresses: string[] } | { failure: string };
@@ -123,6 +148,7 @@ function isRegistrable(host: string): boolean {
 interface Instruct {
   host: string;
   given: string[];
+  ranges: string[];
   names: string[];
   /** The addresses of the fleet's names. */
   resolved: string[];
@@ -130,7 +156,7 @@ interface Instruct {
   found: string[];
 }
 
-function instruct({ host, given, names, resolved, apex, found }: Instruct) {
+function instruct({ host, given, ranges, names, resolved, apex, found }: Instruct) {
   const record = (type: DnsRequirement['type'], value: string) => ({ host, type, name: host, value, found });
   const target = names.find((name) => name !== host);
   // Where a zone begins there is SOA and NS, and beside a CNAME there may be nothing (RFC 1034, section 3.6.2).
@@ -148,6 +174,12 @@ function instruct({ host, given, names, resolved, apex, found }: Instruct) {
     ...(addresses === '' ? [] : [`the record ${addresses}`]),
     ...(alias === null ? [] : [addresses === '' ? alias : `${alias}, where your DNS provider has that`]),
   ];
+  if (choices.length === 0) {
+    return {
+      requirements,
+      advice: `Create for ${host} a record with an address of the fleet; they are in ${ranges.join(', ')}.`,
+    };
+  }
   return { requirements, advice: `Create for ${host} ${choices.join(', or ')}.` };
 }
 

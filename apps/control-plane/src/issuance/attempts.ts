@@ -179,7 +179,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const { lease } = tools;
     const take = async (signal: AbortSignal): Promise<Outcome> => {
       lease.check(); // it may have waited its turn for long
-      const context = { signal, challenge: policy.challenge, certificate };
+      const context = { signal, challenge: policy.challenge, proxied: policy.proxied, certificate };
       const result = await issuer.advance(id, order, context);
       if (result.outcome === 'issued') return finish(record, tools, issuer, result);
       const { changes = [], waitMs = 0 } = result;

@@ -26,6 +26,8 @@ export interface HostPolicy {
   /** The chain of issuers; null: that of the settings. */
   issuers: string[] | null;
   challenge: ChallengeType | null;
+  /** It leads to a CDN in front of the edges. */
+  proxied: boolean;
 }
 
 /** Several routes may name a host, with a path each: the first that asks for something, by id, is followed. */
@@ -37,5 +39,6 @@ export async function readHostPolicy(store: ConfigStore, host: string): Promise<
     named: holders.length > 0,
     issuers: routes.find(({ value }) => value.issuers !== undefined)?.value.issuers ?? null,
     challenge: routes.find(({ value }) => value.challenge !== undefined)?.value.challenge ?? null,
+    proxied: routes.some(({ value }) => value.dns?.proxiedBy !== undefined),
   };
 }

@@ -2,7 +2,7 @@ import type { DnsRequirement } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/dns-lookup.ts';
-import { checkPointsHere } from '../dns/points-here.ts';
+import { checkLeadsToCdn, checkPointsHere } from '../dns/points-here.ts';
 import { IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
@@ -56,7 +56,9 @@ export function createPreflight({ store, settings, registry, lookups }: Prefligh
           issuers: chain,
         };
       // A name proven by DNS-01 need not lead to the edges for the CA, but it has to for clients: it is checked all the same.
-      const pointsHere = await checkPointsHere(lookups.current(), host, edgeAddresses);
+      const pointsHere = policy.proxied
+        ? await checkLeadsToCdn(lookups.current(), host)
+        : await checkPointsHere(lookups.current(), host, edgeAddresses);
       if (!pointsHere.ok)
         return { ok: false, detail: pointsHere.detail, requirements: pointsHere.requirements, issuers: [] };
       const answers = await Promise.all(chain.map((name) => caaOf(host, name)));

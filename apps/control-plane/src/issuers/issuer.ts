@@ -22,6 +22,8 @@ export interface StepContext {
   signal: AbortSignal;
   /** The type of challenge that the host's route asks for. */
   challenge: ChallengeType | null;
+  /** The host leads to a CDN in front of the edges. */
+  proxied?: boolean;
   /** What is served now. */
   certificate: StoredRecord<'certificate'> | null;
 }

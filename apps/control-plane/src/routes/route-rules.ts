@@ -17,13 +17,25 @@ export interface RouteRulesOptions {
 }
 
 export function createRouteRules({ known, settings, denied }: RouteRulesOptions): RouteRules {
-  return async ({ hosts, upstreams, issuers, challenge }) => {
+  return async ({ hosts, upstreams, issuers, challenge, dns }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
     for (const [index, { url }] of (upstreams ?? []).entries()) denied.check(url, `/upstreams/${index}/url`);
     const checks = issuers === undefined ? [] : (await checkIssuers(known, issuers)).checks;
     if (challenge !== undefined && challenge !== 'dns-01') await refuseForWildcard(hosts, challenge, issuers);
+    if (challenge === 'tls-alpn-01' && dns?.proxiedBy !== undefined && (await asksCas(issuers))) {
+      throw invalidField(
+        '/challenge',
+        'a CDN ends TLS itself, so that a CA never sees what the edges answer to tls-alpn-01; leave challenge out, or take http-01 or dns-01',
+      );
+    }
     return checks;
   };
+
+  /** Whether every issuer of the chain is an ACME CA. */
+  async function asksCas(issuers: string[] | undefined): Promise<boolean> {
+    const chain = await known.getMany(issuers ?? settings.current().issuers ?? known.defaultChain);
+    return chain.every((issuer) => issuer !== null && issuer.config.type !== 'internal');
+  }
 
   /** ACME validates a wildcard by DNS-01 alone; only where every issuer of the chain is an ACME CA, that settles it. */
   async function refuseForWildcard(
@@ -32,9 +44,7 @@ export function createRouteRules({ known, settings, denied }: RouteRulesOptions)
     issuers: string[] | undefined,
   ): Promise<void> {
     const wildcard = hosts.find((host) => host.startsWith('*.'));
-    if (wildcard === undefined) return;
-    const chain = await known.getMany(issuers ?? settings.current().issuers ?? known.defaultChain);
-    if (!chain.every((issuer) => issuer !== null && issuer.config.type !== 'internal')) return;
+    if (wildcard === undefined || !(await asksCas(issuers))) return;
     throw invalidField(
       '/challenge',
       `"${wildcard}" is a wildcard, which an ACME CA validates by dns-01 only, not by ${challenge}; leave challenge out, or name wildcards in a route of their own`,

@@ -1,5 +1,4 @@
-import { isIP, SocketAddress } from 'node:net';
-import { isAppError, normaliseHost, type PutSettings } from '@lockstep/contract';
+import { isAppError, normaliseHost, normaliseRange, type PutSettings } from '@lockstep/contract';
 import { invalidField } from '../validation/invalid-field.ts';
 
 /** The settings as they are stored: names in lower case, nothing twice. Throws `invalid_request`. */
@@ -15,9 +14,8 @@ export function normaliseSettings(body: PutSettings): PutSettings {
 
 function normaliseAddress(input: string, index: number): string {
   const pointer = `/edgeAddresses/${index}`;
-  const family = isIP(input);
-  if (family === 4) return input;
-  if (family === 6) return new SocketAddress({ address: input, family: 'ipv6' }).address;
+  const range = normaliseRange(input);
+  if (range !== null) return range;
   try {
     const name = normaliseHost(input);
     if (!name.startsWith('*.')) return name;
@@ -26,7 +24,7 @@ function normaliseAddress(input: string, index: number): string {
   }
   throw invalidField(
     pointer,
-    `"${input}" is neither an IP address nor a host name, such as 203.0.113.7, 2001:db8::7 or edge.example.net`,
+    `"${input}" is neither an IP address, nor a range of them, nor a host name, such as 203.0.113.7, 2001:db8::/48 or edge.example.net`,
   );
 }
 

@@ -81,6 +81,7 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     paths: ['/shop'],
     issuers: ['internal'],
     challenge: 'http-01',
+    dns: { proxiedBy: 'cdn' },
   };
   t.match((await call('PUT', '/v1/routes/whole', { body: all })).body, all);
   const other = { hosts: ['other.example.com'], upstreams: [{ url: 'http://127.0.0.1:4000' }] };

@@ -35,14 +35,20 @@ t.test('PUT replaces all of them: what is left out goes back to its default', as
   const put = await call('PUT', path, {
     body: {
       issuers: ['internal'],
-      edgeAddresses: ['203.0.113.7', '2001:DB8:0::7', 'Edge.Example.NET.', '203.0.113.7'],
+      edgeAddresses: [
+        '203.0.113.7',
+        '2001:DB8:0::7/48',
+        'Edge.Example.NET.',
+        '203.0.113.7',
+        '203.0.113.7/32',
+      ],
       resolvers: ['192.0.2.53'],
       onDemand: { ask: 'http://127.0.0.1:3000/ask', upstreams: [{ url: 'http://127.0.0.1:3000/' }] },
     },
   });
   t.equal(put.status, 200);
   t.match(put.body, {
-    edgeAddresses: ['203.0.113.7', '2001:db8::7', 'edge.example.net'],
+    edgeAddresses: ['203.0.113.7', '2001:db8::7/48', 'edge.example.net'],
     resolvers: ['192.0.2.53'],
     onDemand: {
       ask: 'http://127.0.0.1:3000/ask',
@@ -138,8 +144,10 @@ t.test('bad settings are refused with the field and the way out', async (t) => {
   const acmeDns = { type: 'acme-dns', url: 'https://acme-dns.example.net', username: 'u', subdomain: 's' };
   const cases: [unknown, string, RegExp][] = [
     [{ issuers: ['internal', 'nowhere'] }, '/issuers/1', /no issuer "nowhere".*internal.*PUT \/v1\/issuers/],
-    [{ edgeAddresses: ['203.0.113.7', '300.1.1.1'] }, '/edgeAddresses/1', /neither an IP address nor/],
-    [{ edgeAddresses: ['a:b'] }, '/edgeAddresses/0', /neither an IP address nor/],
+    [{ edgeAddresses: ['203.0.113.7', '300.1.1.1'] }, '/edgeAddresses/1', /neither an IP address, nor/],
+    [{ edgeAddresses: ['a:b'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
+    [{ edgeAddresses: ['203.0.113.0/33'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
+    [{ edgeAddresses: ['edge.example.net/24'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
     [{ resolvers: ['192.0.2.53:99999'] }, '/resolvers/0', /65535/],
     [
       { dnsProvider: { ...webhook, url: 'https://u:p@example.net/' } },

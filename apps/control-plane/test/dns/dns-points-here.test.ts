@@ -1,7 +1,7 @@
 import { startDnsServer } from '@lockstep/testkit';
 import t from 'tap';
 import { createDnsLookup } from '../../src/dns/dns-lookup.ts';
-import { checkPointsHere } from '../../src/dns/points-here.ts';
+import { checkLeadsToCdn, checkPointsHere } from '../../src/dns/points-here.ts';
 
 const server = await startDnsServer({
   zones: [
@@ -51,6 +51,8 @@ t.test('a host that leads here is fine, whichever way', async (t) => {
     ['*.wild.customer.test', byName],
     ['edge.fleet.test', byName],
     ['nowhere.test', []],
+    ['good.customer.test', ['192.0.2.0/29', '2001:db8::/48']],
+    ['customer.test', ['::ffff:192.0.2.0/120']],
   ] as const) {
     t.match(await check(host, [...edges]), { ok: true, requirements: [] }, `${host} ${edges}`);
   }
@@ -137,6 +139,36 @@ t.test('without a name, asks for the given addresses', async (t) => {
     { type: 'A', value: '192.0.2.1', found: ['203.0.113.7'] },
     { type: 'AAAA', value: '2001:db8::1', found: ['203.0.113.7'] },
   ]);
+});
+
+t.test(
+  'where there are ranges alone, the sentence names them: there is no one record to ask for',
+  async (t) => {
+    const result = await check('bad.customer.test', ['192.0.2.0/29', '2001:db8::/48']);
+    t.match(
+      result.detail,
+      /leads to 203\.0\.113\.7, which is elsewhere\. Create for bad\.customer\.test a record with an address of the fleet; they are in 192\.0\.2\.0\/29, 2001:db8::\/48\./,
+    );
+    t.strictSame(result.requirements, []);
+    const mixed = await check('bad.customer.test', ['192.0.2.0/29', '198.51.100.9']);
+    t.match(mixed.requirements, [{ type: 'A', value: '198.51.100.9' }]);
+  },
+);
+
+t.test('a host that a CDN is in front of has to lead somewhere, wherever that is', async (t) => {
+  const cdn = (host: string) => checkLeadsToCdn(lookup, host);
+  for (const [host, detail] of [
+    ['bad.customer.test', /leads to 203\.0\.113\.7, which is taken for its CDN/],
+    ['badcname.customer.test', /leads to elsewhere\.other\.test, which is taken for its CDN/],
+    ['*.wild.customer.test', /leads to edge\.fleet\.test/],
+  ] as const)
+    t.match(await cdn(host), { ok: true, detail, requirements: [] }, host);
+  for (const [host, detail] of [
+    ['new.customer.test', /has no address in the DNS yet\. Create the records that its CDN asks for/],
+    ['dangling.customer.test', /leads to gone\.other\.test, which has no address/],
+    ['www.broken.test', /could not be checked: .*SERVFAIL/],
+  ] as const)
+    t.match(await cdn(host), { ok: false, detail, requirements: [] }, host);
 });
 
 t.test('tells the ways to fail apart', async (t) => {

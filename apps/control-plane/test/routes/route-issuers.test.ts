@@ -74,6 +74,38 @@ t.test('an issuer that is not there, and a challenge that cannot be, are refused
   t.equal((await call('PATCH', '/v1/routes/a', { body: { challenge: 'http-01' } })).status, 400);
 });
 
+t.test(
+  'behind a CDN the look wants an address alone, and tls-alpn-01 is refused with the way out',
+  async (t) => {
+    const dns = await startDnsServer({
+      zones: [{ name: 'example.com', records: ['shop A 203.0.113.7', 'later TXT here'] }],
+    });
+    t.teardown(() => dns.close());
+    const { call } = await startControlPlane(t, testFolder(t));
+    const settings = { edgeAddresses: ['192.0.2.0/24'], resolvers: [dns.address] };
+    t.equal((await call('PUT', '/v1/settings', { body: settings })).status, 200);
+    await call('PUT', '/v1/routes/shop', { body: { hosts: [host, 'later.example.com'], upstreams } });
+    const check = async () => (await call('POST', '/v1/routes/shop/check')).body.hosts;
+    await waitFor(async () => !(await check())[0].ok, { what: 'the settings to be in force' });
+    await call('PATCH', '/v1/routes/shop', { body: { dns: { proxiedBy: 'cdn' } } });
+    t.match(await check(), [
+      { ok: true, detail: /leads to 203\.0\.113\.7, which is taken for its CDN/ },
+      { ok: false, detail: /has no address in the DNS yet/, dnsRequirements: [] },
+    ]);
+    await call('PUT', '/v1/issuers/le', { body: { directory } });
+    const body = { issuers: ['le'], challenge: 'tls-alpn-01' };
+    t.match(await call('PATCH', '/v1/routes/shop', { body }), {
+      status: 400,
+      body: { errors: [{ pointer: '/challenge', detail: /a CDN ends TLS itself.*http-01 or dns-01/ }] },
+    });
+    const other = { hosts: [host], upstreams, dns: { proxiedBy: 'me' } };
+    t.match(await call('PUT', '/v1/routes/shop', { body: other }), {
+      status: 400,
+      body: { errors: [{ pointer: '/dns/proxiedBy', detail: /has to be cdn/ }] },
+    });
+  },
+);
+
 t.test('a route whose host waits for the DNS says so, and what to create; a wait ends on it', async (t) => {
   const controlPlane = await startControlPlane(t, testFolder(t));
   const { call } = controlPlane;

@@ -9,7 +9,7 @@ const addressOrName = z
   .string()
   .min(1)
   .max(253)
-  .regex(/^[A-Za-z0-9.:-]+$/, 'is neither an IP address nor a host name');
+  .regex(/^[A-Za-z0-9.:-]+(?:\/\d{1,3})?$/, 'is neither an IP address, nor a range of them, nor a host name');
 
 /** Certificates for names that no route names, asked for by handshakes. */
 export const OnDemand = z
@@ -110,7 +110,7 @@ export const PutSettings = z
       .max(100)
       .default([])
       .describe(
-        'Where names have to lead before a CA is asked: IP addresses, or names for CNAME; empty: not checked',
+        'Where names have to lead before a CA is asked: IP addresses, CIDR ranges, or names for CNAME; empty: not checked',
       ),
     resolvers: z.array(serverAddress).max(10).default([]).describe('DNS servers to ask; empty: the system’s'),
     authoritativeServers: z

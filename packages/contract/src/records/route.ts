@@ -19,6 +19,7 @@ const routeShape: Shape<RouteRecord> = {
   upstreams: { url: true },
   issuers: true,
   challenge: true,
+  dns: { proxiedBy: true },
   createdAt: true,
   updatedAt: true,
 };

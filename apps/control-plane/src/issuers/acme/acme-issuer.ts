@@ -44,12 +44,13 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
   const { name, directory, session, authorizer, sealer, now } = options;
   let caaRest: { until: number; failure: IssuerFailure } | null = null;
 
-  function typesFor(order: OrderRecord, route: ChallengeType | null): ChallengeType[] {
-    return challengeTypes({ order, route, issuer: options.challenges, canDns: authorizer.canDns() });
+  function typesFor(order: OrderRecord, { challenge, proxied }: StepContext): ChallengeType[] {
+    const { challenges: issuer } = options;
+    return challengeTypes({ order, route: challenge, proxied, issuer, canDns: authorizer.canDns() });
   }
 
   async function begin(id: string, order: OrderRecord, context: StepContext): Promise<StepResult> {
-    if (typesFor(order, context.challenge).length === 0) throw noChallenge(order.host, context.challenge);
+    if (typesFor(order, context).length === 0) throw noChallenge(order.host, context.challenge);
     const keyPem = await generateKeyPem(options.keyType);
     const replaces = context.certificate?.value.issuer === name ? await replacedId(context) : null;
     const created = await session.use(context.signal, async (client) => {
@@ -112,14 +113,7 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     const current = await client.getOrder(orderUrl, signal);
     switch (current.status) {
       case 'pending':
-        return await authorizer.advance(
-          client,
-          id,
-          order,
-          current,
-          typesFor(order, context.challenge),
-          signal,
-        );
+        return await authorizer.advance(client, id, order, current, typesFor(order, context), signal);
       case 'ready': {
         const csr = await createCsr({ keyPem: openKey(id, order), host: order.host });
         const finalised = await client.finalize(order.finalizeUrl ?? current.finalizeUrl, csr, signal);

@@ -4,6 +4,8 @@ export interface ChallengeChoice {
   order: Pick<OrderRecord, 'host' | 'unproven' | 'workedBefore'>;
   /** What the host's route asks for. */
   route: ChallengeType | null;
+  /** A CDN, which ends TLS itself, stands between the CA and the edges. */
+  proxied?: boolean | undefined;
   /** What the issuer is set to. */
   issuer: readonly ChallengeType[] | null;
   /** There is a DNS provider. */
@@ -14,11 +16,13 @@ export interface ChallengeChoice {
  * The types of challenge that may prove a host, the one to use first at the front. What worked before comes first; after it failed to prove the name, each in
  * turn. Only dns-01 proves a wildcard. dns-01 is for hosts whose DNS is ours to change, so it is never the default of another.
  */
-export function challengeTypes({ order, route, issuer, canDns }: ChallengeChoice): ChallengeType[] {
+export function challengeTypes({ order, route, proxied, issuer, canDns }: ChallengeChoice): ChallengeType[] {
   const wildcard = order.host.startsWith('*.');
   const wanted: readonly ChallengeType[] =
     route !== null ? [route] : (issuer ?? (wildcard ? ['dns-01'] : ['http-01', 'tls-alpn-01']));
-  const usable = wanted.filter((type) => (type === 'dns-01' ? canDns : !wildcard));
+  const usable = wanted.filter((type) =>
+    type === 'dns-01' ? canDns : !wildcard && !(proxied === true && type === 'tls-alpn-01'),
+  );
   const { workedBefore, unproven } = order;
   const first =
     workedBefore !== null && usable.includes(workedBefore)

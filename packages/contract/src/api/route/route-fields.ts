@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
 import { Upstream } from '../upstream.ts';
+import { dns } from './dns.ts';
 import { hosts } from './hosts.ts';
 import { paths } from './paths.ts';
 
@@ -30,6 +31,10 @@ export const routeFields = {
   challenge: {
     given: ChallengeType.optional().describe('The type of challenge for its hosts; left out: what suits'),
     shown: ChallengeType.optional(),
+  },
+  dns: {
+    given: dns.describe('How its hosts are reached; left out: they lead straight here').optional(),
+    shown: dns.optional(),
   },
 };
 
