@@ -8,6 +8,8 @@ import {
   edgeSettingsOf,
   type OnDemand,
   type Position,
+  type RouteRecord,
+  type Upstream,
 } from '@lockstep/contract';
 import { PutSettings } from '@lockstep/contract/schemas';
 import {
@@ -28,8 +30,14 @@ export interface ConfiguredStore {
   root: string;
   commit(...changes: Change[]): Promise<Position>;
   /** A route and a certificate for each of its hosts. */
-  serve(id: string, hosts: string[], upstreams: string[], paths?: string[]): Promise<Position>;
-  routeChange(id: string, hosts: string[], upstreams: string[], paths?: string[]): Change;
+  serve(
+    id: string,
+    hosts: string[],
+    upstreams: (string | Upstream)[],
+    paths?: string[],
+    more?: Partial<RouteRecord>,
+  ): Promise<Position>;
+  routeChange(...args: Parameters<ConfiguredStore['serve']>): Change;
   certificateRecord(host: string, change?: Partial<CertificateRecord>): Promise<CertificateRecord>;
   /** A certificate for one name, brought for `names`. */
   broughtRecord(id: string, name: string, change?: Partial<CertificateRecord>): Promise<CertificateRecord>;
@@ -112,12 +120,11 @@ export async function createConfiguredStore(
   });
 
   const commit = (...changes: Change[]) => store.commit({ id: randomUUID(), changes });
-  const routeChange: ConfiguredStore['routeChange'] = (id, hosts, upstreams, paths = ['/']) => ({
-    op: 'put',
-    kind: 'route',
-    id,
-    value: { hosts, paths, upstreams: upstreams.map((url) => ({ url })), createdAt: at, updatedAt: at },
-  });
+  const routeChange: ConfiguredStore['routeChange'] = (id, hosts, given, paths = ['/'], more = {}) => {
+    const upstreams = given.map((one) => (typeof one === 'string' ? { url: one } : one));
+    const value = { hosts, paths, upstreams, createdAt: at, updatedAt: at, ...more };
+    return { op: 'put', kind: 'route', id, value };
+  };
 
   return {
     store,
@@ -129,8 +136,8 @@ export async function createConfiguredStore(
     broughtRecord,
     tlsAlpnRecord,
     settingsChange,
-    async serve(id, hosts, upstreams, paths) {
-      const changes: Change[] = [routeChange(id, hosts, upstreams, paths)];
+    async serve(id, hosts, ...rest) {
+      const changes: Change[] = [routeChange(id, hosts, ...rest)];
       for (const host of hosts) {
         changes.push({ op: 'put', kind: 'certificate', id: host, value: await certificateRecord(host) });
       }

@@ -79,6 +79,9 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
   const all: Required<Omit<PutRoute, 'id'>> = {
     ...shop,
     paths: ['/shop'],
+    upstreams: [{ url: 'http://127.0.0.1:3000', host: 'upstream' }],
+    timeouts: { connectMs: 1_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
+    limits: { bodyBytes: 1_000_000, connections: 10, pending: 5, pendingMs: 2_000 },
     issuers: ['internal'],
     challenge: 'http-01',
     dns: { proxiedBy: 'cdn' },
@@ -92,7 +95,7 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     kept = { ...kept, [field]: value };
     t.match((await call('PATCH', '/v1/routes/patched', { body: { [field]: value } })).body, kept, field);
   }
-  const body = { paths: null, issuers: null, challenge: null };
+  const body = { paths: null, issuers: null, challenge: null, timeouts: null, limits: null };
   const { challenge, issuers, ...reset } = (await call('PATCH', '/v1/routes/patched', { body })).body;
   t.match([reset.paths, challenge, issuers], [['/'], undefined, undefined]);
 });

@@ -26,6 +26,11 @@ export const requestRefusals = {
     detail: 'The head of the request did not arrive in time.',
   },
   body_timeout: { status: 408, code: 'request_timeout', detail: 'The body of the request stopped arriving.' },
+  body_too_large: {
+    status: 413,
+    code: 'payload_too_large',
+    detail: 'The body of the request is too large.',
+  },
   target_too_long: { status: 414, code: 'uri_too_long', detail: 'The target of the request is too long.' },
   head_too_large: {
     status: 431,

@@ -3,7 +3,7 @@ import { DnsProvider, StoredDnsProvider } from './dns-provider.ts';
 import { serverAddress } from './dns-server.ts';
 import { EdgeSettings } from './edge-settings.ts';
 import { IssuerName } from './issuer.ts';
-import { Upstream } from './upstream.ts';
+import { PlainUpstream } from './upstream.ts';
 
 const addressOrName = z
   .string()
@@ -18,7 +18,7 @@ export const OnDemand = z
       .url({ protocol: /^https?$/, error: 'is not an http or https address' })
       .describe('Gets a GET with `domain=`; 2xx: yes. Redirects are not followed; no answer within 5 s: no'),
     upstreams: z
-      .array(Upstream)
+      .array(PlainUpstream)
       .max(50)
       .default([])
       .describe('Where requests for such names go; without any, they are answered 404'),

@@ -31,5 +31,28 @@ export const UpstreamUrl = z
     return url.origin;
   });
 
-export const Upstream = z.strictObject({ url: UpstreamUrl }).meta({ id: 'Upstream' });
+/** One that needs no more to be said of it than where it is. */
+export const PlainUpstream = z.strictObject({ url: UpstreamUrl }).meta({ id: 'PlainUpstream' });
+
+const HostField = z
+  .string()
+  .transform((input, context) => {
+    if (input === 'keep' || input === 'upstream') return input;
+    const read = readAuthority(input);
+    if (!('fault' in read)) return read.authority;
+    context.addIssue({ code: 'custom', message: `is "keep", "upstream" or a name: ${read.fault}` });
+    return z.NEVER;
+  })
+  .describe(
+    'The Host that it receives: the one the client named (`keep`, the default), that of `url` (`upstream`), or this name',
+  );
+
+export const Upstream = z
+  .strictObject({ url: UpstreamUrl, host: HostField.optional() })
+  .meta({ id: 'Upstream' });
 export type Upstream = z.infer<typeof Upstream>;
+
+/** As it is shown. */
+export const StoredUpstream = z
+  .object({ url: z.string(), host: z.string().optional() })
+  .meta({ id: 'StoredUpstream' });

@@ -1,5 +1,5 @@
 import type { PutRoute } from '../api/route.ts';
-import { isFields, isList, isText } from '../shared/fields.ts';
+import { isCount, isFields, isList, isText } from '../shared/fields.ts';
 import { recordKind } from './kind-module.ts';
 import { type Shape, unknownField } from './shape.ts';
 
@@ -16,7 +16,9 @@ export interface RouteRecord extends Omit<PutRoute, 'id'> {
 const routeShape: Shape<RouteRecord> = {
   hosts: true,
   paths: true,
-  upstreams: { url: true },
+  upstreams: { url: true, host: true },
+  timeouts: { connectMs: true, firstByteMs: true, idleMs: true, totalMs: true },
+  limits: { bodyBytes: true, connections: true, pending: true, pendingMs: true },
   issuers: true,
   challenge: true,
   dns: { proxiedBy: true },
@@ -33,8 +35,10 @@ export const route = recordKind<RouteRecord>()({
   fault: (route) => {
     const unknown = unknownField(route, routeShape);
     if (unknown !== null) return `has a field "${unknown}", which this revision of Lockstep does not know`;
-    const { hosts, paths, upstreams } = route;
+    const { hosts, paths, upstreams, timeouts, limits } = route;
     return (
+      countsFault('timeouts', timeouts) ??
+      countsFault('limits', limits) ??
       hostsFault(hosts) ??
       (isList(paths) && paths.every((path) => isText(path) && path.startsWith('/'))
         ? null
@@ -55,6 +59,11 @@ export function hostsFault(hosts: unknown): string | null {
       return 'has a host that is none';
   }
   return null;
+}
+
+function countsFault(name: string, group: unknown): string | null {
+  if (group === undefined || (isFields(group) && Object.values(group).every(isCount))) return null;
+  return `has ${name} that are no numbers`;
 }
 
 export function upstreamsFault(upstreams: readonly unknown[]): string | null {

@@ -39,8 +39,10 @@ export class Exchange implements AnswerHandler {
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    const { request, forwarded, limits } = options;
-    this.#body = forwarded.hasBody ? new RequestBody(request, limits, expectsContinue(request)) : null;
+    const { request, forwarded, limits, upstreams } = options;
+    this.#body = forwarded.hasBody
+      ? new RequestBody(request, limits, expectsContinue(request), upstreams.bodyBytes ?? undefined)
+      : null;
   }
 
   get body(): RequestBody | null {

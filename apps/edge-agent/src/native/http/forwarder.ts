@@ -96,6 +96,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return;
     }
     const { upstreams } = route;
+    const { bodyBytes } = upstreams;
+    if (bodyBytes !== null && Number(request.headers['content-length'] ?? 0) > bodyBytes) {
+      refuse(watch, { reason: 'body_too_large' }, onDone);
+      return;
+    }
     const common = { request, response, upstreams, forwarded, limits, onDone };
     const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
     watch.body = exchange.body;
@@ -204,6 +209,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
 const endsConnection = new Set<Refused['reason']>([
   'bad_framing',
+  'body_too_large',
   'unknown_coding',
   'unknown_version',
   'parse_error',

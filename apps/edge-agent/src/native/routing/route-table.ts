@@ -46,10 +46,6 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
   const byHost = new Map<string, Entry[]>();
   let catchAll: ServedRoute | null = null;
 
-  function acquire(addresses: readonly UpstreamAddress[] = []): UpstreamGroup {
-    return upstreams.acquire(addresses.map(({ url }) => url));
-  }
-
   function insert({ record, route }: Held): void {
     for (const host of record.hosts) {
       const entries = byHost.get(host) ?? [];
@@ -78,7 +74,10 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
     put(id, revision, record) {
       const before = byId.get(id);
       const same = before !== undefined && leadsTo(before.record) === leadsTo(record);
-      const group = same ? before.route.upstreams : acquire(record.upstreams);
+      const { upstreams: addresses = [], timeouts, limits } = record;
+      const group = same
+        ? before.route.upstreams
+        : upstreams.acquire({ upstreams: addresses, timeouts, limits }, id);
       const held = { record, route: { id, revision, upstreams: group } };
       if (before !== undefined) remove(before);
       byId.set(id, held);
@@ -96,7 +95,9 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
     setCatchAll(addresses) {
       const before = catchAll;
       catchAll =
-        addresses.length === 0 ? null : { id: 'on-demand', revision: 0, upstreams: acquire(addresses) };
+        addresses.length === 0
+          ? null
+          : { id: 'on-demand', revision: 0, upstreams: upstreams.acquire({ upstreams: addresses }, '') };
       if (before !== null) upstreams.release(before.upstreams);
     },
     names: (host) => entriesOf(host) !== undefined,
@@ -113,8 +114,8 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
   };
 }
 
-function leadsTo({ upstreams = [] }: RouteRecord): string {
-  return upstreams.map(({ url }) => url).join(' ');
+function leadsTo({ upstreams, timeouts, limits }: RouteRecord): string {
+  return JSON.stringify([upstreams, timeouts, limits]);
 }
 
 /**

@@ -7,6 +7,7 @@ export const failureCauses = {
   client_body_broke_off: 'The client ended its body before its length.',
   client_trailer_too_large:
     'The trailer of the request is over `limits.headBytes` or `limits.headFields` (431).',
+  client_body_too_large: 'The body of the request is over `limits.bodyBytes` of the route (413).',
   upstream_name_not_found: 'The name of the upstream has no address.',
   upstream_name_unresolved: 'The name of the upstream could not be looked up.',
   upstream_denied: 'The upstream stands at an address where no upstream may lead.',
@@ -22,6 +23,7 @@ export const failureCauses = {
   upstream_closed: 'The connection was closed before the answer was complete.',
   upstream_timeout_first_byte: 'No final head within `timeouts.firstByteMs`.',
   upstream_timeout_body: 'No more of the body within `timeouts.upstreamIdleMs`.',
+  upstream_timeout_total: 'No complete answer within `timeouts.totalMs` of the route.',
   upstream_head_too_large: 'The head of the answer is over `limits.upstreamHeadBytes`.',
   upstream_head_invalid: 'The head of the answer is no HTTP/1.1.',
   upstream_body_invalid: 'The body of the answer breaks its own framing.',

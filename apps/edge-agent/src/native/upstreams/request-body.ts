@@ -15,6 +15,7 @@ export class RequestBody extends Readable {
   receivedBytes = 0;
   readonly #source: IncomingMessage | Http2ServerRequest;
   readonly #limits: EdgeSettings['limits'];
+  readonly #mostBytes: number;
   #attached = false;
 
   /** Of `limits`, those of heads hold for the trailer, which ends here. */
@@ -22,10 +23,12 @@ export class RequestBody extends Readable {
     source: IncomingMessage | Http2ServerRequest,
     limits: EdgeSettings['limits'],
     expectsContinue: boolean,
+    mostBytes: number = Number.POSITIVE_INFINITY,
   ) {
     super({ highWaterMark: 65_536 });
     this.#source = source;
     this.#limits = limits;
+    this.#mostBytes = mostBytes;
     this.expectsContinue = expectsContinue;
     // It may break off when nobody listens yet, or any more.
     this.on('error', () => {});
@@ -50,7 +53,8 @@ export class RequestBody extends Readable {
 
   #onData = (chunk: Buffer): void => {
     this.receivedBytes += chunk.length;
-    if (!this.push(chunk)) this.#source.pause();
+    if (this.receivedBytes > this.#mostBytes) this.destroy(new ExchangeError('client_body_too_large'));
+    else if (!this.push(chunk)) this.#source.pause();
   };
 
   #onEnd = (): void => {

@@ -52,6 +52,8 @@ export interface Connection {
 
 /** The connections of a worker to one upstream, and who waits for one. */
 export interface UpstreamPool {
+  /** What tells it from others: everything that its connections depend on. */
+  readonly key: string;
   readonly origin: string;
   /** The name an https upstream is to prove; undefined for an address, which proves the name the client asked for. */
   readonly servername: string | undefined;
@@ -70,6 +72,7 @@ export interface UpstreamPool {
 }
 
 export interface UpstreamPoolOptions {
+  key: string;
   origin: string;
   connect: buildConnector.connector;
   limits(): UpstreamLimits;
@@ -103,6 +106,7 @@ class PooledConnection implements Connection {
 }
 
 class Pool implements UpstreamPool {
+  readonly key: string;
   readonly origin: string;
   readonly servername: string | undefined;
   readonly limits: () => UpstreamLimits;
@@ -115,8 +119,9 @@ class Pool implements UpstreamPool {
   #retired = false;
   #generation = 0;
 
-  constructor({ origin, connect, limits }: UpstreamPoolOptions) {
+  constructor({ key, origin, connect, limits }: UpstreamPoolOptions) {
     const { hostname } = new URL(origin);
+    this.key = key;
     this.origin = origin;
     this.servername = isIP(hostname.replace(/^\[|\]$/g, '')) === 0 ? hostname : undefined;
     this.limits = limits;
@@ -155,7 +160,7 @@ class Pool implements UpstreamPool {
       this.#timer = null;
     }
     this.#waiting.add(taker, Date.now() + pendingMs);
-    this.#timer ??= setTimeout(this.#giveUp, pendingMs);
+    this.#timer ??= setTimeout(this.#giveUp, pendingMs).unref();
   }
 
   withdraw(taker: Taker): void {
@@ -168,7 +173,8 @@ class Pool implements UpstreamPool {
     for (const taker of this.#waiting.expire(now)) {
       taker.onBusy(new ExchangeError('upstream_busy', 'none became free in time'));
     }
-    if (this.#waiting.size > 0) this.#timer ??= setTimeout(this.#giveUp, this.#waiting.earliest - now);
+    if (this.#waiting.size > 0)
+      this.#timer ??= setTimeout(this.#giveUp, this.#waiting.earliest - now).unref();
   };
 
   #make({ headBytes }: UpstreamLimits): PooledConnection {

@@ -8,7 +8,7 @@ import { ExchangeError, type FailureCause, failureCauseOf } from './failure-caus
 import type { RequestBody } from './request-body.ts';
 import { continueStatus } from './undici-repairs.ts';
 import type { UpstreamChoice } from './upstream-choice.ts';
-import type { Connection, Taker, UpstreamPool } from './upstream-pool.ts';
+import type { Connection, Taker, UpstreamLimits, UpstreamPool } from './upstream-pool.ts';
 
 /** A request as an upstream receives it, without its body. */
 export interface OutgoingRequest {
@@ -23,7 +23,13 @@ export interface OutgoingRequest {
 /** Whom it may be sent to. */
 export interface RequestTargets {
   readonly upstreams: readonly UpstreamPool[];
+  /** By their places, the Host that each receives in place of the client's; null where none does. */
+  readonly hosts: readonly (string | null)[] | null;
   readonly choice: UpstreamChoice;
+  /** Of exchanges; a pool has its own for connections. */
+  readonly limits: () => UpstreamLimits;
+  /** How long a request may take until its answer is complete. */
+  readonly totalMs: number | null;
   /** Called for whatever keeps an answer, or a part of it, from whoever takes it. */
   onFailure(cause: FailureCause, upstream: string, error: unknown): void;
 }
@@ -68,6 +74,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
   #startedAt = 0;
   #interimAnswers = 0;
   #headTimer: NodeJS.Timeout | null = null;
+  #totalTimer: NodeJS.Timeout | null = null;
+  /** The Host of the client, where upstreams receive others. */
+  #host = '';
   #answered = false;
   #ended = false;
   #abandoned = false;
@@ -100,6 +109,25 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
 
   /** To be called once. */
   start(): void {
+    const { totalMs, hosts } = this.#targets;
+    if (totalMs !== null) this.#totalTimer = setTimeout(this.#onTotal, totalMs);
+    if (hosts !== null) this.#host = this.headers[1]!;
+    this.#try();
+  }
+
+  #onTotal = (): void => {
+    if (this.#ended || this.#abandoned) return;
+    const dialled = this.#controller !== null;
+    this.abandon();
+    this.#targets.onFailure('upstream_timeout_total', this.#upstream!.origin, undefined);
+    try {
+      this.#handler.onFailed('upstream_timeout_total', dialled);
+    } catch {
+      this.#handler.onBroken();
+    }
+  };
+
+  #try(): void {
     const { upstreams, choice } = this.#targets;
     this.#place = choice.choose(this.#place);
     this.#attempt += 1;
@@ -110,6 +138,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
   /** Nobody waits for the answer any more; nothing is called from here on. */
   abandon(): void {
     this.#abandoned = true;
+    if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
     if (this.#ended) return;
     if (this.#connection === null) this.#upstream?.withdraw(this);
     this.#abort(clientGone);
@@ -136,7 +165,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
   onConnection(connection: Connection): void {
     this.#connection = connection;
     const upstream = this.#upstream!;
-    const { firstByteMs, idleMs } = upstream.limits();
+    const { limits, hosts } = this.#targets;
+    const { firstByteMs, idleMs } = limits();
+    if (hosts !== null) this.headers[1] = hosts[this.#place] ?? this.#host;
     this.headersTimeout = firstByteMs;
     this.bodyTimeout = idleMs;
     this.servername = upstream.servername;
@@ -176,9 +207,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     this.#stopHeadTimer();
     // It is the client's alone from here on, as its own connection is: others need not wait for its end.
     connection.discard();
-    (socket as Socket).setTimeout(this.#upstream!.limits().tunnelIdleMs, () => socket.destroy());
+    (socket as Socket).setTimeout(this.#targets.limits().tunnelIdleMs, () => socket.destroy());
     this.#handler.onUpgrade(head as AnswerHead, socket);
-    this.#ended = true;
+    this.#end();
   }
 
   onResponseStart(
@@ -212,7 +243,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
 
   /** undici begins anew to count with each interim answer; this does not. */
   #startHeadTimer(): void {
-    const { firstByteMs } = this.#upstream!.limits();
+    const { firstByteMs } = this.#targets.limits();
     const start = (ms: number) => {
       if (this.#answered || this.#ended || this.#abandoned) return;
       this.#headTimer = setTimeout(
@@ -244,8 +275,13 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     }
   }
 
-  onResponseEnd(): void {
+  #end(): void {
     this.#ended = true;
+    if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
+  }
+
+  onResponseEnd(): void {
+    this.#end();
     if (!this.#abandoned) this.#handler.onEnd();
     this.#connection!.release();
   }
@@ -254,7 +290,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     try {
       this.#fail(error);
     } catch (unexpected) {
-      this.#ended = true;
+      this.#end();
       this.#targets.onFailure('edge_failed', this.#upstream!.origin, unexpected);
       if (!this.#abandoned) this.#handler.onBroken();
     }
@@ -266,7 +302,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     this.#connection = null;
     this.#stopHeadTimer();
     if (this.#abandoned) {
-      this.#ended = true;
+      this.#end();
       connection?.discard();
       return;
     }
@@ -297,10 +333,10 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
       cause !== 'request_not_forwardable' &&
       this.#handler.isOpen
     ) {
-      this.start();
+      this.#try();
       return;
     }
-    this.#ended = true;
+    this.#end();
     this.#handler.onFailed(cause, dialled);
   }
 }

@@ -1,3 +1,4 @@
+import type { RouteRecord, Upstream } from '@lockstep/contract';
 import type { DeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { AnswerHandler } from './answer-handler.ts';
 import type { FailureLog } from './failure-log.ts';
@@ -15,8 +16,15 @@ export interface UpstreamsOptions {
   onFailure: FailureLog['note'];
 }
 
+/** What a route says of where its requests go. */
+export interface LeadsTo extends Pick<RouteRecord, 'timeouts' | 'limits'> {
+  readonly upstreams: readonly Upstream[];
+}
+
 /** The upstreams of one route. Who holds them can use them for as long as he does. */
 export interface UpstreamGroup {
+  /** The most that a body of a request may have; null: any. */
+  readonly bodyBytes: number | null;
   /**
    * Sends a request to the one whose turn it is, and to another one when that cannot be reached. Whatever comes of it is told to `handler`, of a
    * full upstream before this returns.
@@ -32,10 +40,10 @@ export interface UpstreamGroup {
 /** What can be done with a request that was sent. */
 export type { UpstreamRequest } from './upstream-request.ts';
 
-/** All upstreams of a worker; those of one origin share their connections. */
+/** All upstreams of a worker; those that are reached in the same way share their connections. */
 export interface Upstreams {
-  /** Throws, with nothing kept, when one of the origins cannot be used. */
-  acquire(origins: readonly string[]): UpstreamGroup;
+  /** Throws, with nothing kept, when one of them cannot be used. `owner`: whose the limits are that it sets itself. */
+  acquire(leadsTo: LeadsTo, owner: string): UpstreamGroup;
   /** Given back by its last user, an upstream keeps no idle connection; exchanges under way end as they would have. */
   release(group: UpstreamGroup): void;
   /** Limits or denied addresses changed. */
@@ -52,12 +60,26 @@ interface Entry {
 
 class Group implements UpstreamGroup, RequestTargets {
   readonly upstreams: readonly UpstreamPool[];
+  readonly hosts: readonly (string | null)[] | null;
   readonly choice: UpstreamChoice;
+  readonly limits: () => UpstreamLimits;
+  readonly totalMs: number | null;
+  readonly bodyBytes: number | null;
   readonly onFailure: FailureLog['note'];
 
-  constructor(upstreams: readonly UpstreamPool[], onFailure: FailureLog['note']) {
-    this.upstreams = upstreams;
-    this.choice = new RoundRobin(upstreams.length);
+  constructor(
+    { upstreams, timeouts, limits }: LeadsTo,
+    pools: readonly UpstreamPool[],
+    limitsOfEdge: () => UpstreamLimits,
+    onFailure: FailureLog['note'],
+  ) {
+    this.upstreams = pools;
+    const hosts = upstreams.map(hostOf);
+    this.hosts = hosts.every((host) => host === null) ? null : hosts;
+    this.choice = new RoundRobin(pools.length);
+    this.limits = limitsWith(limitsOfEdge, deadlinesOf(timeouts));
+    this.totalMs = timeouts?.totalMs ?? null;
+    this.bodyBytes = limits?.bodyBytes ?? null;
     this.onFailure = onFailure;
   }
 
@@ -78,24 +100,30 @@ export function createUpstreams({ limits, denied, onFailure }: UpstreamsOptions)
   /** No route names them any more, and something of them is still open. */
   const retired = new Set<UpstreamPool>();
 
-  function acquire(origin: string): UpstreamPool {
-    let entry = entries.get(origin);
+  function acquire({ url }: Upstream, own: Partial<UpstreamLimits>, owner: string): UpstreamPool {
+    const key = JSON.stringify([url, own, owner]);
+    let entry = entries.get(key);
     if (entry === undefined) {
-      const url = new URL(origin);
-      const connect = createUpstreamConnector({ origin: url, connectMs: () => limits().connectMs, denied });
-      entry = { pool: createUpstreamPool({ origin, connect, limits }), users: 0 };
-      entries.set(origin, entry);
+      const limitsHere = limitsWith(limits, own);
+      const connect = createUpstreamConnector({
+        origin: new URL(url),
+        connectMs: () => limitsHere().connectMs,
+        denied,
+      });
+      const pool = createUpstreamPool({ key, origin: url, connect, limits: limitsHere });
+      entry = { pool, users: 0 };
+      entries.set(key, entry);
     }
     entry.users += 1;
     return entry.pool;
   }
 
   function release(pool: UpstreamPool): void {
-    const entry = entries.get(pool.origin);
+    const entry = entries.get(pool.key);
     if (entry?.pool !== pool) return;
     entry.users -= 1;
     if (entry.users > 0) return;
-    entries.delete(pool.origin);
+    entries.delete(pool.key);
     pool.retire();
     retired.add(pool);
     forgetRetired();
@@ -110,11 +138,14 @@ export function createUpstreams({ limits, denied, onFailure }: UpstreamsOptions)
   }
 
   return {
-    acquire(origins) {
+    acquire(leadsTo, owner) {
       const acquired: UpstreamPool[] = [];
+      const own = roomOf(leadsTo);
+      // What one route allows itself is no other's to use up.
+      const sharedAs = leadsTo.limits === undefined ? '' : owner;
       try {
-        for (const origin of origins) acquired.push(acquire(origin));
-        return new Group(acquired, onFailure);
+        for (const upstream of leadsTo.upstreams) acquired.push(acquire(upstream, own, sharedAs));
+        return new Group(leadsTo, acquired, limits, onFailure);
       } catch (error) {
         for (const pool of acquired) release(pool);
         throw error;
@@ -141,5 +172,44 @@ export function createUpstreams({ limits, denied, onFailure }: UpstreamsOptions)
       entries.clear();
       retired.clear();
     },
+  };
+}
+
+/** The Host that an upstream receives in place of the client's; null: none. */
+function hostOf({ url, host = 'keep' }: Upstream): string | null {
+  if (host === 'keep') return null;
+  return host === 'upstream' ? new URL(url).host : host;
+}
+
+function deadlinesOf({ firstByteMs, idleMs }: LeadsTo['timeouts'] = {}): Partial<UpstreamLimits> {
+  return {
+    ...(firstByteMs !== undefined && { firstByteMs }),
+    ...(idleMs !== undefined && { idleMs, tunnelIdleMs: idleMs }),
+  };
+}
+
+function roomOf({ limits, timeouts }: LeadsTo): Partial<UpstreamLimits> {
+  const { connections, pending, pendingMs } = limits ?? {};
+  const connectMs = timeouts?.connectMs;
+  return {
+    ...(connections !== undefined && { connections }),
+    ...(pending !== undefined && { pending }),
+    ...(pendingMs !== undefined && { pendingMs }),
+    ...(connectMs !== undefined && { connectMs }),
+  };
+}
+
+/** `limits` with some of them replaced; worked out once for each that `limits` gives. */
+function limitsWith(limits: () => UpstreamLimits, own: Partial<UpstreamLimits>): () => UpstreamLimits {
+  if (Object.keys(own).length === 0) return limits;
+  let of: UpstreamLimits | null = null;
+  let merged: UpstreamLimits;
+  return () => {
+    const now = limits();
+    if (now !== of) {
+      of = now;
+      merged = { ...now, ...own };
+    }
+    return merged;
   };
 }

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
-import { Upstream } from '../upstream.ts';
+import { StoredUpstream, Upstream } from '../upstream.ts';
 import { dns } from './dns.ts';
 import { hosts } from './hosts.ts';
+import { RouteLimits } from './limits.ts';
 import { paths } from './paths.ts';
+import { RouteTimeouts } from './timeouts.ts';
 
 const issuers = z
   .array(IssuerName)
@@ -22,8 +24,10 @@ export const routeFields = {
   paths: { given: paths, shown: z.array(z.string()) },
   upstreams: {
     given: upstreams.describe('Requests are dealt to these in turn').optional(),
-    shown: z.array(z.object({ url: z.string() })).optional(),
+    shown: z.array(StoredUpstream).optional(),
   },
+  timeouts: { given: RouteTimeouts.optional(), shown: RouteTimeouts.optional() },
+  limits: { given: RouteLimits.optional(), shown: RouteLimits.optional() },
   issuers: {
     given: issuers.describe('The chain of issuers for its hosts; left out: that of the settings').optional(),
     shown: z.array(z.string()).optional(),
