@@ -43,7 +43,7 @@ export async function measureCaddy({
   const adminUrl = `http://127.0.0.1:${port + 1}`;
   const caddy = await startCaddy({
     folder: files,
-    oneThread: false,
+    threads: null,
     configuration: {
       admin: { listen: `127.0.0.1:${port + 1}`, config: { persist: false } },
       apps: {
@@ -55,7 +55,7 @@ export async function measureCaddy({
               automatic_https: { disable_redirects: true },
               tls_connection_policies: [{}],
               routes: Array.from({ length: routes }, (_, index) =>
-                caddyRoute(bulkHost(index), upstream.port),
+                caddyRoute([bulkHost(index)], upstream.port),
               ),
             },
           },
@@ -92,7 +92,7 @@ export async function measureCaddy({
         method: 'POST',
         // `fetch` sends Sec-Fetch-Mode as a browser does, and Caddy 2.11 answers 403 to browsers of other origins than its own.
         headers: { 'content-type': 'application/json', origin: adminUrl },
-        body: JSON.stringify(caddyRoute(host, upstream.port)),
+        body: JSON.stringify(caddyRoute([host], upstream.port)),
       });
       if (!response.ok) throw new Error(`Caddy answers ${response.status}: ${await response.text()}`);
       await response.arrayBuffer();

@@ -45,9 +45,12 @@ export interface LoadOptions {
   upstreamUrl: string;
 }
 
+/** Of loaded hosts; `%` stands for seven digits. */
+export const hostPattern = `h%.${zone}`;
+
 /** The host of loaded route number `index`. */
 export function bulkHost(index: number): string {
-  return `h${String(index).padStart(7, '0')}.${zone}`;
+  return hostPattern.replace('%', String(index).padStart(7, '0'));
 }
 
 /**

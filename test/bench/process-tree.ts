@@ -9,6 +9,8 @@ export interface ProcessFigures {
   name: string;
   /** User and system time so far. */
   cpuSeconds: number;
+  userSeconds: number;
+  systemSeconds: number;
   /** Resident memory. */
   rssBytes: number;
 }
@@ -44,6 +46,8 @@ function readFigures(pid: number): ProcessFigures | null {
       parent: Number(fields[1]),
       name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
+      userSeconds: Number(fields[11]) / ticksPerSecond,
+      systemSeconds: Number(fields[12]) / ticksPerSecond,
       rssBytes: Number(rss?.[1] ?? 0) * 1024,
     };
   } catch {

@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { runCommand } from './run-command.ts';
 
 export interface WrkFigures {
   requests: number;
@@ -19,6 +18,10 @@ export interface WrkOptions {
   host: string;
   connections: number;
   seconds: number;
+  /** Default: `/`. */
+  path?: string;
+  /** A POST with a body of so many bytes; default: a GET. */
+  bodyBytes?: number;
 }
 
 // wrk takes the server name from the address: the script connects to loopback whatever the name is.
@@ -34,29 +37,16 @@ end
 `;
 
 /** One run of wrk with one thread: HTTP/1.1 over TLS, connections kept alive. */
-export async function runWrk({ folder, port, host, connections, seconds }: WrkOptions): Promise<WrkFigures> {
-  const file = join(folder, 'wrk.lua');
-  writeFileSync(file, script);
-  const args = [
-    '-t1',
-    `-c${connections}`,
-    `-d${seconds}s`,
-    '--timeout',
-    '5s',
-    '-s',
-    file,
-    `https://${host}:${port}/`,
-  ];
-  const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      output += text;
-    });
-  }
-  const [code] = await once(child, 'close');
+export async function runWrk(options: WrkOptions): Promise<WrkFigures> {
+  const { folder, port, host, connections, seconds, path = '/', bodyBytes } = options;
+  const file = join(folder, bodyBytes === undefined ? 'wrk.lua' : 'wrk-post.lua');
+  const post =
+    bodyBytes === undefined ? '' : `wrk.method = "POST"\nwrk.body = string.rep("x", ${bodyBytes})\n`;
+  writeFileSync(file, `${post}${script}`);
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '5s', '-s', file];
+  const output = await runCommand('wrk', [...args, `https://${host}:${port}${path}`]);
   const line = output.split('\n').find((text) => text.startsWith('{'));
-  if (code !== 0 || line === undefined) throw new Error(`wrk failed (${code}): ${output}`);
+  if (line === undefined) throw new Error(`wrk said nothing of use: ${output}`);
   const { requests, us, p50, p99, errors } = JSON.parse(line);
   return { requests, requestsPerSecond: requests / (us / 1e6), p50: p50 / 1e3, p99: p99 / 1e3, errors };
 }

@@ -14,10 +14,13 @@ export interface EdgeOptions {
   /** A Redis; one that nobody listens on: the edge serves what is on its disk. */
   storeUrl: string;
   logFile: string;
+  /** Default: one. */
+  workers?: number;
 }
 
-/** `lockstep edge` with one worker, in a process of its own. It is not ready yet. */
-export async function startEdge({ node, dataDir, edgeKey, storeUrl, logFile }: EdgeOptions): Promise<Edge> {
+/** `lockstep edge`, in a process of its own. It is not ready yet. */
+export async function startEdge(options: EdgeOptions): Promise<Edge> {
+  const { node, dataDir, edgeKey, storeUrl, logFile, workers = 1 } = options;
   const port = await freePorts(3);
   const flags = {
     node,
@@ -26,7 +29,7 @@ export async function startEdge({ node, dataDir, edgeKey, storeUrl, logFile }: E
     admin: `127.0.0.1:${port + 2}`,
     store: storeUrl,
     'data-dir': dataDir,
-    workers: 1,
+    workers,
     'log-level': 'warn',
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);

@@ -15,18 +15,25 @@ export interface Upstream {
   stop(): Promise<void>;
 }
 
-/** A server that costs little, in a process of its own: nginx where there is one, else Node. */
+/** Of what it answers to `/large`. */
+export const largeBytes = 65_536;
+
+/** A server that costs little, in a process of its own: nginx where there is one, else Node. It takes a body at `/post`. */
 export async function startUpstream(folder: string, bodyBytes: number): Promise<Upstream> {
   const port = await freePorts(1);
   const url = `http://127.0.0.1:${port}`;
-  const body = 'lockstep'.repeat(Math.ceil(bodyBytes / 8)).slice(0, bodyBytes);
+  const body = textOf(bodyBytes);
   const kind = findVersion('nginx') === null ? 'node' : 'nginx';
   let started: Process;
-  if (kind === 'nginx') started = await nginxUpstream({ folder, port, body });
+  if (kind === 'nginx') started = await nginxUpstream({ folder, port, body, large: textOf(largeBytes) });
   else {
     const entry = fileURLToPath(new URL('./upstream.ts', import.meta.url));
     const logFile = join(folder, 'upstream.log');
-    started = await startProcess({ command: process.execPath, args: [entry, String(port), body], logFile });
+    started = await startProcess({
+      command: process.execPath,
+      args: [entry, String(port), body, String(largeBytes)],
+      logFile,
+    });
   }
   await waitFor(
     async () => {
@@ -36,4 +43,8 @@ export async function startUpstream(folder: string, bodyBytes: number): Promise<
     { what: 'the upstream to answer' },
   );
   return { url, port, body, kind, stop: started.stop };
+}
+
+function textOf(bytes: number): string {
+  return 'lockstep'.repeat(Math.ceil(bytes / 8)).slice(0, bytes);
 }

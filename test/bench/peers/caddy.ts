@@ -6,10 +6,11 @@ import type { Peer } from './peer.ts';
 
 export const caddy: Peer = {
   name: 'Caddy',
-  async start({ folder, port, host, upstreamPort, pemFile }) {
+  async start({ folder, port, hosts, upstreamPort, pemFile, command, workers }) {
     return startCaddy({
       folder,
-      oneThread: true,
+      command,
+      threads: workers,
       configuration: {
         admin: { listen: `127.0.0.1:${await freePorts(1)}`, config: { persist: false } },
         apps: {
@@ -20,7 +21,7 @@ export const caddy: Peer = {
                 protocols: ['h1', 'h2'],
                 automatic_https: { disable: true },
                 tls_connection_policies: [{}],
-                routes: [caddyRoute(host, upstreamPort)],
+                routes: [caddyRoute(hosts, upstreamPort)],
               },
             },
           },
@@ -31,9 +32,9 @@ export const caddy: Peer = {
   },
 };
 
-export function caddyRoute(host: string, upstreamPort: number): object {
+export function caddyRoute(hosts: readonly string[], upstreamPort: number): object {
   return {
-    match: [{ host: [host] }],
+    match: [{ host: hosts }],
     handle: [{ handler: 'reverse_proxy', upstreams: [{ dial: `127.0.0.1:${upstreamPort}` }] }],
     terminal: true,
   };
@@ -42,11 +43,19 @@ export function caddyRoute(host: string, upstreamPort: number): object {
 export interface CaddyOptions {
   folder: string;
   configuration: object;
-  oneThread: boolean;
+  /** Default: the one on PATH. */
+  command?: string;
+  /** How many it may use; null: as many as there are cores. */
+  threads: number | null;
 }
 
 /** Caddy with a configuration of its own, and its storage in `<folder>/storage`. */
-export function startCaddy({ folder, configuration, oneThread }: CaddyOptions): Promise<Process> {
+export function startCaddy({
+  folder,
+  configuration,
+  command = 'caddy',
+  threads,
+}: CaddyOptions): Promise<Process> {
   const path = join(folder, 'caddy.json');
   const storage = { module: 'file_system', root: join(folder, 'storage') };
   const logging = { logs: { default: { level: 'ERROR' } } };
@@ -55,11 +64,11 @@ export function startCaddy({ folder, configuration, oneThread }: CaddyOptions): 
     // `env` replaces itself by the command: the process id is Caddy's own.
     command: 'env',
     args: [
-      ...(oneThread ? ['GOMAXPROCS=1'] : []),
+      ...(threads === null ? [] : [`GOMAXPROCS=${threads}`]),
       `HOME=${folder}`,
       `XDG_CONFIG_HOME=${folder}`,
       `XDG_DATA_HOME=${folder}`,
-      ...['caddy', 'run', '--config', path],
+      ...[command, 'run', '--config', path],
     ],
     logFile: join(folder, 'caddy.log'),
   });

@@ -5,12 +5,14 @@ import type { Peer } from './peer.ts';
 
 export const haproxy: Peer = {
   name: 'HAProxy',
-  start({ folder, port, upstreamPort, pemFile }) {
+  start({ folder, port, hosts, upstreamPort, pemFile, command, workers }) {
     const configuration = join(folder, 'haproxy.cfg');
+    const map = join(folder, 'hosts.map');
+    writeFileSync(map, hosts.map((host) => `${host} upstream\n`).join(''));
     writeFileSync(
       configuration,
       `global
-  nbthread 1
+  nbthread ${workers}
   maxconn 4096
   ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
@@ -23,7 +25,8 @@ defaults
   http-reuse always
 frontend https
   bind 127.0.0.1:${port} ssl crt ${pemFile} alpn h2,http/1.1 backlog 2048
-  default_backend upstream
+  use_backend %[req.hdr(host),field(1,:),lower,map(${map},none)]
+backend none
 backend upstream
   option forwardfor
   http-request set-header X-Forwarded-Proto https
@@ -32,7 +35,7 @@ backend upstream
 `,
     );
     return startProcess({
-      command: 'haproxy',
+      command,
       args: ['-db', '-f', configuration],
       logFile: join(folder, 'haproxy.log'),
     });
