@@ -80,6 +80,8 @@ export * from './shared/give-back-memory.ts';
 export * from './shared/hostname.ts';
 export * from './shared/log-destination.ts';
 export * from './shared/node-id.ts';
+export * from './shared/own-fields.ts';
+export * from './shared/placeholders.ts';
 export * from './shared/request-path.ts';
 export * from './shared/request-target.ts';
 export * from './shared/retry-after.ts';

@@ -76,12 +76,13 @@ t.test('every commit says who made it, and leads back to the request that began 
 
 t.test('each field of a route is kept, shown, and set by a patch of it alone', async (t) => {
   const { call } = await startControlPlane(t, testFolder(t));
-  const all: Required<Omit<PutRoute, 'id'>> = {
+  const all: Required<Omit<PutRoute, 'id' | 'redirect'>> = {
     ...shop,
     paths: ['/shop'],
     upstreams: [{ url: 'http://127.0.0.1:3000', host: 'upstream' }],
     timeouts: { connectMs: 1_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
     limits: { bodyBytes: 1_000_000, connections: 10, pending: 5, pendingMs: 2_000 },
+    headers: { request: { set: { 'X-Route': '{route}' } }, response: { remove: ['Server'] } },
     issuers: ['internal'],
     challenge: 'http-01',
     dns: { proxiedBy: 'cdn' },

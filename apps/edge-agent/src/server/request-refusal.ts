@@ -64,4 +64,6 @@ export type RefusalReason = keyof typeof requestRefusals;
 export interface Refused {
   reason: RefusalReason;
   detail?: string;
+  /** Of the answer, as flat pairs. */
+  fields?: readonly string[];
 }

@@ -19,6 +19,11 @@ const routeShape: Shape<RouteRecord> = {
   upstreams: { url: true, host: true },
   timeouts: { connectMs: true, firstByteMs: true, idleMs: true, totalMs: true },
   limits: { bodyBytes: true, connections: true, pending: true, pendingMs: true },
+  redirect: { to: true, status: true, keepPath: true, keepQuery: true },
+  headers: {
+    request: { set: true, add: true, remove: true },
+    response: { set: true, add: true, remove: true },
+  },
   issuers: true,
   challenge: true,
   dns: { proxiedBy: true },
@@ -35,7 +40,7 @@ export const route = recordKind<RouteRecord>()({
   fault: (route) => {
     const unknown = unknownField(route, routeShape);
     if (unknown !== null) return `has a field "${unknown}", which this revision of Lockstep does not know`;
-    const { hosts, paths, upstreams, timeouts, limits } = route;
+    const { hosts, paths, timeouts, limits } = route;
     return (
       countsFault('timeouts', timeouts) ??
       countsFault('limits', limits) ??
@@ -43,10 +48,17 @@ export const route = recordKind<RouteRecord>()({
       (isList(paths) && paths.every((path) => isText(path) && path.startsWith('/'))
         ? null
         : 'has a path that does not start with /, or none') ??
-      (isList(upstreams) ? upstreamsFault(upstreams) : 'has no upstreams')
+      targetFault(route)
     );
   },
 });
+
+function targetFault({ upstreams, redirect }: Partial<Record<keyof RouteRecord, unknown>>): string | null {
+  if (upstreams !== undefined && redirect !== undefined) return 'leads to two things at once';
+  if (redirect !== undefined)
+    return isFields(redirect) && isText(redirect.to) ? null : 'has a redirect to nowhere';
+  return isList(upstreams) ? upstreamsFault(upstreams) : 'has no upstreams';
+}
 
 const servedHost = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 const maxHostLength = 253;

@@ -1,22 +1,25 @@
 import type { ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Transform } from 'node:stream';
 import type { EdgeSettings } from '@lockstep/contract';
 import { breakOff } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import type { RouteRules } from '../rules/route-rules.ts';
 import type { AnswerHandler } from '../upstreams/answer-handler.ts';
 import type { AnswerHead } from '../upstreams/answer-head.ts';
 import { ExchangeError, type FailureCause } from '../upstreams/failure-cause.ts';
 import { RequestBody } from '../upstreams/request-body.ts';
 import type { UpstreamGroup, UpstreamRequest } from '../upstreams/upstreams.ts';
-import { answerFailure } from './answer-failure.ts';
+import { failureAnswer } from './failure-answer.ts';
 import { forwardAnswer } from './forward-answer.ts';
 import type { ReadRequest } from './read-request.ts';
+import { sendRuled } from './ruled-answer.ts';
 import { writeAnswerHead, writeInterim } from './write-answer.ts';
 
 export interface ExchangeOptions {
   request: ClientRequest;
   response: ClientResponse;
   upstreams: UpstreamGroup;
+  rules: RouteRules | null;
   forwarded: ReadRequest;
   limits: EdgeSettings['limits'];
   /** Called once, when the client has its answer or is gone. */
@@ -36,6 +39,8 @@ export class Exchange implements AnswerHandler {
   /** Nothing more comes from an upstream. */
   #ended = false;
   #upgraded = false;
+  /** What the body goes through on its way, by the route's rules. */
+  #through: Transform | null = null;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -70,6 +75,7 @@ export class Exchange implements AnswerHandler {
       this.#upstreamRequest?.abandon();
       this.#body?.destroy();
     }
+    this.#through?.destroy();
     if (!this.#upgraded) onDone(response.headersSent ? response.statusCode : 499);
   };
 
@@ -79,18 +85,19 @@ export class Exchange implements AnswerHandler {
   }
 
   onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void {
-    const { response } = this.#options;
+    const { response, rules, forwarded } = this.#options;
     // The edge answered itself, for the body that is faulty or does not come, and that answer is not out yet.
     if (response.headersSent) throw new ExchangeError('client_body_broke_off');
     this.#bodiless = statusCode === 205;
-    writeAnswerHead(response, statusCode, head, statusMessage);
+    this.#through = writeAnswerHead(response, statusCode, head, statusMessage, rules, forwarded);
+    if (this.#through !== null) this.#sendThrough(this.#through);
     this.#answered = true;
     if (this.#bodiless) response.end();
   }
 
   onData(chunk: Buffer): void {
     if (this.#bodiless) return;
-    const response = this.#options.response as ServerResponse;
+    const response = this.#through ?? (this.#options.response as ServerResponse);
     const upstreamRequest = this.#upstreamRequest!;
     if (response.write(chunk) || upstreamRequest.paused) return;
     upstreamRequest.pause();
@@ -99,7 +106,13 @@ export class Exchange implements AnswerHandler {
 
   onEnd(): void {
     this.#ended = true;
-    this.#options.response.end();
+    (this.#through ?? this.#options.response).end();
+  }
+
+  #sendThrough(through: Transform): void {
+    const response = this.#options.response as ServerResponse;
+    through.on('error', () => breakOff(response));
+    through.pipe(response);
   }
 
   onUpgrade(head: AnswerHead, upstream: Duplex): void {
@@ -110,17 +123,24 @@ export class Exchange implements AnswerHandler {
   }
 
   onFailed(cause: FailureCause, dialled: boolean): void {
-    const { response, forwarded } = this.#options;
+    const { response, forwarded, rules } = this.#options;
     this.#ended = true;
-    if (this.#answered) breakOff(response);
+    if (this.#answered) this.#breakOff();
     else if (!response.headersSent) {
-      answerFailure(response, cause, dialled, forwarded.requestId);
+      if (cause === 'client_body_too_large' && !('stream' in response))
+        response.setHeader('connection', 'close');
+      sendRuled(response, failureAnswer(cause, dialled, forwarded.requestId), rules, forwarded);
       this.#body?.destroy();
     }
   }
 
   onBroken(): void {
     this.#ended = true;
+    this.#breakOff();
+  }
+
+  #breakOff(): void {
+    this.#through?.destroy();
     breakOff(this.#options.response);
   }
 }

@@ -5,17 +5,20 @@ import type { EdgeSettings } from '@lockstep/contract';
 import { cutOff } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
 import { linger } from '../../server/linger.ts';
+import { sendOwnAnswer } from '../../server/own-answer.ts';
 import { requestIdOf } from '../../server/request-id.ts';
 import { type Refused, requestRefusals } from '../../server/request-refusal.ts';
-import { sendProblem } from '../../server/send-problem.ts';
+import { problemAnswer, sendProblem } from '../../server/send-problem.ts';
 import type { Incidents } from '../clients/incidents.ts';
-import type { RouteTable } from '../routing/route-table.ts';
+import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
+import type { RouteRules } from '../rules/route-rules.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import { answerChallenge } from './answer-challenge.ts';
 import { Exchange } from './exchange.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
 import { OpenExchanges } from './open-exchanges.ts';
-import { readRequest } from './read-request.ts';
+import { type ReadRequest, readRequest } from './read-request.ts';
+import { askGates, sendRuled } from './ruled-answer.ts';
 import { tunnel } from './tunnel.ts';
 
 const http = process.getBuiltinModule('node:http');
@@ -95,13 +98,48 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       refuse(watch, { reason: 'no_route' }, onDone);
       return;
     }
-    const { upstreams } = route;
+    if (route.rules === null) {
+      forwardTo(route, watch, forwarded, onDone, onUpgrade);
+      return;
+    }
+    const refuseFailed = (error: unknown) => {
+      incidents.onException('request', error);
+      refuse(watch, { reason: 'failed' }, onDone);
+    };
+    const { rules } = route;
+    askGates(
+      rules,
+      forwarded,
+      (answer) => {
+        if (isGone(response)) onDone(499);
+        else if (answer === null) {
+          for (const rule of rules.requests) rule.change(forwarded);
+          forwardTo(route, watch, forwarded, onDone, onUpgrade);
+        } else if ('reason' in answer) refuse(watch, answer, onDone, rules, forwarded);
+        else {
+          response.on('close', () => onDone(answer.status));
+          sendRuled(response, answer, rules, forwarded);
+        }
+      },
+      refuseFailed,
+    );
+  }
+
+  function forwardTo(
+    { upstreams, rules }: ServedRoute,
+    watch: ExchangeWatch,
+    forwarded: ReadRequest,
+    onDone: (statusCode: number) => void,
+    onUpgrade: OnUpgrade | undefined,
+  ): void {
+    const { request, response } = watch;
+    const { limits } = settings();
     const { bodyBytes } = upstreams;
     if (bodyBytes !== null && Number(request.headers['content-length'] ?? 0) > bodyBytes) {
       refuse(watch, { reason: 'body_too_large' }, onDone);
       return;
     }
-    const common = { request, response, upstreams, forwarded, limits, onDone };
+    const common = { request, response, upstreams, rules, forwarded, limits, onDone };
     const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
     watch.body = exchange.body;
     watch.exchange = exchange;
@@ -110,8 +148,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   function refuse(
     { request, response }: ExchangeWatch,
-    { reason, detail }: Refused,
+    { reason, detail, fields }: Refused,
     onDone: (statusCode: number) => void,
+    rules: RouteRules | null = null,
+    forwarded: ReadRequest | null = null,
   ): void {
     const { status, code, detail: usual } = requestRefusals[reason];
     incidents.onRefused(reason, detail);
@@ -120,8 +160,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     if (!('stream' in response) && endsConnection.has(reason)) response.setHeader('connection', 'close');
     if (reason === 'trace_ends_here') response.setHeader('allow', allowedMethods);
     if ('stream' in request && !request.stream.endAfterHeaders) endWithAnswer(request);
-    const id = requestIdOf(request.headers['x-request-id']);
-    sendProblem(response, status, code, detail === undefined ? usual : sentence(detail), id);
+    const id = forwarded?.requestId ?? requestIdOf(request.headers['x-request-id']);
+    const words = detail === undefined ? usual : sentence(detail);
+    const answer = problemAnswer(status, code, words, id, fields);
+    if (rules !== null && forwarded !== null) sendRuled(response, answer, rules, forwarded);
+    else sendOwnAnswer(response, answer, answer.fields);
   }
 
   /** OPTIONS about the server as a whole, or that is to go no further (RFC 9110, sections 7.6.2 and 9.3.7). */
@@ -233,6 +276,11 @@ function hurry(
     bodyIdleMs: Math.min(timeouts.bodyIdleMs, mostMs),
     writeIdleMs: Math.min(timeouts.writeIdleMs, mostMs),
   };
+}
+
+/** The client went away while a gate took its time. */
+function isGone(response: ClientResponse): boolean {
+  return 'stream' in response ? response.stream.destroyed : response.destroyed;
 }
 
 function ignore(): void {}

@@ -1,21 +1,20 @@
 import { type Authority, type EdgeSettings, readAuthority, readRequestTarget } from '@lockstep/contract';
 import type { ClientRequest } from '../../server/client-message.ts';
 import type { Refused } from '../../server/request-refusal.ts';
+import type { RuledRequest } from '../rules/ruled-request.ts';
 import type { OutgoingRequest } from '../upstreams/upstream-request.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
 
 const { METHODS } = process.getBuiltinModule('node:http');
 
 /** A request that may be forwarded. */
-export interface ReadRequest extends OutgoingRequest {
-  host: string;
-  /** Normalised, with its query; `*` for OPTIONS about the server. */
+export interface ReadRequest extends OutgoingRequest, RuledRequest {
+  method: string;
+  /** Normalised, with its query; `*` for OPTIONS about the server. What the upstream receives, which rules may change. */
   path: string;
   /** What the upstream receives, as flat pairs. */
   headers: string[];
   hasBody: boolean;
-  requestId: string;
-  /** IPv4 in its own form. */
   clientAddress: string;
   /** It is not to be forwarded any further (RFC 9110, section 7.6.2). */
   endsHere: boolean;
@@ -98,7 +97,10 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
   );
   return {
     host,
+    authority,
+    scheme: options.scheme,
     method,
+    asked: target.path,
     path: target.path,
     headers,
     // HTTP/2 needs no field to announce a body (RFC 9113, section 8.1).

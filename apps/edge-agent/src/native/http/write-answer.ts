@@ -1,33 +1,45 @@
 import type { ServerResponse } from 'node:http';
+import type { Transform } from 'node:stream';
 import { noteFraming } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import type { RouteRules } from '../rules/route-rules.ts';
+import type { RuledRequest } from '../rules/ruled-request.ts';
 import type { AnswerHead } from '../upstreams/answer-head.ts';
 import { ExchangeError } from '../upstreams/failure-cause.ts';
 import { forwardAnswer } from './forward-answer.ts';
+import { ruleAnswer } from './ruled-answer.ts';
 
 const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
-/** Writes the head of an upstream's final answer in the client's protocol. Throws an `ExchangeError` for one that a client may not get. */
+/**
+ * Writes the head of an upstream's final answer in the client's protocol, and gives back what the body goes through by the route's rules, null
+ * where that is nothing. Throws an `ExchangeError` for one that a client may not get.
+ */
 export function writeAnswerHead(
   response: ClientResponse,
   statusCode: number,
   head: AnswerHead,
   statusMessage: string | undefined,
-): void {
+  rules: RouteRules | null,
+  request: RuledRequest,
+): Transform | null {
   const overHttp2 = 'stream' in response;
-  const { fields, hasLength } = forwardAnswer(head, statusCode, overHttp2);
+  const forwarded = forwardAnswer(head, statusCode, overHttp2);
+  const through = rules === null ? null : ruleAnswer(forwarded, statusCode, rules, request, overHttp2);
+  const { fields, hasLength } = forwarded;
   if (overHttp2) {
     // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
     if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
     response.writeHead(statusCode, fields as never);
-    return;
+    return through;
   }
   const h1 = response as ServerResponse;
   h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
-  if (hasLength) return;
+  if (hasLength) return through;
   // The head goes out at once: an event stream may send nothing for a while.
   h1.flushHeaders();
   noteFraming(h1);
+  return through;
 }
 
 /** Writes an interim answer (RFC 9110, section 15.2); nothing to a client that cannot take one, or no longer. */

@@ -1,10 +1,13 @@
 import { type RouteRecord, type Upstream as UpstreamAddress, wildcardOf } from '@lockstep/contract';
+import { compileRules, type RouteRules } from '../rules/route-rules.ts';
 import type { UpstreamGroup, Upstreams } from '../upstreams/upstreams.ts';
 
 export interface ServedRoute {
   readonly id: string;
   readonly revision: number;
   readonly upstreams: UpstreamGroup;
+  /** Null where it has none. */
+  readonly rules: RouteRules | null;
 }
 
 interface Entry {
@@ -74,11 +77,12 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
     put(id, revision, record) {
       const before = byId.get(id);
       const same = before !== undefined && leadsTo(before.record) === leadsTo(record);
+      const rules = compileRules(id, record, before?.route.rules ?? null);
       const { upstreams: addresses = [], timeouts, limits } = record;
       const group = same
         ? before.route.upstreams
         : upstreams.acquire({ upstreams: addresses, timeouts, limits }, id);
-      const held = { record, route: { id, revision, upstreams: group } };
+      const held = { record, route: { id, revision, upstreams: group, rules } };
       if (before !== undefined) remove(before);
       byId.set(id, held);
       insert(held);
@@ -97,7 +101,12 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
       catchAll =
         addresses.length === 0
           ? null
-          : { id: 'on-demand', revision: 0, upstreams: upstreams.acquire({ upstreams: addresses }, '') };
+          : {
+              id: 'on-demand',
+              revision: 0,
+              upstreams: upstreams.acquire({ upstreams: addresses }, ''),
+              rules: null,
+            };
       if (before !== null) upstreams.release(before.upstreams);
     },
     names: (host) => entriesOf(host) !== undefined,

@@ -3,9 +3,11 @@ import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
 import { StoredUpstream, Upstream } from '../upstream.ts';
 import { dns } from './dns.ts';
+import { headers } from './headers.ts';
 import { hosts } from './hosts.ts';
 import { RouteLimits } from './limits.ts';
 import { paths } from './paths.ts';
+import { redirect } from './redirect.ts';
 import { RouteTimeouts } from './timeouts.ts';
 
 const issuers = z
@@ -28,6 +30,11 @@ export const routeFields = {
   },
   timeouts: { given: RouteTimeouts.optional(), shown: RouteTimeouts.optional() },
   limits: { given: RouteLimits.optional(), shown: RouteLimits.optional() },
+  redirect: { given: redirect.optional(), shown: redirect.optional() },
+  headers: {
+    given: headers.describe('Fields of requests and answers that are changed on their way').optional(),
+    shown: headers.optional(),
+  },
   issuers: {
     given: issuers.describe('The chain of issuers for its hosts; left out: that of the settings').optional(),
     shown: z.array(z.string()).optional(),
@@ -43,4 +50,7 @@ export const routeFields = {
 };
 
 /** What a request can lead to: a route has exactly one of these. */
-export const routeTargets = ['upstreams'] as const satisfies readonly (keyof typeof routeFields)[];
+export const routeTargets = [
+  'upstreams',
+  'redirect',
+] as const satisfies readonly (keyof typeof routeFields)[];

@@ -1,0 +1,81 @@
+import type { ServerResponse } from 'node:http';
+import type { Transform } from 'node:stream';
+import type { ClientResponse } from '../../server/client-message.ts';
+import { type OwnAnswer, sendOwnAnswer } from '../../server/own-answer.ts';
+import type { RouteRules } from '../rules/route-rules.ts';
+import type { GateAnswer } from '../rules/rule.ts';
+import type { RuledRequest } from '../rules/ruled-request.ts';
+import type { ForwardedAnswer } from './forward-answer.ts';
+
+/** Asks the gates of a route in turn, and calls `then` with what the first that answers says; null: the request goes on. */
+export function askGates(
+  { gates }: RouteRules,
+  request: RuledRequest,
+  then: (answer: GateAnswer | null) => void,
+  onError: (error: unknown) => void,
+  from = 0,
+): void {
+  for (let i = from; i < gates.length; i += 1) {
+    const answer = gates[i]!.pass(request);
+    if (answer instanceof Promise) {
+      answer
+        .then((late) =>
+          late === null ? askGates({ gates } as RouteRules, request, then, onError, i + 1) : then(late),
+        )
+        .catch(onError);
+      return;
+    }
+    if (answer !== null) {
+      then(answer);
+      return;
+    }
+  }
+  then(null);
+}
+
+/** Sends an answer of the edge's own as the route's rules have it. */
+export function sendRuled(
+  answer: ClientResponse,
+  own: OwnAnswer,
+  rules: RouteRules | null,
+  request: RuledRequest,
+): void {
+  const response = answer as ServerResponse;
+  if (response.headersSent || response.destroyed) return;
+  // What was taken over of a head that then could not be written.
+  for (const name of response.getHeaderNames()) if (name !== 'connection') response.removeHeader(name);
+  const overHttp2 = 'stream' in answer;
+  if (!overHttp2) response.statusMessage = '';
+  sendOwnAnswer(
+    answer,
+    own,
+    rules === null ? own.fields : changed([...own.fields], rules, request, overHttp2),
+  );
+}
+
+/** What an upstream's answer becomes by the rules of its route; what its body goes through, or null. */
+export function ruleAnswer(
+  forwarded: ForwardedAnswer,
+  statusCode: number,
+  rules: RouteRules,
+  request: RuledRequest,
+  overHttp2: boolean,
+): Transform | null {
+  forwarded.fields = changed(forwarded.fields, rules, request, overHttp2);
+  if (rules.body === null || statusCode === 204 || statusCode === 205 || statusCode === 304) return null;
+  if (request.method === 'HEAD') return null;
+  const through = rules.body.through(forwarded.fields, statusCode, request);
+  if (through !== null) forwarded.hasLength = false;
+  return through;
+}
+
+function changed(
+  fields: string[],
+  { answers }: RouteRules,
+  request: RuledRequest,
+  overHttp2: boolean,
+): string[] {
+  let now = fields;
+  for (const rule of answers) now = rule.change(now, request, overHttp2);
+  return now;
+}

@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { PutRoute } from '@lockstep/contract/schemas';
+import t, { type Test } from 'tap';
+import { fetchThrough, fetchThroughH2 } from '../../fetch-through.ts';
+import { startUpstream } from '../../start-upstream.ts';
+import { startWorker } from '../../start-worker.ts';
+import { readDocumentedRoutes } from './documented-route.ts';
+
+const page = new URL('../../../../../docs/routes.md', import.meta.url);
+const routes = readDocumentedRoutes(await readFile(page, 'utf8'));
+let received: IncomingMessage | null = null;
+const upstream = await startUpstream(t, (request, response) => {
+  received = request;
+  response.writeHead(200, { server: 'shop/1.0', 'content-type': 'text/plain' }).end('from the upstream');
+});
+const edge = await startWorker(t);
+
+for (const { heading, route, cases } of routes) {
+  t.test(`docs/routes.md, ${heading}: each example comes true, over both protocols`, async (t) => {
+    const parsed = PutRoute.parse(route);
+    const to = parsed.upstreams?.map((one) => ({ ...one, url: upstream.url })) ?? [];
+    const { id: _, hosts, paths, upstreams: __, ...more } = parsed;
+    const leadsTo = parsed.upstreams === undefined ? { upstreams: undefined } : {};
+    await edge.applied(await edge.serve(heading, hosts, to, paths, { ...more, ...leadsTo }));
+    t.same(edge.status().refusals, []);
+    t.ok(cases.length > 0, 'there are examples');
+    for (const { request, received: wanted, answer: told } of cases) {
+      for (const fetch of [fetchThrough, fetchThroughH2]) {
+        received = null;
+        const { Host: host = '', ...headers } = Object.fromEntries(request.fields);
+        const { method, path } = request;
+        const at = { port: edge.httpsPort, host, root: edge.root, method, path, headers };
+        const answer = await fetch(at);
+        const what = `${fetch.name}: ${method} ${path}`;
+        t.equal(answer.status, told.status, what);
+        compare(t, answer.headers, told.fields, what);
+        if (told.body !== null) t.equal(answer.body, told.body, what);
+        if (wanted === null) continue;
+        const seen = received as IncomingMessage | null;
+        t.same(
+          [seen?.method, seen?.url],
+          [wanted.method, wanted.path],
+          `${what}: what the upstream receives`,
+        );
+        compare(t, seen!.headers, wanted.fields, `${what}: to the upstream`);
+      }
+    }
+  });
+}
+
+/** `-` stands for a field that is not there. */
+function compare(t: Test, headers: Record<string, unknown>, fields: [string, string][], what: string): void {
+  for (const [name, value] of fields) {
+    t.equal(headers[name.toLowerCase()], value === '-' ? undefined : value, `${what}: ${name}`);
+  }
+}

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { isFramingField } from '../../shared/own-fields.ts';
+import { placeholders, unknownPlaceholder } from '../../shared/placeholders.ts';
+
+/** The name of a field that a route may set or take away (RFC 9110, section 5.1). */
+export const FieldName = z
+  .string()
+  .max(128)
+  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'is not the name of a header field')
+  .refine((name) => !isFramingField(name), {
+    error: ({ input }) =>
+      `"${input}" cannot be changed: it frames the message or is about one connection, and Lockstep sets it; leave it out`,
+  });
+
+/** A value of one (RFC 9110, section 5.5), with placeholders. Visible characters alone: no other reads the same everywhere. */
+export const FieldValue = z
+  .string()
+  .max(4_096)
+  .regex(/^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/, {
+    error: 'has to be of visible ASCII characters, with spaces between them alone',
+  })
+  .refine((value) => unknownPlaceholder(value) === null, {
+    error: ({ input }) => placeholderFault(String(input)),
+  });
+
+export function placeholderFault(text: string): string {
+  const known = placeholders.map((name) => `{${name}}`).join(', ');
+  return `has {${unknownPlaceholder(text)}}, which stands for nothing; there are ${known}`;
+}
