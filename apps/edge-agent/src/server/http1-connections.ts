@@ -69,11 +69,11 @@ export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1
     requireHostHeader: false,
     // Node drops those beyond without a word; here they are counted.
     maxHeadersCount: 0,
-    // Others (h2c, say) are ignored, as RFC 9110, section 7.8 allows; so is one that has a body, or that comes while an answer is
+    // What cannot be passed on is ignored, as RFC 9110, section 7.8 allows; so is one that has a body, or that comes while an answer is
     // under way: the bytes after it belong to the protocol that was asked for only once it is granted.
     shouldUpgradeCallback: (request: IncomingMessage) =>
       handlers.upgrade !== null &&
-      request.headers.upgrade?.toLowerCase() === 'websocket' &&
+      upgradeOf(request) !== null &&
       request.httpVersion === '1.1' &&
       !announcesBody(request) &&
       of(request.socket).idle &&
@@ -119,6 +119,19 @@ export function holdToSettings(server: Server, { limits, timeouts }: EdgeSetting
     connectionsCheckingInterval: 1_000,
   });
 }
+
+/**
+ * The protocols that a request wants to switch to and that are an upstream's to grant, as a list; null where there is none. Other versions of
+ * HTTP, and TLS, are the edge's own affair.
+ */
+export function upgradeOf({ headers }: IncomingMessage): string | null {
+  const wanted = (headers.upgrade ?? '').split(',').map((protocol) => protocol.trim());
+  const passed = wanted.filter((protocol) => protocolToken.test(protocol) && !ownProtocol.test(protocol));
+  return passed.length === 0 ? null : passed.join(', ');
+}
+
+const protocolToken = /^[!#$%&'*+.^_`|~0-9a-z-]+(?:\/[!#$%&'*+.^_`|~0-9a-z-]+)?$/i;
+const ownProtocol = /^(?:h2c?|http|tls)(?:\/|$)/i;
 
 function announcesBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';

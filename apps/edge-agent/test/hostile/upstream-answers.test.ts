@@ -171,7 +171,6 @@ const cases: Case[] = [
       'proxy-connection': null,
       upgrade: null,
       te: null,
-      trailer: null,
       'x-kept': '1',
     },
   },

@@ -13,7 +13,15 @@ import { failureAnswer } from './failure-answer.ts';
 import { forwardAnswer } from './forward-answer.ts';
 import type { ReadRequest } from './read-request.ts';
 import { sendRuled } from './ruled-answer.ts';
-import { writeAnswerHead, writeInterim } from './write-answer.ts';
+import { writeAnswerHead, writeInterim, writeTrailer } from './write-answer.ts';
+
+/** A client that wants to switch to another protocol. */
+export interface Upgrade {
+  /** Which ones, as it named them. */
+  protocols: string;
+  /** Takes both ends when the upstream agrees on one. `fields` are those of its answer, as flat pairs. */
+  onAgreed(fields: string[], protocol: string, upstream: Duplex): void;
+}
 
 export interface ExchangeOptions {
   request: ClientRequest;
@@ -24,8 +32,7 @@ export interface ExchangeOptions {
   limits: EdgeSettings['limits'];
   /** Called once, when the client has its answer or is gone. */
   onDone(statusCode: number): void;
-  /** For an upgrade: takes both ends when the upstream agrees. `fields` are those of its answer, as flat pairs. */
-  onUpgrade?(fields: string[], upstream: Duplex): void;
+  upgrade: Upgrade | null;
 }
 
 /** One request and its response: what goes from the client's stream to an upstream, and what comes back. */
@@ -64,9 +71,9 @@ export class Exchange implements AnswerHandler {
   }
 
   start(): void {
-    const { response, upstreams, forwarded, onUpgrade } = this.#options;
+    const { response, upstreams, forwarded, upgrade } = this.#options;
     response.on('close', this.#onClientClose);
-    this.#upstreamRequest = upstreams.send(forwarded, this.#body, onUpgrade !== undefined, this);
+    this.#upstreamRequest = upstreams.send(forwarded, this.#body, upgrade?.protocols ?? null, this);
   }
 
   #onClientClose = (): void => {
@@ -104,9 +111,11 @@ export class Exchange implements AnswerHandler {
     response.once('drain', () => upstreamRequest.resume());
   }
 
-  onEnd(): void {
+  onEnd(trailer: string[] | null): void {
+    const { response } = this.#options;
     this.#ended = true;
-    (this.#through ?? this.#options.response).end();
+    if (trailer !== null && !this.#bodiless) writeTrailer(response, trailer);
+    (this.#through ?? response).end();
   }
 
   #sendThrough(through: Transform): void {
@@ -115,11 +124,11 @@ export class Exchange implements AnswerHandler {
     through.pipe(response);
   }
 
-  onUpgrade(head: AnswerHead, upstream: Duplex): void {
+  onUpgrade(head: AnswerHead, protocol: string, upstream: Duplex): void {
     const { fields } = forwardAnswer(head, 101, false);
     this.#ended = true;
     this.#upgraded = true;
-    this.#options.onUpgrade!(fields, upstream);
+    this.#options.upgrade!.onAgreed(fields, protocol, upstream);
   }
 
   onFailed(cause: FailureCause, dialled: boolean): void {

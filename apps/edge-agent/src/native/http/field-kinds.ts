@@ -4,9 +4,8 @@ interface Field {
   kind: number;
 }
 
-/** What never passes the edge either way (RFC 9110, section 7.6.1), with `trailer` because trailers are not forwarded. */
-export const hopByHop =
-  'keep-alive proxy-connection proxy-authenticate te trailer upgrade http2-settings'.split(' ');
+/** What never passes the edge either way (RFC 9110, section 7.6.1). */
+export const hopByHop = 'keep-alive proxy-connection proxy-authenticate te upgrade http2-settings'.split(' ');
 
 const mostKnown = 2_000;
 const longestKnown = 64;

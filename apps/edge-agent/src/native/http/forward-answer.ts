@@ -10,11 +10,13 @@ const codingField = 3;
 const lengthField = 4;
 /** Over HTTP/2 Node throws for a second value of these; over HTTP/1.1 it passes both on. */
 const singleValued = 5;
+const trailerField = 6;
 
 const kinds = new Map<string, number>([
   ['connection', connectionField],
   ['transfer-encoding', codingField],
   ['content-length', lengthField],
+  ['trailer', trailerField],
 ]);
 for (const name of hopByHop) kinds.set(name, dropped);
 for (const name of 'access-control-allow-credentials access-control-max-age age content-encoding content-language content-location content-md5 content-range content-type date dnt etag expires last-modified location retry-after tk x-content-type-options'.split(
@@ -32,6 +34,8 @@ export interface ForwardedAnswer {
   /** Flat pairs; over HTTP/2 in lower case. */
   fields: string[];
   hasLength: boolean;
+  /** Over HTTP/1.1: what `Trailer` says, which only a body in chunks may come with. */
+  trailer: string | null;
 }
 
 /**
@@ -48,6 +52,7 @@ export function forwardAnswer(
   let connection: string | null = null;
   let singles: Set<string> | null = null;
   let coding: string | null = null;
+  let trailer: string | null = null;
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i]!;
     const value = pairs[i + 1]!;
@@ -72,6 +77,9 @@ export function forwardAnswer(
       fields.push(overHttp2 ? lower : name, value);
     } else if (kind === connectionField) {
       connection = connection === null ? value : `${connection},${value}`;
+    } else if (kind === trailerField) {
+      if (overHttp2) fields.push(lower, value);
+      else trailer = trailer === null ? value : `${trailer}, ${value}`;
     } else if (kind === codingField) {
       coding = coding === null ? value : `${coding},${value}`;
     }
@@ -84,5 +92,5 @@ export function forwardAnswer(
     throw new ExchangeError('upstream_coding_unsupported', `Transfer-Encoding: ${coding.slice(0, 100)}`);
   }
   if (connection !== null) dropNamed(fields, connection);
-  return { fields, hasLength };
+  return { fields, hasLength, trailer };
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
 import { cutOff } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import { upgradeOf } from '../../server/http1-connections.ts';
 import { linger } from '../../server/linger.ts';
 import { sendOwnAnswer } from '../../server/own-answer.ts';
 import { requestIdOf } from '../../server/request-id.ts';
@@ -14,7 +15,7 @@ import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import { answerChallenge } from './answer-challenge.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type Upgrade } from './exchange.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
 import { OpenExchanges } from './open-exchanges.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
@@ -48,8 +49,6 @@ export interface Forwarder {
   closeTunnels(): void;
 }
 
-type OnUpgrade = (fields: string[], upstream: Parameters<typeof tunnel>[1]) => void;
-
 export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
@@ -57,13 +56,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const tunnels = new Set<Socket>();
   const open = new OpenExchanges();
 
-  function forward(request: ClientRequest, response: ClientResponse, onUpgrade?: OnUpgrade): ExchangeWatch {
+  function forward(request: ClientRequest, response: ClientResponse, upgrade: Upgrade | null): ExchangeWatch {
     const watch = new ExchangeWatch(request, response);
     open.add(watch);
     // What is written to an answer that was broken off a moment ago is nobody's loss.
     response.on('error', ignore);
     try {
-      serve(watch, onUpgrade);
+      serve(watch, upgrade);
     } catch (error) {
       open.delete(watch);
       throw error;
@@ -71,7 +70,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     return watch;
   }
 
-  function serve(watch: ExchangeWatch, onUpgrade: OnUpgrade | undefined): void {
+  function serve(watch: ExchangeWatch, upgrade: Upgrade | null): void {
     const { request, response } = watch;
     const onDone = (statusCode: number) => {
       open.delete(watch);
@@ -99,7 +98,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return;
     }
     if (route.rules === null) {
-      forwardTo(route, watch, forwarded, onDone, onUpgrade);
+      forwardTo(route, watch, forwarded, onDone, upgrade);
       return;
     }
     const refuseFailed = (error: unknown) => {
@@ -114,7 +113,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         if (isGone(response)) onDone(499);
         else if (answer === null) {
           for (const rule of rules.requests) rule.change(forwarded);
-          forwardTo(route, watch, forwarded, onDone, onUpgrade);
+          forwardTo(route, watch, forwarded, onDone, upgrade);
         } else if ('reason' in answer) refuse(watch, answer, onDone, rules, forwarded);
         else {
           response.on('close', () => onDone(answer.status));
@@ -130,7 +129,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     watch: ExchangeWatch,
     forwarded: ReadRequest,
     onDone: (statusCode: number) => void,
-    onUpgrade: OnUpgrade | undefined,
+    upgrade: Upgrade | null,
   ): void {
     const { request, response } = watch;
     const { limits } = settings();
@@ -139,8 +138,16 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       refuse(watch, { reason: 'body_too_large' }, onDone);
       return;
     }
-    const common = { request, response, upstreams, rules, forwarded, limits, onDone };
-    const exchange = new Exchange(onUpgrade === undefined ? common : { ...common, onUpgrade });
+    const exchange = new Exchange({
+      request,
+      response,
+      upstreams,
+      rules,
+      forwarded,
+      limits,
+      onDone,
+      upgrade,
+    });
     watch.body = exchange.body;
     watch.exchange = exchange;
     exchange.start();
@@ -195,17 +202,18 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       process.nextTick(() => response.emit('close'));
       linger(socket);
     });
-    const watch = forward(request, response, (fields, upstream) => {
+    const onAgreed: Upgrade['onAgreed'] = (fields, protocol, upstream) => {
       socket.off('drain', onDrain);
       response.detachSocket(socket);
       open.delete(watch);
       onAnswer(101);
       tunnels.add(socket);
-      let text = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n';
+      let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n`;
       for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
       socket.write(`${text}\r\n`, 'latin1');
       tunnel(socket, upstream, () => tunnels.delete(socket));
-    });
+    };
+    const watch = forward(request, response, { protocols: upgradeOf(request)!, onAgreed });
   }
 
   function cut({ request, response }: ExchangeWatch, reason: 'stalled_body' | 'stalled_reader'): void {
@@ -222,7 +230,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   return {
     handle(request, response) {
-      forward(request, response);
+      forward(request, response, null);
     },
     upgrade,
     get inFlight() {

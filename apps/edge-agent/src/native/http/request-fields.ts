@@ -15,6 +15,7 @@ const viaField = 9;
 const expectField = 10;
 const forwardsField = 11;
 const pseudoField = 12;
+const teField = 13;
 
 const kinds = new Map<string, number>([
   ['host', hostField],
@@ -32,6 +33,7 @@ const kinds = new Map<string, number>([
 // takes for a setting of its own (httpoxy).
 for (const name of [...hopByHop, 'proxy-authorization', 'forwarded', 'x-real-ip', 'proxy'])
   kinds.set(name, dropped);
+kinds.set('te', teField);
 
 const fieldOf = createFieldKinds(kindOf);
 
@@ -85,6 +87,7 @@ export function readFields(raw: string[]): RequestFields {
   let cookie: string | undefined;
   let connection: string | undefined;
   let givenId: string | undefined;
+  let te = false;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
     const value = raw[i + 1]!;
@@ -112,10 +115,13 @@ export function readFields(raw: string[]): RequestFields {
     else if (kind === expectField) read.expect = joined(read.expect, value);
     else if (kind === forwardsField) read.maxForwards = value;
     else if (kind === requestIdField) givenId = value;
+    // Codings are this connection's own affair; gRPC asks for trailers and is not served without (RFC 9110, section 10.1.4).
+    else if (kind === teField && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(value)) te = true;
   }
   if (cookie !== undefined) headers.push('cookie', cookie);
   read.requestId = requestIdOf(givenId);
   if (connection !== undefined) dropNamed(headers, connection);
+  if (te) headers.push('te', 'trailers');
   return read;
 }
 

@@ -26,7 +26,7 @@ export function writeAnswerHead(
   const overHttp2 = 'stream' in response;
   const forwarded = forwardAnswer(head, statusCode, overHttp2);
   const through = rules === null ? null : ruleAnswer(forwarded, statusCode, rules, request, overHttp2);
-  const { fields, hasLength } = forwarded;
+  const { fields, hasLength, trailer } = forwarded;
   if (overHttp2) {
     // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
     if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
@@ -34,6 +34,9 @@ export function writeAnswerHead(
     return through;
   }
   const h1 = response as ServerResponse;
+  const hasBody = h1.req.method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
+  if (trailer !== null && hasBody && !hasLength && h1.useChunkedEncodingByDefault)
+    fields.push('Trailer', trailer);
   h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
   if (hasLength) return through;
   // The head goes out at once: an event stream may send nothing for a while.
@@ -60,6 +63,18 @@ export function writeInterim(
   } else {
     const { fields } = forwardAnswer(head, statusCode, false);
     (response as ServerResponse).writeInformation(statusCode, fields as never);
+  }
+}
+
+/** Flat pairs, behind the body. Over HTTP/1.1 only a body in chunks has room for them; what has none goes without (RFC 9110, section 6.5). */
+export function writeTrailer(response: ClientResponse, trailer: string[]): void {
+  if ('stream' in response) {
+    const fields = asObject(trailer.map((text, i) => (i % 2 === 0 ? text.toLowerCase() : text)));
+    response.addTrailers(fields as Record<string, string>);
+  } else if (response.chunkedEncoding) {
+    const pairs: [string, string][] = [];
+    for (let i = 0; i < trailer.length; i += 2) pairs.push([trailer[i]!, trailer[i + 1]!]);
+    response.addTrailers(pairs);
   }
 }
 

@@ -10,9 +10,10 @@ export interface AnswerHandler {
   onInterim(statusCode: number, head: AnswerHead): void;
   onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void;
   onData(chunk: Buffer): void;
-  onEnd(): void;
-  /** The upstream switched to the protocol that was asked for. */
-  onUpgrade(head: AnswerHead, upstream: Duplex): void;
+  /** `trailer`: flat pairs that may be passed on; null where there is none. */
+  onEnd(trailer: string[] | null): void;
+  /** The upstream switched to `protocol`, one of those that were asked for. */
+  onUpgrade(head: AnswerHead, protocol: string, upstream: Duplex): void;
   /** There is no answer, or no more of it. Not `dialled`: no upstream could be reached. */
   onFailed(cause: FailureCause, dialled: boolean): void;
   /** The same, when `onFailed` itself threw. */

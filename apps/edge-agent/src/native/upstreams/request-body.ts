@@ -3,6 +3,7 @@ import type { Http2ServerRequest } from 'node:http2';
 import { Readable } from 'node:stream';
 import type { EdgeSettings } from '@lockstep/contract';
 import { ExchangeError } from './failure-cause.ts';
+import { forwardTrailer } from './trailer-fields.ts';
 
 /**
  * A client's body on its way to the upstream. It reads nothing before the upstream's connection asks, so a dial that
@@ -13,12 +14,16 @@ export class RequestBody extends Readable {
   /** The client waits for a 100 before it sends the body. */
   readonly expectsContinue: boolean;
   receivedBytes = 0;
+  /** What goes on behind the body, as flat pairs; known once it has ended. */
+  trailer: string[] | null = null;
+  /** Called where there is a trailer, when the body has ended and nobody else has heard of it. */
+  onTrailer: (() => void) | null = null;
   readonly #source: IncomingMessage | Http2ServerRequest;
   readonly #limits: EdgeSettings['limits'];
   readonly #mostBytes: number;
   #attached = false;
 
-  /** Of `limits`, those of heads hold for the trailer, which ends here. */
+  /** Of `limits`, those of heads hold for the trailer. */
   constructor(
     source: IncomingMessage | Http2ServerRequest,
     limits: EdgeSettings['limits'],
@@ -61,7 +66,13 @@ export class RequestBody extends Readable {
     const { rawTrailers } = this.#source;
     if (rawTrailers.length > 0 && !this.#fits(rawTrailers)) {
       this.destroy(new ExchangeError('client_trailer_too_large'));
-    } else this.push(null);
+      return;
+    }
+    if (rawTrailers.length > 0) {
+      this.trailer = forwardTrailer(rawTrailers);
+      if (this.trailer !== null) this.prependOnceListener('end', () => this.onTrailer?.());
+    }
+    this.push(null);
   };
 
   #fits(trailer: string[]): boolean {

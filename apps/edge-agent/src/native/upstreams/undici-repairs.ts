@@ -118,8 +118,9 @@ interface SendHeaders {
  * undici writes of it later is left out.
  */
 function sendHeadAtOnce({ request, headers, socket }: SendHeaders): void {
-  const { body, contentLength } = request;
-  if (!(body instanceof RequestBody)) return;
+  const { contentLength } = request;
+  if (!(request.body instanceof RequestBody)) return;
+  const body = request.body;
   const write = socket.write as (this: Socket, data: unknown, ...rest: unknown[]) => boolean;
   const expect = body.expectsContinue ? 'expect: 100-continue\r\n' : '';
   const framing =
@@ -129,10 +130,16 @@ function sendHeadAtOnce({ request, headers, socket }: SendHeaders): void {
   setImmediate(() => socket.uncork());
   write.call(socket, `${headers}${expect}${framing}\r\n`, 'latin1');
 
+  let begun = false;
+  // undici knows no trailers. A body whose length was told has none (RFC 9112, section 7.1.2).
+  if (contentLength === null) body.onTrailer = () => begun && writeTrailer(body.trailer!, socket);
+
   function leaveOutHead(data: unknown): boolean {
     socket.write = write as Socket['write'];
     if (contentLength !== null) return !socket.writableNeedDrain;
-    if (data !== `${headers}${framing}`) return write.call(socket, '0\r\n\r\n', 'latin1'); // a body without a byte
+    if (data !== `${headers}${framing}`)
+      return write.call(socket, `0\r\n${linesOf(body.trailer)}\r\n`, 'latin1'); // a body without a byte
+    begun = true;
     // The empty line of the head stands before the size of the first chunk.
     socket.write = ((size: string, encoding: BufferEncoding) => {
       socket.write = write as Socket['write'];
@@ -141,6 +148,22 @@ function sendHeadAtOnce({ request, headers, socket }: SendHeaders): void {
     return true;
   }
   socket.write = leaveOutHead as Socket['write'];
+}
+
+/** Writes a trailer with the last chunk, which undici is about to write. */
+function writeTrailer(trailer: string[], socket: Socket): void {
+  const write = socket.write as (this: Socket, data: unknown, ...rest: unknown[]) => boolean;
+  socket.write = ((data: string, encoding: BufferEncoding) => {
+    socket.write = write as Socket['write'];
+    return write.call(socket, `${data.slice(0, -2)}${linesOf(trailer)}\r\n`, encoding);
+  }) as Socket['write'];
+}
+
+function linesOf(trailer: string[] | null): string {
+  let lines = '';
+  if (trailer !== null)
+    for (let i = 0; i < trailer.length; i += 2) lines += `${trailer[i]}: ${trailer[i + 1]}\r\n`;
+  return lines;
 }
 
 channel('undici:client:sendHeaders').subscribe((message) => sendHeadAtOnce(message as SendHeaders));

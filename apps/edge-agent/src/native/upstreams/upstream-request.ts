@@ -6,6 +6,7 @@ import type { AnswerHandler } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import type { RequestBody } from './request-body.ts';
+import { forwardTrailer } from './trailer-fields.ts';
 import { continueStatus } from './undici-repairs.ts';
 import type { UpstreamChoice } from './upstream-choice.ts';
 import type { Connection, Taker, UpstreamLimits, UpstreamPool } from './upstream-pool.ts';
@@ -49,7 +50,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
   readonly path: string;
   readonly headers: string[];
   readonly body: RequestBody | null;
-  readonly upgrade: 'websocket' | null;
+  /** The protocols that the client wants to switch to. */
+  readonly upgrade: string | null;
   headersTimeout = 0;
   bodyTimeout = 0;
   /**
@@ -85,7 +87,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     targets: RequestTargets,
     request: OutgoingRequest,
     body: RequestBody | null,
-    upgrade: boolean,
+    upgrade: string | null,
     handler: AnswerHandler,
   ) {
     this.#targets = targets;
@@ -93,7 +95,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     this.path = request.path;
     this.headers = request.headers;
     this.body = body;
-    this.upgrade = upgrade ? 'websocket' : null;
+    this.upgrade = upgrade;
     this.#clientAddress = request.clientAddress;
     this.#handler = handler;
   }
@@ -199,16 +201,17 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
       return;
     }
     const { pairs } = head as AnswerHead;
-    const protocol = pairs.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'upgrade');
+    const name = pairs.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'upgrade');
+    const protocol = pairs[name + 1] ?? '';
     // RFC 9110, section 7.8: only to what was asked for.
-    if (this.upgrade === null || pairs[protocol + 1]?.toLowerCase() !== this.upgrade) {
+    if (this.upgrade === null || !listed(this.upgrade, protocol)) {
       throw new ExchangeError('upstream_upgrade_unasked');
     }
     this.#stopHeadTimer();
     // It is the client's alone from here on, as its own connection is: others need not wait for its end.
     connection.discard();
     (socket as Socket).setTimeout(this.#targets.limits().tunnelIdleMs, () => socket.destroy());
-    this.#handler.onUpgrade(head as AnswerHead, socket);
+    this.#handler.onUpgrade(head as AnswerHead, protocol, socket);
     this.#end();
   }
 
@@ -280,9 +283,12 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     this.#end();
-    if (!this.#abandoned) this.#handler.onEnd();
+    if (!this.#abandoned) {
+      const raw = controller.rawTrailers as Buffer[];
+      this.#handler.onEnd(raw.length === 0 ? null : forwardTrailer(new AnswerHead(raw).pairs));
+    }
     this.#connection!.release();
   }
 
@@ -339,4 +345,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     this.#end();
     this.#handler.onFailed(cause, dialled);
   }
+}
+
+/** Whether a list of protocols, as `Upgrade` has it, names this one. */
+function listed(protocols: string, one: string): boolean {
+  return protocols.split(',').some((protocol) => protocol.trim().toLowerCase() === one.toLowerCase());
 }

@@ -27,12 +27,12 @@ export interface UpstreamGroup {
   readonly bodyBytes: number | null;
   /**
    * Sends a request to the one whose turn it is, and to another one when that cannot be reached. Whatever comes of it is told to `handler`, of a
-   * full upstream before this returns.
+   * full upstream before this returns. `upgrade`: the protocols that the client wants to switch to, as it named them.
    */
   send(
     request: OutgoingRequest,
     body: RequestBody | null,
-    upgrade: boolean,
+    upgrade: string | null,
     handler: AnswerHandler,
   ): UpstreamRequest;
 }
@@ -86,7 +86,7 @@ class Group implements UpstreamGroup, RequestTargets {
   send(
     request: OutgoingRequest,
     body: RequestBody | null,
-    upgrade: boolean,
+    upgrade: string | null,
     handler: AnswerHandler,
   ): UpstreamRequest {
     const upstreamRequest = new UpstreamRequest(this, request, body, upgrade, handler);
