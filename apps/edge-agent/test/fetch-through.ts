@@ -19,6 +19,8 @@ export interface FetchOptions {
   body?: string;
   /** The server name, where it is not the host. */
   servername?: string;
+  /** Where the connection comes from. */
+  localAddress?: string;
 }
 
 /** One request over HTTP/1.1 on a connection of its own, verified against the root. */
@@ -29,7 +31,17 @@ export async function fetchThrough(options: FetchOptions): Promise<Answer> {
 
 /** The same, up to the head of the response. */
 export function openThrough(options: FetchOptions): Promise<IncomingMessage> {
-  const { port, host, root, path = '/', method = 'GET', headers, body, servername = host } = options;
+  const {
+    port,
+    host,
+    root,
+    path = '/',
+    method = 'GET',
+    headers,
+    body,
+    servername = host,
+    localAddress,
+  } = options;
   return new Promise((resolve, reject) => {
     request(
       {
@@ -41,6 +53,7 @@ export function openThrough(options: FetchOptions): Promise<IncomingMessage> {
         method,
         headers: { host, ...headers },
         agent: false,
+        localAddress,
       },
       resolve,
     )
@@ -58,15 +71,16 @@ export async function fetchThroughH2({
   method = 'GET',
   headers,
   body,
+  localAddress,
 }: FetchOptions): Promise<Answer> {
   const session = connectH2(`https://${host}:${port}`, {
     ca: root,
     servername: host,
-    lookup: (
-      _name: string,
-      _options: unknown,
-      callback: (e: null, a: { address: string; family: number }[]) => void,
-    ) => callback(null, [{ address: '127.0.0.1', family: 4 }]),
+    localAddress,
+    lookup: (_name: string, { all }: { all?: boolean }, callback: (...found: unknown[]) => void) => {
+      if (all) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+      else callback(null, '127.0.0.1', 4);
+    },
   } as Parameters<typeof connectH2>[1]);
   try {
     const stream = session.request({

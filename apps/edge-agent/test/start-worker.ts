@@ -82,6 +82,7 @@ export async function startWorker(
       changes.emit('ask');
     },
     onEnough: (host) => enough.push(host),
+    onTook() {},
   });
   const listening = once(changes, 'listening');
   const running = worker.run();

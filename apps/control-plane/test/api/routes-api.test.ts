@@ -83,6 +83,8 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     timeouts: { connectMs: 1_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
     limits: { bodyBytes: 1_000_000, connections: 10, pending: 5, pendingMs: 2_000 },
     headers: { request: { set: { 'X-Route': '{route}' } }, response: { remove: ['Server'] } },
+    access: { allow: ['192.0.2.0/24'], deny: ['192.0.2.9'] },
+    rateLimit: { requests: 10, perMs: 1_000, burst: 20, by: { header: 'X-Api-Key' } },
     issuers: ['internal'],
     challenge: 'http-01',
     dns: { proxiedBy: 'cdn' },

@@ -15,6 +15,12 @@ const notImplemented = (detail: string): RequestRefusal => ({ status: 501, code:
  */
 export const requestRefusals = {
   no_route: { status: 404, code: 'no_route', detail: 'No route matches this host and path.' },
+  access_denied: {
+    status: 403,
+    code: 'access_denied',
+    detail: 'This is not for clients with this address.',
+  },
+  rate_limited: { status: 429, code: 'rate_limited', detail: 'More requests came than are taken.' },
   parse_error: invalid('What was sent is not HTTP.'),
   bad_target: invalid('The target of the request is not acceptable.'),
   bad_host: invalid('The host of the request is not acceptable.'),

@@ -24,6 +24,8 @@ const routeShape: Shape<RouteRecord> = {
     request: { set: true, add: true, remove: true },
     response: { set: true, add: true, remove: true },
   },
+  access: { allow: true, deny: true },
+  rateLimit: { requests: true, perMs: true, burst: true, by: { header: true } },
   issuers: true,
   challenge: true,
   dns: { proxiedBy: true },

@@ -5,6 +5,7 @@ export const errorCodes = {
     title: 'A field, parameter or header is not acceptable; `errors` points at each.',
   },
   unauthorized: { status: 401, title: 'The bearer token is missing or wrong.' },
+  access_denied: { status: 403, title: 'The route is not for clients with this address.' },
   not_found: { status: 404, title: 'Nothing has this id or address.' },
   method_not_allowed: {
     status: 405,
@@ -24,6 +25,10 @@ export const errorCodes = {
   uri_too_long: { status: 414, title: 'The address is longer than is read.' },
   expectation_failed: { status: 417, title: 'The `Expect` of the request is none that can be met.' },
   misdirected: { status: 421, title: 'The `Host` of the request is no name of this server.' },
+  rate_limited: {
+    status: 429,
+    title: 'The route takes no more requests for now; try again after `Retry-After`.',
+  },
   headers_too_large: { status: 431, title: 'The fields of the request are larger than is read.' },
   not_implemented: {
     status: 501,

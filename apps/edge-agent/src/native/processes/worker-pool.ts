@@ -91,7 +91,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
         sockets: sockets?.pairs[place.index] ?? null,
         log,
         boundary,
-        onMessage: (message) => receive(asker, message),
+        onMessage: (message) => receive(asker, message, place.worker),
         onChange,
         onKill() {
           kills += 1;
@@ -118,7 +118,11 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     }
   }
 
-  function receive(asker: Asker, message: Exclude<FromWorker, { worker: 'beat' | 'status' }>): void {
+  function receive(
+    asker: Asker,
+    message: Exclude<FromWorker, { worker: 'beat' | 'status' }>,
+    from: WorkerProcess | null,
+  ): void {
     if (message.worker === 'listening') {
       if (places.every(({ worker }) => worker?.listening)) started?.resolve();
       onChange();
@@ -128,6 +132,9 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       asks.ask(asker, message.host, message.client);
     } else if (message.worker === 'enough') {
       asks.enough(asker, message.host);
+    } else if (message.worker === 'took') {
+      for (const worker of running())
+        if (worker !== from) worker.send({ worker: 'took', taken: message.taken });
     } else if (message.worker === 'failed') {
       log.error({ detail: message.detail }, 'a worker cannot start');
       started?.reject(new AppError('bad_configuration', message.detail));

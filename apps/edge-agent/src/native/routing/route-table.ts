@@ -1,5 +1,6 @@
 import { type RouteRecord, type Upstream as UpstreamAddress, wildcardOf } from '@lockstep/contract';
 import { compileRules, type RouteRules } from '../rules/route-rules.ts';
+import type { RuleServices } from '../rules/rule-services.ts';
 import type { UpstreamGroup, Upstreams } from '../upstreams/upstreams.ts';
 
 export interface ServedRoute {
@@ -42,9 +43,10 @@ export interface RouteTable {
 export interface RouteTableOptions {
   upstreams: Upstreams;
   hasCertificate(host: string): boolean;
+  services: RuleServices;
 }
 
-export function createRouteTable({ upstreams, hasCertificate }: RouteTableOptions): RouteTable {
+export function createRouteTable({ upstreams, hasCertificate, services }: RouteTableOptions): RouteTable {
   const byId = new Map<string, Held>();
   const byHost = new Map<string, Entry[]>();
   let catchAll: ServedRoute | null = null;
@@ -77,7 +79,7 @@ export function createRouteTable({ upstreams, hasCertificate }: RouteTableOption
     put(id, revision, record) {
       const before = byId.get(id);
       const same = before !== undefined && leadsTo(before.record) === leadsTo(record);
-      const rules = compileRules(id, record, before?.route.rules ?? null);
+      const rules = compileRules(id, record, before?.route.rules ?? null, services);
       const { upstreams: addresses = [], timeouts, limits } = record;
       const group = same
         ? before.route.upstreams

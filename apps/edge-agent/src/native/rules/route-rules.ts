@@ -1,8 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RouteRecord } from '@lockstep/contract';
+import { compileAccess } from './access.ts';
 import { compileAnswerHeaders, compileRequestHeaders } from './header-changes.ts';
+import { compileRateLimit } from './rate-limit.ts';
 import { compileRedirect } from './redirect.ts';
 import type { AnswerRule, BodyRule, Gate, RequestRule } from './rule.ts';
+import type { RuleServices } from './rule-services.ts';
 
 /** What a route does with its requests and answers beside sending them on; compiled once, when its record is put in force. */
 export interface RouteRules {
@@ -20,11 +23,15 @@ interface Maker<R extends object> {
   /** The rule is made anew when one of these has changed, and then alone. */
   of: readonly (keyof RouteRecord)[];
   /** Null for a route that does not ask for it. Throws for what cannot be served, and the record is refused. */
-  compile(record: RouteRecord, route: string): R | null;
+  compile(record: RouteRecord, route: string, services: RuleServices): R | null;
 }
 
 /** In the order in which they are asked. */
-const gates: Maker<Gate>[] = [{ of: ['redirect'], compile: compileRedirect }];
+const gates: Maker<Gate>[] = [
+  { of: ['access'], compile: compileAccess },
+  { of: ['rateLimit'], compile: compileRateLimit },
+  { of: ['redirect'], compile: compileRedirect },
+];
 const requests: Maker<RequestRule>[] = [{ of: ['headers'], compile: compileRequestHeaders }];
 const answers: Maker<AnswerRule>[] = [{ of: ['headers'], compile: compileAnswerHeaders }];
 const bodies: Maker<BodyRule>[] = [];
@@ -36,6 +43,7 @@ export function compileRules(
   route: string,
   record: RouteRecord,
   before: RouteRules | null,
+  services: RuleServices,
 ): RouteRules | null {
   let any = false;
   for (const field of fields) if (record[field] !== undefined) any = true;
@@ -45,7 +53,9 @@ export function compileRules(
     makers.flatMap((maker) => {
       const kept =
         before !== null && maker.of.every((field) => isDeepStrictEqual(before.of[field], record[field]));
-      const rule = kept ? ((before.made.get(maker) as R | undefined) ?? null) : maker.compile(record, route);
+      const rule = kept
+        ? ((before.made.get(maker) as R | undefined) ?? null)
+        : maker.compile(record, route, services);
       if (rule !== null) made.set(maker, rule);
       return rule ?? [];
     });

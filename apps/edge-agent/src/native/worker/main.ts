@@ -45,6 +45,7 @@ function start(settings: WorkerSettings): void {
     onStatus: (status) => send({ worker: 'status', status }),
     onAsk: (host, client) => send({ worker: 'ask', host, client }),
     onEnough: (host) => send({ worker: 'enough', host }),
+    onTook: (taken) => send({ worker: 'took', taken }),
   });
   worker
     .run()
@@ -59,6 +60,7 @@ process.on(
     if (message.worker === 'beat') send({ worker: 'beat' });
     else if (message.worker === 'drain') void leave();
     else if (message.worker === 'refuse') worker?.refuse(message.host, message.client);
+    else if (message.worker === 'took') worker?.took(message.taken);
     else if (message.worker === 'listen') worker?.listen();
     else if (message.worker === 'start') start(message.settings);
     else if (message.worker === 'figures' && worker !== null) {

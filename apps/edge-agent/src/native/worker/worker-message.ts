@@ -2,6 +2,7 @@ import type { Address, Position, Refusal } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { EngineFigures } from '../../engine/figures.ts';
 import type { CompleteEdgeConfig } from '../../startup/config.ts';
+import type { Taken } from '../rules/rate-buckets.ts';
 
 /**
  * What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). Verdicts about the health of
@@ -16,6 +17,8 @@ export type ToWorker =
   | { worker: 'listen' }
   /** A host that was asked about is refused: to one client (see `clientKey`), or to all. */
   | { worker: 'refuse'; host: string; client: string | null }
+  /** What the edge's other workers let through, of limits that they share. */
+  | { worker: 'took'; taken: Taken }
   /** Take no more connections, finish what is in flight, exit. */
   | { worker: 'drain' };
 
@@ -29,6 +32,8 @@ export type FromWorker =
   | { worker: 'ask'; host: string; client: string }
   /** No handshake waits for the host any more. */
   | { worker: 'enough'; host: string }
+  /** What it let through, of limits that the edge's workers share. */
+  | { worker: 'took'; taken: Taken }
   /** It cannot start; it exits. */
   | { worker: 'failed'; detail: string };
 

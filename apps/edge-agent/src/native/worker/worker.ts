@@ -15,6 +15,7 @@ import { createHttpListener } from '../http/http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from '../http/https-listener.ts';
 import { createHeldHandshakes } from '../on-demand/held-handshakes.ts';
 import { createRouteTable } from '../routing/route-table.ts';
+import { createRateBuckets, type Taken } from '../rules/rate-buckets.ts';
 import { createCertificateChecker } from '../tls/certificate-checker.ts';
 import { createCertificateTable } from '../tls/certificate-table.ts';
 import { createChallengeTable } from '../tls/challenge-table.ts';
@@ -42,6 +43,8 @@ export interface WorkerOptions {
   onAsk(host: string, client: string): void;
   /** No handshake waits for the host any more. */
   onEnough(host: string): void;
+  /** What it let through, of limits that the workers of an edge share. */
+  onTook(taken: Taken): void;
 }
 
 /** How soon a snapshot is asked for again when what came could not be applied; doubled each time. */
@@ -54,6 +57,8 @@ export interface Worker {
   figures(): EngineFigures;
   /** A host that was asked about is refused; to one client, or to all. */
   refuse(host: string, client: string | null): void;
+  /** What other workers let through. */
+  took(taken: Taken): void;
   /** Binds the ports, if it still waits for a configuration with that. */
   listen(): void;
   /** Resolves when nothing is in flight any more, or after the time-out with the rest broken off. */
@@ -105,6 +110,7 @@ export function createWorker(options: WorkerOptions): Worker {
     denied: () => denied,
     onFailure: failures.note,
   });
+  const buckets = createRateBuckets({ tell: config.workers > 1 ? options.onTook : null });
   const certificates = createCertificateTable({
     open,
     maxContexts: config.certificateCacheSize,
@@ -114,7 +120,7 @@ export function createWorker(options: WorkerOptions): Worker {
     certificates,
     guard: (work) => boundary.guard('certificates', work),
   });
-  const routes = createRouteTable({ upstreams, hasCertificate: certificates.covers });
+  const routes = createRouteTable({ upstreams, hasCertificate: certificates.covers, services: { buckets } });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
   const held = createHeldHandshakes({
@@ -258,6 +264,7 @@ export function createWorker(options: WorkerOptions): Worker {
       exceptions: { ...boundary.exceptions },
     }),
     refuse: held.refuse,
+    took: buckets.takenElsewhere,
     async drain() {
       const until = Date.now() + config.drainTimeoutMs;
       http.server.close();
@@ -273,6 +280,7 @@ export function createWorker(options: WorkerOptions): Worker {
       https.destroy();
       http.server.closeAllConnections();
       clearInterval(watch);
+      buckets.close();
       await upstreams.close();
     },
   };

@@ -2,11 +2,13 @@ import { z } from 'zod';
 import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
 import { StoredUpstream, Upstream } from '../upstream.ts';
+import { access, shownAccess } from './access.ts';
 import { dns } from './dns.ts';
 import { headers } from './headers.ts';
 import { hosts } from './hosts.ts';
 import { RouteLimits } from './limits.ts';
 import { paths } from './paths.ts';
+import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
 import { RouteTimeouts } from './timeouts.ts';
 
@@ -34,6 +36,11 @@ export const routeFields = {
   headers: {
     given: headers.describe('Fields of requests and answers that are changed on their way').optional(),
     shown: headers.optional(),
+  },
+  access: { given: access.describe('Which clients it is for').optional(), shown: shownAccess.optional() },
+  rateLimit: {
+    given: rateLimit.describe('How often it may be asked for; beyond: 429').optional(),
+    shown: rateLimit.optional(),
   },
   issuers: {
     given: issuers.describe('The chain of issuers for its hosts; left out: that of the settings').optional(),
