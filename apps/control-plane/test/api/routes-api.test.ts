@@ -85,6 +85,7 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     headers: { request: { set: { 'X-Route': '{route}' } }, response: { remove: ['Server'] } },
     access: { allow: ['192.0.2.0/24'], deny: ['192.0.2.9'] },
     rateLimit: { requests: 10, perMs: 1_000, burst: 20, by: { header: 'X-Api-Key' } },
+    compression: { types: ['text/*'], minBytes: 100 },
     issuers: ['internal'],
     challenge: 'http-01',
     dns: { proxiedBy: 'cdn' },

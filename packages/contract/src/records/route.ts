@@ -26,6 +26,7 @@ const routeShape: Shape<RouteRecord> = {
   },
   access: { allow: true, deny: true },
   rateLimit: { requests: true, perMs: true, burst: true, by: { header: true } },
+  compression: { types: true, minBytes: true },
   issuers: true,
   challenge: true,
   dns: { proxiedBy: true },

@@ -59,13 +59,16 @@ export function ruleAnswer(
   statusCode: number,
   rules: RouteRules,
   request: RuledRequest,
-  overHttp2: boolean,
+  response: ClientResponse,
 ): Transform | null {
-  forwarded.fields = changed(forwarded.fields, rules, request, overHttp2);
-  if (rules.body === null || statusCode === 204 || statusCode === 205 || statusCode === 304) return null;
-  if (request.method === 'HEAD') return null;
-  const through = rules.body.through(forwarded.fields, statusCode, request);
-  if (through !== null) forwarded.hasLength = false;
+  const { hasLength } = forwarded;
+  const fields = changed(forwarded.fields, rules, request, 'stream' in response);
+  forwarded.fields = fields;
+  if (rules.body === null) return null;
+  const head = { statusCode, fields, hasLength };
+  // What the client sent, whatever rules made of it for the upstream.
+  const through = rules.body.through(head, request, response.req.headers);
+  forwarded.hasLength = head.hasLength;
   return through;
 }
 

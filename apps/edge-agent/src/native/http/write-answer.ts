@@ -25,7 +25,7 @@ export function writeAnswerHead(
 ): Transform | null {
   const overHttp2 = 'stream' in response;
   const forwarded = forwardAnswer(head, statusCode, overHttp2);
-  const through = rules === null ? null : ruleAnswer(forwarded, statusCode, rules, request, overHttp2);
+  const through = rules === null ? null : ruleAnswer(forwarded, statusCode, rules, request, response);
   const { fields, hasLength, trailer } = forwarded;
   if (overHttp2) {
     // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RouteRecord } from '@lockstep/contract';
 import { compileAccess } from './access.ts';
+import { compileCompression } from './compression.ts';
 import { compileAnswerHeaders, compileRequestHeaders } from './header-changes.ts';
 import { compileRateLimit } from './rate-limit.ts';
 import { compileRedirect } from './redirect.ts';
@@ -34,7 +35,7 @@ const gates: Maker<Gate>[] = [
 ];
 const requests: Maker<RequestRule>[] = [{ of: ['headers'], compile: compileRequestHeaders }];
 const answers: Maker<AnswerRule>[] = [{ of: ['headers'], compile: compileAnswerHeaders }];
-const bodies: Maker<BodyRule>[] = [];
+const bodies: Maker<BodyRule>[] = [{ of: ['compression'], compile: compileCompression }];
 
 const fields = new Set([gates, requests, answers, bodies].flat().flatMap(({ of }) => of));
 

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Transform } from 'node:stream';
 import type { OwnAnswer } from '../../server/own-answer.ts';
 import type { Refused } from '../../server/request-refusal.ts';
@@ -22,11 +23,16 @@ export interface AnswerRule {
   change(fields: string[], request: RuledRequest, overHttp2: boolean): string[];
 }
 
+/** The head of an upstream's answer. */
+export interface RuledHead {
+  statusCode: number;
+  /** Flat pairs; over HTTP/2 in lower case. */
+  fields: string[];
+  hasLength: boolean;
+}
+
 /** Changes the body of answers of upstreams. */
 export interface BodyRule {
-  /**
-   * What the body of an answer goes through, or null. The fields are as they will be sent, and to be changed with it: Content-Length has to go.
-   * Not asked where there is no body: for HEAD, 204 and 304.
-   */
-  through(fields: string[], statusCode: number, request: RuledRequest): Transform | null;
+  /** What the body of an answer goes through, or null. The head is as it will be sent, and is changed with it, also where there is no body, as for HEAD. */
+  through(head: RuledHead, request: RuledRequest, client: IncomingHttpHeaders): Transform | null;
 }

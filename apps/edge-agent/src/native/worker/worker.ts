@@ -120,7 +120,11 @@ export function createWorker(options: WorkerOptions): Worker {
     certificates,
     guard: (work) => boundary.guard('certificates', work),
   });
-  const routes = createRouteTable({ upstreams, hasCertificate: certificates.covers, services: { buckets } });
+  const routes = createRouteTable({
+    upstreams,
+    hasCertificate: certificates.covers,
+    services: { buckets, compressing: { open: 0 } },
+  });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
   const held = createHeldHandshakes({

@@ -3,6 +3,7 @@ import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
 import { StoredUpstream, Upstream } from '../upstream.ts';
 import { access, shownAccess } from './access.ts';
+import { compression, shownCompression } from './compression.ts';
 import { dns } from './dns.ts';
 import { headers } from './headers.ts';
 import { hosts } from './hosts.ts';
@@ -41,6 +42,10 @@ export const routeFields = {
   rateLimit: {
     given: rateLimit.describe('How often it may be asked for; beyond: 429').optional(),
     shown: rateLimit.optional(),
+  },
+  compression: {
+    given: compression.describe('Answers are compressed for clients that take it').optional(),
+    shown: shownCompression.optional(),
   },
   issuers: {
     given: issuers.describe('The chain of issuers for its hosts; left out: that of the settings').optional(),
