@@ -8,6 +8,7 @@ import {
   edgeSettingsOf,
   type OnDemand,
   type Position,
+  type RouteDefaults,
   type RouteRecord,
   type Upstream,
 } from '@lockstep/contract';
@@ -51,6 +52,7 @@ export interface EdgeChange {
   limits?: Partial<EdgeLimits>;
   timeouts?: Partial<EdgeTimeouts>;
   deny?: string[];
+  defaults?: RouteDefaults;
 }
 
 const day = 86_400_000;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import {
   AppError,
+  claimsOfRoute,
   isAppError,
   type OrderRecord,
   type PatchRoute,
@@ -242,16 +243,16 @@ function changesTo(id: string, current: StoredRecord<'route'> | null, next: Rout
   return [{ op: 'put', kind: 'route', id, value: next, claims: claimsOf(id, next) }];
 }
 
-/** A host and a path, with a character between them that neither can have; and the issuers it names, by which they are found in use. */
-function claimsOf(id: string, { hosts, paths, issuers = [] }: RouteRecord): string[] {
-  const served = hosts.flatMap((host) => paths.map((path) => `${host} ${path}`));
-  return [...served, ...issuers.map((issuer) => issuerClaim(issuer, id))];
+/** What it serves, and the issuers it names, by which they are found in use. */
+function claimsOf(id: string, route: RouteRecord): string[] {
+  return [...claimsOfRoute(route), ...(route.issuers ?? []).map((issuer) => issuerClaim(issuer, id))];
 }
 
 function explainHostTaken(error: AppError): AppError {
-  const [host, path] = String(error.facts.claim).split(' ');
+  const [host, path, matchers] = String(error.facts.claim).split(' ');
   const route = error.facts.id ?? null;
-  return new AppError('host_taken', `host "${host}" with path "${path}" belongs to route "${route}"`, {
+  const same = matchers === undefined ? '' : ', with the same methods and match,';
+  return new AppError('host_taken', `host "${host}" with path "${path}"${same} belongs to route "${route}"`, {
     cause: error,
     facts: { host: host ?? null, path: path ?? null, route },
   });

@@ -82,6 +82,8 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     upstreams: [{ url: 'http://127.0.0.1:3000', host: 'upstream' }],
     timeouts: { connectMs: 1_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
     limits: { bodyBytes: 1_000_000, connections: 10, pending: 5, pendingMs: 2_000 },
+    methods: ['GET', 'POST'],
+    match: { headers: [{ name: 'X-Beta', equals: 'yes' }], query: [{ name: 'preview', present: true }] },
     headers: { request: { set: { 'X-Route': '{route}' } }, response: { remove: ['Server'] } },
     access: { allow: ['192.0.2.0/24'], deny: ['192.0.2.9'] },
     rateLimit: { requests: 10, perMs: 1_000, burst: 20, by: { header: 'X-Api-Key' } },
@@ -182,6 +184,18 @@ t.test('a host and path belong to one route', async (t) => {
   );
   const beside = await call('POST', '/v1/routes', { body: { id: 'api', ...shop, paths: ['/api'] } });
   t.equal(beside.status, 201);
+  const posts = { ...shop, methods: ['PUT', 'POST'] };
+  t.equal((await call('PUT', '/v1/routes/posts', { body: posts })).status, 201, 'with methods of its own');
+  t.match(
+    (await call('PUT', '/v1/routes/more', { body: { ...shop, methods: ['POST', 'PUT'] } })).body,
+    {
+      code: 'host_taken',
+      route: 'posts',
+      detail: /path "\/", with the same methods and match, belongs to route/,
+    },
+    'in whatever order they are named',
+  );
+  t.equal((await call('DELETE', '/v1/routes/posts')).status, 204);
   const listed = await call('GET', '/v1/routes?host=Shop.example.com');
   t.same(
     listed.body.items.map(({ id }: { id: string }) => id),

@@ -48,6 +48,11 @@ export const requestRefusals = {
     code: 'expectation_failed',
     detail: 'Only 100-continue can be expected.',
   },
+  method_not_served: {
+    status: 405,
+    code: 'method_not_allowed',
+    detail: 'No route serves this host and path with this method.',
+  },
   trace_ends_here: {
     status: 405,
     code: 'method_not_allowed',

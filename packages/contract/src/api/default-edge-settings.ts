@@ -22,6 +22,8 @@ export const defaultEdgeSettings = {
     firstByteMs: 60_000,
     upstreamIdleMs: 900_000,
   },
+  /** Of every route. */
+  defaults: {},
   /** Link-local addresses, among them the metadata services of clouds. */
   deny: ['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::254/128'],
   notReadyAfterMs: null as number | null,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defaultEdgeSettings } from './default-edge-settings.ts';
+import { routeDefaults } from './route/defaults.ts';
 
 const { limits, timeouts, deny, notReadyAfterMs } = defaultEdgeSettings;
 const durationMs = (least: number, most: number, standard: number) =>
@@ -106,6 +107,7 @@ export const EdgeSettings = z
   .strictObject({
     limits: EdgeLimits.prefault({}),
     timeouts: EdgeTimeouts.prefault({}),
+    defaults: routeDefaults.default({}),
     deny: z
       .array(Cidr)
       .max(200)

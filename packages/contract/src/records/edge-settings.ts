@@ -5,6 +5,7 @@ import type { OnDemand, PutSettings } from '../api/settings.ts';
 import { isCount, isFields, isText } from '../shared/fields.ts';
 import { recordKind } from './kind-module.ts';
 import { upstreamsFault } from './route.ts';
+import { defaultsFault } from './route-defaults.ts';
 
 /** The one record of its kind. */
 export const edgeSettingsId = 'settings';
@@ -56,7 +57,9 @@ function edgeFault(edge: unknown): string | null {
       if (!isCount(given[name])) return `has no number as ${name}`;
     }
   }
-  const { deny, notReadyAfterMs } = edge;
+  const { deny, notReadyAfterMs, defaults } = edge;
+  const fault = defaultsFault(defaults);
+  if (fault !== null) return fault;
   if (!Array.isArray(deny) || !deny.every(isText)) return 'has a deny list that cannot be read';
   return notReadyAfterMs === null || isCount(notReadyAfterMs) ? null : 'has no number as notReadyAfterMs';
 }

@@ -13,9 +13,14 @@ export interface RouteRecord extends Omit<PutRoute, 'id'> {
  * The fields of a route that this revision serves by. It is what an edge refuses by: one that a later revision knows, and this does not,
  * would be served as if it were not there, and its node would be told to be live.
  */
-const routeShape: Shape<RouteRecord> = {
+export const routeShape: Shape<RouteRecord> = {
   hosts: true,
   paths: true,
+  methods: true,
+  match: {
+    headers: { name: true, equals: true, present: true },
+    query: { name: true, equals: true, present: true },
+  },
   upstreams: { url: true, host: true },
   timeouts: { connectMs: true, firstByteMs: true, idleMs: true, totalMs: true },
   limits: { bodyBytes: true, connections: true, pending: true, pendingMs: true },
@@ -43,18 +48,37 @@ export const route = recordKind<RouteRecord>()({
   fault: (route) => {
     const unknown = unknownField(route, routeShape);
     if (unknown !== null) return `has a field "${unknown}", which this revision of Lockstep does not know`;
-    const { hosts, paths, timeouts, limits } = route;
+    const { hosts, paths } = route;
     return (
-      countsFault('timeouts', timeouts) ??
-      countsFault('limits', limits) ??
+      optionalFault(route) ??
+      matchersFault(route) ??
       hostsFault(hosts) ??
-      (isList(paths) && paths.every((path) => isText(path) && path.startsWith('/'))
+      (isList(paths) && paths.every((path) => isText(path) && /^=?\//.test(path))
         ? null
         : 'has a path that does not start with /, or none') ??
       targetFault(route)
     );
   },
 });
+
+/** Of fields that a route need not have, and that may come from the defaults of all. */
+export function optionalFault({
+  timeouts,
+  limits,
+}: Partial<Record<keyof RouteRecord, unknown>>): string | null {
+  return countsFault('timeouts', timeouts) ?? countsFault('limits', limits);
+}
+
+function matchersFault({ methods, match }: Partial<Record<keyof RouteRecord, unknown>>): string | null {
+  if (methods !== undefined && !(isList(methods) && methods.every(isText)))
+    return 'has methods that are none';
+  if (match === undefined) return null;
+  const { headers = [], query = [] } = isFields(match) ? match : { headers: null };
+  const readable = [headers, query].every(
+    (list) => Array.isArray(list) && list.every((one) => isFields(one) && isText(one.name)),
+  );
+  return readable ? null : 'has a match that cannot be read';
+}
 
 function targetFault({ upstreams, redirect }: Partial<Record<keyof RouteRecord, unknown>>): string | null {
   if (upstreams !== undefined && redirect !== undefined) return 'leads to two things at once';

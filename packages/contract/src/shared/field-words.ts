@@ -25,6 +25,8 @@ function wordsFor(issue: Issue): string | undefined {
       return bound(issue.inclusive ? 'at least' : 'more than', issue.minimum, issue.origin);
     case 'too_big':
       return bound(issue.inclusive ? 'at most' : 'less than', issue.maximum, issue.origin);
+    case 'invalid_key':
+      return issue.issues[0]?.message;
     case 'invalid_union':
       if (issue.discriminator === undefined) return undefined;
       return `has to be one of ${[issue.options ?? []].flat().join(', ')}`;

@@ -25,7 +25,7 @@ import { tunnel } from './tunnel.ts';
 const http = process.getBuiltinModule('node:http');
 
 export interface ForwarderOptions {
-  routes: Pick<RouteTable, 'find' | 'servesHost'>;
+  routes: Pick<RouteTable, 'find' | 'methodsFor' | 'servesHost'>;
   challenges: Pick<ChallengeTable, 'keyAuthorization'>;
   /** Read anew for each request. */
   settings(): EdgeSettings;
@@ -92,9 +92,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       answerHere(watch, onDone);
       return;
     }
-    const route = path === '*' ? null : routes.find(host, path);
+    const route = path === '*' ? null : routes.find(forwarded);
     if (route === null) {
-      refuse(watch, { reason: 'no_route' }, onDone);
+      refuse(watch, notFound(forwarded), onDone);
       return;
     }
     if (route.rules === null) {
@@ -122,6 +122,12 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       },
       refuseFailed,
     );
+  }
+
+  function notFound(forwarded: ReadRequest): Refused {
+    const methods = forwarded.path === '*' ? [] : routes.methodsFor(forwarded);
+    if (methods.length === 0) return { reason: 'no_route' };
+    return { reason: 'method_not_served', fields: ['allow', methods.join(', ')] };
   }
 
   function forwardTo(

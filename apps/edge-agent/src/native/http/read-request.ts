@@ -1,11 +1,15 @@
-import { type Authority, type EdgeSettings, readAuthority, readRequestTarget } from '@lockstep/contract';
+import {
+  type Authority,
+  type EdgeSettings,
+  forwardedMethods,
+  readAuthority,
+  readRequestTarget,
+} from '@lockstep/contract';
 import type { ClientRequest } from '../../server/client-message.ts';
 import type { Refused } from '../../server/request-refusal.ts';
 import type { RuledRequest } from '../rules/ruled-request.ts';
 import type { OutgoingRequest } from '../upstreams/upstream-request.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
-
-const { METHODS } = process.getBuiltinModule('node:http');
 
 /** A request that may be forwarded. */
 export interface ReadRequest extends OutgoingRequest, RuledRequest {
@@ -27,9 +31,7 @@ export interface ReadOptions {
   scheme: 'http' | 'https';
 }
 
-// Those that Node's parser knows, over both protocols; SOURCE is no HTTP but Icecast's.
-const methods = new Set(METHODS);
-methods.delete('SOURCE');
+const methods = forwardedMethods();
 /** A request may come through the fleet more than once: a route may lead to a host of the same fleet. */
 const mostPasses = 4;
 

@@ -1,27 +1,29 @@
-import { type RouteRecord, type Upstream as UpstreamAddress, wildcardOf } from '@lockstep/contract';
-import { compileRules, type RouteRules } from '../rules/route-rules.ts';
+import {
+  type RouteDefaults,
+  type RouteRecord,
+  type Upstream as UpstreamAddress,
+  wildcardOf,
+  withDefaults,
+} from '@lockstep/contract';
 import type { RuleServices } from '../rules/rule-services.ts';
-import type { UpstreamGroup, Upstreams } from '../upstreams/upstreams.ts';
+import type { Upstreams } from '../upstreams/upstreams.ts';
+import { entriesOf, findEntry, type HostEntry, inOrder, otherMethods } from './host-entries.ts';
+import type { RoutedRequest } from './route-matcher.ts';
+import { type ServedRoute, serveRoute } from './served-route.ts';
 
-export interface ServedRoute {
-  readonly id: string;
-  readonly revision: number;
-  readonly upstreams: UpstreamGroup;
-  /** Null where it has none. */
-  readonly rules: RouteRules | null;
-}
-
-interface Entry {
-  path: string;
-  route: ServedRoute;
-}
+export type { ServedRoute } from './served-route.ts';
 
 interface Held {
+  /** Without defaults. */
   record: RouteRecord;
   route: ServedRoute;
+  /** Of the defaults that the route was built with. */
+  generation: number;
 }
 
-/** The routes a worker serves, found by host and path. All methods are synchronous: a commit is put in without a gap. */
+type Entry = HostEntry<Held>;
+
+/** The routes a worker serves, found by host, path and what else they ask for. All methods are synchronous: a commit is put in without a gap. */
 export interface RouteTable {
   /** A route that leads where it led before keeps its upstreams, and whose turn it is among them. Throws with nothing changed. */
   put(id: string, revision: number, record: RouteRecord): void;
@@ -29,14 +31,21 @@ export interface RouteTable {
   ids(): Iterable<string>;
   /** Where requests go for hosts that have a certificate and that no route names; without any they are not served. */
   setCatchAll(upstreams: readonly UpstreamAddress[]): void;
+  /**
+   * What holds for each route that does not say it itself; in force at once, though a route is built anew when the next request for it comes: a hundred
+   * thousand would hold everything else up. Throws, with nothing changed, for what no route could be served by.
+   */
+  setDefaults(defaults: RouteDefaults): void;
   /** Whether some route names the host. */
   names(host: string): boolean;
   servesHost(host: string): boolean;
   /**
-   * By exact host, then by its wildcard; the longest path prefix that ends at a segment wins. The catch-all is for hosts that
-   * no route names, not for the other paths of those that one does.
+   * By exact host, then by its wildcard; the longest path that matches wins, and of routes with the same those that ask for more (`inOrder`). The
+   * catch-all is for hosts that no route names, not for the other requests of those that one does.
    */
-  find(host: string, path: string): ServedRoute | null;
+  find(request: RoutedRequest): ServedRoute | null;
+  /** The methods that would have found a route; empty where none would. */
+  methodsFor(request: RoutedRequest): string[];
   readonly hosts: number;
 }
 
@@ -46,29 +55,52 @@ export interface RouteTableOptions {
   services: RuleServices;
 }
 
+const never = '1970-01-01T00:00:00.000Z';
+const onDemandId = 'on-demand';
+
 export function createRouteTable({ upstreams, hasCertificate, services }: RouteTableOptions): RouteTable {
   const byId = new Map<string, Held>();
   const byHost = new Map<string, Entry[]>();
-  let catchAll: ServedRoute | null = null;
+  let catchAll: Held | null = null;
+  let defaults: RouteDefaults = {};
+  let generation = 0;
 
-  function insert({ record, route }: Held): void {
-    for (const host of record.hosts) {
-      const entries = byHost.get(host) ?? [];
-      for (const path of record.paths) entries.push({ path, route });
-      entries.sort((a, b) => b.path.length - a.path.length);
-      byHost.set(host, entries);
+  function build(id: string, revision: number, record: RouteRecord, before: ServedRoute | null): Held {
+    const served = { id, revision, record: withDefaults(record, defaults), upstreams, services, before };
+    return { record, route: serveRoute(served), generation };
+  }
+
+  function giveBack(before: ServedRoute, after: ServedRoute | null): void {
+    if (before.upstreams !== after?.upstreams) upstreams.release(before.upstreams);
+  }
+
+  function routeOf(held: Held): ServedRoute {
+    if (held.generation === generation) return held.route;
+    // Whatever comes of it, it is tried once.
+    held.generation = generation;
+    const { id, revision } = held.route;
+    const { route } = build(id, revision, held.record, held.route);
+    giveBack(held.route, route);
+    held.route = route;
+    return route;
+  }
+
+  function insert(id: string, held: Held): void {
+    const entries = entriesOf(id, held.record, held);
+    for (const host of held.record.hosts) {
+      byHost.set(host, [...(byHost.get(host) ?? []), ...entries].sort(inOrder));
     }
   }
 
-  function remove({ record, route }: Held): void {
-    for (const host of record.hosts) {
-      const rest = (byHost.get(host) ?? []).filter((entry) => entry.route !== route);
+  function remove(held: Held): void {
+    for (const host of held.record.hosts) {
+      const rest = (byHost.get(host) ?? []).filter(({ to }) => to !== held);
       if (rest.length === 0) byHost.delete(host);
       else byHost.set(host, rest);
     }
   }
 
-  function entriesOf(host: string): Entry[] | undefined {
+  function entriesAt(host: string): Entry[] | undefined {
     const exact = byHost.get(host);
     if (exact !== undefined) return exact;
     const wildcard = wildcardOf(host);
@@ -78,65 +110,57 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
   return {
     put(id, revision, record) {
       const before = byId.get(id);
-      const same = before !== undefined && leadsTo(before.record) === leadsTo(record);
-      const rules = compileRules(id, record, before?.route.rules ?? null, services);
-      const { upstreams: addresses = [], timeouts, limits } = record;
-      const group = same
-        ? before.route.upstreams
-        : upstreams.acquire({ upstreams: addresses, timeouts, limits }, id);
-      const held = { record, route: { id, revision, upstreams: group, rules } };
+      const held = build(id, revision, record, before?.route ?? null);
       if (before !== undefined) remove(before);
       byId.set(id, held);
-      insert(held);
-      if (before !== undefined && !same) upstreams.release(before.route.upstreams);
+      insert(id, held);
+      if (before !== undefined) giveBack(before.route, held.route);
     },
     delete(id) {
       const held = byId.get(id);
       if (held === undefined) return;
       remove(held);
       byId.delete(id);
-      upstreams.release(held.route.upstreams);
+      giveBack(held.route, null);
     },
     ids: () => byId.keys(),
     setCatchAll(addresses) {
       const before = catchAll;
-      catchAll =
-        addresses.length === 0
-          ? null
-          : {
-              id: 'on-demand',
-              revision: 0,
-              upstreams: upstreams.acquire({ upstreams: addresses }, ''),
-              rules: null,
-            };
-      if (before !== null) upstreams.release(before.upstreams);
+      const record = {
+        hosts: [],
+        paths: ['/'],
+        upstreams: [...addresses],
+        createdAt: never,
+        updatedAt: never,
+      };
+      catchAll = addresses.length === 0 ? null : build(onDemandId, 0, record, before?.route ?? null);
+      if (before !== null) giveBack(before.route, catchAll?.route ?? null);
     },
-    names: (host) => entriesOf(host) !== undefined,
-    servesHost: (host) => entriesOf(host) !== undefined || (catchAll !== null && hasCertificate(host)),
-    find(host, path) {
-      const entries = entriesOf(host);
-      if (entries === undefined) return catchAll !== null && hasCertificate(host) ? catchAll : null;
-      for (const entry of entries) if (matches(entry.path, path)) return entry.route;
-      return null;
+    setDefaults(next) {
+      const tried = withDefaults(
+        { hosts: [], paths: [], upstreams: [], createdAt: never, updatedAt: never },
+        next,
+      );
+      const route = serveRoute({ id: '', revision: 0, record: tried, upstreams, services, before: null });
+      giveBack(route, null);
+      defaults = next;
+      generation += 1;
+    },
+    names: (host) => entriesAt(host) !== undefined,
+    servesHost: (host) => entriesAt(host) !== undefined || (catchAll !== null && hasCertificate(host)),
+    find(request) {
+      const { host } = request;
+      const entries = entriesAt(host);
+      if (entries === undefined) return catchAll !== null && hasCertificate(host) ? routeOf(catchAll) : null;
+      const entry = findEntry(entries, request);
+      return entry === null ? null : routeOf(entry.to);
+    },
+    methodsFor(request) {
+      const found = otherMethods(entriesAt(request.host) ?? [], request);
+      return [...new Set(found.flatMap(({ matcher }) => [...(matcher?.methods ?? [])]))];
     },
     get hosts() {
       return byHost.size;
     },
   };
-}
-
-function leadsTo({ upstreams, timeouts, limits }: RouteRecord): string {
-  return JSON.stringify([upstreams, timeouts, limits]);
-}
-
-/**
- * `path` may carry a query: `/api` matches `/api`, `/api/…` and `/api?…`, not `/apis`; and `/api;…` and `/api%2F…`, which some upstreams take for
- * a path below it.
- */
-function matches(prefix: string, path: string): boolean {
-  if (prefix === '/') return true;
-  if (!path.startsWith(prefix)) return false;
-  const next = path.charCodeAt(prefix.length);
-  if (Number.isNaN(next) || next === 0x2f || next === 0x3f || next === 0x3b) return true;
-  return next === 0x25 && (path.startsWith('%2F', prefix.length) || path.startsWith('%5C', prefix.length));
 }

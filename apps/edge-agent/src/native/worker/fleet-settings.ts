@@ -1,11 +1,15 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   defaultEdgeSettings,
   type EdgeOnDemand,
   type EdgeSettings,
   type EdgeSettingsRecord,
+  type RouteDefaults,
 } from '@lockstep/contract';
 
 export interface FleetSettingsOptions {
+  /** Throws for defaults that no route could be served by; then the settings are refused. */
+  onDefaults(defaults: RouteDefaults): void;
   onOnDemand(onDemand: EdgeOnDemand | null): void;
   /** Limits and deadlines changed; they hold from here on, for connections that are open too where nothing else is said. */
   onEdge(edge: EdgeSettings): void;
@@ -21,12 +25,13 @@ export interface FleetSettings {
   ids(): Iterable<string>;
 }
 
-export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions): FleetSettings {
+export function createFleetSettings({ onDefaults, onOnDemand, onEdge }: FleetSettingsOptions): FleetSettings {
   let held: { id: string; revision: number } | null = null;
   let onDemand: EdgeOnDemand | null = null;
   let edge: EdgeSettings = defaultEdgeSettings;
 
   function put(nextOnDemand: EdgeOnDemand | null, nextEdge: EdgeSettings): void {
+    if (!isDeepStrictEqual(nextEdge.defaults, edge.defaults)) onDefaults(nextEdge.defaults);
     onDemand = nextOnDemand;
     edge = nextEdge;
     onOnDemand(onDemand);
@@ -41,8 +46,8 @@ export function createFleetSettings({ onOnDemand, onEdge }: FleetSettingsOptions
       return edge;
     },
     put(id, revision, record) {
-      held = { id, revision };
       put(record.onDemand, record.edge);
+      held = { id, revision };
     },
     delete(id) {
       if (held?.id !== id) return;

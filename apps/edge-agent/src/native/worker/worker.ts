@@ -134,6 +134,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onEnough: options.onEnough,
   });
   const fleet = createFleetSettings({
+    onDefaults: routes.setDefaults,
     onOnDemand(now) {
       routes.setCatchAll(now?.upstreams ?? []);
       if (now === null) held.refuseAll();

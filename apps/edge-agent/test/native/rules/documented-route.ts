@@ -1,8 +1,9 @@
-/** An example of docs/routes.md: a route, and what becomes of requests to it. */
-export interface DocumentedRoute {
+/** A section of docs/routes.md: routes and settings, and what becomes of requests then. */
+export interface DocumentedSection {
   heading: string;
-  /** The body of `PUT /v1/routes/{id}`. */
-  route: Record<string, unknown>;
+  /** Bodies of `PUT /v1/routes/{id}`, and of `PATCH /v1/settings`. */
+  routes: Record<string, unknown>[];
+  settings: Record<string, unknown>[];
   cases: DocumentedCase[];
 }
 
@@ -19,17 +20,20 @@ export interface DocumentedHead {
   fields: [string, string][];
 }
 
-/** Reads the page: under a heading a block of JSON with a route, and blocks of HTTP behind it. */
-export function readDocumentedRoutes(markdown: string): DocumentedRoute[] {
-  const found: DocumentedRoute[] = [];
-  let heading = '';
+/** Reads the page: under a heading blocks of JSON, each a route or the settings, and blocks of HTTP behind them. */
+export function readDocumentedRoutes(markdown: string): DocumentedSection[] {
+  const sections: DocumentedSection[] = [];
   for (const match of markdown.matchAll(/^#+ (.+)$|^```(json|http)\n([\s\S]*?)^```$/gm)) {
-    const [, title, language, text = ''] = match;
-    if (title !== undefined) heading = title;
-    else if (language === 'json') found.push({ heading, route: JSON.parse(text), cases: [] });
-    else found.at(-1)!.cases.push(readCase(text));
+    const [, heading, language, text = ''] = match;
+    if (heading !== undefined) sections.push({ heading, routes: [], settings: [], cases: [] });
+    const section = sections.at(-1)!;
+    if (language === 'http') section.cases.push(readCase(text));
+    if (language !== 'json') continue;
+    const body = JSON.parse(text);
+    if (body.edge === undefined) section.routes.push(body);
+    else section.settings.push(body);
   }
-  return found;
+  return sections.filter(({ routes, settings }) => routes.length + settings.length > 0);
 }
 
 function readCase(text: string): DocumentedCase {

@@ -1,28 +1,48 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { PutRoute } from '@lockstep/contract/schemas';
+import type { Change } from '@lockstep/store';
 import t, { type Test } from 'tap';
+import type { EdgeChange } from '../../configured-store.ts';
 import { fetchThrough, fetchThroughH2 } from '../../fetch-through.ts';
 import { startUpstream } from '../../start-upstream.ts';
 import { startWorker } from '../../start-worker.ts';
 import { readDocumentedRoutes } from './documented-route.ts';
 
 const page = new URL('../../../../../docs/routes.md', import.meta.url);
-const routes = readDocumentedRoutes(await readFile(page, 'utf8'));
+const sections = readDocumentedRoutes(await readFile(page, 'utf8'));
 let received: IncomingMessage | null = null;
 const upstream = await startUpstream(t, (request, response) => {
   received = request;
   response.writeHead(200, { server: 'shop/1.0', 'content-type': 'text/plain' }).end('from the upstream');
 });
 const edge = await startWorker(t);
+const at = new Date().toISOString();
 
-for (const { heading, route, cases } of routes) {
+for (const { heading, routes, settings, cases } of sections) {
   t.test(`docs/routes.md, ${heading}: each example comes true, over both protocols`, async (t) => {
-    const parsed = PutRoute.parse(route);
-    const to = parsed.upstreams?.map((one) => ({ ...one, url: upstream.url })) ?? [];
-    const { id: _, hosts, paths, upstreams: __, ...more } = parsed;
-    const leadsTo = parsed.upstreams === undefined ? { upstreams: undefined } : {};
-    await edge.applied(await edge.serve(heading, hosts, to, paths, { ...more, ...leadsTo }));
+    const changes: Change[] = settings.map(({ edge: change }) =>
+      edge.settingsChange(null, change as EdgeChange),
+    );
+    const hosts = new Set<string>();
+    const ids: string[] = [];
+    for (const route of routes) {
+      const { id = heading, ...parsed } = PutRoute.parse(route);
+      const upstreams = parsed.upstreams?.map((one) => ({ ...one, url: upstream.url }));
+      const value = { ...parsed, ...(upstreams && { upstreams }), createdAt: at, updatedAt: at };
+      changes.push({ op: 'put', kind: 'route', id, value });
+      ids.push(id);
+      for (const host of parsed.hosts) hosts.add(host);
+    }
+    for (const host of hosts) {
+      const value = await edge.certificateRecord(host);
+      changes.push({ op: 'put', kind: 'certificate', id: host, value });
+    }
+    await edge.applied(await edge.commit(...changes));
+    t.teardown(async () => {
+      const deletions = ids.map((id) => ({ op: 'delete', kind: 'route', id }) as const);
+      await edge.applied(await edge.commit(...deletions, edge.settingsChange(null)));
+    });
     t.same(edge.status().refusals, []);
     t.ok(cases.length > 0, 'there are examples');
     for (const { request, received: wanted, answer: told } of cases) {
@@ -30,8 +50,7 @@ for (const { heading, route, cases } of routes) {
         received = null;
         const { Host: host = '', ...headers } = Object.fromEntries(request.fields);
         const { method, path } = request;
-        const at = { port: edge.httpsPort, host, root: edge.root, method, path, headers };
-        const answer = await fetch(at);
+        const answer = await fetch({ port: edge.httpsPort, host, root: edge.root, method, path, headers });
         const what = `${fetch.name}: ${method} ${path}`;
         t.equal(answer.status, told.status, what);
         compare(t, answer.headers, told.fields, what);

@@ -140,6 +140,7 @@ t.test('what throws while a request is read leaves no exchange under way', async
       find() {
         throw new Error('no table');
       },
+      methodsFor: () => [],
       servesHost: () => true,
     },
     challenges: { keyAuthorization: () => null },

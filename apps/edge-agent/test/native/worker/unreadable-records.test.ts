@@ -62,7 +62,7 @@ t.test('a record that cannot be read is refused by its name; the rest of its com
   );
   await edge.applied(position);
   t.same(refused(edge), ['route/redirect']);
-  t.match(edge.status().refusals[0], { revision: position.number, reason: /upstreams/ });
+  t.match(edge.status().refusals[0], { revision: position.number, reason: /redirect to nowhere/ });
   t.equal(await serves(edge), 200);
   t.equal(
     (await fetchThrough({ port: edge.httpsPort, host: 'other.example.com', root: edge.root })).status,

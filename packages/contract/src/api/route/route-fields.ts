@@ -8,6 +8,7 @@ import { dns } from './dns.ts';
 import { headers } from './headers.ts';
 import { hosts } from './hosts.ts';
 import { RouteLimits } from './limits.ts';
+import { match, methods } from './matchers.ts';
 import { paths } from './paths.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
@@ -27,6 +28,8 @@ const upstreams = z.array(Upstream).min(1, 'a route needs at least one upstream'
 export const routeFields = {
   hosts: { given: hosts, shown: z.array(z.string()) },
   paths: { given: paths, shown: z.array(z.string()) },
+  methods: { given: methods.optional(), shown: z.array(z.string()).optional() },
+  match: { given: match.optional(), shown: match.optional() },
   upstreams: {
     given: upstreams.describe('Requests are dealt to these in turn').optional(),
     shown: z.array(StoredUpstream).optional(),

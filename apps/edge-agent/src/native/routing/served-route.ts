@@ -1,0 +1,40 @@
+import type { RouteRecord } from '@lockstep/contract';
+import { compileRules, type RouteRules } from '../rules/route-rules.ts';
+import type { RuleServices } from '../rules/rule-services.ts';
+import type { UpstreamGroup, Upstreams } from '../upstreams/upstreams.ts';
+
+export interface ServedRoute {
+  readonly id: string;
+  readonly revision: number;
+  readonly upstreams: UpstreamGroup;
+  /** Null where it has none. */
+  readonly rules: RouteRules | null;
+  /** What it was made of, defaults included. */
+  readonly record: RouteRecord;
+}
+
+export interface ServeOptions {
+  id: string;
+  revision: number;
+  record: RouteRecord;
+  upstreams: Upstreams;
+  services: RuleServices;
+  /** Given back by whoever called, once it is in nobody's way, unless its upstreams stay. */
+  before: ServedRoute | null;
+}
+
+/**
+ * Builds what a route is served by. One that leads where it led before keeps its upstreams, and whose turn it is among them. Throws, with
+ * nothing kept, for a record that cannot be served by.
+ */
+export function serveRoute({ id, revision, record, upstreams, services, before }: ServeOptions): ServedRoute {
+  const rules = compileRules(id, record, before?.rules ?? null, services);
+  const same = before !== null && leadsTo(before.record) === leadsTo(record);
+  const { upstreams: addresses = [], timeouts, limits } = record;
+  const group = same ? before.upstreams : upstreams.acquire({ upstreams: addresses, timeouts, limits }, id);
+  return { id, revision, upstreams: group, rules, record };
+}
+
+function leadsTo({ upstreams, timeouts, limits }: RouteRecord): string {
+  return JSON.stringify([upstreams, timeouts, limits]);
+}

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { routeFields } from './route-fields.ts';
+
+/** What a route is, and what control planes need of it: none of it can be the same for all. */
+const ownFields = [
+  ...(['hosts', 'paths', 'methods', 'match'] as const),
+  ...(['upstreams', 'redirect'] as const),
+  ...(['issuers', 'challenge', 'dns'] as const),
+] as const satisfies readonly (keyof typeof routeFields)[];
+
+type Given = { [F in keyof typeof routeFields]: (typeof routeFields)[F]['given'] };
+type OwnField = (typeof ownFields)[number];
+
+const given = Object.fromEntries(
+  Object.entries(routeFields)
+    .filter(([name]) => !(ownFields as readonly string[]).includes(name))
+    .map(([name, field]) => [name, field.given]),
+) as unknown as Omit<Given, OwnField>;
+
+export const routeDefaults = z
+  .strictObject(given)
+  .describe(
+    'Fields of every route that does not have them itself; a field of a route takes the place of the whole default',
+  )
+  .meta({ id: 'RouteDefaults' });
+export type RouteDefaults = z.infer<typeof routeDefaults>;

@@ -1,0 +1,112 @@
+import t, { type Test } from 'tap';
+import { PutRoute, PutSettings } from '../../src/schemas.ts';
+
+const host = { hosts: ['shop.example.com'] };
+const served = { ...host, upstreams: [{ url: 'http://127.0.0.1:3000' }] };
+
+/** What is wrong with a body, as `field: words`; empty where nothing is. */
+function faults(body: unknown): string[] {
+  const parsed = PutRoute.safeParse(body);
+  if (parsed.success) return [];
+  return parsed.error.issues.map(({ path, message }) => `${path.join('/')}: ${message}`);
+}
+
+const refused = (t: Test, body: object, ...words: RegExp[]) => {
+  const said = faults({ ...served, ...body });
+  t.ok(said.length > 0, JSON.stringify(body));
+  for (const word of words) t.match(said.join('\n'), word, JSON.stringify(body));
+};
+
+t.test('a route leads to exactly one thing', async (t) => {
+  t.match(faults(host), [/upstreams: is missing: a route leads to one of upstreams, redirect/]);
+  t.match(faults({ ...served, redirect: { to: '/' } }), [/redirect: cannot stand beside upstreams/]);
+  t.same(faults({ ...host, redirect: { to: '/' } }), []);
+});
+
+t.test('a redirect leads to an address or a path, and to no other host by a trick', async (t) => {
+  const to = (to: string, more: object = {}) => faults({ ...host, redirect: { to, ...more } });
+  for (const good of [
+    'https://new.example.com',
+    'https://new.example.com:8443/a?b=c#d',
+    '/shop',
+    '/{route}/{path}',
+    'https://{host}/new',
+    '{scheme}://{host}{path}',
+  ])
+    t.same(to(good), [], good);
+  for (const bad of [
+    'new.example.com',
+    '//evil.example.com',
+    '/\\evil.example.com',
+    'javascript:alert(1)',
+    'ftp://x',
+    'https://',
+    'https://a b/',
+    '/a b',
+    '/a\r\nSet-Cookie: x',
+    'https://x@evil.example.com/',
+    'https://{client_address}.example.com/',
+  ])
+    t.match(to(bad), [/redirect\/to: has to be an http or https address/], bad);
+  t.match(to('/{hostname}'), [
+    /has \{hostname\}, which stands for nothing; there are \{client_address\}, \{host\}/,
+  ]);
+  t.match(to('/x?a=1', { keepPath: true }), [/leave keepPath out/]);
+  t.match(to('/', { status: 300 }), [/status: has to be one of 301, 302, 303, 307, 308/]);
+});
+
+t.test('fields that frame a message, and values that would end one, are refused by their name', async (t) => {
+  for (const name of [
+    'Connection',
+    'content-length',
+    'Transfer-Encoding',
+    'TE',
+    'Upgrade',
+    'Expect',
+    'Keep-Alive',
+  ]) {
+    for (const side of ['request', 'response']) {
+      refused(t, { headers: { [side]: { set: { [name]: 'x' } } } }, /cannot be changed/, new RegExp(name));
+      refused(t, { headers: { [side]: { add: { [name]: 'x' } } } }, /cannot be changed/);
+      refused(t, { headers: { [side]: { remove: [name] } } }, /cannot be changed/);
+    }
+  }
+  for (const value of ['a\r\nb: c', 'a\nb', 'a\0b', ' a', 'a ', 'ü', '{nothing}'])
+    refused(t, { headers: { request: { set: { 'X-A': value } } } });
+  for (const name of ['', 'X A', 'X-A:', 'Über', ':authority'])
+    refused(t, { headers: { request: { set: { [name]: 'x' } } } });
+  refused(t, { headers: { request: { set: { Host: 'x' } } } }, /has "host"/);
+  refused(t, { headers: { response: { set: { 'X-A': '1', 'x-a': '2' } } } }, /stands there twice/);
+  refused(
+    t,
+    { headers: { response: { add: { 'Content-Type': 'text/html' } } } },
+    /has one value: name it in set/,
+  );
+  t.same(faults({ ...served, headers: { response: { set: { NEL: '{"max_age":1}', 'X-Empty': '' } } } }), []);
+});
+
+t.test('what could never match is refused', async (t) => {
+  refused(t, { methods: ['get'] }, /"get" is no method that edges forward/);
+  refused(t, { methods: ['CONNECT'] }, /"CONNECT" is no method/);
+  refused(t, { methods: [] }, /leave methods out/);
+  refused(t, { match: {} }, /asks for nothing/);
+  refused(t, { match: { headers: [{ name: 'X-A' }] } }, /needs one of equals and present/);
+  refused(
+    t,
+    { match: { query: [{ name: 'a', equals: '1', present: true }] } },
+    /needs one of equals and present/,
+  );
+  refused(t, { match: { headers: [{ name: 'Forwarded', present: true }] } }, /can never match/);
+  refused(t, { match: { headers: [{ name: 'Upgrade', present: true }] } }, /cannot be/);
+  refused(t, { paths: ['=login'] }, /starts with \//);
+  t.same(PutRoute.parse({ ...served, paths: ['=/Caf\u00e9/', '=/a/../b'] }).paths, ['=/Caf%C3%A9/', '=/b']);
+});
+
+t.test('defaults of routes take optional fields, checked as a route’s are', async (t) => {
+  const settings = (defaults: object) => PutSettings.safeParse({ edge: { defaults } });
+  t.ok(settings({ headers: { response: { remove: ['Server'] } }, timeouts: { firstByteMs: 1_000 } }).success);
+  const said = settings({ headers: { response: { set: { Connection: 'x' } } } }).error?.issues[0];
+  t.same(said?.path.slice(0, 4), ['edge', 'defaults', 'headers', 'response']);
+  for (const own of ['hosts', 'paths', 'methods', 'upstreams', 'redirect', 'issuers'])
+    t.match(settings({ [own]: [] }).error?.issues[0]?.message, new RegExp(own), own);
+});
