@@ -44,6 +44,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'dns',
       'fleet',
       'stapling',
+      'session-tickets',
       'orders',
       'issuers',
     ],

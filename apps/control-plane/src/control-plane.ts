@@ -40,6 +40,7 @@ import { createDnsRecheck } from './routes/dns-recheck.ts';
 import { createRouteRules } from './routes/route-rules.ts';
 import { createRouteService } from './routes/route-service.ts';
 import { createRouteView } from './routes/route-view.ts';
+import { createTicketKeys } from './session-tickets/ticket-keys.ts';
 import { createSettingsService } from './settings/settings-service.ts';
 import { createSettingsSource } from './settings/settings-source.ts';
 import { createStapler } from './stapling/stapler.ts';
@@ -165,6 +166,8 @@ export async function createControlPlane({
     const coordinator = issuance.start();
     const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked, now });
     closers.push(stapler.close);
+    const ticketKeys = await createTicketKeys({ store, sealer: sealers.edges, hub, log, now });
+    closers.push(ticketKeys.close);
     const expiry = createExpiryWatch({ store, hub, log, now });
     closers.push(expiry.close);
     const app = await createServer({

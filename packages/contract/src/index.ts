@@ -69,6 +69,12 @@ export type * from './records/route.ts';
 export { claimsOfRoute } from './records/route-claims.ts';
 export { withDefaults } from './records/route-defaults.ts';
 export * from './records/sealed-fields.ts';
+export {
+  mostTicketKeys,
+  type SessionTicketsRecord,
+  sessionTicketsId,
+  ticketKeyBytes,
+} from './records/session-tickets.ts';
 export { type SettingsRecord, settingsId } from './records/settings.ts';
 export type * from './records/staple.ts';
 export * from './records/unreadable-record.ts';

@@ -10,6 +10,7 @@ import { keyIdOf, type Sealers } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
 import { putOrder } from '../orders/order-record.ts';
+import { putTicketKeys } from '../session-tickets/put-ticket-keys.ts';
 
 /** How a record of each kind that holds something sealed is written once more, as it is. */
 const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change } = {
@@ -20,6 +21,7 @@ const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change 
   authority: (id, value) => ({ op: 'put', kind: 'authority', id, value }),
   issuer: (id, value) => ({ op: 'put', kind: 'issuer', id, value }),
   settings: (id, value) => ({ op: 'put', kind: 'settings', id, value }),
+  'session-tickets': (_id, value) => putTicketKeys(value),
 };
 
 export function putAsItIs<K extends SealedKind>({ kind, id, value }: StoredRecord<K>): Change {

@@ -14,6 +14,7 @@ import type { Audience, KindModule, SealedField } from './kind-module.ts';
 import { order } from './order.ts';
 import { rotation } from './rotation.ts';
 import { route } from './route.ts';
+import { sessionTickets } from './session-tickets.ts';
 import { settings } from './settings.ts';
 import { staple } from './staple.ts';
 
@@ -36,6 +37,7 @@ const recordKinds = [
   staple,
   rotation,
   keyring,
+  sessionTickets,
 ];
 
 type AnyKind = (typeof recordKinds)[number];

@@ -14,6 +14,7 @@ import { linger } from '../../server/linger.ts';
 import type { ConnectionLimits } from '../clients/connection-limits.ts';
 import type { Incidents } from '../clients/incidents.ts';
 import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from '../tls/handshakes.ts';
+import type { TicketKeys } from '../tls/ticket-keys.ts';
 import type { Forwarder } from './forwarder.ts';
 import { admitFirst } from './http-listener.ts';
 import { serveHttp2 } from './http2-sessions.ts';
@@ -37,14 +38,16 @@ const mostListPairs = 4_096;
 /** Of an answer, as nghttp2 reckons it: with a dozen bytes for each field. Above the largest `limits.upstreamHeadBytes`; beyond it, the session would end. */
 const mostSentListBytes = 4_194_304;
 
+/** How long a session resumes: any ticket's key is kept for longer. */
+const sessionSeconds = 24 * 3_600;
+
 export type HandshakeFailure = 'unknown_name' | 'not_held' | 'no_name' | 'timeout' | 'other';
 
 export interface HttpsListenerOptions {
   /** Guarded: what one of them throws would end the process. */
   handshakes: Handshakes;
   forwarder: Forwarder;
-  /** 48 bytes, the same for all workers of the edge: a session resumes at any of them. */
-  ticketKeys: Buffer;
+  tickets: Pick<TicketKeys, 'serve'>;
   settings(): EdgeSettings;
   connectionLimits: ConnectionLimits;
   incidents: Incidents;
@@ -82,7 +85,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     SNICallback: handshakes.SNICallback,
     ALPNCallback: handshakes.ALPNCallback,
     sessionIdContext: 'lockstep',
-    ticketKeys: options.ticketKeys,
+    sessionTimeout: sessionSeconds,
     handshakeTimeout: handshakeTimeoutMs,
     // A client that vanished without a word would keep its websocket or event stream for ever.
     keepAlive: true,
@@ -94,6 +97,8 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     strictFieldWhitespaceValidation: false,
     unknownProtocolTimeout: 5_000,
   } as Parameters<typeof createSecureServer>[0]);
+
+  options.tickets.serve(server);
 
   const http1 = serveHttp1(server, {
     handle(request, response) {

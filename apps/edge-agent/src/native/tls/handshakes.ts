@@ -49,7 +49,7 @@ export interface Handshakes {
   /**
    * Whether requests are served on a connection. Not after a challenge (RFC 8737, section 3), nor on a session that was resumed, and
    * so passed by the choice of a certificate, when there is none for its host: removed meanwhile, or never more than a challenge's.
-   * OpenSSL tells no name for a session of TLS 1.2 that was resumed; it ends by itself, after five minutes.
+   * OpenSSL tells no name for a session of TLS 1.2 that was resumed; it ends by itself, after a day.
    */
   servesRequests(socket: TLSSocket): boolean;
 }

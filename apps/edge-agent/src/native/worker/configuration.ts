@@ -19,6 +19,7 @@ import type { CertificateChecker } from '../tls/certificate-checker.ts';
 import type { CertificateTable } from '../tls/certificate-table.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import type { StapleTable } from '../tls/staple-table.ts';
+import type { TicketKeys } from '../tls/ticket-keys.ts';
 import type { FleetSettings } from './fleet-settings.ts';
 import type { ServedKind } from './served-kinds.ts';
 
@@ -32,6 +33,7 @@ export interface ConfigurationOptions {
   challenges: ChallengeTable;
   staples: StapleTable;
   settings: FleetSettings;
+  tickets: TicketKeys;
 }
 
 /** What a worker serves by, kept in step with its feed. */
@@ -61,13 +63,14 @@ interface Swap {
 }
 
 export function createConfiguration(options: ConfigurationOptions): Configuration {
-  const { routes, certificates, checker, challenges, staples, settings } = options;
+  const { routes, certificates, checker, challenges, staples, settings, tickets } = options;
   const tableOf = {
     route: routes,
     certificate: certificates,
     challenge: challenges,
     staple: staples,
     'edge-settings': settings,
+    'session-tickets': tickets,
   };
   const tables = new Map<string, Table>(Object.entries(tableOf satisfies Record<ServedKind, Table>));
   /** Beside those of the tables: what could not be read. */
@@ -113,6 +116,10 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
     if (record.kind === 'challenge') {
       const challenge = challenges.build(record);
       return challenge === null ? null : () => challenges.put(challenge);
+    }
+    if (record.kind === 'session-tickets') {
+      const keys = tickets.build(record);
+      return keys === null ? null : () => tickets.put(id, keys);
     }
     return null;
   }
@@ -217,7 +224,7 @@ export function createConfiguration(options: ConfigurationOptions): Configuratio
       return position;
     },
     get refusals() {
-      return [...unread.values(), ...certificates.refusals, ...challenges.refusals];
+      return [...unread.values(), ...certificates.refusals, ...challenges.refusals, ...tickets.refusals];
     },
   };
 }

@@ -7,6 +7,7 @@ export const servedKinds = [
   'challenge',
   'staple',
   'edge-settings',
+  'session-tickets',
 ] as const satisfies readonly Kind[];
 
 export type ServedKind = (typeof servedKinds)[number];

@@ -42,6 +42,7 @@ export interface WorkerSettings {
   https: Address;
   http: Address;
   edgeKey: string;
+  /** For sessions that begin before the fleet's keys are there. */
   ticketKeys: Uint8Array;
   /** Descriptors of sockets that are bound there and outlive the worker; null: it binds its own. */
   sockets: { https: number; http: number } | null;

@@ -22,6 +22,7 @@ import { createChallengeTable } from '../tls/challenge-table.ts';
 import { guardHandshakes } from '../tls/guard-handshakes.ts';
 import { createHandshakes } from '../tls/handshakes.ts';
 import { createStapleTable } from '../tls/staple-table.ts';
+import { createTicketKeys } from '../tls/ticket-keys.ts';
 import { createFailureLog } from '../upstreams/failure-log.ts';
 import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
 import { createUpstreams } from '../upstreams/upstreams.ts';
@@ -127,6 +128,7 @@ export function createWorker(options: WorkerOptions): Worker {
   });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
+  const tickets = createTicketKeys({ open, own: Buffer.from(settings.ticketKeys), boundary });
   const held = createHeldHandshakes({
     boundary,
     find: certificates.find,
@@ -154,6 +156,7 @@ export function createWorker(options: WorkerOptions): Worker {
     challenges,
     staples,
     settings: fleet,
+    tickets,
   });
   const forwarder = createForwarder({
     routes,
@@ -179,7 +182,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const https = createHttpsListener({
     handshakes: guardHandshakes(handshakes, boundary),
     forwarder,
-    ticketKeys: Buffer.from(settings.ticketKeys),
+    tickets,
     settings: edgeSettings,
     connectionLimits,
     incidents,
