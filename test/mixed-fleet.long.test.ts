@@ -121,7 +121,7 @@ async function startMixedFleet(t: Test, edgeRoots: (string | undefined)[]) {
     },
     async upgradeEdge(edge: EdgeUnderTest): Promise<void> {
       await load.get(edge)?.();
-      await edge.process.signal('SIGHUP');
+      await edge.process.signal('SIGQUIT');
       edge.root = later;
       await edge.start();
       load.set(edge, sendTo(edge));

@@ -31,7 +31,7 @@ async function runUnder(node) {
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1']) {
     process.on(signal, () => {
       // A terminal sends Ctrl-C to the whole process group: the child has it already.
       if (signal === 'SIGINT' && process.stdin.isTTY) return;

@@ -14,8 +14,8 @@ export interface RunEdgeOptions {
 }
 
 /**
- * Runs an edge over Redis until SIGTERM or SIGINT, with which it leaves the fleet, or SIGHUP, after which it is still expected: for a
- * restart. Throws `AppError` when it cannot start or go on: `wrong_secret_key`,
+ * Runs an edge over Redis until SIGTERM or SIGINT, with which it leaves the fleet, or SIGQUIT, after which it is still expected: for a
+ * restart. SIGHUP replaces its workers. Throws `AppError` when it cannot start or go on: `wrong_secret_key`,
  * `bad_configuration` (a port, the data folder), `store_unavailable` (only without a saved configuration), `node_id_taken`.
  */
 export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: RunEdgeOptions): Promise<void> {
@@ -26,7 +26,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   const ended = Promise.withResolvers<AppError | null>();
   let returns = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ended.resolve(null));
-  process.on('SIGHUP', () => {
+  process.on('SIGQUIT', () => {
     returns = true;
     ended.resolve(null);
   });
@@ -61,6 +61,9 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
     }
     log.warn({ err: error }, 'the store cannot be reached; serving the saved configuration');
   }
+  process.on('SIGHUP', () => {
+    supervisor.reload().catch((error) => log.error({ err: error }, 'the workers were not replaced'));
+  });
   await supervisor.start();
   const givingBack = giveBackMemory();
   const error = await ended.promise;

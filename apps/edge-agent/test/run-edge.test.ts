@@ -152,7 +152,7 @@ t.test('an empty store is waited for, and an edge that stops for a restart is st
   t.equal((await fetchThrough({ port: edge.httpsPort, host, root: configured.root })).status, 502);
   const nodes = () => configured.store.listNodes();
   await waitFor(async () => (await nodes())[0]?.live, { what: 'the edge to be known', timeoutMs: 20_000 });
-  edge.child.kill('SIGHUP');
+  edge.child.kill('SIGQUIT');
   t.match(await edge.ended, { code: 0 });
   t.match(
     (await nodes())[0],

@@ -67,6 +67,7 @@ export async function startWorker(
       ownServices: [],
       sockets: null,
       listenAtOnce: true,
+      drained: false,
     },
     open: (sealed, context) => sealer.open(sealed, context),
     feed: feed ?? createStoreFeed(configured.store),

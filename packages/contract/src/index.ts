@@ -31,6 +31,7 @@ export { broughtIssuer, type CertificateRecord } from './records/certificate.ts'
 export type * from './records/challenge.ts';
 export type * from './records/commit-origin.ts';
 export type * from './records/confirmation.ts';
+export type * from './records/drain.ts';
 export { edgeCanaryId } from './records/edge-canary.ts';
 export {
   type EdgeOnDemand,

@@ -17,6 +17,7 @@ export function nodeReport(node: string, changes: Partial<NodeReport> = {}): Nod
     hosts: 0,
     workers: { ready: 1, of: 1 },
     unanswered: null,
+    drained: null,
     feed: { state: 'following', since: startedAt, detail: null, records: null },
     clock: Date.now(),
     addresses: { https: '127.0.0.1:8443', http: '127.0.0.1:8080', admin: '127.0.0.1:9100' },

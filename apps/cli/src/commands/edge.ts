@@ -13,6 +13,7 @@ import {
 } from './shared-options.ts';
 
 const mostWorkers = 256;
+const longestDrainMs = 3_600_000;
 
 export function edgeCommand(): Command {
   return new Command('edge')
@@ -46,6 +47,18 @@ export function edgeCommand(): Command {
         .env('LOCKSTEP_PUBLIC_HTTPS_PORT')
         .argParser(portNumber),
     )
+    .addOption(
+      new Option('--drain-delay <ms>', 'how long a stop still takes connections while /readyz is 503')
+        .env('LOCKSTEP_DRAIN_DELAY')
+        .argParser(wholeNumber(0, longestDrainMs))
+        .default(0),
+    )
+    .addOption(
+      new Option('--drain-timeout <ms>', 'how long requests in flight then have to end')
+        .env('LOCKSTEP_DRAIN_TIMEOUT')
+        .argParser(wholeNumber(0, longestDrainMs))
+        .default(7_000),
+    )
     .addOption(logLevelOption())
     .addHelpText(
       'after',
@@ -68,6 +81,8 @@ export function edgeCommand(): Command {
           publicHttpsPort: flags.publicHttpsPort ?? null,
           workers: flags.workers,
           logLevel: flags.logLevel,
+          drainDelayMs: flags.drainDelay,
+          drainTimeoutMs: flags.drainTimeout,
         },
         { storeUrl, storePrefix: flags.storePrefix },
       );
@@ -86,6 +101,8 @@ interface EdgeFlags {
   workers: number;
   publicHttpsPort?: number;
   logLevel: string;
+  drainDelay: number;
+  drainTimeout: number;
 }
 
 function listener(flags: string, description: string, variable: string): Option {

@@ -48,7 +48,8 @@ async function start({ config, edgeKey }: Extract<ToEdge, { edge: 'start' }>): P
 }
 
 giveBackMemory();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(null));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const)
+  process.on(signal, () => void stop(null));
 process.on('disconnect', () => void stop(null));
 process.on(
   'message',

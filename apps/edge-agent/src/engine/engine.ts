@@ -61,8 +61,15 @@ export interface Engine {
   /** Of each process that answers in time, by process id. */
   figures(): Promise<Map<number, EngineFigures>>;
   /**
+   * Begins anew, process by process, with nothing failed: what comes is in force before what was takes no more connections. Rejects where that
+   * cannot be: what was goes on.
+   */
+  reload(): Promise<void>;
+  /** While drained, clients' connections are told to end after their next request, and new ones are served all the same. */
+  setDrained(drained: boolean): void;
+  /**
    * Takes no more connections, finishes what is in flight within `config.drainTimeoutMs`, and stops. Resolves when nothing is left of it. It may
-   * not have been started.
+   * not have been started. May be called more than once.
    */
   drain(): Promise<void>;
 }

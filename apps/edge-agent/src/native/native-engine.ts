@@ -51,6 +51,8 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     applied: pool.applied,
     refusals: pool.refusals,
     figures: pool.figures,
+    reload: pool.reload,
+    setDrained: pool.setDrained,
     drain: pool.drain,
   };
 }

@@ -21,6 +21,10 @@ export interface EdgeConfig {
   ownServices?: OwnService[] | undefined;
   /** How long a stop waits for requests in flight. Default 7 s. */
   drainTimeoutMs?: number | undefined;
+  /** How long a stop goes on serving new connections, with a readiness that says no: until balancers have seen it. Default 0. */
+  drainDelayMs?: number | undefined;
+  /** How long a worker that a reload replaced may go on with the connections it has. Default 10 min. */
+  reloadTimeoutMs?: number | undefined;
 }
 
 /** The same with every default filled in. */
@@ -33,6 +37,8 @@ export function withDefaults(config: EdgeConfig): CompleteEdgeConfig {
     certificateCacheSize: config.certificateCacheSize ?? 5_000,
     ownServices: config.ownServices ?? [],
     drainTimeoutMs: config.drainTimeoutMs ?? 7_000,
+    drainDelayMs: config.drainDelayMs ?? 0,
+    reloadTimeoutMs: config.reloadTimeoutMs ?? 600_000,
   };
 }
 

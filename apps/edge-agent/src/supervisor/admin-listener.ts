@@ -3,9 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import {
   type Address,
+  type AppError,
   type Boundary,
   type ErrorCode,
+  errorCodes,
   isAdminHost,
+  isAppError,
   type Readiness,
   readAuthority,
   readRequestTarget,
@@ -28,6 +31,8 @@ export interface AdminListenerOptions {
   boundary: Boundary;
   readiness(): Promise<Readiness>;
   metrics(): Promise<{ contentType: string; text: string }>;
+  /** Throws an `AppError` where it cannot. */
+  reload(): Promise<void>;
 }
 
 export interface AdminListener {
@@ -35,7 +40,7 @@ export interface AdminListener {
   close(): Promise<void>;
 }
 
-/** `/healthz`, `/readyz` and `/metrics` of one edge. Throws `bad_configuration` when the address cannot be bound. */
+/** `/healthz`, `/readyz`, `/metrics` and `/reload` of one edge. Throws `bad_configuration` when the address cannot be bound. */
 export async function createAdminListener(options: AdminListenerOptions): Promise<AdminListener> {
   const { boundary } = options;
   const names = [...options.hosts, options.address.host, hostname()];
@@ -51,6 +56,9 @@ export async function createAdminListener(options: AdminListenerOptions): Promis
     } else if (asked === '/metrics') {
       const { contentType, text } = await options.metrics();
       send(response, 200, contentType, text);
+    } else if (asked === '/reload') {
+      await options.reload();
+      send(response, 200, 'application/json', '{"status":"reloaded"}');
     } else refuse(request, response, refusal(404, 'not_found', 'Nothing has this address.'));
   }
 
@@ -62,8 +70,9 @@ export async function createAdminListener(options: AdminListenerOptions): Promis
       request.resume();
       response.on('error', () => {});
       answer(request, response).catch((error) => {
-        boundary.note('admin', error);
+        if (!isAppError(error)) boundary.note('admin', error);
         if (response.headersSent) response.destroy();
+        else if (isAppError(error)) refuse(request, response, refusalOf(error));
         else refuse(request, response, refusal(500, 'internal', 'Something unexpected failed.'));
       });
     },
@@ -84,20 +93,31 @@ export async function createAdminListener(options: AdminListenerOptions): Promis
   };
 }
 
-const allowedMethods = 'GET, HEAD';
+/** Of an address that is none of these: only reads. */
+const reads = 'GET, HEAD';
+const methodsOf: ReadonlyMap<string, string> = new Map([['/reload', 'POST']]);
 
 interface Refusal {
   status: number;
   code: ErrorCode;
   detail: string;
+  allow?: string;
+}
+
+function refusalOf({ code, message }: AppError): Refusal {
+  return refusal(errorCodes[code].status, code, `${message}.`);
 }
 
 function refusal(status: number, code: ErrorCode, detail: string): Refusal {
   return { status, code, detail: `${detail[0]!.toUpperCase()}${detail.slice(1)}` };
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, { status, code, detail }: Refusal): void {
-  if (status === 405) response.setHeader('allow', allowedMethods);
+function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, code, detail, allow }: Refusal,
+): void {
+  if (allow !== undefined) response.setHeader('allow', allow);
   sendProblem(response, status, code, detail, requestIdOf(request.headers['x-request-id']));
 }
 
@@ -119,9 +139,15 @@ function pathOf(
   }
   if (headers.expect !== undefined && httpVersion !== '1.0' && !/^100-continue$/i.test(headers.expect))
     return refusal(417, 'expectation_failed', 'Only 100-continue can be expected.');
-  if (method !== 'GET' && method !== 'HEAD')
-    return refusal(405, 'method_not_allowed', `The methods here are ${allowedMethods}.`);
-  return target.path.split('?', 1)[0]!;
+  const path = target.path.split('?', 1)[0]!;
+  const allow = methodsOf.get(path) ?? reads;
+  if (!allow.split(', ').includes(method!)) {
+    return { ...refusal(405, 'method_not_allowed', `The methods here are ${allow}.`), allow };
+  }
+  // A browser says so of what a page sends to another site: none may have an operator's edge do something.
+  if (method === 'POST' && headers.origin !== undefined)
+    return refusal(400, 'invalid_request', 'No page of the web may ask for this.');
+  return path;
 }
 
 function send(response: ServerResponse, status: number, contentType: string, text: string): void {

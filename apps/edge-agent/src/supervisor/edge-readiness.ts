@@ -1,5 +1,6 @@
 import type { Readiness } from '@lockstep/contract';
 import type { Engine } from '../engine/engine.ts';
+import type { NodeDrain } from './node-drain.ts';
 import type { OwnHandshake } from './own-handshake.ts';
 import type { Replica } from './replica.ts';
 
@@ -7,6 +8,7 @@ export interface EdgeReadinessOptions {
   engine: Pick<Engine, 'applied' | 'processes'>;
   replica: Pick<Replica, 'state' | 'held' | 'behindSince' | 'settings'>;
   handshake: OwnHandshake;
+  drain: Pick<NodeDrain, 'state'>;
 }
 
 /**
@@ -23,6 +25,9 @@ export async function edgeReadiness(options: EdgeReadinessOptions): Promise<Read
     { name: 'workers', ok: ready === of, detail: `${ready} of ${of} ready` },
     { name: 'handshake', ok: ready > 0 && fault === null, detail: fault ?? 'answered' },
   ];
+  const { state } = options.drain;
+  if (state !== null)
+    checks.push({ name: 'traffic', ok: false, detail: `asked for no more since ${state.since}` });
   const serves = checks.every(({ ok }) => ok);
   const { behindSince } = replica;
   const notReadyAfterMs = replica.settings?.edge?.notReadyAfterMs ?? null;

@@ -5,6 +5,7 @@ import {
   type ConfirmationRecord,
   changeFault,
   continues,
+  type DrainRecord,
   type EdgeSettingsRecord,
   edgeSettingsId,
   type FeedState,
@@ -12,9 +13,11 @@ import {
   type HeldSnapshot,
   isAppError,
   isPosition,
+  type Kind,
   type LogEntry,
   type LoggedChange,
   type Position,
+  type RecordValues,
   recordFault,
   type StoredRecord,
 } from '@lockstep/contract';
@@ -60,6 +63,8 @@ export interface Replica {
   readonly held: HeldSnapshot | null;
   /** Null without settings. */
   readonly settings: EdgeSettingsRecord | null;
+  /** Whether this node is to get no more traffic; null: it is. */
+  readonly drain: DrainRecord | null;
   /** How following the feed stands. */
   readonly state: FeedState;
   /** Since when this has not been what the store says, in milliseconds since 1970; null while it is. */
@@ -92,14 +97,15 @@ export function createReplica(options: ReplicaOptions): Replica {
   let toldTrouble = false;
   /** Records of the snapshot that is being read. */
   let scanning: number | null = null;
-  let settings = savedSettings();
+  let settings = saved('edge-settings', edgeSettingsId);
+  let drain = saved('drain', node);
   let unsavable = false;
   let saving: NodeJS.Immediate | null = null;
   let saveTimer: NodeJS.Timeout | undefined;
 
-  function savedSettings(): EdgeSettingsRecord | null {
+  function saved<K extends Kind>(kind: K, id: string): RecordValues[K] | null {
     try {
-      const record = cache.get('edge-settings', edgeSettingsId);
+      const record = cache.get(kind, id);
       return record === null || recordFault(record) !== null ? null : record.value;
     } catch {
       return null; // damaged: it was set aside, and a snapshot follows
@@ -170,7 +176,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       return true;
     }
     if (!continues(position(), entry)) return false;
-    for (const change of entry.changes) takeSettings(change, entry.position.number);
+    for (const change of entry.changes) take(change, entry.position.number);
     fanOut.commit(entry);
     // The workers first: they swap while the disk is written.
     if (!unsavable) saving ??= setImmediate(boundary.guard('save', save));
@@ -178,10 +184,16 @@ export function createReplica(options: ReplicaOptions): Replica {
     return true;
   }
 
-  function takeSettings(change: LoggedChange, number: number): void {
-    if (change?.kind !== 'edge-settings' || change.id !== edgeSettingsId) return;
-    if (changeFault(change, number) !== null) return;
-    settings = change.op === 'put' ? change.value : null;
+  /** What the supervisor itself goes by. */
+  function take(change: LoggedChange, number: number): void {
+    const isSettings = change?.kind === 'edge-settings' && change.id === edgeSettingsId;
+    const isDrain = change?.kind === 'drain' && change.id === node;
+    if ((!isSettings && !isDrain) || changeFault(change, number) !== null) return;
+    if (isSettings) settings = change.op === 'put' ? change.value : null;
+    else if (change.kind === 'drain') {
+      drain = change.op === 'put' ? change.value : null;
+      options.onChange();
+    }
   }
 
   function position(): Position | null {
@@ -239,7 +251,8 @@ export function createReplica(options: ReplicaOptions): Replica {
       return;
     }
     staged.accept();
-    settings = savedSettings();
+    settings = saved('edge-settings', edgeSettingsId);
+    drain = saved('drain', node);
     fanOut.snapshot();
     options.onChange();
   }
@@ -255,6 +268,9 @@ export function createReplica(options: ReplicaOptions): Replica {
     },
     get settings() {
       return settings;
+    },
+    get drain() {
+      return drain;
     },
     get state() {
       return state;

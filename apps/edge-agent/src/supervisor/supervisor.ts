@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import {
   type Address,
-  type AppError,
+  AppError,
   createBoundary,
   formatAddress,
   type Kind,
@@ -21,12 +21,13 @@ import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
 import { edgeReadiness } from './edge-readiness.ts';
 import { createListenerWatch } from './listener-watch.ts';
+import { createNodeDrain, type NodeDrain } from './node-drain.ts';
 import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
 import { createReplica, type Replica } from './replica.ts';
 
 /** The kinds of records that no engine is asked for: the edge goes by them before any engine does. */
-const supervisedKinds: readonly Kind[] = ['confirmation', 'edge-canary'];
+const supervisedKinds: readonly Kind[] = ['confirmation', 'drain', 'edge-canary'];
 
 export interface SupervisorOptions {
   config: EdgeConfig;
@@ -55,9 +56,11 @@ export interface Supervisor {
    * Resolves when the ports are bound. Rejects with nothing left behind: `bad_configuration` when a port cannot be bound.
    */
   start(): Promise<EdgeAddresses>;
+  /** As `Engine.reload`. */
+  reload(): Promise<void>;
   /**
-   * Drains and ends everything, within about 9 s. May be called at any time, and more than once. An edge leaves the fleet with that,
-   * unless it `returns`: then it is lost until it does, and expected.
+   * Drains and ends everything, within about 9 s, or as much later as `config.drainDelayMs` says. May be called at any time, and more than
+   * once. An edge leaves the fleet with that, unless it `returns`: then it is lost until it does, and expected.
    */
   stop(options?: { returns?: boolean }): Promise<void>;
 }
@@ -77,6 +80,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let engine: Engine | null = null;
   let returns = false;
   let stopping: Promise<void> | null = null;
+  let drains: NodeDrain | null = null;
 
   const sealer = createEdgeSealer(options.edgeKey);
   const cache = createConfigCache({
@@ -128,6 +132,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     });
     engine = serving;
     undo.push(() => serving.drain());
+    drains = createNodeDrain({ engine: serving, replica: followed, boundary, onChange: () => changed() });
+    const drain = drains;
+    undo.push(() => drain.close());
     const { https, http } = serving.addresses;
     const metrics = createEdgeMetrics(serving.labels);
 
@@ -159,7 +166,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       address: config.admin,
       hosts: config.adminHosts,
       boundary,
-      readiness: () => edgeReadiness({ engine: serving, replica: followed, handshake }),
+      readiness: () => edgeReadiness({ engine: serving, replica: followed, handshake, drain }),
+      reload,
       async metrics() {
         const text = await metrics.render(await serving.figures(), {
           appliedRevision: serving.applied()?.number ?? null,
@@ -196,6 +204,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         hosts: hosts(),
         workers: { ready, of },
         unanswered: listener.fault,
+        drained: drain.state,
         feed: followed.state,
         clock: Date.now(),
         addresses: {
@@ -207,18 +216,23 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
     const presence = createPresence({ feed, makeReport, log, boundary, onFatal: options.onFatal });
     function changed(): void {
+      drain.look();
       presence.changed();
     }
 
     followed.start();
     await serving.start();
     presence.start();
-    undo.push(() => presence.leave({ returns }));
+    undo.push(
+      () => serving.drain(),
+      () => presence.leave({ returns }),
+    );
     log.info({ ...addresses }, 'the edge is listening');
     return addresses;
   }
 
   async function tearDown(): Promise<void> {
+    await drains?.beforeStop(config.drainDelayMs);
     for (const step of undo.reverse()) {
       try {
         await step();
@@ -244,6 +258,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         throw error;
       }
     },
+    reload,
     stop,
   };
+
+  async function reload(): Promise<void> {
+    if (engine === null || stopping !== null)
+      throw new AppError('shutting_down', 'the edge starts, or it stops');
+    await engine.reload();
+  }
 }

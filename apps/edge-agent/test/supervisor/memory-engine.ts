@@ -86,7 +86,14 @@ export function createMemoryEngine(refused: readonly string[] = []): MemoryEngin
       applied: () => position,
       refusals: () => [...refusals.values()],
       figures: async () => new Map(),
+      async reload() {
+        calls.push('reloaded');
+      },
+      setDrained(drained) {
+        calls.push(drained ? 'set drained' : 'set undrained');
+      },
       async drain() {
+        if (ended.signal.aborted) return;
         calls.push('drained');
         ended.abort();
         await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));

@@ -103,7 +103,7 @@ t.test('an edge that cannot follow is degraded, and after the setting not ready'
   const read = (
     behindMs: number | null,
     notReadyAfterMs: number | null,
-    rest: { ready?: number; applied?: typeof position | null; fault?: string } = {},
+    rest: { ready?: number; applied?: typeof position | null; fault?: string; drained?: true } = {},
   ) =>
     edgeReadiness({
       engine: {
@@ -117,6 +117,7 @@ t.test('an edge that cannot follow is degraded, and after the setting not ready'
         settings: settings(notReadyAfterMs),
       },
       handshake: { check: async () => rest.fault ?? null },
+      drain: { state: rest.drained ? { since: 'noon', connections: 3 } : null },
     });
   t.match(await read(null, 10_000), { status: 'ready' });
   t.match(await read(5_000, 10_000), { status: 'degraded' });
@@ -130,6 +131,8 @@ t.test('an edge that cannot follow is degraded, and after the setting not ready'
   t.match(await read(null, null, { ready: 1 }), { status: 'not_ready' });
   t.match(await read(null, null, { applied: null }), { status: 'not_ready' });
   t.match(await read(null, null, { fault: 'ECONNREFUSED' }), { status: 'not_ready' });
+  const drained = await read(null, null, { drained: true });
+  t.match(drained, { status: 'not_ready', checks: [{}, {}, {}, { ok: false, detail: /since noon/ }] });
 });
 
 t.test('the admin listener answers 200 while degraded, and outlives what fails behind it', async (t) => {
@@ -143,6 +146,7 @@ t.test('the admin listener answers 200 while degraded, and outlives what fails b
     metrics: async () => {
       throw new Error('no figures');
     },
+    async reload() {},
   });
   t.teardown(() => admin.close());
   const get = async (path: string) => (await fetch(`http://127.0.0.1:${admin.address.port}${path}`)).status;
@@ -224,6 +228,7 @@ async function startAdmin(t: Test) {
     boundary: createBoundary(log),
     readiness: async () => ({ status: 'ready', checks: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
+    async reload() {},
   });
   t.teardown(() => admin.close());
   return admin;

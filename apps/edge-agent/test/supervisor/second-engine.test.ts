@@ -58,7 +58,7 @@ t.test('an edge with another engine follows, acknowledges what is in force, and 
   t.match(report, { workers: { ready: 1, of: 1 }, refusals: [], hosts: 2 });
   t.same(
     report.capabilities,
-    { kinds: ['route', 'confirmation', 'edge-canary'] },
+    { kinds: ['route', 'confirmation', 'drain', 'edge-canary'] },
     'and says what the engine can do',
   );
   const { port } = addresses.admin;
@@ -88,7 +88,7 @@ t.test('the engine is drained when the edge stops, and the edge leaves the fleet
   const { number } = await configured.serve('a', ['a.example.com'], ['http://127.0.0.1:1']);
   await appliedAt(configured, number);
   await supervisor.stop();
-  t.same(engine.calls, ['bound', 'started', 'drained']);
+  t.same(engine.calls, ['bound', 'started', 'set drained', 'drained']);
   t.same(await configured.store.listNodes(), []);
 });
 

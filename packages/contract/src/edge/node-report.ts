@@ -26,6 +26,8 @@ export const NodeReport = z.object({
   workers: z.object({ ready: z.int(), of: z.int() }),
   /** Why its handshakes with its own listener are not answered, though workers are ready; null: they are. */
   unanswered: z.string().nullable().default(null),
+  /** Since when its `/readyz` tells balancers to send nothing more, and how many clients are connected still; null: it takes traffic. */
+  drained: z.object({ since: Timestamp, connections: z.int().nullable() }).nullable().default(null),
   feed: FeedState,
   /** The node's own clock, in milliseconds since 1970: beside the store's date of the report it tells the skew. */
   clock: z.number(),

@@ -6,6 +6,7 @@ import { canary } from './canary.ts';
 import { certificate } from './certificate.ts';
 import { challenge } from './challenge.ts';
 import { confirmation } from './confirmation.ts';
+import { drain } from './drain.ts';
 import { edgeCanary } from './edge-canary.ts';
 import { edgeSettings } from './edge-settings.ts';
 import { issuer } from './issuer.ts';
@@ -29,6 +30,7 @@ const recordKinds = [
   canary,
   edgeCanary,
   confirmation,
+  drain,
   issuer,
   settings,
   edgeSettings,

@@ -45,6 +45,8 @@ export interface Forwarder {
   readonly tunnels: number;
   /** Ends exchanges whose client does not get on. To be called about every second. */
   check(now: number): void;
+  /** Answers under way over HTTP/1 say that they are the last of their connection, where that can still be said. */
+  endConnections(): void;
   /** Breaks off what is still open: tunnels. */
   closeTunnels(): void;
 }
@@ -257,6 +259,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
           cutOff(watch.response);
         }
       }
+    },
+    endConnections() {
+      for (const { response } of open.all())
+        if (!('stream' in response) && !response.headersSent) response.setHeader('connection', 'close');
     },
     closeTunnels() {
       for (const socket of tunnels) socket.destroy();

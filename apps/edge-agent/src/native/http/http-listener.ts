@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
 import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
 import { requestIdOf } from '../../server/request-id.ts';
@@ -29,6 +30,11 @@ export interface HttpListener {
   readonly server: Server;
   /** The settings changed. */
   refresh(): void;
+  connections(): Promise<number>;
+  /** As those of the HTTPS listener. */
+  setDrained(drained: boolean): void;
+  stopAccepting(): void;
+  destroy(): void;
 }
 
 /** Port 80: answers challenges of any order, sends the rest to https. */
@@ -62,8 +68,10 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
   }
 
   const server = createServer();
+  let drained = false;
   serveHttp1(server, {
     handle(request, response) {
+      if (drained) response.setHeader('connection', 'close');
       answer(request, response);
       request.resume();
     },
@@ -81,7 +89,25 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
     server.timeout = Math.min(timeouts.bodyIdleMs, timeouts.writeIdleMs);
   }
   refresh();
-  return { server, refresh };
+  return {
+    server,
+    refresh,
+    connections: () =>
+      new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0))),
+    setDrained(now) {
+      drained = now;
+    },
+    stopAccepting: () => stopAccepting(server),
+    destroy() {
+      server.close(); // ends its timers too
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Node's own `close` of an HTTP server breaks off connections that are just idle, and a request may be on its way. */
+export function stopAccepting(server: Server): void {
+  NetServer.prototype.close.call(server);
 }
 
 /** Asks the limits about each connection before anything else does. */

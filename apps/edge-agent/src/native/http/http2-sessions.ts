@@ -9,6 +9,7 @@ const resetsAtOnce = 200;
 const resetsPerSecond = 20;
 /** A session that was told to end has this long to do so. */
 const endWithinMs = 2_000;
+const lastOfAllStreams = 2 ** 31 - 1;
 
 export type SessionCut = 'idle' | 'resets' | 'no_preface';
 
@@ -24,8 +25,8 @@ export interface Http2Sessions {
   readonly count: number;
   /** Ends what is over its time. To be called about every second. */
   check(now: number): void;
-  /** Tells all that this is the end; streams still open go on. */
-  drain(): void;
+  /** While drained, sessions end: open streams go on, and each session that comes serves what it came for. */
+  setDrained(drained: boolean): void;
   destroy(): void;
 }
 
@@ -38,6 +39,8 @@ interface Held {
   streams: number;
   idleSince: number;
   closingSince: number | null;
+  /** When it was told that its end comes; what the client sends until it knows is still answered. */
+  warnedSince: number | null;
   resets: number;
   resetsAt: number;
 }
@@ -45,6 +48,7 @@ interface Held {
 export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions): Http2Sessions {
   const { timeouts, onCut } = options;
   const all = new Set<Held>();
+  let drained = false;
 
   /** Ends a session. Node waits for what is still to be written; a client that does not read would keep it for ever. */
   function end({ session, socket }: Held, code: number): void {
@@ -72,6 +76,7 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
       streams: 0,
       idleSince: now,
       closingSince: null,
+      warnedSince: null,
       resets: 0,
       resetsAt: now,
     };
@@ -89,7 +94,10 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
       held.streams += 1;
       stream.on('close', () => {
         held.streams -= 1;
-        if (held.streams === 0) held.idleSince = Date.now();
+        if (held.streams === 0) {
+          held.idleSince = Date.now();
+          if (drained) warn(held);
+        }
         // The edge itself breaks off with INTERNAL_ERROR, an answer that has begun.
         const own = stream.rstCode === constants.NGHTTP2_INTERNAL_ERROR && stream.headersSent;
         if (stream.aborted && !own) onReset(held);
@@ -98,7 +106,18 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
   });
   server.on('sessionError', () => {});
 
+  /** RFC 9113, section 6.8: a first GOAWAY refuses nothing, so that the second one finds no stream on its way. */
+  function warn(held: Held): void {
+    const { session } = held;
+    if (held.warnedSince !== null || held.closingSince !== null || session.destroyed) return;
+    held.warnedSince = Date.now();
+    session.goaway(constants.NGHTTP2_NO_ERROR, lastOfAllStreams);
+    // Its answer comes after all that the client sent before it knew.
+    session.ping(() => close(held, Date.now()));
+  }
+
   function close(held: Held, now: number): void {
+    if (held.closingSince !== null || held.session.destroyed) return;
     held.closingSince = now;
     held.session.close();
   }
@@ -110,6 +129,7 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
     check(now) {
       const { headMs, keepAliveMs } = timeouts();
       for (const held of all) {
+        if (held.warnedSince !== null && now - held.warnedSince > endWithinMs) close(held, now);
         // PINGs and heads that never end are no requests.
         if (held.streams > 0) continue;
         if (held.closingSince !== null) {
@@ -123,9 +143,9 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
         }
       }
     },
-    drain() {
-      const now = Date.now();
-      for (const held of all) close(held, now);
+    setDrained(now) {
+      drained = now;
+      if (drained) for (const held of all) warn(held);
     },
     destroy() {
       for (const { session } of all) session.destroy();

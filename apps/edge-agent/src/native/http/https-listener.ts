@@ -16,7 +16,7 @@ import type { Incidents } from '../clients/incidents.ts';
 import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from '../tls/handshakes.ts';
 import type { TicketKeys } from '../tls/ticket-keys.ts';
 import type { Forwarder } from './forwarder.ts';
-import { admitFirst } from './http-listener.ts';
+import { admitFirst, stopAccepting } from './http-listener.ts';
 import { serveHttp2 } from './http2-sessions.ts';
 
 /** TLS 1.3, and of 1.2 what has forward secrecy and authenticates what it encrypts. */
@@ -63,8 +63,10 @@ export interface HttpsListener {
   refresh(): void;
   /** Ends what is over its time. To be called about every second. */
   check(now: number): void;
-  /** Takes no more connections, and tells those there are that this is their last request. */
-  drain(): void;
+  /** While drained, connections are told to end after their next request, and new ones are served all the same. */
+  setDrained(drained: boolean): void;
+  /** Takes no more connections; what there is of them goes on. */
+  stopAccepting(): void;
   /** Breaks off all connections. */
   destroy(): void;
 }
@@ -73,7 +75,7 @@ export interface HttpsListener {
 export function createHttpsListener(options: HttpsListenerOptions): HttpsListener {
   const { forwarder, handshakes, settings, incidents } = options;
   const sockets = new Set<Duplex>();
-  let draining = false;
+  let drained = false;
   /** Whose session is being made. */
   let accepting: TLSSocket | null = null;
 
@@ -102,7 +104,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
 
   const http1 = serveHttp1(server, {
     handle(request, response) {
-      if (draining) response.setHeader('connection', 'close');
+      if (drained) response.setHeader('connection', 'close');
       forwarder.handle(request, response);
     },
     upgrade: forwarder.upgrade,
@@ -173,12 +175,13 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       sessions.check(now);
       http1.check();
     },
-    drain() {
-      draining = true;
-      server.close();
-      sessions.drain();
+    setDrained(now) {
+      drained = now;
+      sessions.setDrained(now);
     },
+    stopAccepting: () => stopAccepting(server as unknown as Server),
     destroy() {
+      server.close(); // ends its timers too
       sessions.destroy();
       for (const socket of sockets) socket.destroy();
     },

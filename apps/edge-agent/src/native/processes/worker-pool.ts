@@ -4,7 +4,7 @@ import type { Asker, Asks } from '../../engine/engine.ts';
 import type { EngineFigures } from '../../engine/figures.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { serveFeed } from '../../feed/serve-feed.ts';
-import type { FromWorker, WorkerSettings } from '../worker/worker-message.ts';
+import type { FromWorker, ToWorker, WorkerSettings } from '../worker/worker-message.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import { startWorkerProcess, type WorkerProcess, workerSockets } from './worker-process.ts';
 
@@ -15,10 +15,12 @@ const firstPauseMs = 100;
 const longestPauseMs = 10_000;
 const figuresTimeoutMs = 1_000;
 const defaultBeatMs = 1_000;
+/** Of one place: a websocket may keep each of them for long, and each takes the memory of a worker. */
+const mostRetired = 2;
 
 export interface WorkerPoolOptions {
   count: number;
-  settings: Omit<WorkerSettings, 'listenAtOnce' | 'sockets'>;
+  settings: Omit<WorkerSettings, 'listenAtOnce' | 'sockets' | 'drained'>;
   /** Null: each worker binds the ports itself, which takes one worker alone. */
   sockets: ListeningSockets | null;
   feed: Pick<Feed, 'follow'>;
@@ -37,6 +39,14 @@ export interface WorkerPoolOptions {
 export interface WorkerPool {
   /** Resolves when all are listening; rejects with `bad_configuration` when one cannot. */
   start(): Promise<void>;
+  /**
+   * Replaces the workers one by one: the next takes connections with all that is in force before the one before takes no more. That one
+   * goes on with the connections it has until they end, `config.reloadTimeoutMs` at most. Called again meanwhile, it is one more round.
+   * Rejects with `wrong_state` when a worker cannot be replaced: those before it were, and the others go on.
+   */
+  reload(): Promise<void>;
+  /** While drained, connections are told to end after their next request, and new ones are served all the same. */
+  setDrained(drained: boolean): void;
   /** Workers that listen, have a configuration, and have answered their last beats. */
   readonly ready: number;
   readonly hung: number;
@@ -59,6 +69,10 @@ export interface WorkerPool {
 interface Place {
   index: number;
   worker: WorkerProcess | null;
+  /** Is to replace it, once it serves. */
+  coming: WorkerProcess | null;
+  /** Were replaced by a reload, and go on with the connections they have; the oldest first. */
+  retired: Set<WorkerProcess>;
   bornAt: number;
   /** Workers in a row that did not last. */
   shortLives: number;
@@ -69,6 +83,8 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const places: Place[] = Array.from({ length: count }, (_, index) => ({
     index,
     worker: null,
+    coming: null,
+    retired: new Set(),
     bornAt: 0,
     shortLives: 0,
   }));
@@ -78,54 +94,111 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   let restarts = 0;
   let kills = 0;
   let stopping = false;
+  let drained = false;
+  let drainedAll: Promise<void> | null = null;
+  let reloading: Promise<void> = Promise.resolve();
+  const waiting = new Set<() => void>();
+  const drainNow: ToWorker = { worker: 'drain', patient: false, limitMs: settings.config.drainTimeoutMs };
   let started: { resolve(): void; reject(error: AppError): void } | null = null;
   let beating: NodeJS.Timeout | undefined;
 
-  function spawn(place: Place): void {
+  /** Throws where no process can be started. */
+  function startAt(place: Place): WorkerProcess {
     const asker: Asker = {
-      refuse: (host, client) => place.worker?.send({ worker: 'refuse', host, client }),
+      refuse: (host, client) => worker.send({ worker: 'refuse', host, client }),
     };
+    const worker = startWorkerProcess({
+      sockets: sockets?.pairs[place.index] ?? null,
+      log,
+      boundary,
+      onMessage: (message) => receive(asker, message, worker),
+      onChange: changed,
+      onKill() {
+        kills += 1;
+      },
+      onExit(code, signal) {
+        asks.gone(asker);
+        onEnd(place, worker, { pid: worker.child.pid, code, signal });
+      },
+    });
+    serveFeed(worker.child, feed, log);
+    worker.send({
+      worker: 'start',
+      settings: {
+        ...settings,
+        sockets: sockets === null ? null : workerSockets,
+        listenAtOnce: !options.hasConfiguration(),
+        drained,
+      },
+    });
+    return worker;
+  }
+
+  function spawn(place: Place): void {
     place.bornAt = Date.now();
     try {
-      const worker = startWorkerProcess({
-        sockets: sockets?.pairs[place.index] ?? null,
-        log,
-        boundary,
-        onMessage: (message) => receive(asker, message, place.worker),
-        onChange,
-        onKill() {
-          kills += 1;
-        },
-        onExit(code, signal) {
-          asks.gone(asker);
-          place.worker = null;
-          onExit(place, { pid: worker.child.pid, code, signal });
-        },
-      });
-      place.worker = worker;
-      serveFeed(worker.child, feed, log);
-      worker.send({
-        worker: 'start',
-        settings: {
-          ...settings,
-          sockets: sockets === null ? null : workerSockets,
-          listenAtOnce: !options.hasConfiguration(),
-        },
-      });
+      place.worker = startAt(place);
     } catch (error) {
       log.error({ err: error }, 'a worker cannot be started');
-      if (place.worker === null) onExit(place, {});
+      onDeath(place, {});
     }
+  }
+
+  function changed(): void {
+    for (const look of waiting) look();
+    onChange();
+  }
+
+  /** Resolves once the worker serves at least what `before` has in force; false when it ends before that. */
+  function serves(place: Place, coming: WorkerProcess, before: WorkerProcess | null): Promise<boolean> {
+    return new Promise((resolve) => {
+      function look(): void {
+        const gone = place.coming !== coming;
+        if (
+          !gone &&
+          (!coming.listening || coming.hung || isBehind(coming.position, before?.position ?? null))
+        )
+          return;
+        waiting.delete(look);
+        resolve(!gone);
+      }
+      waiting.add(look);
+      look();
+    });
+  }
+
+  async function replace(place: Place): Promise<void> {
+    const before = place.worker;
+    if (before === null) return; // it died, and another one is on its way
+    const coming = startAt(place);
+    place.coming = coming;
+    place.bornAt = Date.now();
+    if (!(await serves(place, coming, before))) {
+      if (stopping) throw new AppError('shutting_down', 'the edge stops');
+      throw new AppError('wrong_state', 'a new worker ended before it served; the one before it goes on');
+    }
+    place.coming = null;
+    const replaced = place.worker;
+    place.worker = coming;
+    if (replaced !== null) retire(place, replaced);
+    changed();
+  }
+
+  function retire(place: Place, worker: WorkerProcess): void {
+    place.retired.add(worker);
+    worker.send({ worker: 'drain', patient: true, limitMs: settings.config.reloadTimeoutMs });
+    const [oldest] = place.retired;
+    if (place.retired.size > mostRetired) oldest!.send(drainNow);
   }
 
   function receive(
     asker: Asker,
     message: Exclude<FromWorker, { worker: 'beat' | 'status' }>,
-    from: WorkerProcess | null,
+    from: WorkerProcess,
   ): void {
     if (message.worker === 'listening') {
       if (places.every(({ worker }) => worker?.listening)) started?.resolve();
-      onChange();
+      changed();
     } else if (message.worker === 'figures') {
       asked.get(message.id)?.(message.figures);
     } else if (message.worker === 'ask') {
@@ -141,7 +214,18 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     }
   }
 
-  function onExit(place: Place, facts: object): void {
+  function onEnd(place: Place, worker: WorkerProcess, facts: object): void {
+    if (place.retired.delete(worker)) log.info(facts, 'a worker that was replaced has ended');
+    else if (place.coming === worker) place.coming = null;
+    else if (place.worker === worker) {
+      place.worker = null;
+      onDeath(place, facts);
+      return;
+    }
+    changed();
+  }
+
+  function onDeath(place: Place, facts: object): void {
     if (stopping) return;
     restarts += 1;
     place.shortLives = Date.now() - place.bornAt < shortLifeMs ? place.shortLives + 1 : 0;
@@ -156,11 +240,19 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       delayMs,
     );
     replacements.add(timer);
-    onChange();
+    changed();
   }
 
-  function running(): WorkerProcess[] {
+  /** Those of which each place has one. */
+  function current(): WorkerProcess[] {
     return places.map(({ worker }) => worker).filter((worker) => worker !== null);
+  }
+
+  /** All that may answer requests, or soon will. */
+  function running(): WorkerProcess[] {
+    return places.flatMap(({ worker, coming, retired }) =>
+      [worker, coming, ...retired].filter((one) => one !== null),
+    );
   }
 
   return {
@@ -178,12 +270,27 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       await all;
       started = null;
     },
+    reload() {
+      const round = reloading.then(async () => {
+        for (const place of places) {
+          if (stopping) throw new AppError('shutting_down', 'the edge stops');
+          await replace(place);
+        }
+        log.info({ workers: places.length }, 'the workers were replaced');
+      });
+      reloading = round.catch((error) => log.error({ err: error }, 'the workers were not all replaced'));
+      return round;
+    },
+    setDrained(now) {
+      drained = now;
+      for (const worker of running()) worker.send({ worker: 'drained', drained });
+    },
     get ready() {
-      return running().filter(({ listening, hung, position }) => listening && !hung && position !== null)
+      return current().filter(({ listening, hung, position }) => listening && !hung && position !== null)
         .length;
     },
     get hung() {
-      return running().filter(({ hung }) => hung).length;
+      return current().filter(({ hung }) => hung).length;
     },
     get restarts() {
       return restarts;
@@ -192,7 +299,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       return kills;
     },
     get pids() {
-      return running().map(({ child }) => child.pid!);
+      return current().map(({ child }) => child.pid!);
     },
     applied() {
       let lowest: Position | null = null;
@@ -241,26 +348,37 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       );
       return answers;
     },
-    async drain() {
-      stopping = true;
-      clearInterval(beating);
-      for (const timer of replacements) clearTimeout(timer);
-      // Before the workers close theirs: new connections are refused then, instead of waiting for nobody.
-      sockets?.close();
-      await Promise.all(
-        running().map((worker) => {
-          const { child } = worker;
-          if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-          return new Promise<void>((resolve) => {
-            const timer = setTimeout(() => child.kill('SIGKILL'), settings.config.drainTimeoutMs + 1_000);
-            child.on('exit', () => {
-              clearTimeout(timer);
-              resolve();
-            });
-            worker.send({ worker: 'drain' });
-          });
-        }),
-      );
+    drain() {
+      drainedAll ??= drainAll();
+      return drainedAll;
     },
   };
+
+  async function drainAll(): Promise<void> {
+    stopping = true;
+    clearInterval(beating);
+    for (const timer of replacements) clearTimeout(timer);
+    // Before the workers close theirs: new connections are refused then, instead of waiting for nobody.
+    sockets?.close();
+    await Promise.all(
+      running().map((worker) => {
+        const { child } = worker;
+        if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+        return new Promise<void>((resolve) => {
+          const timer = setTimeout(() => child.kill('SIGKILL'), settings.config.drainTimeoutMs + 1_000);
+          child.on('exit', () => {
+            clearTimeout(timer);
+            resolve();
+          });
+          worker.send(drainNow);
+        });
+      }),
+    );
+  }
+}
+
+/** Between two histories there is no order: what stands in another one is not known to be behind. */
+function isBehind(position: Position | null, other: Position | null): boolean {
+  if (other === null) return false;
+  return position === null || (position.epoch === other.epoch && position.number < other.number);
 }

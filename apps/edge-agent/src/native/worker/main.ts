@@ -2,15 +2,13 @@ import { createBoundary, giveBackMemory, logDestination } from '@lockstep/contra
 import { createEdgeSealer } from '@lockstep/pki/sealer';
 import { type Logger, pino } from 'pino';
 import { createParentFeed } from '../../feed/parent-feed.ts';
-import { createWorker, type Worker } from './worker.ts';
+import { createWorker, type DrainOptions, type Worker } from './worker.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './worker-message.ts';
 
-// A signal to the process group reaches the supervisor too: it says when to drain.
-process.on('SIGINT', () => {});
-process.on('SIGTERM', () => {});
+// A signal to the process group, or to all of a unit, reaches the supervisor too: it says what is to be done.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {});
 
 let worker: Worker | null = null;
-let leaving = false;
 let log: Logger = pino({ base: { worker: process.pid } }, logDestination(pino.destination));
 const boundary = createBoundary({ error: (facts: object, message: string) => log.error(facts, message) });
 const feed = createParentFeed(process, boundary);
@@ -19,10 +17,8 @@ function send(message: FromWorker, sent: () => void = () => {}): void {
   process.send?.(message, sent);
 }
 
-async function leave(): Promise<void> {
-  if (leaving) return;
-  leaving = true;
-  await worker?.drain().catch((error) => boundary.note('drain', error));
+async function leave(how?: DrainOptions): Promise<void> {
+  await worker?.drain(how).catch((error) => boundary.note('drain', error));
   process.exit(0);
 }
 
@@ -58,7 +54,8 @@ process.on(
   'message',
   boundary.guard('message', (message: ToWorker | { worker?: undefined }) => {
     if (message.worker === 'beat') send({ worker: 'beat' });
-    else if (message.worker === 'drain') void leave();
+    else if (message.worker === 'drain') void leave(message);
+    else if (message.worker === 'drained') worker?.setDrained(message.drained);
     else if (message.worker === 'refuse') worker?.refuse(message.host, message.client);
     else if (message.worker === 'took') worker?.took(message.taken);
     else if (message.worker === 'listen') worker?.listen();

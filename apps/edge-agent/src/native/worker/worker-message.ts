@@ -19,8 +19,10 @@ export type ToWorker =
   | { worker: 'refuse'; host: string; client: string | null }
   /** What the edge's other workers let through, of limits that they share. */
   | { worker: 'took'; taken: Taken }
-  /** Take no more connections, finish what is in flight, exit. */
-  | { worker: 'drain' };
+  /** Connections are to end after their next request; new ones are served all the same. */
+  | { worker: 'drained'; drained: boolean }
+  /** As `Worker.drain`, then exit. It may come again, with less time. */
+  | { worker: 'drain'; patient: boolean; limitMs: number };
 
 export type FromWorker =
   | { worker: 'beat' }
@@ -50,6 +52,8 @@ export interface WorkerSettings {
   listenAtOnce: boolean;
   /** The fleet's own listeners, where no upstream may lead. */
   ownServices: OwnService[];
+  /** As the message of that name said before it was started. */
+  drained: boolean;
 }
 
 export interface WorkerStatus {

@@ -62,9 +62,23 @@ export interface Worker {
   took(taken: Taken): void;
   /** Binds the ports, if it still waits for a configuration with that. */
   listen(): void;
-  /** Resolves when nothing is in flight any more, or after the time-out with the rest broken off. */
-  drain(): Promise<void>;
+  /** While drained, connections are told to end after their next request, and new ones are served all the same. */
+  setDrained(drained: boolean): void;
+  /**
+   * Takes no more connections, and resolves when nothing is in flight any more, or after the time-out with the rest broken off. Called again,
+   * it goes by what was said last.
+   */
+  drain(how?: DrainOptions): Promise<void>;
 }
+
+export interface DrainOptions {
+  /** Connections end by themselves, websockets too: nothing waits for the worker. */
+  patient: boolean;
+  limitMs: number;
+}
+
+/** A request that is on its way when its connection is told to end is still answered. */
+const idleGraceMs = 1_000;
 
 const statusClasses = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
@@ -78,6 +92,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const bound = Promise.withResolvers<never>();
   let listening: Promise<void> | null = null;
   let statusDue = false;
+  let draining: Draining | null = null;
+  let drained: Promise<void> | null = null;
 
   function onAnswer(statusCode: number): void {
     // Beyond 599 a status stands for a 5xx (RFC 9110, section 15).
@@ -209,6 +225,8 @@ export function createWorker(options: WorkerOptions): Worker {
     }
   }, watchIntervalMs).unref();
 
+  if (settings.drained) setDrained(true);
+
   async function listen(): Promise<void> {
     await Promise.all([
       bind(https.server as unknown as Server, settings.https, settings.sockets?.https),
@@ -273,25 +291,53 @@ export function createWorker(options: WorkerOptions): Worker {
     }),
     refuse: held.refuse,
     took: buckets.takenElsewhere,
-    async drain() {
-      const until = Date.now() + config.drainTimeoutMs;
-      http.server.close();
-      http.server.closeIdleConnections();
-      https.drain();
-      held.refuseAll();
-      while (forwarder.inFlight > 0 && Date.now() < until) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      stopped.abort();
-      checker.close();
-      forwarder.closeTunnels();
-      https.destroy();
-      http.server.closeAllConnections();
-      clearInterval(watch);
-      buckets.close();
-      await upstreams.close();
+    setDrained,
+    drain(how = { patient: false, limitMs: config.drainTimeoutMs }) {
+      const now = Date.now();
+      if (draining === null) draining = { ...how, since: now, until: now + how.limitMs };
+      else Object.assign(draining, how, { until: Math.min(draining.until, now + how.limitMs) });
+      drained ??= drain(draining);
+      return drained;
     },
   };
+
+  function setDrained(now: boolean): void {
+    https.setDrained(now);
+    http.setDrained(now);
+    if (now) forwarder.endConnections();
+  }
+
+  async function drain(how: Draining): Promise<void> {
+    setDrained(true);
+    https.stopAccepting();
+    http.stopAccepting();
+    while (Date.now() < how.until && (await isOpen(how))) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    held.refuseAll();
+    stopped.abort();
+    checker.close();
+    forwarder.closeTunnels();
+    https.destroy();
+    http.destroy();
+    clearInterval(watch);
+    buckets.close();
+    await upstreams.close();
+  }
+
+  /** Whether there is something to wait for. */
+  async function isOpen({ patient, since }: Draining): Promise<boolean> {
+    if (!patient) held.refuseAll();
+    if (forwarder.inFlight > 0) return true;
+    const open = https.connections + (await http.connections());
+    if (patient) return open > 0;
+    return open > forwarder.tunnels && Date.now() < since + idleGraceMs;
+  }
+}
+
+interface Draining extends DrainOptions {
+  since: number;
+  until: number;
 }
 
 /** The same for all edges of a fleet, and no other's: what has passed one of them has passed these. */
