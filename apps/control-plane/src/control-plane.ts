@@ -201,7 +201,7 @@ export async function createControlPlane({
           service: createRouteService({
             store,
             now,
-            check: createRouteRules({ known, settings, denied }),
+            check: createRouteRules({ store, known, settings, denied }),
             queue,
             defaultIssuer: () => chain()[0] ?? null,
           }),

@@ -73,7 +73,8 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
     schema: {
       operationId: 'deleteCertificate',
       summary: 'Delete a brought certificate, or a managed one whose host no route names',
-      description: '409 `in_use` while a route names the host of a managed one.',
+      description:
+        '409 `in_use` while a route names the host of a managed one, or shows the certificate to its upstreams.',
       tags,
       params,
       response: { 204: z.null().describe('The certificate is gone, or about to go'), ...problems },

@@ -19,6 +19,7 @@ import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
 import { broughtId, isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
+import { refuseShown } from './client-certificate.ts';
 
 /**
  * Has the CA that issued a certificate revoke it, for a reason of RFC 5280, section 5.3.1. One that the CA has revoked before is no
@@ -30,7 +31,7 @@ export type RevokeAtCa = (record: StoredRecord<'certificate'>, reason: number) =
 export interface CertificateService {
   /** Puts a certificate from elsewhere into service for every name in it. `made`: false when the same leaf was there already. */
   bring(origin: WriteOrigin, body: BringCertificate): Promise<{ id: string; made: boolean }>;
-  /** Throws `in_use` while a route names the host of a managed one. */
+  /** Throws `in_use` while a route names the host of a managed one, or has its upstreams shown the certificate. */
   remove(origin: WriteOrigin, id: string): Promise<void>;
   /** Has a managed certificate obtained anew at once, whatever failed before. Throws `wrong_state`. */
   renew(origin: WriteOrigin, id: string): Promise<void>;
@@ -120,6 +121,7 @@ export function createCertificateService({
     await writeInTurn(store, [recordKey('order', id)], async () => {
       const { certificate, order } = await find(id);
       const managed = certificate === null || !isBrought(certificate);
+      await refuseShown(store, id);
       if (managed) await refuseNamed(id, order?.value.host ?? certificate?.value.host ?? id);
       await commit(store, {
         ...origin,

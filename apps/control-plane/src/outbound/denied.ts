@@ -35,11 +35,16 @@ export function createDenied({ settings, nodes, ownServices }: DeniedOptions): D
   return {
     now: () => addresses(settings().edge.deny),
     check(url, pointer, deny = settings().edge.deny) {
+      const now = addresses(deny);
+      const socket = /^unix:(.*)/.exec(url)?.[1];
       const { hostname, port, protocol } = new URL(url);
-      if (!addresses(deny).denies(hostname, Number(port) || (protocol === 'https:' ? 443 : 80))) return;
+      const standard = protocol === 'https:' ? 443 : 80;
+      const refused =
+        socket === undefined ? now.denies(hostname, Number(port) || standard) : now.deniesPath(socket);
+      if (!refused) return;
       throw invalidField(
         pointer,
-        `"${hostname}" is an address where nothing may lead: one of settings.edge.deny, or of the fleet's own listeners`,
+        `"${socket ?? hostname}" is an address where nothing may lead: one of settings.edge.deny, or of the fleet's own listeners`,
       );
     },
   };

@@ -1,5 +1,6 @@
 import type { PutRoute } from '@lockstep/contract';
-import type { Check } from '@lockstep/store';
+import type { Check, ConfigStore } from '@lockstep/store';
+import { checkClientCertificates } from '../certificates/client-certificate.ts';
 import { checkIssuers } from '../issuers/issuer-chain.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { refusePublicSuffix } from '../names/public-suffix.ts';
@@ -11,12 +12,13 @@ import { invalidField } from '../validation/invalid-field.ts';
 export type RouteRules = (route: Omit<PutRoute, 'id'>) => Promise<Check[]>;
 
 export interface RouteRulesOptions {
+  store: ConfigStore;
   known: KnownIssuers;
   settings: SettingsSource;
   denied: Pick<Denied, 'check'>;
 }
 
-export function createRouteRules({ known, settings, denied }: RouteRulesOptions): RouteRules {
+export function createRouteRules({ store, known, settings, denied }: RouteRulesOptions): RouteRules {
   return async ({ hosts, upstreams, issuers, challenge, dns }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
     for (const [index, { url }] of (upstreams ?? []).entries()) denied.check(url, `/upstreams/${index}/url`);
@@ -28,7 +30,7 @@ export function createRouteRules({ known, settings, denied }: RouteRulesOptions)
         'a CDN ends TLS itself, so that a CA never sees what the edges answer to tls-alpn-01; leave challenge out, or take http-01 or dns-01',
       );
     }
-    return checks;
+    return [...checks, ...(await checkClientCertificates(store, { upstreams }))];
   };
 
   /** Whether every issuer of the chain is an ACME CA. */

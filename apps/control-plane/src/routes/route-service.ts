@@ -12,6 +12,7 @@ import {
 } from '@lockstep/contract';
 import { PutRoute } from '@lockstep/contract/schemas';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { clientCertificateClaim, clientCertificatesOf } from '../certificates/client-certificate.ts';
 import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { issuerClaim } from '../issuers/issuer-service.ts';
 import type { EnterOptions, OrderQueue } from '../orders/order-queue.ts';
@@ -243,9 +244,13 @@ function changesTo(id: string, current: StoredRecord<'route'> | null, next: Rout
   return [{ op: 'put', kind: 'route', id, value: next, claims: claimsOf(id, next) }];
 }
 
-/** What it serves, and the issuers it names, by which they are found in use. */
+/** What it serves, and the issuers and certificates it names, by which they are found in use. */
 function claimsOf(id: string, route: RouteRecord): string[] {
-  return [...claimsOfRoute(route), ...(route.issuers ?? []).map((issuer) => issuerClaim(issuer, id))];
+  return [
+    ...claimsOfRoute(route),
+    ...(route.issuers ?? []).map((issuer) => issuerClaim(issuer, id)),
+    ...clientCertificatesOf(route).map((certificate) => clientCertificateClaim(certificate, id)),
+  ];
 }
 
 function explainHostTaken(error: AppError): AppError {

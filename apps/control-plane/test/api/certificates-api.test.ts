@@ -200,6 +200,36 @@ t.test('a managed certificate is deleted only when no route names its host', asy
   t.strictSame([await store.get('order', host), await store.get('certificate', host)], [null, null]);
 });
 
+t.test(
+  'a route names a certificate that there is to show to its upstreams, and keeps it from going',
+  async (t) => {
+    const { call } = await startControlPlane(t, testFolder(t));
+    const put = (clientCertificate: string) => {
+      const upstreams = [
+        { url: 'https://10.0.0.7' },
+        { url: 'https://10.0.0.8', tls: { clientCertificate } },
+      ];
+      return call('PUT', '/v1/routes/shop', { body: { ...shop, upstreams } });
+    };
+    t.match(await put('brought_none'), {
+      status: 400,
+      body: {
+        errors: [{ pointer: '/upstreams/1/tls/clientCertificate', detail: /POST \/v1\/certificates/ }],
+      },
+    });
+    const { id } = (
+      await call('POST', '/v1/certificates', { body: await makeCertificate('edge.example.com') })
+    ).body;
+    t.match((await put(id)).body, { upstreams: [{}, { tls: { clientCertificate: id } }] });
+    t.match(await call('DELETE', `/v1/certificates/${id}`), {
+      status: 409,
+      body: { code: 'in_use', route: 'shop', detail: /to its upstreams/ },
+    });
+    await call('PUT', '/v1/routes/shop', { body: shop });
+    t.equal((await call('DELETE', `/v1/certificates/${id}`)).status, 204);
+  },
+);
+
 t.test('deleting one whose order is under way leaves the clearing up to whoever drives it', async (t) => {
   const controlPlane = await startIssued(t, testFolder(t));
   const { call, store } = controlPlane;

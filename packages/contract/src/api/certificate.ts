@@ -52,7 +52,7 @@ export type RenewalWindow = z.infer<typeof RenewalWindow>;
 
 export const Certificate = CertificateStatus.extend({
   origin: z.enum(['managed', 'brought']),
-  names: z.array(z.string()).describe('What it is served for'),
+  names: z.array(z.string()).describe('What it is served for; none of one that edges only show to upstreams'),
   issuer: z.string().nullable(),
   serialNumber: z.string().nullable(),
   fingerprint256: z.string().nullable(),

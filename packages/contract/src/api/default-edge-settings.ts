@@ -24,7 +24,18 @@ export const defaultEdgeSettings = {
   },
   /** Of every route. */
   defaults: {},
-  /** Link-local addresses, among them the metadata services of clouds. */
-  deny: ['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::254/128'],
+  /** Link-local addresses, among them the metadata services of clouds; sockets by which a machine is ruled. */
+  deny: [
+    '169.254.0.0/16',
+    'fe80::/10',
+    'fd00:ec2::254/128',
+    'unix:/run/docker.sock',
+    'unix:/var/run/docker.sock',
+    'unix:/run/containerd',
+    'unix:/run/crio',
+    'unix:/run/podman',
+    'unix:/run/systemd',
+    'unix:/run/dbus',
+  ],
   notReadyAfterMs: null as number | null,
 };

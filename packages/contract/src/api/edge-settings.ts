@@ -99,9 +99,13 @@ export const EdgeTimeouts = z
   .meta({ id: 'EdgeTimeouts' });
 export type EdgeTimeouts = z.infer<typeof EdgeTimeouts>;
 
-const Cidr = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
-  error: 'is neither an IP address nor a range such as 169.254.0.0/16',
-});
+const Denied = z.union(
+  [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6(), z.string().regex(/^unix:(?:\/[^/\0]+)+$/)],
+  {
+    error:
+      'is neither an IP address, nor a range such as 169.254.0.0/16, nor a socket or folder such as unix:/run/docker.sock',
+  },
+);
 
 export const EdgeSettings = z
   .strictObject({
@@ -109,7 +113,7 @@ export const EdgeSettings = z
     timeouts: EdgeTimeouts.prefault({}),
     defaults: routeDefaults.default({}),
     deny: z
-      .array(Cidr)
+      .array(Denied)
       .max(200)
       .default(deny)
       .describe(

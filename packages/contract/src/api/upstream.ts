@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readAuthority } from '../shared/authority.ts';
+import { UpstreamTls } from './route/upstream-tls.ts';
 
 /** Where requests of a route go: http or https, a host and an optional port, nothing else. */
 export const UpstreamUrl = z
@@ -47,12 +48,66 @@ const HostField = z
     'The Host that it receives: the one the client named (`keep`, the default), that of `url` (`upstream`), or this name',
   );
 
+const SocketUrl = z
+  .string()
+  .max(120) // what the kernel takes is 107 bytes
+  .regex(/^unix:/)
+  .transform((input, context) => {
+    const path = input.replace(/^unix:(?:\/\/(?=\/))?/, '');
+    if (/^\/[^\0/]/.test(path) && Buffer.byteLength(path) <= mostPathBytes) return `unix:${path}`;
+    const message = `a socket is named by its absolute path of at most ${mostPathBytes} bytes, as in unix:/run/app.sock`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+const mostPathBytes = 107;
+
 export const Upstream = z
-  .strictObject({ url: UpstreamUrl, host: HostField.optional() })
+  .strictObject({
+    url: z
+      .string()
+      .max(2048)
+      .transform((input, context) => {
+        const parsed = (/^unix:/i.test(input) ? SocketUrl : UpstreamUrl).safeParse(input);
+        if (parsed.success) return parsed.data;
+        for (const { message } of parsed.error.issues) context.addIssue({ code: 'custom', message });
+        return z.NEVER;
+      })
+      .describe(
+        '`http://` or `https://` with a host and an optional port, or `unix:` and the path of a socket',
+      ),
+    host: HostField.optional(),
+    tls: UpstreamTls.optional(),
+    proxyProtocol: z
+      .union([z.literal(1), z.literal(2)])
+      .optional()
+      .describe(
+        'Each connection begins with the client’s address, by this version of the PROXY protocol, and serves no other client',
+      ),
+  })
+  .superRefine(({ url, host, tls }, context) => {
+    const refuse = (field: string, message: string) =>
+      context.addIssue({ code: 'custom', message, path: [field] });
+    if (tls !== undefined && !url.startsWith('https:'))
+      refuse('tls', 'is about TLS, which only an https:// upstream speaks; leave it out, or change url');
+    if (host === 'upstream' && url.startsWith('unix:'))
+      refuse('host', 'cannot be "upstream": a socket has no name; give the name, or "keep"');
+  })
   .meta({ id: 'Upstream' });
 export type Upstream = z.infer<typeof Upstream>;
 
 /** As it is shown. */
 export const StoredUpstream = z
-  .object({ url: z.string(), host: z.string().optional() })
+  .object({
+    url: z.string(),
+    host: z.string().optional(),
+    tls: z
+      .object({
+        ca: z.string().optional(),
+        serverName: z.string().optional(),
+        clientCertificate: z.string().optional(),
+        verify: z.boolean().optional(),
+      })
+      .optional(),
+    proxyProtocol: z.union([z.literal(1), z.literal(2)]).optional(),
+  })
   .meta({ id: 'StoredUpstream' });

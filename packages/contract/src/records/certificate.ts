@@ -34,7 +34,12 @@ export const certificate = recordKind<CertificateRecord>()({
   journal: () => true,
   tooLongForJournal: { chain: true },
   fault: ({ host, names, chain, sealedKey }) =>
-    hostsFault(names === undefined ? [host] : names) ??
+    (isForClients(names) ? null : hostsFault(names === undefined ? [host] : names)) ??
     (isText(chain) ? null : 'has no chain') ??
     (isText(sealedKey) ? null : 'has no key'),
 });
+
+/** A brought one that is served for no name: edges show it to upstreams. */
+function isForClients(names: unknown): boolean {
+  return Array.isArray(names) && names.length === 0;
+}

@@ -21,7 +21,12 @@ export const routeShape: Shape<RouteRecord> = {
     headers: { name: true, equals: true, present: true },
     query: { name: true, equals: true, present: true },
   },
-  upstreams: { url: true, host: true },
+  upstreams: {
+    url: true,
+    host: true,
+    tls: { ca: true, serverName: true, clientCertificate: true, verify: true },
+    proxyProtocol: true,
+  },
   timeouts: { connectMs: true, firstByteMs: true, idleMs: true, totalMs: true },
   limits: { bodyBytes: true, connections: true, pending: true, pendingMs: true },
   redirect: { to: true, status: true, keepPath: true, keepQuery: true },
@@ -90,6 +95,7 @@ function targetFault({ upstreams, redirect }: Partial<Record<keyof RouteRecord, 
 const servedHost = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 const maxHostLength = 253;
 const origin = /^https?:\/\/[^\s/?#@\\]+\/?$/;
+const socketPath = /^unix:\/[^\0]+$/;
 
 export function hostsFault(hosts: unknown): string | null {
   if (!isList(hosts)) return 'has no hosts';
@@ -107,9 +113,10 @@ function countsFault(name: string, group: unknown): string | null {
 
 export function upstreamsFault(upstreams: readonly unknown[]): string | null {
   for (const one of upstreams) {
-    if (!isFields(one) || !isText(one.url) || !origin.test(one.url) || !URL.canParse(one.url)) {
-      return 'has an upstream that is not an http or https address';
-    }
+    if (!isFields(one) || !isText(one.url)) return 'has an upstream without an address';
+    if (socketPath.test(one.url)) continue;
+    if (!origin.test(one.url) || !URL.canParse(one.url))
+      return 'has an upstream that is not an http or https address, nor a unix socket';
   }
   return null;
 }

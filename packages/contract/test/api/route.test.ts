@@ -57,6 +57,32 @@ t.test('an upstream is http or https with a host and an optional port, and nothi
     t.ok(url(input).success, input);
 });
 
+t.test('what an upstream cannot be spoken to by is refused by its name', async (t) => {
+  const one = (upstream: object) => problems({ ...valid, upstreams: [upstream] });
+  const url = 'https://app.example.com';
+  t.same(one({ url: 'unix:/run/app.sock', host: 'app', proxyProtocol: 2 }), []);
+  t.equal(
+    PutRoute.parse({ ...valid, upstreams: [{ url: 'unix:///run/app.sock' }] }).upstreams?.[0]?.url,
+    'unix:/run/app.sock',
+  );
+  for (const path of ['', 'app.sock', '//run/app', `/${'a'.repeat(107)}`])
+    t.match(one({ url: `unix:${path}` }), [['upstreams/0/url', /absolute path/]], path);
+  t.match(one({ url: 'unix:/run/app.sock', host: 'upstream' }), [['upstreams/0/host', /no name/]]);
+  t.match(one({ url: 'http://app', tls: {} }), [['upstreams/0/tls', /https/]]);
+  t.match(one({ url, host: 'a b' }), [['upstreams/0/host', /"keep", "upstream" or a name/]]);
+  t.match(one({ url, proxyProtocol: 3 }), [['upstreams/0/proxyProtocol', /.+/]]);
+  const tls = (given: object) => one({ url, tls: given });
+  t.match(tls({ serverName: '192.0.2.1' }), [['upstreams/0/tls/serverName', /IP address/]]);
+  t.match(tls({ ca: 'x' }), [['upstreams/0/tls/ca', /no PEM certificate/]]);
+  const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+  t.match(tls({ ca: broken }), [['upstreams/0/tls/ca', /cannot be read, number 1/]]);
+  const key = '-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n';
+  const [[, told] = []] = tls({ ca: broken + key });
+  t.match(told, /private key/);
+  t.notMatch(told, /secret/);
+  t.match(tls({ clientCertificate: key }), [['upstreams/0/tls/clientCertificate', /id of a certificate/]]);
+});
+
 t.test('every bad field is pointed at', async (t) => {
   t.match(problems({ ...valid, hosts: ['ok.example', '192.0.2.1'] }), [['hosts/1', /IP address/]]);
   t.match(problems({ ...valid, hosts: [] }), [['hosts', /at least one host/]]);

@@ -3,9 +3,11 @@ import { isAppError, normaliseHost } from '@lockstep/contract';
 import {
   badCertificate,
   type CertificateFacts,
+  checkLinks,
   checkServable,
   dnsNamesOf,
   factsOf,
+  isForClientsAlone,
   isIssuedBy,
   readCertificates,
   readKey,
@@ -27,7 +29,7 @@ export interface BroughtCertificate {
   chain: string;
   /** PKCS#8 PEM. */
   keyPem: string;
-  /** The hosts it can be served for: of its DNS names, those that a route can have. */
+  /** The hosts it can be served for: of its DNS names, those that a route can have; none of one that only clients show. */
   names: string[];
   facts: CertificateFacts;
 }
@@ -38,9 +40,11 @@ export function checkBrought({ chain, keyPem, now }: CheckBroughtOptions): Broug
   if (key.asymmetricKeyType !== 'rsa' && key.asymmetricKeyType !== 'ec')
     throw badCertificate(`the key is of type ${key.asymmetricKeyType}; clients take RSA and EC keys`);
   const certificates = putInOrder(readCertificates(chain), key);
-  checkServable(certificates, key, now);
   const leaf = certificates[0]!;
-  const names = hostsOf(leaf);
+  const forClients = isForClientsAlone(leaf);
+  if (forClients) checkLinks(certificates, key, now);
+  else checkServable(certificates, key, now);
+  const names = forClients ? [] : hostsOf(leaf);
   const brought = {
     chain: certificates.map((certificate) => `${certificate.toString().trim()}\n`).join(''),
     keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),

@@ -5,6 +5,7 @@ import { x509 } from '../shared/at-first-use.ts';
 const pemCertificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 const pemPrivateKey = /-----BEGIN ([A-Z0-9]+ )?PRIVATE KEY-----[\s\S]+?-----END \1PRIVATE KEY-----/;
 const serverAuth = '1.3.6.1.5.5.7.3.1';
+const clientAuth = '1.3.6.1.5.5.7.3.2';
 const anyExtendedKeyUsage = '2.5.29.37.0';
 
 export interface CertificateFacts {
@@ -72,19 +73,33 @@ export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
+function isFor(leaf: X509Certificate, usage: string): boolean {
+  // For an X509Certificate, Node calls the extended key usage `keyUsage`.
+  const usages = leaf.keyUsage as string[] | undefined;
+  return usages === undefined || usages.includes(usage) || usages.includes(anyExtendedKeyUsage);
+}
+
+/** Whether it says that it is shown to servers, as an edge shows it to upstreams, and by none. */
+export function isForClientsAlone(leaf: X509Certificate): boolean {
+  return isFor(leaf, clientAuth) && !isFor(leaf, serverAuth);
+}
+
 /**
  * Checks that a chain, leaf first, can be served with a key: the key is the leaf's, the leaf is a server's and no CA's, each
  * certificate is valid now and signed by the next, which may sign. Whether a client trusts the last is the client's to say.
  */
 export function checkServable(certificates: readonly X509Certificate[], key: KeyObject, now: number): void {
+  checkLinks(certificates, key, now);
+  if (!isFor(certificates[0]!, serverAuth))
+    throw badCertificate('the certificate is not for servers: its extended key usage leaves serverAuth out');
+}
+
+/** The same without a look at what it is for. */
+export function checkLinks(certificates: readonly X509Certificate[], key: KeyObject, now: number): void {
   const [leaf] = certificates;
   if (leaf === undefined) throw badCertificate('the chain holds no certificate');
   if (!leaf.checkPrivateKey(key)) throw badCertificate('the key does not belong to the certificate');
   if (leaf.ca) throw badCertificate('the certificate is a CA’s, which clients refuse as a server’s');
-  // For an X509Certificate, Node calls the extended key usage `keyUsage`.
-  const usages = leaf.keyUsage as string[] | undefined;
-  if (usages !== undefined && !usages.includes(serverAuth) && !usages.includes(anyExtendedKeyUsage))
-    throw badCertificate('the certificate is not for servers: its extended key usage leaves serverAuth out');
   for (const [index, certificate] of certificates.entries()) {
     checkDates(certificate, now);
     const issuer = certificates[index + 1];

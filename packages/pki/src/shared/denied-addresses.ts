@@ -1,6 +1,7 @@
 import { lookup as lookUp } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { normalize } from 'node:path';
 
 /** A listener of the fleet's own, where nothing that customers name may lead. */
 export interface OwnService {
@@ -12,6 +13,8 @@ export interface OwnService {
 export interface DeniedAddresses {
   /** Whether a connection may not go there. `address` is an IP address in any spelling, brackets and zone included. */
   denies(address: string, port: number): boolean;
+  /** Whether a socket of the file system, or the folder that it is in, is denied. Links are the caller's to follow. */
+  deniesPath(path: string): boolean;
 }
 
 /** The code of the error that a denied address gives. */
@@ -24,7 +27,7 @@ export function denialOf(address: string, port: number): Error {
 }
 
 /**
- * `ranges`: IP addresses and CIDR ranges. A range of IPv4 also covers the ways to write it in IPv6: mapped (RFC 4291), translated
+ * `ranges`: IP addresses and CIDR ranges, and sockets and folders of the file system behind `unix:`. A range of IPv4 also covers the ways to write it in IPv6: mapped (RFC 4291), translated
  * (RFC 6052, RFC 7915) and 6to4 (RFC 3056).
  */
 export function createDeniedAddresses(
@@ -33,6 +36,7 @@ export function createDeniedAddresses(
 ): DeniedAddresses {
   const list = new BlockList();
   for (const range of ranges) add(list, range);
+  const paths = ranges.filter((range) => range.startsWith('unix:')).map((range) => range.slice(5));
   const ownPorts = new Map<number, BlockList>();
   for (const { host, port } of ownServices) {
     const addresses = ownPorts.get(port) ?? new BlockList();
@@ -48,6 +52,10 @@ export function createDeniedAddresses(
       if (version === 0) return false; // a name: its addresses are looked at when it is looked up
       const family = version === 4 ? 'ipv4' : 'ipv6';
       return list.check(plain, family) || ownPorts.get(port)?.check(plain, family) === true;
+    },
+    deniesPath(path) {
+      const plain = normalize(path);
+      return paths.some((denied) => plain === denied || plain.startsWith(`${denied}/`));
     },
   };
 }

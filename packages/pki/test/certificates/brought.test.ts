@@ -122,13 +122,15 @@ t.test('a certificate out of its time is refused, an intermediate too', async (t
   t.throws(() => bring(leaf.pem + expired.pem), refused(/expired at/));
 });
 
-t.test('a certificate that is no server’s is refused', async (t) => {
+t.test('a certificate of a CA is refused, and one for clients alone is served for no name', async (t) => {
   const leafOf = (options: Partial<Parameters<typeof createLeaf>[0]>) =>
     createLeaf({ name: 'leaf', issuer: issuing, keyPem, now, ...options });
   t.throws(() => bring(issuing.pem, { keyPem: issuing.keyPem }), refused(/CA’s/));
   t.throws(() => checkChain({ chain: issuing.pem, keyPem: issuing.keyPem, host: 'a', now }), refused(/CA’s/));
   const clients = await leafOf({ usage: '1.3.6.1.5.5.7.3.2' });
-  t.throws(() => bring(clients.pem), refused(/serverAuth/));
+  t.same(bring(clients.pem).names, []);
+  const signing = await leafOf({ usage: '1.3.6.1.5.5.7.3.3' });
+  t.throws(() => bring(signing.pem), refused(/serverAuth/));
   t.ok(bring((await leafOf({ usage: '1.3.6.1.5.5.7.3.1' })).pem));
   const child = await createLeaf({ name: 'child', issuer: { ...leaf, name: 'leaf' }, now });
   t.throws(

@@ -7,6 +7,7 @@ import type { RouteRules } from '../rules/route-rules.ts';
 import type { AnswerHandler } from '../upstreams/answer-handler.ts';
 import type { AnswerHead } from '../upstreams/answer-head.ts';
 import { ExchangeError, type FailureCause } from '../upstreams/failure-cause.ts';
+import type { ClientEnds } from '../upstreams/proxy-header.ts';
 import { RequestBody } from '../upstreams/request-body.ts';
 import type { UpstreamGroup, UpstreamRequest } from '../upstreams/upstreams.ts';
 import { failureAnswer } from './failure-answer.ts';
@@ -68,6 +69,19 @@ export class Exchange implements AnswerHandler {
 
   get isOpen(): boolean {
     return !this.#options.response.headersSent;
+  }
+
+  clientEnds(): ClientEnds {
+    const { request, forwarded } = this.#options;
+    const { remoteAddress, remotePort = 0, localAddress = '', localPort = 0 } = request.socket;
+    const sourceAddress = forwarded.clientAddress;
+    return {
+      sourceAddress,
+      // Of a client behind another proxy nobody knows it.
+      sourcePort: plainAddress(remoteAddress ?? '') === sourceAddress ? remotePort : 0,
+      targetAddress: plainAddress(localAddress),
+      targetPort: localPort,
+    };
   }
 
   start(): void {
@@ -158,4 +172,9 @@ function expectsContinue({ headers, httpVersion }: ClientRequest): boolean {
   const { expect } = headers;
   // In HTTP/1.0 it has no meaning (RFC 9110, section 10.1.1). Other expectations, and lists with one, were refused.
   return typeof expect === 'string' && httpVersion !== '1.0' && /^\s*100-continue/i.test(expect);
+}
+
+/** IPv4 in its own form. */
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, '');
 }

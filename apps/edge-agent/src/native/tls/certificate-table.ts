@@ -40,6 +40,8 @@ export interface CertificateTable {
   find(name: string): SecureContext | null;
   /** Whether some certificate covers the host. */
   covers(host: string): boolean;
+  /** What the edge shows upstreams that ask for it; null for one that is not held. The same object while it is the same certificate. */
+  material(id: string): { chain: string; openKey(): string } | null;
   readonly refusals: Iterable<Refusal>;
   readonly built: number;
   readonly contexts: number;
@@ -53,6 +55,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   /** Put in since the last look, in no order; and what is left of those looked at, the newest last. */
   const unbuilt = new Set<HeldCertificate>();
   let toCheck: HeldCertificate[] = [];
+  const materials = new WeakMap<CertificateStored, { chain: string; openKey(): string }>();
   let built = 0;
 
   function build(stored: CertificateStored): SecureContext {
@@ -167,6 +170,17 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
     ids: () => new Set([...byId.keys(), ...refused.keys()]),
     find: (name) => index.find(name, contextOf),
     covers: index.covers,
+    material(id) {
+      const stored = byId.get(id)?.stored;
+      if (stored === undefined) return null;
+      let held = materials.get(stored);
+      if (held === undefined) {
+        const { chain, sealedKey } = stored.value;
+        held = { chain, openKey: () => options.open(sealedKey, recordKey('certificate', id)) };
+        materials.set(stored, held);
+      }
+      return held;
+    },
     get refusals() {
       return refused.values().map(({ refusal }) => refusal);
     },

@@ -1,11 +1,14 @@
 import type { Duplex } from 'node:stream';
 import type { AnswerHead } from './answer-head.ts';
 import type { FailureCause } from './failure-cause.ts';
+import type { ClientEnds } from './proxy-header.ts';
 
 /** Receives the answer to an `UpstreamRequest`. What it throws ends the exchange, and comes back as `onFailed`. */
 export interface AnswerHandler {
   /** False once it was answered otherwise: no other upstream need be tried. */
   readonly isOpen: boolean;
+  /** Asked for upstreams that are told of them. */
+  clientEnds(): ClientEnds;
   /** 100, or what else there is below 200, save 101. */
   onInterim(statusCode: number, head: AnswerHead): void;
   onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void;

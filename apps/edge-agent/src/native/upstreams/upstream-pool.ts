@@ -1,9 +1,10 @@
-import { isIP, type Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
-import type { buildConnector } from 'undici';
 import { ExchangeError } from './failure-cause.ts';
+import type { ClientEnds } from './proxy-header.ts';
 import { Client } from './undici-client.ts';
 import { keepResetsApart, repairParser } from './undici-repairs.ts';
+import type { UpstreamConnector } from './upstream-connector.ts';
+import type { UpstreamName } from './upstream-name.ts';
 import { type Waiting, WaitingLine } from './waiting-line.ts';
 
 /** What one upstream may take of a worker. Read anew at each use: settings change while connections live. */
@@ -33,6 +34,8 @@ export function upstreamLimitsOf({ limits, timeouts }: EdgeSettings): UpstreamLi
 
 /** Who needs a connection. Exactly one of the two is called, once, unless it is withdrawn before. */
 export interface Taker extends Waiting {
+  /** The ends of its client's connection, which some upstreams are told. */
+  clientEnds(): ClientEnds;
   onConnection(connection: Connection): void;
   onBusy(error: ExchangeError): void;
 }
@@ -63,6 +66,8 @@ export interface UpstreamPool {
   withdraw(taker: Taker): void;
   readonly open: number;
   readonly pending: number;
+  /** Its name stands for these addresses now: what leads to others carries nothing more than what it is at. */
+  moved(addresses: ReadonlySet<string>): void;
   /** Settings changed: connections that were made under others carry nothing more than what they are at. */
   renew(): void;
   /** No route names it any more: idle connections close now, the others after their exchange. */
@@ -74,22 +79,36 @@ export interface UpstreamPool {
 export interface UpstreamPoolOptions {
   key: string;
   origin: string;
-  connect: buildConnector.connector;
+  /** The name an https upstream is to prove; undefined: the one that the client asked for. */
+  servername: string | undefined;
+  connector: UpstreamConnector;
+  /** Null for an address that needs no looking up. */
+  name: UpstreamName | null;
+  /** The upstream is told of each connection whose it is, so that none can serve two clients. */
+  tellsClients: boolean;
   limits(): UpstreamLimits;
 }
 
+/** The generation of a connection that is to carry nothing more. */
+const outdated = -1;
+
 class PooledConnection implements Connection {
   readonly client: Client;
-  readonly generation: number;
+  generation: number;
+  /** Whose it is, where the upstream was told. */
+  readonly ends: ClientEnds | null;
+  /** Where it leads to, once it is connected. */
+  address: string | undefined = undefined;
   reused = false;
   idle = false;
   over = false;
   readonly #pool: Pool;
 
-  constructor(pool: Pool, client: Client, generation: number) {
+  constructor(pool: Pool, client: Client, generation: number, ends: ClientEnds | null) {
     this.#pool = pool;
     this.client = client;
     this.generation = generation;
+    this.ends = ends;
   }
 
   release(): void {
@@ -110,7 +129,9 @@ class Pool implements UpstreamPool {
   readonly origin: string;
   readonly servername: string | undefined;
   readonly limits: () => UpstreamLimits;
-  readonly #connect: buildConnector.connector;
+  readonly #connector: UpstreamConnector;
+  readonly #name: UpstreamName | null;
+  readonly #tellsClients: boolean;
   readonly #all = new Set<PooledConnection>();
   /** The one that was used last is used next: the others grow old enough to be closed. */
   readonly #idle: PooledConnection[] = [];
@@ -119,13 +140,14 @@ class Pool implements UpstreamPool {
   #retired = false;
   #generation = 0;
 
-  constructor({ key, origin, connect, limits }: UpstreamPoolOptions) {
-    const { hostname } = new URL(origin);
-    this.key = key;
-    this.origin = origin;
-    this.servername = isIP(hostname.replace(/^\[|\]$/g, '')) === 0 ? hostname : undefined;
-    this.limits = limits;
-    this.#connect = connect;
+  constructor(options: UpstreamPoolOptions) {
+    this.key = options.key;
+    this.origin = options.origin;
+    this.servername = options.servername;
+    this.limits = options.limits;
+    this.#connector = options.connector;
+    this.#name = options.name;
+    this.#tellsClients = options.tellsClients;
   }
 
   get open(): number {
@@ -137,15 +159,26 @@ class Pool implements UpstreamPool {
   }
 
   take(taker: Taker): void {
-    const idle = this.#idle.pop();
+    if (this.#name?.due) this.#name.refresh();
+    const idle = this.#tellsClients ? this.#idleOf(taker.clientEnds()) : this.#idle.pop();
     if (idle !== undefined) {
       idle.idle = false;
       taker.onConnection(idle);
       return;
     }
     const limits = this.limits();
-    if (this.#all.size < limits.connections) taker.onConnection(this.#make(limits));
+    if (this.#all.size < limits.connections) taker.onConnection(this.#make(limits, taker));
     else this.#wait(taker, limits);
+  }
+
+  /** One that is this client's; else the oldest of the others makes room. */
+  #idleOf({ sourceAddress, sourcePort }: ClientEnds): PooledConnection | undefined {
+    const own = this.#idle.findIndex(
+      ({ ends }) => ends?.sourcePort === sourcePort && ends.sourceAddress === sourceAddress,
+    );
+    if (own !== -1) return this.#idle.splice(own, 1)[0];
+    if (this.#idle.length > 0 && this.#all.size >= this.limits().connections) this.#drop(this.#idle[0]!);
+    return undefined;
   }
 
   #wait(taker: Taker, { pending, pendingMs }: UpstreamLimits): void {
@@ -177,24 +210,30 @@ class Pool implements UpstreamPool {
       this.#timer ??= setTimeout(this.#giveUp, this.#waiting.earliest - now).unref();
   };
 
-  #make({ headBytes }: UpstreamLimits): PooledConnection {
-    const client = new Client(this.origin, {
+  #make(limits: UpstreamLimits, taker: Taker): PooledConnection {
+    return this.#makeFor(limits, this.#tellsClients ? taker.clientEnds() : null);
+  }
+
+  #makeFor({ headBytes }: UpstreamLimits, ends: ClientEnds | null): PooledConnection {
+    const client = new Client(this.origin.startsWith('unix:') ? 'http://localhost' : this.origin, {
       allowH2: false,
-      connect: (options, callback) => {
-        this.#connect(options, (...[error, socket]: Parameters<buildConnector.Callback>) => {
-          if (error !== null) {
-            callback(error, null);
+      connect: ({ servername }, callback) => {
+        const how = { servername: servername ?? null, alpn: 'http/1.1', ends } as const;
+        this.#connector.connect(how, (error, socket) => {
+          if (socket === null) {
+            callback(error!, null);
             return;
           }
-          keepResetsApart(socket as Socket);
+          connection.address = socket.remoteAddress;
+          keepResetsApart(socket);
           callback(null, socket);
-          repairParser(socket as Socket);
+          repairParser(socket);
         });
       },
       maxHeaderSize: headBytes,
       pipelining: 1,
     });
-    const connection = new PooledConnection(this, client, this.#generation);
+    const connection = new PooledConnection(this, client, this.#generation, ends);
     // Nothing is lost by it: the exchange hears of its own errors.
     (client as NodeJS.EventEmitter).on('error', () => {});
     client.on('disconnect', () => {
@@ -220,7 +259,10 @@ class Pool implements UpstreamPool {
     connection.reused = true;
     const next = this.#waiting.next();
     if (next !== null) {
-      next.onConnection(connection);
+      if (this.#tellsClients) {
+        this.#drop(connection);
+        next.onConnection(this.#make(limits, next));
+      } else next.onConnection(connection);
       return;
     }
     connection.idle = true;
@@ -233,7 +275,7 @@ class Pool implements UpstreamPool {
 
   replace(connection: PooledConnection): Connection {
     if (!connection.over) this.#drop(connection);
-    return this.#make(this.limits());
+    return this.#makeFor(this.limits(), connection.ends);
   }
 
   #remove(connection: PooledConnection): void {
@@ -242,7 +284,7 @@ class Pool implements UpstreamPool {
     const limits = this.limits();
     if (this.#all.size >= limits.connections) return;
     const next = this.#waiting.next();
-    if (next !== null) next.onConnection(this.#make(limits));
+    if (next !== null) next.onConnection(this.#make(limits, next));
   }
 
   #drop(connection: PooledConnection): void {
@@ -254,6 +296,14 @@ class Pool implements UpstreamPool {
     }
     // Not at once: undici is in the middle of telling of this very connection.
     setImmediate(() => connection.client.destroy(() => {}));
+  }
+
+  moved(addresses: ReadonlySet<string>): void {
+    for (const connection of [...this.#all]) {
+      if (connection.address === undefined || addresses.has(connection.address)) continue;
+      if (connection.idle) this.#drop(connection);
+      else connection.generation = outdated;
+    }
   }
 
   renew(): void {

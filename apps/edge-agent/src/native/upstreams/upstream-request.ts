@@ -5,6 +5,7 @@ import { clientKey } from '../clients/client-key.ts';
 import type { AnswerHandler } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
+import type { ClientEnds } from './proxy-header.ts';
 import type { RequestBody } from './request-body.ts';
 import { forwardTrailer } from './trailer-fields.ts';
 import { continueStatus } from './undici-repairs.ts';
@@ -98,6 +99,10 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     this.upgrade = upgrade;
     this.#clientAddress = request.clientAddress;
     this.#handler = handler;
+  }
+
+  clientEnds(): ClientEnds {
+    return this.#handler.clientEnds();
   }
 
   get client(): string {

@@ -3,8 +3,11 @@ import type { DeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { AnswerHandler } from './answer-handler.ts';
 import type { FailureLog } from './failure-log.ts';
 import type { RequestBody } from './request-body.ts';
+import { isName, upstreamAddressOf } from './upstream-address.ts';
 import { RoundRobin, type UpstreamChoice } from './upstream-choice.ts';
-import { createUpstreamConnector } from './upstream-connector.ts';
+import { createUpstreamConnector, type UpstreamConnectorOptions } from './upstream-connector.ts';
+import type { NameSource } from './upstream-name.ts';
+import { createUpstreamNames } from './upstream-names.ts';
 import { createUpstreamPool, type UpstreamLimits, type UpstreamPool } from './upstream-pool.ts';
 import { type OutgoingRequest, type RequestTargets, UpstreamRequest } from './upstream-request.ts';
 
@@ -12,6 +15,9 @@ export interface UpstreamsOptions {
   /** In force at the next use. */
   limits(): UpstreamLimits;
   denied(): DeniedAddresses;
+  clientCertificate: UpstreamConnectorOptions['clientCertificate'];
+  /** Instead of what this machine knows of names. */
+  names?: NameSource;
   /** Told of each failure, with the upstream that it was of. */
   onFailure: FailureLog['note'];
 }
@@ -55,6 +61,9 @@ export interface Upstreams {
 
 interface Entry {
   pool: UpstreamPool;
+  /** The name that it is looked up by, and what is told when that stands for others. */
+  hostname: string | null;
+  onMoved(addresses: ReadonlySet<string>): void;
   users: number;
 }
 
@@ -95,27 +104,50 @@ class Group implements UpstreamGroup, RequestTargets {
   }
 }
 
-export function createUpstreams({ limits, denied, onFailure }: UpstreamsOptions): Upstreams {
+export function createUpstreams(options: UpstreamsOptions): Upstreams {
+  const { limits, denied, onFailure, clientCertificate } = options;
+  const names = createUpstreamNames(options.names);
   const entries = new Map<string, Entry>();
   /** No route names them any more, and something of them is still open. */
   const retired = new Set<UpstreamPool>();
 
-  function acquire({ url }: Upstream, own: Partial<UpstreamLimits>, owner: string): UpstreamPool {
-    const key = JSON.stringify([url, own, owner]);
+  function acquire(upstream: Upstream, own: Partial<UpstreamLimits>, owner: string): UpstreamPool {
+    const { url, tls, proxyProtocol } = upstream;
+    const key = JSON.stringify([url, tls, proxyProtocol, own, owner]);
     let entry = entries.get(key);
     if (entry === undefined) {
-      const limitsHere = limitsWith(limits, own);
-      const connect = createUpstreamConnector({
-        origin: new URL(url),
-        connectMs: () => limitsHere().connectMs,
-        denied,
-      });
-      const pool = createUpstreamPool({ key, origin: url, connect, limits: limitsHere });
-      entry = { pool, users: 0 };
+      entry = make(key, upstream, limitsWith(limits, own));
       entries.set(key, entry);
     }
     entry.users += 1;
     return entry.pool;
+  }
+
+  function make(key: string, { url, tls, proxyProtocol }: Upstream, limits: () => UpstreamLimits): Entry {
+    const address = upstreamAddressOf(url);
+    const hostname = isName(address) ? address.hostname : null;
+    const onMoved: Entry['onMoved'] = (addresses) => pool.moved(addresses);
+    const name = hostname === null ? null : names.acquire(hostname, onMoved);
+    const connectMs = () => limits().connectMs;
+    const connector = createUpstreamConnector({
+      address,
+      name,
+      tls,
+      proxyProtocol: proxyProtocol ?? null,
+      clientCertificate,
+      connectMs,
+      denied,
+    });
+    const pool = createUpstreamPool({
+      key,
+      origin: url,
+      servername: tls?.serverName ?? hostname ?? undefined,
+      connector,
+      name,
+      tellsClients: proxyProtocol !== undefined,
+      limits,
+    });
+    return { pool, hostname, onMoved, users: 0 };
   }
 
   function release(pool: UpstreamPool): void {
@@ -124,6 +156,7 @@ export function createUpstreams({ limits, denied, onFailure }: UpstreamsOptions)
     entry.users -= 1;
     if (entry.users > 0) return;
     entries.delete(pool.key);
+    if (entry.hostname !== null) names.release(entry.hostname, entry.onMoved);
     pool.retire();
     retired.add(pool);
     forgetRetired();
@@ -169,6 +202,7 @@ export function createUpstreams({ limits, denied, onFailure }: UpstreamsOptions)
     },
     async close() {
       await Promise.all(all().map((pool) => pool.destroy()));
+      names.close();
       entries.clear();
       retired.clear();
     },

@@ -125,6 +125,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const upstreams = createUpstreams({
     limits: () => upstreamLimits,
     denied: () => denied,
+    clientCertificate: (id) => certificates.material(id),
     onFailure: failures.note,
   });
   const buckets = createRateBuckets({ tell: config.workers > 1 ? options.onTook : null });
