@@ -1,8 +1,8 @@
-import { AppError, type NodePresence } from '@lockstep/contract';
+import { AppError, isAppError, type NodePresence } from '@lockstep/contract';
 import { FleetStatus, Node, NodeId, PageQuery, Problem, pageOf } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
-import { commit } from '../changes/writes.ts';
+import { commit, commitUnlessChanged, type WriteOrigin } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { ApiInstance } from './api-instance.ts';
@@ -20,13 +20,25 @@ export interface NodesApiOptions {
 
 /** The edges of the fleet, and how it stands as a whole. */
 export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesApiOptions): void {
-  const present = (presence: NodePresence) => fleetWatch.present(presence);
+  /** As the edge says, and as it was asked to: the one may be a moment behind the other. */
+  async function present(presence: NodePresence): Promise<Node> {
+    const drain = await store.get('drain', presence.report.node).catch(nullIfUnavailable);
+    return fleetWatch.present(presence, drain?.value ?? null);
+  }
 
   function find(id: string): NodePresence {
     const presence = fleet.nodes().find(({ report }) => report.node === id);
     if (presence === undefined)
       throw new AppError('not_found', `there is no node "${id}"`, { facts: { node: id } });
     return presence;
+  }
+
+  async function undrain(id: string, origin: WriteOrigin): Promise<void> {
+    const held = await store.get('drain', id);
+    if (held === null) return;
+    const checks = [{ kind: 'drain', id, revision: held.revision }] as const;
+    const changes = [{ op: 'delete', kind: 'drain', id }] as const;
+    await commitUnlessChanged(store, { ...origin, checks: [...checks], changes: [...changes] });
   }
 
   app.get('/fleet', {
@@ -49,7 +61,9 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesAp
     },
     async handler(request) {
       const { items, next } = pageOfList(fleet.nodes(), request.query, ({ report }) => report.node);
-      return { items: items.map(present), next };
+      const ids = items.map(({ report }) => report.node);
+      const drains = (await store.getMany('drain', ids).catch(nullIfUnavailable)) ?? [];
+      return { items: items.map((one, i) => fleetWatch.present(one, drains[i]?.value ?? null)), next };
     },
   });
 
@@ -83,7 +97,45 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesAp
           facts: { node: id },
         });
       await fleet.forget(id);
+      await undrain(id, originOf(request));
       return reply.code(204).send(null);
+    },
+  });
+
+  app.post('/nodes/:id/drain', {
+    schema: {
+      operationId: 'drainNode',
+      summary: 'Have an edge ask for no more traffic: its `/readyz` answers 503',
+      description:
+        'It ends clients’ connections after their next request, serves whoever comes all the same, and follows the store on. It stays drained, over restarts too, until `undrain`. Where it says that this is in force, it no longer counts for `live`, and no order waits for it.',
+      tags: ['nodes'],
+      params,
+      response: { 202: Node, '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request, reply) {
+      const { id } = request.params;
+      const presence = find(id);
+      const change = { op: 'put', kind: 'drain', id, value: { since: new Date().toISOString() } } as const;
+      const checks = [{ kind: 'drain', id, revision: null }] as const;
+      // One that is drained already stays drained since then.
+      await commitUnlessChanged(store, { ...originOf(request), checks: [...checks], changes: [change] });
+      return reply.code(202).send(await present(presence));
+    },
+  });
+
+  app.post('/nodes/:id/undrain', {
+    schema: {
+      operationId: 'undrainNode',
+      summary: 'Have a drained edge ask for traffic again',
+      tags: ['nodes'],
+      params,
+      response: { 202: Node, '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request, reply) {
+      const { id } = request.params;
+      const presence = find(id);
+      await undrain(id, originOf(request));
+      return reply.code(202).send(await present(presence));
     },
   });
 
@@ -108,7 +160,13 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesAp
         value: { revision: held.revision },
       } as const;
       await commit(store, { ...originOf(request), changes: [change] });
-      return reply.code(202).send(present(presence));
+      return reply.code(202).send(await present(presence));
     },
   });
+}
+
+/** The nodes are shown while the store is away, as they were heard of last. */
+function nullIfUnavailable(error: unknown): null {
+  if (isAppError(error, 'store_unavailable')) return null;
+  throw error;
 }

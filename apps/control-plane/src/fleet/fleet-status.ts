@@ -1,6 +1,7 @@
 import {
   type Boundary,
   createBoundary,
+  type DrainRecord,
   type FleetStatus,
   type Node,
   type NodePresence,
@@ -26,7 +27,7 @@ export interface FleetWatch {
   /** As the nodes stand on the history now; where the store cannot be reached, as was known last. */
   judge(): Promise<FleetStatus>;
   /** A node as the API shows it. */
-  present(presence: NodePresence): Node;
+  present(presence: NodePresence, drain: DrainRecord | null): Node;
   close(): void;
 }
 
@@ -105,7 +106,7 @@ export function createFleetWatch({
     },
     status() {
       look();
-      const { nodes } = fleet.view();
+      const { nodes, drained } = fleet.view();
       const connected = nodes.filter((node) => node.connected);
       return {
         inStep: inStep === true,
@@ -117,6 +118,7 @@ export function createFleetWatch({
           of: connected.length,
           expected: nodes.length,
           lost: nodes.filter((node) => !node.connected).map(({ node }) => node),
+          drained: drained.map(({ node }) => node),
         },
         behind: [...behind].map(([node, one]) => ({ node, reason: one.reason, since: iso(one.since) })),
         store: withTrouble(storeWatch.state(), fleet.trouble()),
@@ -132,7 +134,7 @@ export function createFleetWatch({
         },
       };
     },
-    present: (presence) => presentNode(presence, commits, clock.now()),
+    present: (presence, drain) => presentNode(presence, drain, commits, clock.now()),
     close: () => clearInterval(timer),
   };
   return watch;

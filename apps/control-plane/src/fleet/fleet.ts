@@ -23,8 +23,10 @@ const lostMarginMs = 50;
 export interface FleetView {
   /** The epoch of the history that the nodes were compared with. */
   epoch: string | null;
-  /** The expected nodes, lost ones too, by id. */
+  /** The expected nodes, lost ones too, by id; without those that are drained. */
   nodes: readonly NodeStanding[];
+  /** They take no traffic, and nothing waits for them. */
+  drained: readonly NodeStanding[];
   liveNeeds: PutSettings['liveNeeds'];
   /** Milliseconds since 1970 by the store's clock. */
   now: number;
@@ -170,9 +172,11 @@ export async function createFleet({
     return standings;
   }
 
-  function viewOf(nodes: readonly NodeStanding[]): FleetView {
+  function viewOf(standings: readonly NodeStanding[]): FleetView {
     const { liveNeeds } = settings();
-    return { epoch: store.epoch, nodes, liveNeeds, now: clock.now(), issuesNothing: clock.fault() };
+    const nodes = standings.filter((standing) => !standing.drained);
+    const drained = standings.filter((standing) => standing.drained);
+    return { epoch: store.epoch, nodes, drained, liveNeeds, now: clock.now(), issuesNothing: clock.fault() };
   }
   const view = () => viewOf(currentStandings());
 
@@ -276,7 +280,7 @@ function whoLacks({ nodes }: FleetView, record: NeededRecord, patient: boolean):
 }
 
 function digest({ live, stopped, standing, report }: NodePresence): string {
-  const { instance, applied, capabilities, refusals, held, workers, unanswered } = report;
-  const reported = [instance, applied, capabilities, refusals, held, workers, unanswered];
+  const { instance, applied, capabilities, refusals, held, workers, unanswered, drained } = report;
+  const reported = [instance, applied, capabilities, refusals, held, workers, unanswered, drained?.since];
   return JSON.stringify([live, stopped, standing, ...reported]);
 }

@@ -1,16 +1,22 @@
-import type { Node, NodePresence, Position } from '@lockstep/contract';
+import type { DrainRecord, Node, NodePresence, NodeReport, Position } from '@lockstep/contract';
 import type { RecentCommits } from '../changes/recent-commits.ts';
 import { iso } from '../time/iso.ts';
 import { standingOf } from './serving.ts';
 
-/** A node as the API shows it. */
-export function presentNode(presence: NodePresence, commits: RecentCommits, now: number): Node {
+/** A node as the API shows it. `drain`: what an operator asked for, which it may not have heard of yet. */
+export function presentNode(
+  presence: NodePresence,
+  drain: DrainRecord | null,
+  commits: RecentCommits,
+  now: number,
+): Node {
   const { report, seenAt, live, stopped, standing } = presence;
   const { node, applied, hosts, refusals, held, workers, feed, addresses, version, startedAt } = report;
   const revision = applied !== null && standing === 'on' ? applied.number : null;
   return {
     id: node,
     state: stopped ? 'stopped' : live ? 'live' : 'lost',
+    drain: drainOf(report, drain),
     lastSeenAt: iso(seenAt),
     // The number of another history says nothing about this one.
     revision,
@@ -26,6 +32,12 @@ export function presentNode(presence: NodePresence, commits: RecentCommits, now:
     version,
     startedAt,
   };
+}
+
+function drainOf({ drained }: NodeReport, wanted: DrainRecord | null): Node['drain'] {
+  const since = wanted?.since ?? drained?.since;
+  if (since === undefined) return null;
+  return { since, inForce: drained !== null, connections: drained?.connections ?? null };
 }
 
 /** How far a node's clock was ahead of the store's when it reported: the time that the report took is in it. */

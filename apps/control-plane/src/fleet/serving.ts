@@ -27,6 +27,8 @@ export interface NodeStanding {
   node: string;
   /** Heard of within the last seconds; a lost node is still expected. */
   connected: boolean;
+  /** It says that it takes no traffic. */
+  drained: boolean;
   /** Why it may serve none of what the store says; null: it serves everything up to `applied` that it does not refuse. */
   fault: Fault | null;
   applied: number;
@@ -60,6 +62,7 @@ export function standingOf({ report, live, stopped, seenAt, standing }: NodePres
   return {
     node,
     connected: live,
+    drained: report.drained !== null,
     fault: faultOf(),
     applied: applied?.number ?? 0,
     epoch: applied?.epoch ?? null,

@@ -67,7 +67,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   ) as Record<OrderLane, Lane>;
 
   function mayIssue(): boolean {
-    return fleet.liveNodes().length > 0 && fleet.view().issuesNothing === null;
+    const { nodes, issuesNothing } = fleet.view();
+    return nodes.some(({ connected }) => connected) && issuesNothing === null;
   }
 
   const work = createDueWork({

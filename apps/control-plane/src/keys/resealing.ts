@@ -90,7 +90,8 @@ export function createResealing({ keys, fleet, sealers, log, boundary }: Reseali
   async function followed(revision: number): Promise<void> {
     const isBehind = ({ connected, applied }: NodeStanding) => connected && applied < revision;
     for (let waitedMs = 0; waitedMs < longestWaitMs; waitedMs += lookIntervalMs) {
-      if (!fleet.view().nodes.some(isBehind)) return;
+      const { nodes, drained } = fleet.view();
+      if (![...nodes, ...drained].some(isBehind)) return;
       await delay(lookIntervalMs, undefined, { signal: stop.signal });
     }
   }

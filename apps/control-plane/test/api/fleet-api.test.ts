@@ -65,6 +65,48 @@ t.test('a node that fell silent is named and expected until it is removed', asyn
   t.match((await route()).nodes, { live: 2, of: 2, expected: 2 }, 'one that reports again is expected again');
 });
 
+t.test('a drained node is told so, and counts no longer from when it says that it is', async (t) => {
+  const { call, acknowledge, report, store } = await startControlPlane(t, testFolder(t));
+  acknowledge('edge-1');
+  await report('edge-2');
+  const drained = { since: '2026-01-01T00:00:00.000Z', connections: 4 };
+  t.match(await call('POST', '/v1/nodes/edge-3/drain'), { status: 404 });
+  const asked = await call('POST', '/v1/nodes/edge-2/drain');
+  t.match(asked, { status: 202, body: { drain: { inForce: false, connections: null } } });
+  const { since } = asked.body.drain;
+  t.match(await store.get('drain', 'edge-2'), { value: { since } });
+  t.match((await call('POST', '/v1/nodes/edge-2/drain')).body.drain, { since }, 'once is enough');
+  const post = call('POST', '/v1/routes', { body: { id: 'shop', ...shop }, headers: wait });
+  const route = async () => (await call('GET', '/v1/routes/shop')).body.status?.nodes;
+  await waitFor(async () => (await route())?.behind.some((one: { node: string }) => one.node === 'edge-2'), {
+    what: 'edge-2 to be behind',
+  });
+
+  await report('edge-2', { applied: null, drained });
+  t.match(await post, {
+    status: 201,
+    body: { status: { state: 'live', nodes: { live: 1, of: 1, expected: 1, lost: [], behind: [] } } },
+  });
+  t.match((await call('GET', '/v1/nodes/edge-2')).body, {
+    state: 'live',
+    drain: { since, inForce: true, connections: 4 },
+  });
+  t.match((await call('GET', '/v1/fleet')).body, {
+    inStep: true,
+    nodes: { live: 1, of: 1, expected: 1, drained: ['edge-2'] },
+  });
+
+  t.match(await call('POST', '/v1/nodes/edge-2/undrain'), {
+    status: 202,
+    body: { drain: { since: drained.since, inForce: true } },
+  });
+  t.equal(await store.get('drain', 'edge-2'), null);
+  await report('edge-2');
+  t.match((await call('GET', '/v1/nodes')).body.items, [{ drain: null }, { id: 'edge-2', drain: null }]);
+  t.match(await route(), { live: 2, of: 2, expected: 2 });
+  t.match(await call('POST', '/v1/nodes/edge-2/undrain'), { status: 202 });
+});
+
 t.test('a node that is lost for long is forgotten by itself', async (t) => {
   const { store, move } = movableStore();
   const { call, report } = await startControlPlane(t, testFolder(t), {}, { store });

@@ -59,6 +59,7 @@ function records(
 const fleet = (...nodes: NodePresence[]): FleetView => ({
   epoch: 'e1',
   nodes: nodes.map(standingOf),
+  drained: [],
   liveNeeds: 'connected',
   now,
   issuesNothing: null,

@@ -62,6 +62,7 @@ export const FleetStatus = z
       of: z.int().describe('Connected nodes'),
       expected: z.int().describe('Connected and lost nodes'),
       lost: z.array(z.string()),
+      drained: z.array(z.string()).describe('Take no traffic, and are in none of the others'),
     }),
     behind: z.array(BehindNode.extend({ since: Timestamp })).describe('Nodes that are not in step, and why'),
     store: z

@@ -31,10 +31,22 @@ export const FeedState = z
   .meta({ id: 'FeedState' });
 export type FeedState = z.infer<typeof FeedState>;
 
+/** An operator's word that a node is to get no more traffic, and what the node says of it. */
+export const NodeDrainStatus = z
+  .object({
+    since: Timestamp,
+    inForce: z
+      .boolean()
+      .describe('The node says that its `/readyz` answers 503: it no longer counts, and gates nothing'),
+    connections: z.int().nullable().describe('How many clients are connected to it still; null: not told'),
+  })
+  .meta({ id: 'NodeDrain' });
+
 export const Node = z
   .object({
     id: z.string(),
     state: z.enum(['live', 'lost', 'stopped']).describe('`stopped`: it said that it comes back'),
+    drain: NodeDrainStatus.nullable().describe('Null: it takes traffic, and nobody asked for another thing'),
     lastSeenAt: Timestamp,
     revision: z
       .int()
