@@ -200,6 +200,7 @@ export async function createControlPlane({
           store,
           service: createRouteService({
             store,
+            sealer: sealers.edges,
             now,
             check: createRouteRules({ store, known, settings, denied }),
             queue,

@@ -69,6 +69,7 @@ export { type RotationRecord, rotationId } from './records/rotation.ts';
 export type * from './records/route.ts';
 export { claimsOfRoute } from './records/route-claims.ts';
 export { withDefaults } from './records/route-defaults.ts';
+export * from './records/route-secrets.ts';
 export * from './records/sealed-fields.ts';
 export {
   mostTicketKeys,
@@ -92,6 +93,7 @@ export * from './shared/hostname.ts';
 export * from './shared/log-destination.ts';
 export * from './shared/node-id.ts';
 export * from './shared/own-fields.ts';
+export * from './shared/password-hash.ts';
 export * from './shared/placeholders.ts';
 export * from './shared/request-path.ts';
 export * from './shared/request-target.ts';

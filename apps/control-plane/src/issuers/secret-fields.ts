@@ -1,6 +1,6 @@
 import type { DnsProvider, IssuerSecrets, PutIssuer } from '@lockstep/contract';
 import { providerFacts } from '@lockstep/contract/schemas';
-import type { Sealer } from '@lockstep/pki';
+import type { KeyHolder, Sealer } from '@lockstep/pki';
 
 /** Secrets by name; one that is undefined is not there. */
 export type Secrets = Record<string, string | undefined>;
@@ -104,12 +104,12 @@ export function keepIssuerSecrets(
 }
 
 /** The secrets as sealed JSON; null when there are none. */
-export function sealSecrets(sealer: Sealer, secrets: Secrets, context: string): string | null {
+export function sealSecrets(sealer: Sealer<KeyHolder>, secrets: Secrets, context: string): string | null {
   const present = Object.entries(secrets).filter(([, value]) => value !== undefined);
   return present.length === 0 ? null : sealer.seal(JSON.stringify(Object.fromEntries(present)), context);
 }
 
 /** Throws `wrong_secret_key`. */
-export function openSecrets(sealer: Sealer, sealed: string | null, context: string): Secrets {
+export function openSecrets(sealer: Sealer<KeyHolder>, sealed: string | null, context: string): Secrets {
   return sealed === null ? {} : (JSON.parse(sealer.open(sealed, context)) as Secrets);
 }

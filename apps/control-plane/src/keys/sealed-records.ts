@@ -10,10 +10,12 @@ import { keyIdOf, type Sealers } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
 import { putOrder } from '../orders/order-record.ts';
+import { putRoute } from '../routes/route-record.ts';
 import { putTicketKeys } from '../session-tickets/put-ticket-keys.ts';
 
 /** How a record of each kind that holds something sealed is written once more, as it is. */
 const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change } = {
+  route: putRoute,
   certificate: putCertificate,
   order: putOrder,
   challenge: (id, value) => ({ op: 'put', kind: 'challenge', id, value }),

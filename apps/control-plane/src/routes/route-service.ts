@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
   AppError,
-  claimsOfRoute,
   isAppError,
   type OrderRecord,
   type PatchRoute,
@@ -11,10 +10,9 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import { PutRoute } from '@lockstep/contract/schemas';
+import type { Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { clientCertificateClaim, clientCertificatesOf } from '../certificates/client-certificate.ts';
 import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
-import { issuerClaim } from '../issuers/issuer-service.ts';
 import type { EnterOptions, OrderQueue } from '../orders/order-queue.ts';
 import {
   forgetFailures,
@@ -28,7 +26,9 @@ import { iso } from '../time/iso.ts';
 import { toInvalidRequest } from '../validation/invalid-field.ts';
 import { mergePatch } from '../validation/merge-patch.ts';
 import { sameJson } from '../validation/same-json.ts';
+import { putRoute } from './route-record.ts';
 import type { RouteRules } from './route-rules.ts';
+import { sealRoute } from './route-secrets.ts';
 import { findRoute } from './unreadable-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
@@ -51,6 +51,8 @@ export interface RouteServiceOptions {
   store: ConfigStore;
   check: RouteRules;
   queue: Pick<OrderQueue, 'enter'>;
+  /** Left out: routes with secrets are not taken. */
+  sealer?: Sealer<'edges'>;
   /** Whom routes ask that name no issuer. */
   defaultIssuer?: () => string | null;
   now?: () => number;
@@ -62,6 +64,7 @@ export function createRouteService({
   store,
   check,
   queue,
+  sealer,
   defaultIssuer = () => null,
   now = Date.now,
 }: RouteServiceOptions): RouteService {
@@ -176,7 +179,7 @@ export function createRouteService({
           facts: { route: id },
         });
       }
-      return recordOf(body, null);
+      return recordOf(id, body, null);
     };
     await write(origin, id, waitMs, edit, find);
     return id;
@@ -195,7 +198,7 @@ export function createRouteService({
     let made = false;
     await write(origin, id, waitMs, (current) => {
       made = current === null;
-      return recordOf(body, current);
+      return recordOf(id, body, current);
     });
     return made;
   }
@@ -211,10 +214,10 @@ export function createRouteService({
       const fault = recordFault(current);
       if (fault !== null)
         throw new AppError('wrong_state', `the record of route "${id}" ${fault}; put it anew, or delete it`);
-      const { createdAt: _c, updatedAt: _u, ...given } = current.value;
+      const { createdAt: _c, updatedAt: _u, sealedSecrets: _s, ...given } = current.value;
       const merged = PutRoute.safeParse(mergePatch(given, body));
       if (!merged.success) throw toInvalidRequest(merged.error);
-      return recordOf(merged.data, current);
+      return recordOf(id, merged.data, current);
     });
   }
 
@@ -225,9 +228,14 @@ export function createRouteService({
     });
   }
 
-  function recordOf({ id: _, ...given }: PutRoute, current: StoredRecord<'route'> | null): RouteRecord {
+  function recordOf(
+    id: string,
+    { id: _, ...given }: PutRoute,
+    current: StoredRecord<'route'> | null,
+  ): RouteRecord {
     const updatedAt = iso(now());
-    return { ...given, createdAt: current?.value.createdAt ?? updatedAt, updatedAt };
+    const sealed = sealRoute(sealer, id, given, current);
+    return { ...sealed, createdAt: current?.value.createdAt ?? updatedAt, updatedAt };
   }
 
   return { create, replace, patch, remove };
@@ -241,16 +249,7 @@ export function routeNotFound(id: string): AppError {
 function changesTo(id: string, current: StoredRecord<'route'> | null, next: RouteRecord | null): Change[] {
   if (next === null) return [{ op: 'delete', kind: 'route', id }];
   if (current !== null && sameJson({ ...next, updatedAt: current.value.updatedAt }, current.value)) return [];
-  return [{ op: 'put', kind: 'route', id, value: next, claims: claimsOf(id, next) }];
-}
-
-/** What it serves, and the issuers and certificates it names, by which they are found in use. */
-function claimsOf(id: string, route: RouteRecord): string[] {
-  return [
-    ...claimsOfRoute(route),
-    ...(route.issuers ?? []).map((issuer) => issuerClaim(issuer, id)),
-    ...clientCertificatesOf(route).map((certificate) => clientCertificateClaim(certificate, id)),
-  ];
+  return [putRoute(id, next)];
 }
 
 function explainHostTaken(error: AppError): AppError {

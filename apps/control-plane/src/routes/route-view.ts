@@ -85,7 +85,7 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     const fleet = inEpoch(view, epoch);
     const fault = recordFault(record);
     if (fault !== null) return presentUnreadable(record, fault, fleet);
-    const { createdAt, updatedAt, ...rest } = record.value;
+    const { createdAt, updatedAt, sealedSecrets: _, ...rest } = record.value;
     const { status, settled } = deriveRouteStatus(record, hosts, fleet);
     const route = { id: record.id, ...rest, revision: record.revision, createdAt, updatedAt, status };
     return { route, settled };

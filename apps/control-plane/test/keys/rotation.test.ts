@@ -24,7 +24,11 @@ async function filledStore(t: Test) {
     startControlPlane(t, folder, {}, { store, sealers: createSealers(keys) });
   const first = await start(oldKey);
   first.acknowledge('edge-1');
-  const body = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
+  const basicAuth = {
+    realm: 'Shop',
+    users: [{ name: 'ann', passwordHash: '$2y$05$abcdefghijklmnopqrstuuT7L5UXcXSYlwGSx1QWhvSwbWPvwvSY6' }],
+  };
+  const body = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }], basicAuth };
   const put = await first.call('PUT', '/v1/routes/shop', { body, headers: { prefer: 'wait=20' } });
   t.equal(put.body.status.state, 'live');
   t.equal(

@@ -90,11 +90,17 @@ function* boundaries(
     yield* boundaries(field, [...path, name]);
 }
 
+/** What has to stand beside a field. */
+const besides: Record<string, object> = {
+  onDemand: { ask: 'http://127.0.0.1:3000/ask' },
+  rateLimit: { requests: 1, perMs: 1_000, by: 'route' },
+};
+
 t.test('settings are taken within the bounds that are described, and not beyond', async (t) => {
   const inside = (path: string[], value: unknown): unknown => {
     const [name, ...rest] = path;
     if (name === undefined) return value;
-    const beside = name === 'onDemand' && rest.length > 0 ? { ask: 'http://127.0.0.1:3000/ask' } : {};
+    const beside = rest.length > 0 ? besides[name] : {};
     const inner = inside(rest, value);
     return { [name]: rest.length > 0 ? { ...beside, ...(inner as object) } : inner };
   };

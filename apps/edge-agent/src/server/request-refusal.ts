@@ -20,6 +20,16 @@ export const requestRefusals = {
     code: 'access_denied',
     detail: 'This is not for clients with this address.',
   },
+  not_authenticated: {
+    status: 401,
+    code: 'not_authenticated',
+    detail: 'A name and a password are needed, and right ones.',
+  },
+  passwords_busy: {
+    status: 503,
+    code: 'overloaded',
+    detail: 'Too many passwords are being checked.',
+  },
   rate_limited: { status: 429, code: 'rate_limited', detail: 'More requests came than are taken.' },
   parse_error: invalid('What was sent is not HTTP.'),
   bad_target: invalid('The target of the request is not acceptable.'),

@@ -5,6 +5,8 @@ import { type Shape, unknownField } from './shape.ts';
 
 /** A route as the store keeps it and edges receive it. */
 export interface RouteRecord extends Omit<PutRoute, 'id'> {
+  /** What is secret of it, in JSON by name (`route-secrets.ts`); nowhere else in it. */
+  sealedSecrets?: string | undefined;
   createdAt: string;
   updatedAt: string;
 }
@@ -36,6 +38,8 @@ export const routeShape: Shape<RouteRecord> = {
   },
   access: { allow: true, deny: true },
   rateLimit: { requests: true, perMs: true, burst: true, by: { header: true } },
+  basicAuth: { realm: true, users: { name: true, passwordHash: true } },
+  sealedSecrets: true,
   compression: { types: true, minBytes: true },
   issuers: true,
   challenge: true,
@@ -48,7 +52,7 @@ export const route = recordKind<RouteRecord>()({
   kind: 'route',
   audience: 'edge',
   version: 1,
-  secret: {},
+  secret: { sealedSecrets: 'edge' },
   journal: () => true,
   fault: (route) => {
     const unknown = unknownField(route, routeShape);

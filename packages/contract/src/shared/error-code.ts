@@ -5,6 +5,7 @@ export const errorCodes = {
     title: 'A field, parameter or header is not acceptable; `errors` points at each.',
   },
   unauthorized: { status: 401, title: 'The bearer token is missing or wrong.' },
+  not_authenticated: { status: 401, title: 'The route wants a name and a password, and right ones.' },
   access_denied: { status: 403, title: 'The route is not for clients with this address.' },
   not_found: { status: 404, title: 'Nothing has this id or address.' },
   method_not_allowed: {

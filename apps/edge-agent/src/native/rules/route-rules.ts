@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RouteRecord } from '@lockstep/contract';
 import { compileAccess } from './access.ts';
+import { compileBasicAuth } from './basic-auth.ts';
 import { compileCompression } from './compression.ts';
 import { compileAnswerHeaders, compileRequestHeaders } from './header-changes.ts';
 import { compileRateLimit } from './rate-limit.ts';
@@ -31,6 +32,7 @@ interface Maker<R extends object> {
 const gates: Maker<Gate>[] = [
   { of: ['access'], compile: compileAccess },
   { of: ['rateLimit'], compile: compileRateLimit },
+  { of: ['basicAuth', 'sealedSecrets'], compile: compileBasicAuth },
   { of: ['redirect'], compile: compileRedirect },
 ];
 const requests: Maker<RequestRule>[] = [{ of: ['headers'], compile: compileRequestHeaders }];

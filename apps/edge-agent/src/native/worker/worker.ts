@@ -15,6 +15,7 @@ import { createHttpListener } from '../http/http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from '../http/https-listener.ts';
 import { createHeldHandshakes } from '../on-demand/held-handshakes.ts';
 import { createRouteTable } from '../routing/route-table.ts';
+import { createPasswordChecks } from '../rules/password-checks.ts';
 import { createRateBuckets, type Taken } from '../rules/rate-buckets.ts';
 import { createCertificateChecker } from '../tls/certificate-checker.ts';
 import { createCertificateTable } from '../tls/certificate-table.ts';
@@ -129,6 +130,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onFailure: failures.note,
   });
   const buckets = createRateBuckets({ tell: config.workers > 1 ? options.onTook : null });
+  const passwords = createPasswordChecks({ onException: incidents.onException });
   const certificates = createCertificateTable({
     open,
     maxContexts: config.certificateCacheSize,
@@ -141,7 +143,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const routes = createRouteTable({
     upstreams,
     hasCertificate: certificates.covers,
-    services: { buckets, compressing: { open: 0 } },
+    services: { buckets, compressing: { open: 0 }, passwords, open },
   });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
@@ -323,6 +325,7 @@ export function createWorker(options: WorkerOptions): Worker {
     http.destroy();
     clearInterval(watch);
     buckets.close();
+    passwords.close();
     await upstreams.close();
   }
 

@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import { passwordOf } from '@lockstep/contract';
 import { PutRoute } from '@lockstep/contract/schemas';
+import { createEdgeSealer } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 import t, { type Test } from 'tap';
 import type { EdgeChange } from '../../configured-store.ts';
@@ -29,7 +31,8 @@ for (const { heading, routes, settings, cases } of sections) {
     for (const route of routes) {
       const { id = heading, ...parsed } = PutRoute.parse(route);
       const upstreams = parsed.upstreams?.map((one) => ({ ...one, url: upstream.url }));
-      const value = { ...parsed, ...(upstreams && { upstreams }), createdAt: at, updatedAt: at };
+      const sealed = sealedSecretsOf(id, parsed.basicAuth);
+      const value = { ...parsed, ...(upstreams && { upstreams }), ...sealed, createdAt: at, updatedAt: at };
       changes.push({ op: 'put', kind: 'route', id, value });
       ids.push(id);
       for (const host of parsed.hosts) hosts.add(host);
@@ -66,6 +69,14 @@ for (const { heading, routes, settings, cases } of sections) {
       }
     }
   });
+}
+
+/** What a control plane makes of the passwords. */
+function sealedSecretsOf(id: string, auth: PutRoute['basicAuth']): object {
+  if (auth === undefined) return {};
+  const secrets = auth.users.map(({ name, passwordHash }) => [passwordOf(name), passwordHash]);
+  const sealer = createEdgeSealer(edge.edgeKey);
+  return { sealedSecrets: sealer.seal(JSON.stringify(Object.fromEntries(secrets)), `route/${id}`) };
 }
 
 /** `-` stands for a field that is not there. */

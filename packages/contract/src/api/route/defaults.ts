@@ -6,6 +6,8 @@ const ownFields = [
   ...(['hosts', 'paths', 'methods', 'match'] as const),
   ...(['upstreams', 'redirect'] as const),
   ...(['issuers', 'challenge', 'dns'] as const),
+  // What is secret of a route is sealed for that route.
+  ...(['basicAuth'] as const),
 ] as const satisfies readonly (keyof typeof routeFields)[];
 
 type Given = { [F in keyof typeof routeFields]: (typeof routeFields)[F]['given'] };

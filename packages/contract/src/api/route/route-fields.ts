@@ -3,6 +3,7 @@ import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
 import { StoredUpstream, Upstream } from '../upstream.ts';
 import { access, shownAccess } from './access.ts';
+import { basicAuth, shownBasicAuth } from './basic-auth.ts';
 import { compression, shownCompression } from './compression.ts';
 import { dns } from './dns.ts';
 import { headers } from './headers.ts';
@@ -45,6 +46,10 @@ export const routeFields = {
   rateLimit: {
     given: rateLimit.describe('How often it may be asked for; beyond: 429').optional(),
     shown: rateLimit.optional(),
+  },
+  basicAuth: {
+    given: basicAuth.describe('Who may use it, by name and password; others: 401').optional(),
+    shown: shownBasicAuth.optional(),
   },
   compression: {
     given: compression.describe('Answers are compressed for clients that take it').optional(),
