@@ -53,6 +53,8 @@ export interface EdgeChange {
   timeouts?: Partial<EdgeTimeouts>;
   deny?: string[];
   defaults?: RouteDefaults;
+  trustedProxies?: string[];
+  proxyProtocolFrom?: string[];
 }
 
 const day = 86_400_000;

@@ -3,13 +3,23 @@ import { invalidField } from '../validation/invalid-field.ts';
 
 /** The settings as they are stored: names in lower case, nothing twice. Throws `invalid_request`. */
 export function normaliseSettings(body: PutSettings): PutSettings {
-  const { issuers, edgeAddresses, onDemand } = body;
+  const { issuers, edgeAddresses, onDemand, edge } = body;
   if (onDemand !== null) checkAsk(onDemand.ask);
   return {
     ...body,
     ...(issuers === undefined ? {} : { issuers: [...new Set(issuers)] }),
+    edge: {
+      ...edge,
+      trustedProxies: ranges(edge.trustedProxies),
+      proxyProtocolFrom: ranges(edge.proxyProtocolFrom),
+    },
     edgeAddresses: [...new Set(edgeAddresses.map(normaliseAddress))],
   };
+}
+
+/** Each in its one form, once. */
+function ranges(given: readonly string[]): string[] {
+  return [...new Set(given.map((one) => normaliseRange(one) ?? one))];
 }
 
 function normaliseAddress(input: string, index: number): string {

@@ -148,6 +148,16 @@ t.test('bad settings are refused with the field and the way out', async (t) => {
     [{ edgeAddresses: ['a:b'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
     [{ edgeAddresses: ['203.0.113.0/33'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
     [{ edgeAddresses: ['edge.example.net/24'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
+    [
+      { edge: { trustedProxies: ['cdn.example.net'] } },
+      '/edge/trustedProxies/0',
+      /neither an IP address nor a range/,
+    ],
+    [
+      { edge: { proxyProtocolFrom: ['10.0.0.0/33'] } },
+      '/edge/proxyProtocolFrom/0',
+      /neither an IP address nor a range/,
+    ],
     [{ resolvers: ['192.0.2.53:99999'] }, '/resolvers/0', /65535/],
     [
       { dnsProvider: { ...webhook, url: 'https://u:p@example.net/' } },

@@ -37,5 +37,7 @@ export const defaultEdgeSettings = {
     'unix:/run/systemd',
     'unix:/run/dbus',
   ],
+  trustedProxies: [] as string[],
+  proxyProtocolFrom: [] as string[],
   notReadyAfterMs: null as number | null,
 };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defaultEdgeSettings } from './default-edge-settings.ts';
 import { routeDefaults } from './route/defaults.ts';
 
-const { limits, timeouts, deny, notReadyAfterMs } = defaultEdgeSettings;
+const { limits, timeouts, deny, trustedProxies, proxyProtocolFrom, notReadyAfterMs } = defaultEdgeSettings;
 const durationMs = (least: number, most: number, standard: number) =>
   z.int().min(least).max(most).default(standard);
 
@@ -99,6 +99,10 @@ export const EdgeTimeouts = z
   .meta({ id: 'EdgeTimeouts' });
 export type EdgeTimeouts = z.infer<typeof EdgeTimeouts>;
 
+const Cidr = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
+  error: 'is neither an IP address nor a range such as 203.0.113.0/24',
+});
+
 const Denied = z.union(
   [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6(), z.string().regex(/^unix:(?:\/[^/\0]+)+$/)],
   {
@@ -119,6 +123,18 @@ export const EdgeSettings = z
       .describe(
         'Addresses where no upstream, ask endpoint or webhook may lead, beside those of the fleet itself',
       ),
+    trustedProxies: z
+      .array(Cidr)
+      .max(500)
+      .default(trustedProxies)
+      .describe(
+        'Proxies in front: what they say in `X-Forwarded-*` and `Forwarded` of their clients is believed',
+      ),
+    proxyProtocolFrom: z
+      .array(Cidr)
+      .max(500)
+      .default(proxyProtocolFrom)
+      .describe('Balancers that tell by the PROXY protocol (1 or 2) whose connection they pass on'),
     notReadyAfterMs: z
       .int()
       .min(10_000)

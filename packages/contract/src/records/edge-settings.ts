@@ -57,9 +57,11 @@ function edgeFault(edge: unknown): string | null {
       if (!isCount(given[name])) return `has no number as ${name}`;
     }
   }
-  const { deny, notReadyAfterMs, defaults } = edge;
+  const { deny, trustedProxies = [], proxyProtocolFrom = [], notReadyAfterMs, defaults } = edge;
   const fault = defaultsFault(defaults);
   if (fault !== null) return fault;
-  if (!Array.isArray(deny) || !deny.every(isText)) return 'has a deny list that cannot be read';
+  for (const [name, list] of Object.entries({ deny, trustedProxies, proxyProtocolFrom })) {
+    if (!Array.isArray(list) || !list.every(isText)) return `has a list ${name} that cannot be read`;
+  }
   return notReadyAfterMs === null || isCount(notReadyAfterMs) ? null : 'has no number as notReadyAfterMs';
 }

@@ -10,6 +10,7 @@ export const cutReasons = [
   'resets',
   'stalled_body',
   'stalled_reader',
+  'proxy_header',
   'too_many_connections',
   'too_many_of_client',
   'no_descriptors',

@@ -11,6 +11,7 @@ import { requestIdOf } from '../../server/request-id.ts';
 import { type Refused, requestRefusals } from '../../server/request-refusal.ts';
 import { problemAnswer, sendProblem } from '../../server/send-problem.ts';
 import type { Incidents } from '../clients/incidents.ts';
+import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
@@ -29,6 +30,7 @@ export interface ForwarderOptions {
   challenges: Pick<ChallengeTable, 'keyAuthorization'>;
   /** Read anew for each request. */
   settings(): EdgeSettings;
+  trustedProxies(): TrustedProxies | null;
   /** By what name these edges sign `Via`. */
   pseudonym: string;
   /** Called for each answer; 499 stands for a client that did not wait for it. */
@@ -79,7 +81,12 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       onAnswer(statusCode);
     };
     const { limits } = settings();
-    const forwarded = readRequest(request, { limits, pseudonym, scheme: 'https' });
+    const forwarded = readRequest(request, {
+      limits,
+      pseudonym,
+      scheme: 'https',
+      trustedProxies: options.trustedProxies(),
+    });
     if ('reason' in forwarded) {
       refuse(watch, forwarded, onDone);
       return;

@@ -5,7 +5,7 @@ import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
 import { requestIdOf } from '../../server/request-id.ts';
 import { type Refused, requestRefusals } from '../../server/request-refusal.ts';
 import { sendProblem } from '../../server/send-problem.ts';
-import type { ConnectionLimits } from '../clients/connection-limits.ts';
+import type { Admission } from '../clients/admission.ts';
 import type { Incidents } from '../clients/incidents.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
@@ -21,7 +21,7 @@ export interface HttpListenerOptions {
   /** Where redirects point. */
   httpsPort: number;
   settings(): EdgeSettings;
-  connectionLimits: ConnectionLimits;
+  admission: Admission;
   incidents: Incidents;
   onAnswer(statusCode: number): void;
 }
@@ -44,7 +44,12 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
     response.on('close', () => onAnswer(response.statusCode));
-    const read = readRequest(request, { limits: settings().limits, pseudonym: '', scheme: 'http' });
+    const read = readRequest(request, {
+      limits: settings().limits,
+      pseudonym: '',
+      scheme: 'http',
+      trustedProxies: null,
+    });
     if ('reason' in read) {
       refuse(request, response, read);
       return;
@@ -80,7 +85,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
     onCut: incidents.onCut,
     onException: incidents.onException,
   });
-  admitFirst(server, options.connectionLimits);
+  admitFirst(server, options.admission);
 
   function refresh(): void {
     const { timeouts } = settings();
@@ -110,11 +115,12 @@ export function stopAccepting(server: Server): void {
   NetServer.prototype.close.call(server);
 }
 
-/** Asks the limits about each connection before anything else does. */
-export function admitFirst(server: Server, connectionLimits: ConnectionLimits): void {
+/** Nothing else looks at a connection before it is known whose it is, and that it may be. */
+export function admitFirst(server: Server, admission: Admission): void {
   const serve = server.listeners('connection') as ((socket: unknown) => void)[];
   server.removeAllListeners('connection');
-  server.on('connection', (socket) => {
-    if (connectionLimits.admit(socket)) for (const listener of serve) listener.call(server, socket);
-  });
+  const accept = (socket: unknown) => {
+    for (const listener of serve) listener.call(server, socket);
+  };
+  server.on('connection', (socket) => admission.admit(socket, accept));
 }

@@ -11,7 +11,8 @@ import type { TLSSocket } from 'node:tls';
 import type { EdgeSettings } from '@lockstep/contract';
 import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
 import { linger } from '../../server/linger.ts';
-import type { ConnectionLimits } from '../clients/connection-limits.ts';
+import type { Admission } from '../clients/admission.ts';
+import { takeClientAddress } from '../clients/client-address.ts';
 import type { Incidents } from '../clients/incidents.ts';
 import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from '../tls/handshakes.ts';
 import type { TicketKeys } from '../tls/ticket-keys.ts';
@@ -49,7 +50,7 @@ export interface HttpsListenerOptions {
   forwarder: Forwarder;
   tickets: Pick<TicketKeys, 'serve'>;
   settings(): EdgeSettings;
-  connectionLimits: ConnectionLimits;
+  admission: Admission;
   incidents: Incidents;
   onHandshakeFailure(reason: HandshakeFailure): void;
 }
@@ -140,6 +141,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     try {
+      takeClientAddress(socket);
       accepting = socket;
       // Node's own listener would take a protocol that it does not know for HTTP/2.
       if (!handshakes.servesRequests(socket)) linger(socket);
@@ -149,7 +151,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       socket.destroy();
     }
   });
-  admitFirst(server as unknown as Server, options.connectionLimits);
+  admitFirst(server as unknown as Server, options.admission);
   server.on('OCSPRequest', handshakes.onOcspRequest);
   server.on('tlsClientError', (error: Error & { code?: string }, socket) => {
     if (error.code !== unknownNameCode) options.onHandshakeFailure(reasonOf(error));

@@ -7,6 +7,7 @@ import {
 } from '@lockstep/contract';
 import type { ClientRequest } from '../../server/client-message.ts';
 import type { Refused } from '../../server/request-refusal.ts';
+import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RuledRequest } from '../rules/ruled-request.ts';
 import type { OutgoingRequest } from '../upstreams/upstream-request.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
@@ -29,6 +30,8 @@ export interface ReadOptions {
   /** By what name these edges sign `Via`; the same for the whole fleet. */
   pseudonym: string;
   scheme: 'http' | 'https';
+  /** Null: there are none. */
+  trustedProxies: TrustedProxies | null;
 }
 
 const methods = forwardedMethods();
@@ -86,21 +89,25 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
     if (left === 'none') endsHere = true;
     else headers.push('max-forwards', left);
   }
-  const clientAddress = (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+  const peer = (request.socket?.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+  const told = options.trustedProxies?.read(peer, request.rawHeaders) ?? null;
+  const clientAddress = told?.client ?? peer;
+  const scheme = told?.scheme ?? options.scheme;
   headers.push(
     'x-forwarded-for',
-    clientAddress,
+    told?.chain ?? peer,
     'x-forwarded-proto',
-    options.scheme,
+    scheme,
     'x-forwarded-host',
-    authority,
+    told?.authority ?? authority,
     'x-request-id',
     requestId,
   );
+  if (told !== null) headers.push(...told.others);
   return {
     host,
     authority,
-    scheme: options.scheme,
+    scheme,
     method,
     asked: target.path,
     path: target.path,

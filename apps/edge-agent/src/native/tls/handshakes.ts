@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { type EdgeOnDemand, normaliseHost } from '@lockstep/contract';
+import { clientAddressOf } from '../clients/client-address.ts';
 import { clientKey } from '../clients/client-key.ts';
 import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
@@ -71,7 +72,7 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
   function hold(socket: Handshaking, host: string, { holdMs }: EdgeOnDemand, callback: Callback): void {
     const free = held.hold({
       host,
-      client: clientKey(socket.remoteAddress ?? ''),
+      client: clientKey(clientAddressOf(socket)),
       holdMs,
       settle(context) {
         socket.off('close', onGone);

@@ -7,9 +7,12 @@ import type { Logger } from 'pino';
 import type { EngineFigures } from '../../engine/figures.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { listenError } from '../../server/listen-error.ts';
+import { createAdmission } from '../clients/admission.ts';
 import { createConnectionLimits } from '../clients/connection-limits.ts';
 import { createDescriptorWatch } from '../clients/descriptor-watch.ts';
 import { createIncidents } from '../clients/incidents.ts';
+import { createProxiedConnections } from '../clients/proxied-connections.ts';
+import { createTrustedProxies, type TrustedProxies } from '../clients/trusted-proxies.ts';
 import { createForwarder } from '../http/forwarder.ts';
 import { createHttpListener } from '../http/http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from '../http/https-listener.ts';
@@ -121,6 +124,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const failures = createFailureLog(log);
   const incidents = createIncidents(log, boundary);
   const edgeSettings = () => fleet.edge;
+  let trustedProxies: TrustedProxies | null = null;
   let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
   let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
   const upstreams = createUpstreams({
@@ -163,6 +167,9 @@ export function createWorker(options: WorkerOptions): Worker {
     onEdge(edge) {
       upstreamLimits = upstreamLimitsOf(edge);
       denied = createDeniedAddresses(edge.deny, settings.ownServices);
+      const { trustedProxies: proxies = [] } = edge;
+      trustedProxies = proxies.length === 0 ? null : createTrustedProxies(proxies);
+      proxied.refresh();
       upstreams.renew();
       https.refresh();
       http.refresh();
@@ -181,6 +188,7 @@ export function createWorker(options: WorkerOptions): Worker {
     routes,
     challenges,
     settings: edgeSettings,
+    trustedProxies: () => trustedProxies,
     pseudonym: pseudonymOf(settings.edgeKey),
     onAnswer,
     incidents,
@@ -194,16 +202,17 @@ export function createWorker(options: WorkerOptions): Worker {
     held,
     onRefused: onHandshakeFailure,
   });
-  const connectionLimits = createConnectionLimits({
-    limits: () => fleet.edge.limits,
-    onRefused: incidents.onCut,
+  const proxied = createProxiedConnections({ settings: edgeSettings, onCut: incidents.onCut });
+  const admission = createAdmission({
+    proxied,
+    limits: createConnectionLimits({ limits: () => fleet.edge.limits, onRefused: incidents.onCut }),
   });
   const https = createHttpsListener({
     handshakes: guardHandshakes(handshakes, boundary),
     forwarder,
     tickets,
     settings: edgeSettings,
-    connectionLimits,
+    admission,
     incidents,
     onHandshakeFailure,
   });
@@ -212,7 +221,7 @@ export function createWorker(options: WorkerOptions): Worker {
     routes,
     httpsPort: config.publicHttpsPort ?? settings.https.port,
     settings: edgeSettings,
-    connectionLimits,
+    admission,
     incidents,
     onAnswer,
   });

@@ -144,6 +144,7 @@ t.test('what throws while a request is read leaves no exchange under way', async
       servesHost: () => true,
     },
     challenges: { keyAuthorization: () => null },
+    trustedProxies: () => null,
     settings: () => defaultEdgeSettings as unknown as EdgeSettings,
     pseudonym: 'x',
     onAnswer() {},
