@@ -116,6 +116,33 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
   t.match([reset.paths, challenge, issuers], [['/'], undefined, undefined]);
 });
 
+t.test('a patch may have a part of a field, and takes a part away (RFC 7396)', async (t) => {
+  const { call } = await startControlPlane(t, testFolder(t));
+  const whole = {
+    hosts: shop.hosts,
+    redirect: { to: '/new', status: 308, keepQuery: true },
+    timeouts: { connectMs: 1_000, totalMs: 9_000 },
+    rateLimit: { requests: 10, perMs: 1_000, by: 'route' },
+    headers: { response: { set: { 'X-A': '1', 'X-B': '2' } } },
+  };
+  await call('PUT', '/v1/routes/shop', { body: whole });
+  const patch = async (body: object) => (await call('PATCH', '/v1/routes/shop', { body })).body;
+  t.match(await patch({ redirect: { to: '/newer' } }), { redirect: { ...whole.redirect, to: '/newer' } });
+  t.strictSame((await patch({ timeouts: { connectMs: null } })).timeouts, { totalMs: 9_000 });
+  t.strictSame((await patch({ rateLimit: { requests: 5 } })).rateLimit, { ...whole.rateLimit, requests: 5 });
+  const { headers } = await patch({ headers: { response: { set: { 'X-A': null } } } });
+  t.strictSame(headers, { response: { set: { 'X-B': '2' } } });
+  t.match(await patch({ rateLimit: { requests: null } }), {
+    errors: [{ pointer: '/rateLimit/requests', detail: /has to be a/ }],
+  });
+  t.match(await patch({ rateLimit: null, access: { allow: ['here'] } }), {
+    errors: [{ pointer: '/access/allow/0', detail: /neither an IP address nor a range/ }],
+  });
+  const upstreams = [{ url: 'http://127.0.0.1:3000' }];
+  const turned = await patch({ redirect: null, upstreams });
+  t.match([turned.redirect, turned.upstreams], [undefined, upstreams]);
+});
+
 t.test('a wait that cannot be read is passed over (RFC 7240, section 2)', async (t) => {
   const { call } = await startControlPlane(t, testFolder(t));
   for (const [id, prefer] of [

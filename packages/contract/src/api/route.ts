@@ -47,18 +47,23 @@ function columnOf<C extends 'given' | 'shown'>(column: C): { [F in keyof Fields]
   return Object.fromEntries(entries);
 }
 
-type Patched<T extends z.ZodType> = T extends
-  | z.ZodOptional<infer I extends z.ZodType>
-  | z.ZodDefault<infer I extends z.ZodType>
-  ? z.ZodOptional<z.ZodNullable<I>>
-  : z.ZodOptional<T>;
-
-function patched<S extends Record<string, z.ZodType>>(shape: S): { [F in keyof S]: Patched<S[F]> } {
+/** What is merged is checked as a whole: of an object a patch may have any part, and null takes away what may be left out. */
+function patched<S extends Record<string, z.ZodType>>(
+  shape: S,
+): { [F in keyof S]: z.ZodOptional<z.ZodType<z.input<S[F]> | null>> } {
   const entries = Object.entries(shape).map(([name, field]) => {
     const mayGo = field instanceof z.ZodOptional || field instanceof z.ZodDefault;
-    return [name, mayGo ? z.nullable(field.unwrap() as z.ZodType).optional() : field.optional()];
+    const value = patchedValue(mayGo ? (field.unwrap() as z.ZodType) : field);
+    return [name, (mayGo ? z.nullable(value) : value).optional()];
   });
   return Object.fromEntries(entries);
+}
+
+function patchedValue(value: z.ZodType): z.ZodType {
+  if (value instanceof z.ZodObject) return z.strictObject(patched(value.shape as Record<string, z.ZodType>));
+  if (value instanceof z.ZodRecord)
+    return z.record(value.keyType as z.core.$ZodRecordKey, z.nullable(value.valueType as z.ZodType));
+  return value;
 }
 
 export const BehindNode = z
