@@ -74,6 +74,16 @@ const options = JSON.parse(process.argv[2] ?? '{}') as CrowdOptions;
 const { port, host, ca, crowd, clients } = options;
 const figures: CrowdFigures = { made: 0, ended: 0 };
 let over = false;
+
+const bombs = idsBelow(200).map((id) => frame('headers', endStream | endHeaders, id, bombBlock(host)));
+const resets = idsBelow(2_000).flatMap((id) => [
+  frame('headers', endStream | endHeaders, id, requestBlock(host)),
+  frame('reset', 0, id, Buffer.from([0, 0, 0, 8])), // CANCEL
+]);
+
+function idsBelow(limit: number): number[] {
+  return Array.from({ length: limit / 2 }, (_, index) => 2 * index + 1);
+}
 process.on('disconnect', () => process.exit(1));
 process.on('message', (message) => {
   if (message === 'start') {
@@ -161,17 +171,11 @@ function actOf(socket: TLSSocket): () => void {
       socket.pause();
       return () => {};
     case 'bombs':
-      write(Buffer.concat([preface, zeroWindow]));
-      for (let id = 1; id < 200; id += 2)
-        write(frame('headers', endStream | endHeaders, id, bombBlock(host)));
+      write(Buffer.concat([preface, zeroWindow, ...bombs]));
       socket.resume();
       return () => {};
     case 'resets':
-      write(Buffer.concat([preface, zeroWindow]));
-      for (let id = 1; id < 2_000; id += 2) {
-        write(frame('headers', endStream | endHeaders, id, requestBlock(host)));
-        write(frame('reset', 0, id, Buffer.from([0, 0, 0, 8])));
-      }
+      write(Buffer.concat([preface, zeroWindow, ...resets]));
       socket.resume();
       return () => {};
   }
