@@ -25,6 +25,8 @@ function open(
     port: Number(port),
     servername,
     ca,
+    // The same for all: not every peer knows the hybrid ones.
+    ecdhCurve: 'X25519',
     ALPNProtocols: ['http/1.1'],
     ...(session === undefined ? {} : { session }),
   });

@@ -15,13 +15,21 @@ export class AnswerHead {
   readonly pairs: string[];
   readonly trimmed: boolean;
 
-  constructor(raw: readonly Buffer[]) {
+  /** `raw`: as undici has them, or read already. */
+  constructor(raw: readonly Buffer[] | string[]) {
     const count = raw.length;
+    if (typeof raw[0] === 'string') {
+      this.length = count;
+      this.pairs = raw as string[];
+      this.trimmed = false;
+      return;
+    }
+    const fields = raw as readonly Buffer[];
     const pairs = new Array<string>(count);
     let trimmed = false;
     for (let i = 0; i < count; i += 2) {
-      pairs[i] = raw[i]!.latin1Slice();
-      const value = raw[i + 1]!.latin1Slice();
+      pairs[i] = fields[i]!.latin1Slice();
+      const value = fields[i + 1]!.latin1Slice();
       const last = value.charCodeAt(value.length - 1);
       const spaced = last === 0x20 || last === 0x09;
       pairs[i + 1] = spaced ? value.replace(/[ \t]+$/, '') : value;

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { sharedRead } from './shared-read.ts';
 
 export interface Address {
   address: string;
@@ -10,11 +11,12 @@ const nextAfterMs = 250;
 
 /**
  * Connects to the first of the addresses that answers: each is given a moment before the next is tried beside it, and one that
- * fails makes room at once. Gives back what calls it off; nothing is called after that.
+ * fails makes room at once. Gives back what calls it off; nothing is called after that. `plain`: it will not carry TLS.
  */
 export function dial(
   addresses: readonly Address[],
   port: number,
+  plain: boolean,
   callback: (error: Error | null, socket: Socket | null) => void,
 ): () => void {
   const trying = new Set<Socket>();
@@ -32,7 +34,7 @@ export function dial(
     clearTimeout(timer);
     const { address } = addresses[next]!;
     next += 1;
-    const socket = openSocket({ host: address, port });
+    const socket = openSocket({ host: address, port }, plain);
     trying.add(socket);
     socket.once('connect', () => {
       if (over) return;
@@ -56,8 +58,8 @@ export function dial(
 }
 
 /** The same for a socket of this machine's file system. */
-export function dialPath(path: string, callback: Parameters<typeof dial>[2]): () => void {
-  const socket = openSocket({ path });
+export function dialPath(path: string, callback: Parameters<typeof dial>[3]): () => void {
+  const socket = openSocket({ path }, true);
   let over = false;
   const done = (error: Error | null) => {
     if (over) return;
@@ -72,9 +74,10 @@ export function dialPath(path: string, callback: Parameters<typeof dial>[2]): ()
   };
 }
 
-function openSocket(to: { host: string; port: number } | { path: string }): Socket {
+function openSocket(to: { host: string; port: number } | { path: string }, plain: boolean): Socket {
   return connect({
     ...to,
+    ...(plain ? { onread: sharedRead } : {}),
     highWaterMark: 65_536,
     noDelay: true,
     keepAlive: true,

@@ -89,7 +89,7 @@ export function createUpstreamConnector(options: UpstreamConnectorOptions): Upst
     }
     if (name === null) {
       const literal = { address: address.hostname, family: isIP(address.hostname) };
-      return dial(allowed([literal]), address.port, callback);
+      return dial(allowed([literal]), address.port, !address.secure, callback);
     }
     let stop: (() => void) | null = null;
     let over = false;
@@ -100,7 +100,7 @@ export function createUpstreamConnector(options: UpstreamConnectorOptions): Upst
         return;
       }
       try {
-        stop = dial(allowed(found), address.port, (failure, socket) => {
+        stop = dial(allowed(found), address.port, !address.secure, (failure, socket) => {
           if (socket !== null && found.length > 1) name.prefer(isIP(socket.remoteAddress ?? '') || 4);
           callback(failure, socket);
         });

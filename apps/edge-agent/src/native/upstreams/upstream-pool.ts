@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
 import { ExchangeError } from './failure-cause.ts';
+import { PlainClient, type UpstreamClient } from './plain-client.ts';
 import type { ClientEnds } from './proxy-header.ts';
 import { Client } from './undici-client.ts';
 import { keepResetsApart, repairParser } from './undici-repairs.ts';
@@ -42,7 +44,7 @@ export interface Taker extends Waiting {
 
 /** One connection to an upstream, and one exchange at a time on it. It connects when the first is sent. */
 export interface Connection {
-  readonly client: Client;
+  readonly client: UpstreamClient;
   /** Whether an exchange was completed on it: the upstream may be about to close it. */
   readonly reused: boolean;
   /** After an answer that was complete; undici sees to it that what cannot be kept is closed. */
@@ -89,11 +91,16 @@ export interface UpstreamPoolOptions {
   limits(): UpstreamLimits;
 }
 
+type Connect = (
+  servername: string | null,
+  callback: (error: Error | null, socket: Socket | null) => void,
+) => void;
+
 /** The generation of a connection that is to carry nothing more. */
 const outdated = -1;
 
 class PooledConnection implements Connection {
-  readonly client: Client;
+  readonly client: UpstreamClient;
   generation: number;
   /** Whose it is, where the upstream was told. */
   readonly ends: ClientEnds | null;
@@ -104,7 +111,7 @@ class PooledConnection implements Connection {
   over = false;
   readonly #pool: Pool;
 
-  constructor(pool: Pool, client: Client, generation: number, ends: ClientEnds | null) {
+  constructor(pool: Pool, client: UpstreamClient, generation: number, ends: ClientEnds | null) {
     this.#pool = pool;
     this.client = client;
     this.generation = generation;
@@ -214,17 +221,35 @@ class Pool implements UpstreamPool {
     return this.#makeFor(limits, this.#tellsClients ? taker.clientEnds() : null);
   }
 
-  #makeFor({ headBytes }: UpstreamLimits, ends: ClientEnds | null): PooledConnection {
-    const client = new Client(this.origin.startsWith('unix:') ? 'http://localhost' : this.origin, {
+  #makeFor(limits: UpstreamLimits, ends: ClientEnds | null): PooledConnection {
+    const connect: Connect = (servername, callback) => {
+      this.#connector.connect({ servername, alpn: 'http/1.1', ends }, (error, socket) => {
+        connection.address = socket?.remoteAddress;
+        callback(error, socket);
+      });
+    };
+    const onDisconnect = () => {
+      connection.reused = false;
+      if (connection.idle) this.#remove(connection);
+    };
+    // In the clear it costs less without undici.
+    const client = this.origin.startsWith('https:')
+      ? this.#makeUndici(limits, connect, onDisconnect)
+      : new PlainClient({ connect, mostHeadBytes: limits.headBytes, onDisconnect });
+    const connection = new PooledConnection(this, client, this.#generation, ends);
+    this.#all.add(connection);
+    return connection;
+  }
+
+  #makeUndici({ headBytes }: UpstreamLimits, connect: Connect, onDisconnect: () => void): UpstreamClient {
+    const client = new Client(this.origin, {
       allowH2: false,
       connect: ({ servername }, callback) => {
-        const how = { servername: servername ?? null, alpn: 'http/1.1', ends } as const;
-        this.#connector.connect(how, (error, socket) => {
+        connect(servername ?? null, (error, socket) => {
           if (socket === null) {
             callback(error!, null);
             return;
           }
-          connection.address = socket.remoteAddress;
           keepResetsApart(socket);
           callback(null, socket);
           repairParser(socket);
@@ -233,15 +258,10 @@ class Pool implements UpstreamPool {
       maxHeaderSize: headBytes,
       pipelining: 1,
     });
-    const connection = new PooledConnection(this, client, this.#generation, ends);
     // Nothing is lost by it: the exchange hears of its own errors.
     (client as NodeJS.EventEmitter).on('error', () => {});
-    client.on('disconnect', () => {
-      connection.reused = false;
-      if (connection.idle) this.#remove(connection);
-    });
-    this.#all.add(connection);
-    return connection;
+    client.on('disconnect', onDisconnect);
+    return client as unknown as UpstreamClient;
   }
 
   release(connection: PooledConnection): void {
@@ -295,7 +315,7 @@ class Pool implements UpstreamPool {
       this.#idle.splice(this.#idle.indexOf(connection), 1);
     }
     // Not at once: undici is in the middle of telling of this very connection.
-    setImmediate(() => connection.client.destroy(() => {}));
+    setImmediate(() => connection.client.destroy());
   }
 
   moved(addresses: ReadonlySet<string>): void {

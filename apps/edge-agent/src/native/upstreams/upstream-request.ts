@@ -178,7 +178,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     this.headersTimeout = firstByteMs;
     this.bodyTimeout = idleMs;
     this.servername = upstream.servername;
-    connection.client.dispatch(this as Dispatcher.DispatchOptions, this);
+    connection.client.dispatch(this, this);
   }
 
   onBusy(error: ExchangeError): void {

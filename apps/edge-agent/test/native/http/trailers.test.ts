@@ -54,8 +54,9 @@ async function overHttp2(body: string, trailer: Record<string, string>): Promise
   const stream = session.request({ ':method': 'POST', te: 'trailers' }, { waitForTrailers: true });
   stream.on('wantTrailers', () => stream.sendTrailers(trailer));
   stream.end(body);
-  const [head] = await once(stream, 'response');
+  // All of it may come in one packet.
   const trailers = once(stream, 'trailers');
+  const [head] = await once(stream, 'response');
   let text = '';
   for await (const chunk of stream.setEncoding('utf8')) text += chunk;
   const [{ ...received }] = await trailers;

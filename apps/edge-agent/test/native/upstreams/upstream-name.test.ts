@@ -99,7 +99,7 @@ t.test('an address that does not answer does not keep the next one waiting', asy
   const { port } = (await listen(t, '127.0.0.1')).address() as AddressInfo;
   const reached = (addresses: Address[]) =>
     new Promise<string | undefined>((resolve, reject) => {
-      dial(addresses, port, (error, socket) => {
+      dial(addresses, port, true, (error, socket) => {
         if (error === null) resolve(socket!.remoteAddress);
         else reject(error);
         socket?.destroy();
