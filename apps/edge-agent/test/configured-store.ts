@@ -3,6 +3,7 @@ import {
   type CertificateRecord,
   type ChallengeRecord,
   type EdgeLimits,
+  type EdgeSettings,
   type EdgeTimeouts,
   edgeSettingsId,
   edgeSettingsOf,
@@ -55,6 +56,7 @@ export interface EdgeChange {
   defaults?: RouteDefaults;
   trustedProxies?: string[];
   proxyProtocolFrom?: string[];
+  pages?: EdgeSettings['pages'];
 }
 
 const day = 86_400_000;

@@ -80,7 +80,7 @@ t.test('every commit says who made it, and leads back to the request that began 
 
 t.test('each field of a route is kept, shown, and set by a patch of it alone', async (t) => {
   const { call } = await startControlPlane(t, testFolder(t));
-  const all: Required<Omit<PutRoute, 'id' | 'redirect'>> = {
+  const all: Required<Omit<PutRoute, 'id' | 'redirect' | 'response'>> = {
     ...shop,
     paths: ['/shop'],
     upstreams: [
@@ -91,6 +91,10 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     timeouts: { connectMs: 1_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
     limits: { bodyBytes: 1_000_000, connections: 10, pending: 5, pendingMs: 2_000 },
     methods: ['GET', 'POST'],
+    rewrite: { stripPrefix: '/shop', addPrefix: '/v2' },
+    maintenance: { until: '2026-12-01T06:00:00Z', retryAfterSeconds: 600 },
+    hsts: { maxAge: 31_536_000, includeSubDomains: true, preload: true },
+    pages: { 404: '<p>not here', 503: '<p>soon' },
     match: { headers: [{ name: 'X-Beta', equals: 'yes' }], query: [{ name: 'preview', present: true }] },
     headers: { request: { set: { 'X-Route': '{route}' } }, response: { remove: ['Server'] } },
     access: { allow: ['192.0.2.0/24'], deny: ['192.0.2.9'] },

@@ -63,6 +63,11 @@ export const requestRefusals = {
     code: 'method_not_allowed',
     detail: 'No route serves this host and path with this method.',
   },
+  maintenance: {
+    status: 503,
+    code: 'maintenance',
+    detail: 'What is asked for is under maintenance.',
+  },
   trace_ends_here: {
     status: 405,
     code: 'method_not_allowed',

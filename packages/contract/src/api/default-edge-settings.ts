@@ -24,6 +24,7 @@ export const defaultEdgeSettings = {
   },
   /** Of every route. */
   defaults: {},
+  pages: {},
   /** Link-local addresses, among them the metadata services of clouds; sockets by which a machine is ruled. */
   deny: [
     '169.254.0.0/16',

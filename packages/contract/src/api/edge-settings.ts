@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defaultEdgeSettings } from './default-edge-settings.ts';
 import { routeDefaults } from './route/defaults.ts';
+import { pages } from './route/pages.ts';
 
 const { limits, timeouts, deny, trustedProxies, proxyProtocolFrom, notReadyAfterMs } = defaultEdgeSettings;
 const durationMs = (least: number, most: number, standard: number) =>
@@ -116,6 +117,9 @@ export const EdgeSettings = z
     limits: EdgeLimits.prefault({}),
     timeouts: EdgeTimeouts.prefault({}),
     defaults: routeDefaults.default({}),
+    pages: pages
+      .default({})
+      .describe('What edges answer in HTML where no upstream does, unless the route says it'),
     deny: z
       .array(Denied)
       .max(200)

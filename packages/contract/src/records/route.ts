@@ -32,6 +32,11 @@ export const routeShape: Shape<RouteRecord> = {
   timeouts: { connectMs: true, firstByteMs: true, idleMs: true, totalMs: true },
   limits: { bodyBytes: true, connections: true, pending: true, pendingMs: true },
   redirect: { to: true, status: true, keepPath: true, keepQuery: true },
+  response: { status: true, headers: true, body: true },
+  rewrite: { stripPrefix: true, addPrefix: true, path: true },
+  maintenance: { until: true, retryAfterSeconds: true },
+  hsts: { maxAge: true, includeSubDomains: true, preload: true },
+  pages: { 404: true, 421: true, 502: true, 503: true, 504: true },
   headers: {
     request: { set: true, add: true, remove: true },
     response: { set: true, add: true, remove: true },
@@ -89,8 +94,15 @@ function matchersFault({ methods, match }: Partial<Record<keyof RouteRecord, unk
   return readable ? null : 'has a match that cannot be read';
 }
 
-function targetFault({ upstreams, redirect }: Partial<Record<keyof RouteRecord, unknown>>): string | null {
-  if (upstreams !== undefined && redirect !== undefined) return 'leads to two things at once';
+function targetFault({
+  upstreams,
+  redirect,
+  response,
+}: Partial<Record<keyof RouteRecord, unknown>>): string | null {
+  if ([upstreams, redirect, response].filter((target) => target !== undefined).length > 1)
+    return 'leads to two things at once';
+  if (response !== undefined)
+    return isFields(response) && isCount(response.status) ? null : 'has a response without a status';
   if (redirect !== undefined)
     return isFields(redirect) && isText(redirect.to) ? null : 'has a redirect to nowhere';
   return isList(upstreams) ? upstreamsFault(upstreams) : 'has no upstreams';

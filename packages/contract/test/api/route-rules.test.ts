@@ -18,7 +18,10 @@ const refused = (t: Test, body: object, ...words: RegExp[]) => {
 };
 
 t.test('a route leads to exactly one thing', async (t) => {
-  t.match(faults(host), [/upstreams: is missing: a route leads to one of upstreams, redirect/]);
+  t.match(faults(host), [/upstreams: is missing: a route leads to one of upstreams, redirect, response/]);
+  t.match(faults({ ...host, redirect: { to: '/' }, response: { status: 200 } }), [
+    /response: cannot stand beside redirect/,
+  ]);
   t.match(faults({ ...served, redirect: { to: '/' } }), [/redirect: cannot stand beside upstreams/]);
   t.same(faults({ ...host, redirect: { to: '/' } }), []);
 });
@@ -102,11 +105,36 @@ t.test('what could never match is refused', async (t) => {
   t.same(PutRoute.parse({ ...served, paths: ['=/Caf\u00e9/', '=/a/../b'] }).paths, ['=/Caf%C3%A9/', '=/b']);
 });
 
+t.test('what could not be answered or rewritten so is refused', async (t) => {
+  t.match(faults({ ...host, response: { status: 101 } }), [/response\/status: has to be at least 200/]);
+  t.match(faults({ ...host, response: { status: 204, body: 'x' } }), [
+    /response\/body: cannot stand beside the status 204/,
+  ]);
+  t.match(faults({ ...host, response: { status: 200, headers: { 'Content-Length': '1' } } }), [
+    /cannot be changed/,
+  ]);
+  refused(t, { rewrite: {} }, /changes nothing/);
+  refused(
+    t,
+    { rewrite: { path: '/x', stripPrefix: '/y' } },
+    /path: is the whole path: it cannot stand beside/,
+  );
+  refused(t, { rewrite: { stripPrefix: '/' } }, /changes nothing: every path begins with/);
+  refused(t, { rewrite: { addPrefix: 'v2' } }, /starts with \//);
+  refused(t, { rewrite: { path: '/x?y' } }, /query/);
+  refused(t, { maintenance: 'yes' }, /maintenance: has to be true, false, or/);
+  refused(t, { maintenance: { until: 'tomorrow' } }, /until: is not a time such as/);
+  refused(t, { hsts: { maxAge: 600, preload: true } }, /hsts\/preload: needs includeSubDomains and a maxAge/);
+  refused(t, { hsts: { includeSubDomains: true } }, /hsts\/maxAge: is missing/);
+  refused(t, { pages: { 500: 'x' } }, /500/);
+  refused(t, { pages: { 404: '' } }, /pages\/404: is empty; leave it out/);
+});
+
 t.test('defaults of routes take optional fields, checked as a route’s are', async (t) => {
   const settings = (defaults: object) => PutSettings.safeParse({ edge: { defaults } });
   t.ok(settings({ headers: { response: { remove: ['Server'] } }, timeouts: { firstByteMs: 1_000 } }).success);
   const said = settings({ headers: { response: { set: { Connection: 'x' } } } }).error?.issues[0];
   t.same(said?.path.slice(0, 4), ['edge', 'defaults', 'headers', 'response']);
-  for (const own of ['hosts', 'paths', 'methods', 'upstreams', 'redirect', 'issuers'])
+  for (const own of ['hosts', 'paths', 'methods', 'upstreams', 'redirect', 'response', 'issuers'])
     t.match(settings({ [own]: [] }).error?.issues[0]?.message, new RegExp(own), own);
 });

@@ -3,6 +3,7 @@ import type { Duplex, Transform } from 'node:stream';
 import type { EdgeSettings } from '@lockstep/contract';
 import { breakOff } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import { pageInstead } from '../rules/pages.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { AnswerHandler } from '../upstreams/answer-handler.ts';
 import type { AnswerHead } from '../upstreams/answer-head.ts';
@@ -30,7 +31,7 @@ export interface ExchangeOptions {
   upstreams: UpstreamGroup;
   rules: RouteRules | null;
   forwarded: ReadRequest;
-  limits: EdgeSettings['limits'];
+  settings: EdgeSettings;
   /** Called once, when the client has its answer or is gone. */
   onDone(statusCode: number): void;
   upgrade: Upgrade | null;
@@ -52,9 +53,9 @@ export class Exchange implements AnswerHandler {
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    const { request, forwarded, limits, upstreams } = options;
+    const { request, forwarded, settings, upstreams } = options;
     this.#body = forwarded.hasBody
-      ? new RequestBody(request, limits, expectsContinue(request), upstreams.bodyBytes ?? undefined)
+      ? new RequestBody(request, settings.limits, expectsContinue(request), upstreams.bodyBytes ?? undefined)
       : null;
   }
 
@@ -146,13 +147,14 @@ export class Exchange implements AnswerHandler {
   }
 
   onFailed(cause: FailureCause, dialled: boolean): void {
-    const { response, forwarded, rules } = this.#options;
+    const { response, forwarded, rules, settings } = this.#options;
     this.#ended = true;
     if (this.#answered) this.#breakOff();
     else if (!response.headersSent) {
       if (cause === 'client_body_too_large' && !('stream' in response))
         response.setHeader('connection', 'close');
-      sendRuled(response, failureAnswer(cause, dialled, forwarded.requestId), rules, forwarded);
+      const failure = failureAnswer(cause, dialled, forwarded.requestId);
+      sendRuled(response, pageInstead(failure, rules?.pages ?? null, settings, forwarded), rules, forwarded);
       this.#body?.destroy();
     }
   }

@@ -13,6 +13,7 @@ import { problemAnswer, sendProblem } from '../../server/send-problem.ts';
 import type { Incidents } from '../clients/incidents.ts';
 import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
+import { type Pages, pageInstead } from '../rules/pages.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import { answerChallenge } from './answer-challenge.ts';
@@ -26,7 +27,7 @@ import { tunnel } from './tunnel.ts';
 const http = process.getBuiltinModule('node:http');
 
 export interface ForwarderOptions {
-  routes: Pick<RouteTable, 'find' | 'methodsFor' | 'servesHost'>;
+  routes: Pick<RouteTable, 'find' | 'methodsFor' | 'pagesAt' | 'servesHost'>;
   challenges: Pick<ChallengeTable, 'keyAuthorization'>;
   /** Read anew for each request. */
   settings(): EdgeSettings;
@@ -103,18 +104,18 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     }
     const route = path === '*' ? null : routes.find(forwarded);
     if (route === null) {
-      refuse(watch, notFound(forwarded), onDone);
+      refuse(watch, notFound(forwarded), onDone, null, forwarded);
       return;
     }
     if (route.rules === null) {
       forwardTo(route, watch, forwarded, onDone, upgrade);
       return;
     }
+    const { rules } = route;
     const refuseFailed = (error: unknown) => {
       incidents.onException('request', error);
-      refuse(watch, { reason: 'failed' }, onDone);
+      refuse(watch, { reason: 'failed' }, onDone, rules, forwarded);
     };
-    const { rules } = route;
     askGates(
       rules,
       forwarded,
@@ -147,10 +148,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     upgrade: Upgrade | null,
   ): void {
     const { request, response } = watch;
-    const { limits } = settings();
     const { bodyBytes } = upstreams;
     if (bodyBytes !== null && Number(request.headers['content-length'] ?? 0) > bodyBytes) {
-      refuse(watch, { reason: 'body_too_large' }, onDone);
+      refuse(watch, { reason: 'body_too_large' }, onDone, rules, forwarded);
       return;
     }
     const exchange = new Exchange({
@@ -159,7 +159,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       upstreams,
       rules,
       forwarded,
-      limits,
+      settings: settings(),
       onDone,
       upgrade,
     });
@@ -185,8 +185,19 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const id = forwarded?.requestId ?? requestIdOf(request.headers['x-request-id']);
     const words = detail === undefined ? usual : sentence(detail);
     const answer = problemAnswer(status, code, words, id, fields);
-    if (rules !== null && forwarded !== null) sendRuled(response, answer, rules, forwarded);
-    else sendOwnAnswer(response, answer, answer.fields);
+    if (forwarded === null) sendOwnAnswer(response, answer, answer.fields);
+    else
+      sendRuled(
+        response,
+        pageInstead(answer, pagesFor(rules, forwarded, status), settings(), forwarded),
+        rules,
+        forwarded,
+      );
+  }
+
+  /** Where no route was found, those that the host's routes have. */
+  function pagesFor(rules: RouteRules | null, { host }: ReadRequest, status: number): Pages | null {
+    return rules === null ? routes.pagesAt(host, status) : rules.pages;
   }
 
   /** OPTIONS about the server as a whole, or that is to go no further (RFC 9110, sections 7.6.2 and 9.3.7). */
@@ -288,7 +299,8 @@ const endsConnection = new Set<Refused['reason']>([
 /** A stream whose answer is complete needs no more of the request (RFC 9113, section 8.1). */
 function endWithAnswer({ stream }: Http2ServerRequest): void {
   stream.once('finish', () => {
-    if (!stream.readableEnded) stream.close(0); // NO_ERROR
+    // Later: a head without content is not out yet, and closing now would take it back.
+    if (!stream.readableEnded) setImmediate(() => stream.closed || stream.close(0)); // NO_ERROR
   });
 }
 

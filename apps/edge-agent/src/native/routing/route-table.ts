@@ -5,6 +5,7 @@ import {
   wildcardOf,
   withDefaults,
 } from '@lockstep/contract';
+import type { Pages } from '../rules/pages.ts';
 import type { RuleServices } from '../rules/rule-services.ts';
 import type { Upstreams } from '../upstreams/upstreams.ts';
 import { entriesOf, findEntry, type HostEntry, inOrder, otherMethods } from './host-entries.ts';
@@ -46,6 +47,8 @@ export interface RouteTable {
   find(request: RoutedRequest): ServedRoute | null;
   /** The methods that would have found a route; empty where none would. */
   methodsFor(request: RoutedRequest): string[];
+  /** For a request that fits none of a host's routes: the pages of the first that has one for the status, asked in the opposite order. */
+  pagesAt(host: string, status: number): Pages | null;
   readonly hosts: number;
 }
 
@@ -158,6 +161,13 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
     methodsFor(request) {
       const found = otherMethods(entriesAt(request.host) ?? [], request);
       return [...new Set(found.flatMap(({ matcher }) => [...(matcher?.methods ?? [])]))];
+    },
+    pagesAt(host, status) {
+      for (const { to } of (entriesAt(host) ?? []).toReversed()) {
+        const pages = routeOf(to).rules?.pages ?? null;
+        if (pages?.has(status)) return pages;
+      }
+      return null;
     },
     get hosts() {
       return byHost.size;

@@ -34,7 +34,7 @@ export function compileCompression(
   _route: string,
   { compressing }: { compressing: OpenStreams },
 ): BodyRule | null {
-  if (compression === undefined) return null;
+  if (compression === undefined || compression === false) return null;
   const { types, minBytes = usualMinBytes } = compression === true ? {} : compression;
   const compresses = compileTypes(types);
   return {

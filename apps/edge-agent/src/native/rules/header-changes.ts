@@ -45,6 +45,12 @@ function compileChange(given: Given | undefined, route: string): AnswerRule['cha
   };
 }
 
+/** Fields of an answer that a route gives itself. */
+export function compileFields(given: Given['add'], route: string): (request: RuledRequest) => string[] {
+  const all = settings(given, route);
+  return (request) => all.flatMap(({ name, value }) => [name, value(request)]);
+}
+
 function settings(given: Given['add'] = {}, route: string): Setting[] {
   return Object.entries(given).flatMap(([name, values]) =>
     [values]

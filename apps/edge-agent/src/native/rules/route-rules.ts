@@ -4,8 +4,13 @@ import { compileAccess } from './access.ts';
 import { compileBasicAuth } from './basic-auth.ts';
 import { compileCompression } from './compression.ts';
 import { compileAnswerHeaders, compileRequestHeaders } from './header-changes.ts';
+import { compileHsts } from './hsts.ts';
+import { compileMaintenance } from './maintenance.ts';
+import { compilePages, type Pages } from './pages.ts';
 import { compileRateLimit } from './rate-limit.ts';
 import { compileRedirect } from './redirect.ts';
+import { compileResponse } from './response.ts';
+import { compileRewrite } from './rewrite.ts';
 import type { AnswerRule, BodyRule, Gate, RequestRule } from './rule.ts';
 import type { RuleServices } from './rule-services.ts';
 
@@ -16,6 +21,8 @@ export interface RouteRules {
   readonly requests: readonly RequestRule[];
   readonly answers: readonly AnswerRule[];
   readonly body: BodyRule | null;
+  /** In place of problems; null: those of the settings. */
+  readonly pages: Pages | null;
   /** What they were compiled of, and each rule by its maker, so that a change elsewhere keeps what a rule remembers. */
   readonly of: RouteRecord;
   readonly made: ReadonlyMap<Maker<object>, object>;
@@ -32,14 +39,23 @@ interface Maker<R extends object> {
 const gates: Maker<Gate>[] = [
   { of: ['access'], compile: compileAccess },
   { of: ['rateLimit'], compile: compileRateLimit },
+  { of: ['maintenance'], compile: compileMaintenance },
   { of: ['basicAuth', 'sealedSecrets'], compile: compileBasicAuth },
   { of: ['redirect'], compile: compileRedirect },
+  { of: ['response'], compile: compileResponse },
 ];
-const requests: Maker<RequestRule>[] = [{ of: ['headers'], compile: compileRequestHeaders }];
-const answers: Maker<AnswerRule>[] = [{ of: ['headers'], compile: compileAnswerHeaders }];
+const requests: Maker<RequestRule>[] = [
+  { of: ['headers'], compile: compileRequestHeaders },
+  { of: ['rewrite'], compile: compileRewrite },
+];
+const answers: Maker<AnswerRule>[] = [
+  { of: ['headers'], compile: compileAnswerHeaders },
+  { of: ['hsts'], compile: compileHsts },
+];
 const bodies: Maker<BodyRule>[] = [{ of: ['compression'], compile: compileCompression }];
+const pages: Maker<Pages>[] = [{ of: ['pages'], compile: compilePages }];
 
-const fields = new Set([gates, requests, answers, bodies].flat().flatMap(({ of }) => of));
+const fields = new Set([gates, requests, answers, bodies, pages].flat().flatMap(({ of }) => of));
 
 /** The rules of a route; null where it has none, which is what most have. `before` are those that it had. */
 export function compileRules(
@@ -67,6 +83,7 @@ export function compileRules(
     requests: make(requests),
     answers: make(answers),
     body: make(bodies)[0] ?? null,
+    pages: make(pages)[0] ?? null,
     of: record,
     made,
   };

@@ -13,11 +13,17 @@ const readers: Record<Exclude<Placeholder, 'route'>, Template> = {
   scheme: ({ scheme }) => scheme,
 };
 
-/** The route's id is known beforehand, the rest is of each request. */
-export function compileTemplate(text: string, route: string): Template {
+/** The route's id is known beforehand, the rest is of each request. `written`: how what stands for a placeholder is written down. */
+export function compileTemplate(
+  text: string,
+  route: string,
+  written: (value: string) => string = (value) => value,
+): Template {
   const pieces = splitAtPlaceholders(text).map((piece, i) => {
     if (i % 2 === 0) return piece;
-    return piece === 'route' ? route : (readers[piece as Exclude<Placeholder, 'route'>] ?? `{${piece}}`);
+    if (piece === 'route') return written(route);
+    const read = readers[piece as Exclude<Placeholder, 'route'>] as Template | undefined;
+    return read === undefined ? `{${piece}}` : (request: RuledRequest) => written(read(request));
   });
   if (pieces.every((piece) => typeof piece === 'string')) {
     const fixed = pieces.join('');

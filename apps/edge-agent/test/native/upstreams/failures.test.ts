@@ -141,6 +141,7 @@ t.test('what throws while a request is read leaves no exchange under way', async
         throw new Error('no table');
       },
       methodsFor: () => [],
+      pagesAt: () => null,
       servesHost: () => true,
     },
     challenges: { keyAuthorization: () => null },

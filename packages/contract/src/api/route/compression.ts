@@ -12,7 +12,7 @@ const mediaType = z
 export const compression = z
   .union(
     [
-      z.literal(true),
+      z.boolean(),
       z
         .strictObject({
           types: z
@@ -31,10 +31,10 @@ export const compression = z
         })
         .meta({ id: 'RouteCompressionOptions' }),
     ],
-    { error: 'has to be true, or {"types": ["text/*"], "minBytes": 1024}' },
+    { error: 'has to be true, false, or {"types": ["text/*"], "minBytes": 1024}' },
   )
   .meta({ id: 'RouteCompression' });
 
 export const shownCompression = z
-  .union([z.literal(true), z.object({ types: z.array(z.string()).optional(), minBytes: z.int().optional() })])
+  .union([z.boolean(), z.object({ types: z.array(z.string()).optional(), minBytes: z.int().optional() })])
   .meta({ id: 'StoredRouteCompression' });

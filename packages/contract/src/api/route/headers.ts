@@ -4,7 +4,8 @@ import { FieldName, FieldValue } from './field-text.ts';
 
 const most = 50;
 
-function fieldsOf<V extends z.ZodType>(value: V) {
+/** Fields by their names, each once. */
+export function fieldsOf<V extends z.ZodType>(value: V) {
   return z.record(FieldName, value).superRefine((fields, context) => {
     const names = Object.keys(fields);
     if (names.length > most) {

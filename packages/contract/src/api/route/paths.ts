@@ -23,6 +23,13 @@ function normal(input: string, context: z.RefinementCtx): string {
   return z.NEVER;
 }
 
+/** One path, as it is. */
+export const ServedPath = z
+  .string()
+  .max(1024)
+  .regex(/^\/[^\s?#]*$/, 'a path starts with / and has no spaces, query or fragment')
+  .transform(normal);
+
 const RoutePath = z
   .string()
   .max(1024)

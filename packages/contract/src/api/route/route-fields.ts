@@ -8,11 +8,16 @@ import { compression, shownCompression } from './compression.ts';
 import { dns } from './dns.ts';
 import { headers } from './headers.ts';
 import { hosts } from './hosts.ts';
+import { hsts } from './hsts.ts';
 import { RouteLimits } from './limits.ts';
+import { maintenance } from './maintenance.ts';
 import { match, methods } from './matchers.ts';
+import { pages } from './pages.ts';
 import { paths } from './paths.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
+import { response } from './response.ts';
+import { rewrite, shownRewrite } from './rewrite.ts';
 import { RouteTimeouts } from './timeouts.ts';
 
 const issuers = z
@@ -38,6 +43,23 @@ export const routeFields = {
   timeouts: { given: RouteTimeouts.optional(), shown: RouteTimeouts.optional() },
   limits: { given: RouteLimits.optional(), shown: RouteLimits.optional() },
   redirect: { given: redirect.optional(), shown: redirect.optional() },
+  response: { given: response.optional(), shown: response.optional() },
+  rewrite: {
+    given: rewrite.describe('What becomes of the path on its way to the upstream').optional(),
+    shown: shownRewrite.optional(),
+  },
+  maintenance: {
+    given: maintenance.describe('Each request is answered 503').optional(),
+    shown: maintenance.optional(),
+  },
+  hsts: {
+    given: hsts.describe('Browsers come by https alone (RFC 6797)').optional(),
+    shown: hsts.optional(),
+  },
+  pages: {
+    given: pages.describe('In place of those of the settings, each by itself').optional(),
+    shown: pages.optional(),
+  },
   headers: {
     given: headers.describe('Fields of requests and answers that are changed on their way').optional(),
     shown: headers.optional(),
@@ -73,4 +95,5 @@ export const routeFields = {
 export const routeTargets = [
   'upstreams',
   'redirect',
+  'response',
 ] as const satisfies readonly (keyof typeof routeFields)[];
