@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { createBoundary, type Position } from '@lockstep/contract';
+import { createBoundary, type Position, type UpstreamState } from '@lockstep/contract';
 import { createEdgeSealer } from '@lockstep/pki';
+import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import { freePort } from '@lockstep/testkit';
 import { pino } from 'pino';
 import type { Test } from 'tap';
+import type { HealthWatcher } from '../src/engine/upstream-health.ts';
 import type { Feed } from '../src/feed/feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
 import { createWorker, type Worker } from '../src/native/worker/worker.ts';
 import type { WorkerStatus } from '../src/native/worker/worker-message.ts';
 import { type EdgeConfig, withDefaults } from '../src/startup/config.ts';
+import { createUpstreamHealth } from '../src/supervisor/health/upstream-health.ts';
 import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
 
 export interface ServingWorker extends ConfiguredStore {
@@ -20,6 +23,10 @@ export interface ServingWorker extends ConfiguredStore {
   /** What the worker asked its supervisor about, and what it no longer waits for. */
   asks: { host: string; client: string }[];
   enough: string[];
+  /** What is known of the health of its upstreams. */
+  upstreams(): UpstreamState[];
+  /** Resolves when there is one that is so. */
+  found(state: (upstream: UpstreamState) => boolean): Promise<void>;
   /** Resolves when the worker has put this position in force. */
   applied(position: Position): Promise<void>;
 }
@@ -46,6 +53,13 @@ export async function startWorker(
   const asks: ServingWorker['asks'] = [];
   const enough: string[] = [];
   let status: WorkerStatus = { position: null, refusals: [] };
+  const health = createUpstreamHealth({
+    denied: () => createDeniedAddresses([]),
+    clientCertificate: () => null,
+    log: pino({ level: 'silent' }),
+    boundary: createBoundary(pino({ level: 'silent' })),
+    onChange: () => changes.emit('health'),
+  });
   const worker = createWorker({
     settings: {
       config: withDefaults({
@@ -65,6 +79,7 @@ export async function startWorker(
       edgeKey: configured.edgeKey,
       ticketKeys: randomBytes(48),
       ownServices: [],
+      health: [],
       sockets: null,
       listenAtOnce: true,
       drained: false,
@@ -84,13 +99,22 @@ export async function startWorker(
     },
     onEnough: (host) => enough.push(host),
     onTook() {},
+    health: {
+      watch(added, dropped) {
+        health.watch(watcher, added);
+        health.unwatch(watcher, dropped);
+      },
+      failed: (key, reason) => health.failed(watcher, key, reason),
+    },
   });
+  const watcher: HealthWatcher = { tell: worker.tellHealth };
   const listening = once(changes, 'listening');
   const running = worker.run();
   await Promise.race([listening, running]);
   t.teardown(async () => {
     await worker.drain();
     await running;
+    health.close();
     if (others === undefined) await configured.close();
   });
   return {
@@ -101,6 +125,10 @@ export async function startWorker(
     status: () => status,
     asks,
     enough,
+    upstreams: health.states,
+    async found(state) {
+      while (!health.states().some(state)) await once(changes, 'health');
+    },
     async applied(position) {
       while ((status.position?.number ?? -1) < position.number) await once(changes, 'status');
     },

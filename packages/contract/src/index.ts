@@ -15,13 +15,17 @@ export type * from './api/page.ts';
 export type * from './api/problem.ts';
 export type * from './api/renewal-reason.ts';
 export * from './api/revocation-reasons.ts';
+export type { RouteBalance } from './api/route/balance.ts';
 export type { RouteDefaults } from './api/route/defaults.ts';
+export type { RouteHealth } from './api/route/health.ts';
+export type { RouteRetries } from './api/route/retries.ts';
 export type * from './api/route.ts';
 export type * from './api/settings.ts';
 export type * from './api/upstream.ts';
 export * from './edge/heartbeat.ts';
 export * from './edge/hint.ts';
 export type * from './edge/node-report.ts';
+export type * from './edge/upstream-state.ts';
 export type * from './records/account.ts';
 export type * from './records/attempts.ts';
 export type * from './records/authority.ts';
@@ -39,6 +43,7 @@ export {
   edgeSettingsId,
   edgeSettingsOf,
 } from './records/edge-settings.ts';
+export { healthKeyOf } from './records/health-key.ts';
 export type * from './records/issuer.ts';
 export * from './records/journal.ts';
 export type * from './records/keyring.ts';

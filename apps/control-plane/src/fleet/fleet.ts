@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import {
   type Boundary,
   createBoundary,
+  type EdgeSettings,
   type NodePresence,
   nodeLostAfterMs,
   type PutSettings,
@@ -28,6 +29,8 @@ export interface FleetView {
   /** They take no traffic, and nothing waits for them. */
   drained: readonly NodeStanding[];
   liveNeeds: PutSettings['liveNeeds'];
+  /** What routes have that they do not say themselves. */
+  defaults: EdgeSettings['defaults'];
   /** Milliseconds since 1970 by the store's clock. */
   now: number;
   /** Why this control plane issues nothing; null: it does. */
@@ -65,7 +68,7 @@ export interface Fleet {
 export interface FleetOptions {
   store: ConfigStore;
   clock: StoreClock;
-  settings(): Pick<PutSettings, 'liveNeeds' | 'forgetNodesAfter'>;
+  settings(): Pick<PutSettings, 'liveNeeds' | 'forgetNodesAfter' | 'edge'>;
   log: Logger;
   boundary?: Boundary;
 }
@@ -173,10 +176,12 @@ export async function createFleet({
   }
 
   function viewOf(standings: readonly NodeStanding[]): FleetView {
-    const { liveNeeds } = settings();
+    const { liveNeeds, edge } = settings();
+    const { defaults } = edge;
     const nodes = standings.filter((standing) => !standing.drained);
     const drained = standings.filter((standing) => standing.drained);
-    return { epoch: store.epoch, nodes, drained, liveNeeds, now: clock.now(), issuesNothing: clock.fault() };
+    const issuesNothing = clock.fault();
+    return { epoch: store.epoch, nodes, drained, liveNeeds, defaults, now: clock.now(), issuesNothing };
   }
   const view = () => viewOf(currentStandings());
 
@@ -280,7 +285,7 @@ function whoLacks({ nodes }: FleetView, record: NeededRecord, patient: boolean):
 }
 
 function digest({ live, stopped, standing, report }: NodePresence): string {
-  const { instance, applied, capabilities, refusals, held, workers, unanswered, drained } = report;
+  const { instance, applied, capabilities, refusals, held, workers, unanswered, drained, upstreams } = report;
   const reported = [instance, applied, capabilities, refusals, held, workers, unanswered, drained?.since];
-  return JSON.stringify([live, stopped, standing, ...reported]);
+  return JSON.stringify([live, stopped, standing, ...reported, upstreams]);
 }

@@ -6,6 +6,7 @@ import {
   type NodeReport,
   type Refusal,
   recordKey,
+  type UnhealthyUpstream,
 } from '@lockstep/contract';
 import { iso } from '../time/iso.ts';
 
@@ -38,6 +39,8 @@ export interface NodeStanding {
   follows: string | null;
   /** The kinds of records that it puts to use. */
   kinds: ReadonlySet<string>;
+  /** The upstreams that it finds unhealthy, by `healthKeyOf` them. */
+  unhealthy: ReadonlyMap<string, UnhealthyUpstream>;
   /** By the key of the record. */
   refusals: ReadonlyMap<string, Refusal>;
 }
@@ -68,6 +71,7 @@ export function standingOf({ report, live, stopped, seenAt, standing }: NodePres
     epoch: applied?.epoch ?? null,
     follows: followsHow(feed),
     kinds: new Set(capabilities.kinds),
+    unhealthy: new Map(report.upstreams?.first.map((upstream) => [upstream.key, upstream])),
     refusals: new Map(refusals.map((refusal) => [`${refusal.kind}/${refusal.id}`, refusal])),
   };
 

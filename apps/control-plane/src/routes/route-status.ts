@@ -2,6 +2,7 @@ import type { CertificateStatus, RouteStatus, State, StoredRecord } from '@locks
 import { deriveCertificateStatus, type HostRecords, validFor } from '../certificates/certificate-status.ts';
 import type { FleetView } from '../fleet/fleet.ts';
 import { type Served, servedBy } from '../fleet/serving.ts';
+import { unhealthyUpstreams } from './unhealthy-upstreams.ts';
 
 export interface DerivedStatus {
   status: RouteStatus;
@@ -45,6 +46,7 @@ export function deriveRouteStatus(
       ...countNodes(fleet),
       behind: served.behind,
     },
+    ...unhealthyUpstreams(route, fleet),
   };
   return {
     status,

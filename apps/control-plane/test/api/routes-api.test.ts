@@ -1,6 +1,13 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { CertificateRecord, PutRoute, Route, RouteRecord } from '@lockstep/contract';
+import {
+  type CertificateRecord,
+  healthKeyOf,
+  type PutRoute,
+  type Route,
+  type RouteHealth,
+  type RouteRecord,
+} from '@lockstep/contract';
 import type { Sealers } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
@@ -103,6 +110,24 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     compression: { types: ['text/*'], minBytes: 100 },
     issuers: ['internal'],
     challenge: 'http-01',
+    balance: { policy: 'hash', hash: { by: 'cookie', name: 'user' }, sticky: { cookie: 'node', maxAge: 60 } },
+    health: {
+      active: {
+        path: '/healthz',
+        method: 'GET',
+        intervalMs: 1_000,
+        timeoutMs: 500,
+        expectStatus: [200, '2xx', '300-399'],
+        expectBody: 'ok',
+        healthyAfter: 1,
+        unhealthyAfter: 2,
+        host: 'health.example.com',
+      },
+      passive: { failures: 3, withinMs: 1_000, coolDownMs: 2_000 },
+      slowStartMs: 3_000,
+      noneHealthy: 'refuse',
+    },
+    retries: { attempts: 2, on: ['connect', '5xx'] },
     dns: { proxiedBy: 'cdn' },
   };
   t.match((await call('PUT', '/v1/routes/whole', { body: all })).body, shownOf(all));
@@ -554,5 +579,61 @@ t.test('a route whose record cannot be read hides no other, says so, and can be 
       nodes: { live: 0, behind: [{ node: 'edge-1' }] },
     });
     t.equal((await call('DELETE', `/v1/routes/${id}`)).status, 204, `${id} goes`);
+  }
+});
+
+t.test('names the upstreams that edges find unhealthy, in words', async (t) => {
+  const { call, report } = await startControlPlane(t, testFolder(t));
+  const url = 'http://10.0.0.5:3000';
+  const health: RouteHealth = {
+    active: {
+      path: '/',
+      method: 'GET',
+      intervalMs: 1_000,
+      timeoutMs: 500,
+      expectStatus: 200,
+      healthyAfter: 1,
+      unhealthyAfter: 1,
+    },
+    noneHealthy: 'try_all',
+  };
+  await report('edge-1');
+  const body = { ...shop, id: 'shop', upstreams: [{ url, weight: 2 }], health };
+  t.equal((await call('POST', '/v1/routes', { body })).status, 201);
+  const since = new Date().toISOString();
+  const found = { key: healthKeyOf({ url }, health), url, since, detail: 'connection refused' };
+  const other = { ...found, key: healthKeyOf({ url }, { ...health, slowStartMs: 1_000 }) };
+  await report('edge-2', { upstreams: { watched: 2, unhealthy: 2, first: [found, other] } });
+  const unhealthy = await waitFor(
+    async () => (await call('GET', '/v1/routes/shop')).body.status.unhealthy as object[] | undefined,
+    { what: 'the report to be heard' },
+  );
+  const time = since.slice(11, 16);
+  const detail = `edge-2 finds ${url} unhealthy since ${time}: connection refused`;
+  t.same(unhealthy, [{ node: 'edge-2', url, since, detail }], 'not what is known by another question');
+});
+
+t.test('refuses what says of upstreams what cannot be', async (t) => {
+  const { call } = await startControlPlane(t, testFolder(t));
+  const url = 'http://10.0.0.5:3000';
+  for (const [wrong, pointer, detail] of [
+    [{ upstreams: [{ url, weight: 0 }] }, '/upstreams', /weight above 0/],
+    [{ upstreams: [{ url, backup: true }] }, '/upstreams', /is no backup/],
+    [{ balance: { policy: 'hash' } }, '/balance/hash', /by what/],
+    [{ balance: { hash: { by: 'client_address' } } }, '/balance/hash', /belongs to the policy "hash"/],
+    [{ balance: { policy: 'hash', hash: { by: 'header' } } }, '/balance/hash/name', /is missing/],
+    [{ balance: { policy: 'fastest' } }, '/balance/policy', /least_requests/],
+    [{ balance: { sticky: { cookie: 'a b' } } }, '/balance/sticky/cookie', /no name of a cookie/],
+    [{ health: {} }, '/health/active', /active checks, by passive ones/],
+    [{ health: { active: { path: 'healthz' } } }, '/health/active/path', /starts with \//],
+    [{ health: { active: { expectStatus: '20x' } } }, '/health/active/expectStatus', /"200-399"/],
+    [{ health: { active: { method: 'HEAD', expectBody: 'ok' } } }, '/health/active/expectBody', /no body/],
+    [{ health: { active: { host: 'a b' } } }, '/health/active/host', /host/],
+    [{ retries: { attempts: 0 } }, '/retries/attempts', /at least 1/],
+    [{ retries: { attempts: 1, on: ['timeout'] } }, '/retries/on/0', /connect, reset, 5xx/],
+  ] as const) {
+    const { status, body } = await call('POST', '/v1/routes', { body: { ...shop, ...wrong } });
+    t.equal(status, 400, pointer);
+    t.match(body.errors, [{ pointer, detail }], JSON.stringify(body.errors));
   }
 });

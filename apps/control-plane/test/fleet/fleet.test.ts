@@ -1,4 +1,5 @@
 import { AppError, type NodePresence, type NodeReport } from '@lockstep/contract';
+import { PutSettings } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { nodeReport } from '@lockstep/testkit';
 import { pino } from 'pino';
@@ -8,6 +9,7 @@ import { createFleet } from '../../src/fleet/fleet.ts';
 import { createTurns } from '../../src/fleet/history-turns.ts';
 import { inEpoch, servedBy } from '../../src/fleet/serving.ts';
 
+const settings = PutSettings.parse({});
 /** The store does not have it. */
 const straysAt = 99;
 const challenge = { kind: 'challenge', id: 'token', revision: 7 } as const;
@@ -46,7 +48,7 @@ async function startFleet(test: Pick<typeof t, 'teardown'>, first: NodePresence[
   const fleet = await createFleet({
     store,
     clock: { now: Date.now, skewMs: () => 0, fault: () => null, watch: () => () => {}, close: () => {} },
-    settings: () => ({ liveNeeds: 'connected', forgetNodesAfter: 86_400 }),
+    settings: () => settings,
     log: pino({ level: 'silent' }),
   });
   test.teardown(() => fleet.close());
@@ -171,7 +173,7 @@ t.test('leaves nothing running when the nodes cannot be read at the start', asyn
     createFleet({
       store,
       clock: { now: Date.now, skewMs: () => 0, fault: () => null, watch, close: () => {} },
-      settings: () => ({ liveNeeds: 'connected', forgetNodesAfter: 86_400 }),
+      settings: () => settings,
       log: pino({ level: 'silent' }),
     }),
     { code: 'store_unavailable' },

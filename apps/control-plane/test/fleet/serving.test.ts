@@ -134,7 +134,15 @@ function presenceOf({ report, presence }: NodeCase, node = 'a'): NodePresence {
 }
 
 function viewOf(liveNeeds: FleetView['liveNeeds'], ...presences: NodePresence[]): FleetView {
-  return { epoch: 'e1', nodes: presences.map(standingOf), drained: [], liveNeeds, now, issuesNothing: null };
+  return {
+    epoch: 'e1',
+    nodes: presences.map(standingOf),
+    drained: [],
+    liveNeeds,
+    defaults: {},
+    now,
+    issuesNothing: null,
+  };
 }
 
 const well = presenceOf({ state: 'well', serves: all }, 'well');

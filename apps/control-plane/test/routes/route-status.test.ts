@@ -61,6 +61,7 @@ const fleet = (...nodes: NodePresence[]): FleetView => ({
   nodes: nodes.map(standingOf),
   drained: [],
   liveNeeds: 'connected',
+  defaults: {},
   now,
   issuesNothing: null,
 });

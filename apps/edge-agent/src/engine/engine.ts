@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
 import type { CompleteEdgeConfig } from '../startup/config.ts';
 import type { EngineFigures, FigureLabels } from './figures.ts';
+import type { UpstreamHealth } from './upstream-health.ts';
 
 /** What a supervisor gives to an engine, whichever it is. */
 export interface EngineOptions {
@@ -21,6 +22,8 @@ export interface EngineOptions {
   ownServices(): OwnService[];
   /** Hears of the unknown hosts that handshakes wait for. */
   asks: Asks;
+  /** Decides which upstreams are well. */
+  health: UpstreamHealth;
   log: Logger;
   boundary: Boundary;
   /** To be called when what can be read of the engine changed. */
@@ -38,9 +41,6 @@ export type CreateEngine = (options: EngineOptions) => Promise<Engine>;
  *
  * An engine puts in force what it follows, a commit or a snapshot as a whole: no request sees half of it. It builds first what a record needs;
  * a record that cannot be put to use is refused by name, and what it was before stays. Nothing is in force by `applied` that is not.
- *
- * Verdicts about the health of upstreams will be one more call here: the supervisor decides once for the whole edge, and the engine tells
- * whatever chooses an upstream.
  */
 export interface Engine {
   /** With ports that were 0 settled. */

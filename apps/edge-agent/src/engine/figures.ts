@@ -24,6 +24,8 @@ export interface EngineFigures {
   sessions: number;
   /** Connections to upstreams, and requests that wait for one. */
   upstreams: { open: number; pending: number };
+  /** Requests that were sent to an upstream once more, by reason, and those that there was no budget for. */
+  repeats: Counts;
 }
 
 /** The closed lists that an engine counts by: each is shown from the start, at 0. */

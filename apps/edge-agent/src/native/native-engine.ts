@@ -10,7 +10,7 @@ import { servedKinds } from './worker/served-kinds.ts';
 
 /** The engine of Lockstep's own: worker processes that share the ports, each with the whole configuration in memory. */
 export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
-  const { config, edgeKey, configuration, hasConfiguration, asks, log, boundary, onChange } = options;
+  const { config, edgeKey, configuration, hasConfiguration, asks, health, log, boundary, onChange } = options;
   const [https, http] = await Promise.all([probeAddress(config.https), probeAddress(config.http)]);
   const sockets = await createListeningSockets(config.workers, { https, http });
   const pool = createWorkerPool({
@@ -30,6 +30,7 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     feed: configuration,
     hasConfiguration,
     asks,
+    health,
     log,
     boundary,
     onChange,

@@ -1,4 +1,4 @@
-import type { FeedState } from '@lockstep/contract';
+import type { FeedState, UpstreamState } from '@lockstep/contract';
 import type { EngineProcesses } from '../engine/engine.ts';
 import type { Counts, EngineFigures, FigureLabels } from '../engine/figures.ts';
 import { type AskOutcome, askOutcomes } from './asks.ts';
@@ -16,6 +16,9 @@ export interface EdgeGauges {
   processes: EngineProcesses;
   hosts: number;
   refusals: number;
+  /** Those of routes that say how the health of their upstreams is known. */
+  upstreams: readonly UpstreamState[];
+  checks: { readonly passed: number; readonly failed: number };
   held: boolean;
   unsaved: number;
   /** Whether commits are saved in the data folder, rather than in a copy that ends with the process. */
@@ -26,6 +29,9 @@ export interface EdgeGauges {
   /** Of the supervisor. */
   exceptions: Readonly<Record<string, number>>;
 }
+
+/** Upstreams are named in a label: there may be very many. */
+const mostNamed = 50;
 
 export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
   const registry = new Registry();
@@ -63,6 +69,24 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
     'Open connections to upstreams, besides those of websockets',
   );
   const pending = gauge('upstream_pending', 'Requests that wait for a connection to their upstream');
+  const repeated = counter(
+    'repeated_requests_total',
+    'Requests that were sent to an upstream once more, by reason; `no_budget`: those that were not',
+    ['reason'],
+  );
+  const upstreams = new Gauge({
+    name: 'lockstep_edge_upstreams',
+    help: 'Upstreams of routes with `health`, by state',
+    labelNames: ['state'],
+    registers,
+  });
+  const unhealthy = new Gauge({
+    name: 'lockstep_edge_upstream_unhealthy',
+    help: `1 for each of the first ${mostNamed} unhealthy upstreams`,
+    labelNames: ['upstream'],
+    registers,
+  });
+  const checks = counter('upstream_checks_total', 'Active checks of upstreams, by outcome', ['outcome']);
   const asks = counter('on_demand_asks_total', 'Unknown hosts that handshakes named, by outcome', [
     'outcome',
   ]);
@@ -94,6 +118,7 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
   });
   const syncing = gauge('sync_records', 'Records of a snapshot that were read so far; 0 while none is read');
 
+  let checked = { passed: 0, failed: 0 };
   const seen = new Map<number, EngineFigures>();
   let ownExceptions: Counts = {};
 
@@ -104,8 +129,17 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
     grow(failed, 'cause', now.failures, before?.failures);
     grow(refused, 'reason', now.refusedRequests, before?.refusedRequests);
     grow(cut, 'reason', now.cuts, before?.cuts);
+    grow(repeated, 'reason', now.repeats, before?.repeats);
     grow(exceptions, 'place', now.exceptions, before?.exceptions);
     built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
+  }
+
+  function showUpstreams(states: readonly UpstreamState[]): void {
+    for (const state of ['healthy', 'unhealthy', 'unknown'])
+      upstreams.set({ state }, states.filter((one) => one.state === state).length);
+    unhealthy.reset();
+    for (const { url } of states.filter(({ state }) => state === 'unhealthy').slice(0, mostNamed))
+      unhealthy.set({ upstream: url }, 1);
   }
 
   return {
@@ -130,6 +164,9 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
       restarts.set(now.processes.restarts);
       hosts.set(now.hosts);
       refusals.set(now.refusals);
+      showUpstreams(now.upstreams);
+      grow(checks, 'outcome', { ...now.checks }, { ...checked });
+      checked = { ...now.checks };
       held.set(now.held ? 1 : 0);
       unsaved.set(now.unsaved);
       persistent.set(now.persistent ? 1 : 0);

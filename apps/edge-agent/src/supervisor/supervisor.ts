@@ -4,6 +4,7 @@ import {
   type Address,
   AppError,
   createBoundary,
+  defaultEdgeSettings,
   formatAddress,
   type Kind,
   type NodeReport,
@@ -20,6 +21,10 @@ import { createAdminListener } from './admin-listener.ts';
 import { createAsks } from './asks.ts';
 import { createEdgeMetrics } from './edge-metrics.ts';
 import { edgeReadiness } from './edge-readiness.ts';
+import { createClientCertificates } from './health/client-certificates.ts';
+import { createDeniedNow } from './health/denied-now.ts';
+import { reportedUpstreams } from './health/reported-upstreams.ts';
+import { createUpstreamHealth } from './health/upstream-health.ts';
 import { createListenerWatch } from './listener-watch.ts';
 import { createNodeDrain, type NodeDrain } from './node-drain.ts';
 import { createOwnHandshake } from './own-handshake.ts';
@@ -119,6 +124,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     });
     undo.push(() => asks.close());
     const ownServices = [...config.ownServices];
+    const health = createUpstreamHealth({
+      clientCertificate: createClientCertificates(cache, sealer),
+      denied: createDeniedNow(() => followed.settings?.edge.deny ?? defaultEdgeSettings.deny, ownServices),
+      log,
+      boundary,
+      onChange: changed,
+    });
+    undo.push(() => health.close());
     const serving = await options.createEngine({
       config,
       edgeKey: options.edgeKey,
@@ -126,6 +139,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       hasConfiguration: () => cache.position() !== null,
       ownServices: () => ownServices,
       asks,
+      health,
       log,
       boundary,
       onChange: changed,
@@ -174,6 +188,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
           processes: serving.processes,
           hosts: hosts(),
           refusals: refusals().length,
+          upstreams: health.states(),
+          checks: health.checks,
           held: followed.held !== null,
           unsaved: followed.unsaved,
           persistent: cache.persistent,
@@ -200,6 +216,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         capabilities: { kinds: [...serving.capabilities.kinds, ...supervisedKinds] },
         keys: [...sealer.keyIds],
         refusals: refusals(),
+        ...reportedUpstreams(health.states()),
         held: followed.held,
         hosts: hosts(),
         workers: { ready, of },

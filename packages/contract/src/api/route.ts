@@ -99,6 +99,17 @@ export const RouteStatus = z
       lost: z.array(z.string()).describe('Nodes that are expected and not heard of'),
       behind: z.array(BehindNode),
     }),
+    unhealthy: z
+      .array(
+        z.object({
+          node: z.string(),
+          url: z.string(),
+          since: Timestamp,
+          detail: z.string().describe('All of it, in words'),
+        }),
+      )
+      .optional()
+      .describe('Upstreams of the route that nodes find unhealthy; left out where there are none'),
   })
   .meta({ id: 'RouteStatus' });
 export type RouteStatus = z.infer<typeof RouteStatus>;

@@ -76,6 +76,15 @@ export const Upstream = z
         '`http://` or `https://` with a host and an optional port, or `unix:` and the path of a socket',
       ),
     host: HostField.optional(),
+    weight: z
+      .int()
+      .min(0)
+      .max(1_000)
+      .optional()
+      .describe(
+        'Its share of the requests beside those of the others; 0: only clients that stick to it. Left out: 1',
+      ),
+    backup: z.boolean().optional().describe('It gets requests only where no other upstream is healthy'),
     tls: UpstreamTls.optional(),
     proxyProtocol: z
       .union([z.literal(1), z.literal(2)])
@@ -109,5 +118,7 @@ export const StoredUpstream = z
       })
       .optional(),
     proxyProtocol: z.union([z.literal(1), z.literal(2)]).optional(),
+    weight: z.int().optional(),
+    backup: z.boolean().optional(),
   })
   .meta({ id: 'StoredUpstream' });

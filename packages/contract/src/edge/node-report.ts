@@ -3,6 +3,7 @@ import { FeedState, HeldSnapshot, Refusal } from '../api/node.ts';
 import type { Standing } from '../shared/revision.ts';
 import { Position } from '../shared/revision-schema.ts';
 import { Timestamp } from '../shared/timestamp.ts';
+import { UnhealthyUpstream } from './upstream-state.ts';
 
 /** What a node says of itself every 2 s, and at once when something changed. The acknowledgement of changes is `applied`. */
 export const NodeReport = z.object({
@@ -29,6 +30,8 @@ export const NodeReport = z.object({
   /** Since when its `/readyz` tells balancers to send nothing more, and how many clients are connected still; null: it takes traffic. */
   drained: z.object({ since: Timestamp, connections: z.int().nullable() }).nullable().default(null),
   feed: FeedState,
+  /** Where routes say how the health of their upstreams is known: how many there are, and the first of the unhealthy ones. */
+  upstreams: z.object({ watched: z.int(), unhealthy: z.int(), first: z.array(UnhealthyUpstream) }).optional(),
   /** The node's own clock, in milliseconds since 1970: beside the store's date of the report it tells the skew. */
   clock: z.number(),
   addresses: z.object({ https: z.string(), http: z.string(), admin: z.string() }),

@@ -27,6 +27,10 @@ export function failureAnswer(cause: FailureCause, dialled: boolean, requestId: 
     const detail = 'The upstream has no room for more requests.';
     return problemAnswer(503, 'upstream_busy', detail, requestId, fields);
   }
+  if (cause === 'upstream_unhealthy') {
+    const fields = ['retry-after', String(retryAfterSeconds)];
+    return problemAnswer(503, 'upstream_unhealthy', 'No upstream can take the request.', requestId, fields);
+  }
   if (cause === 'edge_failed')
     return problemAnswer(500, 'internal', 'Something unexpected failed.', requestId);
   if (timeouts.has(cause))

@@ -2,6 +2,7 @@ import { AppError, type Boundary, type Position, type Refusal } from '@lockstep/
 import type { Logger } from 'pino';
 import type { Asker, Asks } from '../../engine/engine.ts';
 import type { EngineFigures } from '../../engine/figures.ts';
+import type { HealthWatcher, UpstreamHealth } from '../../engine/upstream-health.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { serveFeed } from '../../feed/serve-feed.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/worker-message.ts';
@@ -20,7 +21,7 @@ const mostRetired = 2;
 
 export interface WorkerPoolOptions {
   count: number;
-  settings: Omit<WorkerSettings, 'listenAtOnce' | 'sockets' | 'drained'>;
+  settings: Omit<WorkerSettings, 'listenAtOnce' | 'sockets' | 'drained' | 'health'>;
   /** Null: each worker binds the ports itself, which takes one worker alone. */
   sockets: ListeningSockets | null;
   feed: Pick<Feed, 'follow'>;
@@ -28,6 +29,8 @@ export interface WorkerPoolOptions {
   hasConfiguration(): boolean;
   /** Hears of the unknown hosts that workers hold handshakes for. */
   asks: Asks;
+  /** Says how the upstreams are that workers choose among. */
+  health: UpstreamHealth;
   log: Logger;
   boundary: Boundary;
   onChange(): void;
@@ -79,7 +82,7 @@ interface Place {
 }
 
 export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
-  const { count, settings, sockets, feed, asks, log, boundary, onChange } = options;
+  const { count, settings, sockets, feed, asks, health, log, boundary, onChange } = options;
   const places: Place[] = Array.from({ length: count }, (_, index) => ({
     index,
     worker: null,
@@ -104,8 +107,9 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
 
   /** Throws where no process can be started. */
   function startAt(place: Place): WorkerProcess {
-    const asker: Asker = {
+    const asker: Asker & HealthWatcher = {
       refuse: (host, client) => worker.send({ worker: 'refuse', host, client }),
+      tell: (verdicts) => worker.send({ worker: 'health', verdicts }),
     };
     const worker = startWorkerProcess({
       sockets: sockets?.pairs[place.index] ?? null,
@@ -118,6 +122,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       },
       onExit(code, signal) {
         asks.gone(asker);
+        health.gone(asker);
         onEnd(place, worker, { pid: worker.child.pid, code, signal });
       },
     });
@@ -129,6 +134,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
         sockets: sockets === null ? null : workerSockets,
         listenAtOnce: !options.hasConfiguration(),
         drained,
+        health: health.verdicts(),
       },
     });
     return worker;
@@ -192,7 +198,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   }
 
   function receive(
-    asker: Asker,
+    asker: Asker & HealthWatcher,
     message: Exclude<FromWorker, { worker: 'beat' | 'status' }>,
     from: WorkerProcess,
   ): void {
@@ -208,6 +214,11 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     } else if (message.worker === 'took') {
       for (const worker of running())
         if (worker !== from) worker.send({ worker: 'took', taken: message.taken });
+    } else if (message.worker === 'watch') {
+      health.watch(asker, message.added);
+      health.unwatch(asker, message.dropped);
+    } else if (message.worker === 'failing') {
+      health.failed(asker, message.key, message.reason);
     } else if (message.worker === 'failed') {
       log.error({ detail: message.detail }, 'a worker cannot start');
       started?.reject(new AppError('bad_configuration', message.detail));

@@ -30,11 +30,11 @@ export interface ServeOptions {
 export function serveRoute({ id, revision, record, upstreams, services, before }: ServeOptions): ServedRoute {
   const rules = compileRules(id, record, before?.rules ?? null, services);
   const same = before !== null && leadsTo(before.record) === leadsTo(record);
-  const { upstreams: addresses = [], timeouts, limits } = record;
-  const group = same ? before.upstreams : upstreams.acquire({ upstreams: addresses, timeouts, limits }, id);
+  const leads = { ...record, upstreams: record.upstreams ?? [] };
+  const group = same ? before.upstreams : upstreams.acquire(leads, id, before?.upstreams);
   return { id, revision, upstreams: group, rules, record };
 }
 
-function leadsTo({ upstreams, timeouts, limits }: RouteRecord): string {
-  return JSON.stringify([upstreams, timeouts, limits]);
+function leadsTo({ upstreams, timeouts, limits, balance, health, retries }: RouteRecord): string {
+  return JSON.stringify([upstreams, timeouts, limits, balance, health, retries]);
 }

@@ -20,6 +20,7 @@ export const failureCauses = {
   upstream_certificate_name: 'Its certificate is for another name.',
   upstream_client_certificate: 'The edge does not hold the certificate that it is to show, or cannot use it.',
   upstream_busy: 'No connection became free (503).',
+  upstream_unhealthy: 'No upstream of the route is healthy, and `health.noneHealthy` is `refuse` (503).',
   upstream_reset: 'The connection was reset.',
   upstream_closed: 'The connection was closed before the answer was complete.',
   upstream_timeout_first_byte: 'No final head within `timeouts.firstByteMs`.',

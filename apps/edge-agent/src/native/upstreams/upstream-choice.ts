@@ -1,15 +1,20 @@
-/**
- * Which of a route's upstreams a request goes to. Another policy (least connections, weights) is another implementation of this.
- *
- * This is also where health will be read: the supervisor decides once for the whole edge which upstreams are well, and its verdicts come
- * to each worker as messages (`ToWorker` in worker/worker-message.ts).
- */
-export interface UpstreamChoice {
-  /** The place of the upstream among those of the route. `failed` is the place of the one that could not be reached before, -1 at first. */
-  choose(failed: number): number;
+/** What a choice may go by. */
+export interface ChoiceRequest {
+  /** Flat pairs. */
+  readonly headers: readonly string[];
+  readonly clientAddress: string;
 }
 
-/** Deals requests out in turn; behind one that cannot be reached comes the next one of the list. */
+/** Which of a route's upstreams a request goes to. */
+export interface UpstreamChoice {
+  /**
+   * The place of the upstream among those of the route; -1: none is left. `tried` are the places where it could not be sent, or was
+   * in vain; null at first.
+   */
+  choose(request: ChoiceRequest, tried: ReadonlySet<number> | null): number;
+}
+
+/** Deals requests out in turn. For routes that say nothing else, and so cost nothing. */
 export class RoundRobin implements UpstreamChoice {
   readonly #count: number;
   #next = 0;
@@ -18,10 +23,16 @@ export class RoundRobin implements UpstreamChoice {
     this.#count = count;
   }
 
-  choose(failed: number): number {
-    if (failed !== -1) return (failed + 1) % this.#count;
-    const chosen = this.#next;
-    this.#next = (chosen + 1) % this.#count;
-    return chosen;
+  choose(_request: ChoiceRequest, tried: ReadonlySet<number> | null): number {
+    if (tried === null) {
+      const chosen = this.#next;
+      this.#next = (chosen + 1) % this.#count;
+      return chosen;
+    }
+    for (let i = 0; i < this.#count; i += 1) {
+      const place = (this.#next + i) % this.#count;
+      if (!tried.has(place)) return place;
+    }
+    return -1;
   }
 }

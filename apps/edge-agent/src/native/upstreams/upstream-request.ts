@@ -7,9 +7,12 @@ import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import type { ClientEnds } from './proxy-header.ts';
 import type { RequestBody } from './request-body.ts';
+import type { RetryBudget, RetryReason } from './retry-budget.ts';
+import type { StickyCookie } from './sticky-cookie.ts';
 import { forwardTrailer } from './trailer-fields.ts';
 import { continueStatus } from './undici-repairs.ts';
-import type { UpstreamChoice } from './upstream-choice.ts';
+import type { ChoiceRequest, UpstreamChoice } from './upstream-choice.ts';
+import type { MemberRequest, UpstreamMember } from './upstream-member.ts';
 import type { Connection, Taker, UpstreamLimits, UpstreamPool } from './upstream-pool.ts';
 
 /** A request as an upstream receives it, without its body. */
@@ -28,25 +31,38 @@ export interface RequestTargets {
   /** By their places, the Host that each receives in place of the client's; null where none does. */
   readonly hosts: readonly (string | null)[] | null;
   readonly choice: UpstreamChoice;
+  /** By their places, what is counted and known of each; null where the choice goes by nothing of it. */
+  readonly members: readonly UpstreamMember[] | null;
+  readonly sticky: StickyCookie | null;
+  /** Null: what failed is not repeated, save what could not be sent. */
+  readonly retries: RetryBudget | null;
+  /** Called for each repeat, and for one that there was no budget for. */
+  onRepeat(reason: RetryReason | 'no_budget'): void;
   /** Of exchanges; a pool has its own for connections. */
   readonly limits: () => UpstreamLimits;
   /** How long a request may take until its answer is complete. */
   readonly totalMs: number | null;
   /** Called for whatever keeps an answer, or a part of it, from whoever takes it. */
-  onFailure(cause: FailureCause, upstream: string, error: unknown): void;
+  onFailure(cause: FailureCause, upstream: string | null, error: unknown): void;
 }
 
 const clientGone = new Error('the client went away');
 /** RFC 9110, section 9.2.2. */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 const mostInterimAnswers = 32;
+/** Before the same upstream is tried again; doubled each time. */
+const firstPauseMs = 25;
+const longestPauseMs = 1_000;
+
+/** An answer that is not taken, as the request is repeated. */
+class Declined extends Error {}
 
 /**
  * One request on its way to an upstream, and the answer back to whoever takes it. One object is all of it: what waits for a connection, what
  * undici reads as the options of a dispatch, and what it calls back. undici turns what is thrown in its callbacks into
  * `onResponseError`, which throws nothing: so one exchange ends, and nothing else.
  */
-export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
+export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, MemberRequest, ChoiceRequest {
   readonly method: Dispatcher.HttpMethod;
   readonly path: string;
   readonly headers: string[];
@@ -61,14 +77,21 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
    */
   servername: string | undefined = undefined;
 
+  readonly clientAddress: string;
+
   readonly #targets: RequestTargets;
-  readonly #clientAddress: string;
   readonly #handler: AnswerHandler;
   #upstream: UpstreamPool | null = null;
   #connection: Connection | null = null;
   #controller: Dispatcher.DispatchController | null = null;
-  #attempt = 0;
   #place = -1;
+  /** Where it was tried in vain. */
+  #tried: Set<number> | null = null;
+  /** Null where nothing is counted or known of the upstream, and while it is with none. */
+  #member: UpstreamMember | null = null;
+  #repeats = 0;
+  #pauseTimer: NodeJS.Timeout | null = null;
+  #status = 0;
   /** The request went out on a connection that had carried others. */
   #reused = false;
   #repeated = false;
@@ -97,7 +120,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     this.headers = request.headers;
     this.body = body;
     this.upgrade = upgrade;
-    this.#clientAddress = request.clientAddress;
+    this.clientAddress = request.clientAddress;
     this.#handler = handler;
   }
 
@@ -106,7 +129,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
   }
 
   get client(): string {
-    return clientKey(this.#clientAddress);
+    return clientKey(this.clientAddress);
   }
 
   /** It holds a connection that others wait for. */
@@ -116,15 +139,17 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
 
   /** To be called once. */
   start(): void {
-    const { totalMs, hosts } = this.#targets;
+    const { totalMs, hosts, retries } = this.#targets;
+    retries?.onRequest(Date.now());
     if (totalMs !== null) this.#totalTimer = setTimeout(this.#onTotal, totalMs);
     if (hosts !== null) this.#host = this.headers[1]!;
-    this.#try();
+    if (!this.#try()) this.onResponseError(null, new ExchangeError('upstream_unhealthy'));
   }
 
   #onTotal = (): void => {
     if (this.#ended || this.#abandoned) return;
     const dialled = this.#controller !== null;
+    if (dialled && this.body === null) this.#member?.health?.onFailed('upstream_timeout_first_byte');
     this.abandon();
     this.#targets.onFailure('upstream_timeout_total', this.#upstream!.origin, undefined);
     try {
@@ -134,12 +159,36 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     }
   };
 
-  #try(): void {
-    const { upstreams, choice } = this.#targets;
-    this.#place = choice.choose(this.#place);
-    this.#attempt += 1;
-    this.#upstream = upstreams[this.#place]!;
+  /** False: there is no upstream left to try. */
+  #try(): boolean {
+    const { upstreams, choice, members } = this.#targets;
+    const place = choice.choose(this, this.#tried);
+    if (place === -1) return false;
+    this.#place = place;
+    this.#upstream = upstreams[place]!;
+    if (members !== null) {
+      this.#member = members[place]!;
+      this.#member.join(this);
+    }
     this.#upstream.take(this);
+    return true;
+  }
+
+  #leave(): void {
+    const member = this.#member;
+    this.#member = null;
+    member?.leave(this);
+  }
+
+  moveOn(isDead: boolean): void {
+    if (this.#ended || this.#abandoned) return;
+    if (this.#connection === null) {
+      this.#upstream!.withdraw(this);
+      this.#leave();
+      if (!this.#try()) this.onResponseError(null, new ExchangeError('upstream_unhealthy'));
+    } else if (isDead && this.#controller !== null && !this.#began && this.#repeatable('reset')) {
+      this.#abort(new ExchangeError('upstream_reset', 'it was found unhealthy meanwhile'));
+    }
   }
 
   /** Nobody waits for the answer any more; nothing is called from here on. */
@@ -148,6 +197,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
     if (this.#ended) return;
     if (this.#connection === null) this.#upstream?.withdraw(this);
+    if (this.#pauseTimer !== null) clearTimeout(this.#pauseTimer);
+    this.#leave();
     this.#abort(clientGone);
     this.#stopHeadTimer();
   }
@@ -216,8 +267,23 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
     // It is the client's alone from here on, as its own connection is: others need not wait for its end.
     connection.discard();
     (socket as Socket).setTimeout(this.#targets.limits().tunnelIdleMs, () => socket.destroy());
+    this.#countTunnel(socket);
+    this.#stick(head as AnswerHead);
     this.#handler.onUpgrade(head as AnswerHead, protocol, socket);
     this.#end();
+  }
+
+  #countTunnel(socket: Duplex): void {
+    const member = this.#member;
+    if (member === null) return;
+    member.health?.onAnswered(101);
+    this.#member = null;
+    socket.once('close', () => member.leave(this));
+  }
+
+  #stick({ pairs }: AnswerHead): void {
+    const cookie = this.#targets.sticky?.setFor(this, this.#place) ?? null;
+    if (cookie !== null) pairs.push('Set-Cookie', cookie);
   }
 
   onResponseStart(
@@ -233,6 +299,11 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
       return;
     }
     this.#stopHeadTimer();
+    if (this.#member !== null) {
+      this.#status = statusCode;
+      this.#stick(head);
+    }
+    if (statusCode >= 500 && this.#targets.retries !== null && this.#mayRepeat('5xx')) throw new Declined();
     this.#handler.onHead(statusCode, head, statusMessage);
     this.#answered = true;
   }
@@ -285,10 +356,12 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
 
   #end(): void {
     this.#ended = true;
+    if (this.#member !== null) this.#leave();
     if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.#member?.health?.onAnswered(this.#status);
     this.#end();
     if (!this.#abandoned) {
       const raw = controller.rawTrailers as Buffer[];
@@ -302,7 +375,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
       this.#fail(error);
     } catch (unexpected) {
       this.#end();
-      this.#targets.onFailure('edge_failed', this.#upstream!.origin, unexpected);
+      this.#targets.onFailure('edge_failed', this.#upstream?.origin ?? null, unexpected);
       if (!this.#abandoned) this.#handler.onBroken();
     }
   }
@@ -333,26 +406,107 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker {
       return;
     }
     connection?.discard();
-    const { upstreams, onFailure } = this.#targets;
-    onFailure(cause, this.#upstream!.origin, error);
-    // Only a failed dial is tried again elsewhere: nothing of this request has left the edge. Once a connection carried any of
-    // it the upstream may have acted on it, and repeating it could place an order twice (RFC 9110, section 9.2.2).
     const dialled = this.#controller !== null;
-    if (
-      !dialled &&
-      this.#attempt < upstreams.length &&
-      cause !== 'request_not_forwardable' &&
-      this.#handler.isOpen
-    ) {
-      this.#try();
+    if (error instanceof Declined) {
+      this.#member?.health?.onAnswered(this.#status);
+      this.#sendAgain('5xx', cause);
       return;
     }
+    this.#targets.onFailure(cause, this.#upstream?.origin ?? null, error);
+    this.#member?.health?.onFailed(cause);
+    if (this.#handler.isOpen && this.#again(cause, dialled)) return;
     this.#end();
     this.#handler.onFailed(cause, dialled);
   }
+
+  /** Of what could not be sent, nothing has left the edge: it goes to each other upstream. Of anything else the route has to say so. */
+  #again(cause: FailureCause, dialled: boolean): boolean {
+    if (!dialled) {
+      if (cause === 'request_not_forwardable') return false;
+      if (this.#elsewhere()) return true;
+      // Where there was no room, a moment later there is none either.
+      if (!dialFailures.has(cause) || !this.#mayRepeat('connect')) return false;
+      this.#sendAgain('connect', cause);
+      return true;
+    }
+    const reason = resets.has(cause) ? 'reset' : unanswered.has(cause) ? '5xx' : null;
+    if (reason === null || !this.#mayRepeat(reason)) return false;
+    this.#sendAgain(reason, cause);
+    return true;
+  }
+
+  /** Whether the route has it repeated: once a connection carried any of it the upstream may have acted on it (RFC 9110, section 9.2.2). */
+  #repeatable(reason: RetryReason): boolean {
+    const { retries } = this.#targets;
+    return (
+      retries?.covers(reason) === true &&
+      this.#repeats < retries.attempts &&
+      !this.#answered &&
+      this.#handler.isOpen &&
+      (reason === 'connect' || (this.body === null && idempotent.has(this.method)))
+    );
+  }
+
+  /** The same, and there is a budget for it, of which it takes. */
+  #mayRepeat(reason: RetryReason): boolean {
+    if (!this.#repeatable(reason)) return false;
+    if (this.#targets.retries!.spend(Date.now())) return true;
+    this.#targets.onRepeat('no_budget');
+    return false;
+  }
+
+  /** At an upstream that was not tried yet. */
+  #elsewhere(): boolean {
+    if (this.#member !== null) this.#leave();
+    this.#tried ??= new Set();
+    this.#tried.add(this.#place);
+    this.#controller = null;
+    this.#began = false;
+    this.#repeated = false;
+    return this.#try();
+  }
+
+  #sendAgain(reason: RetryReason, cause: FailureCause): void {
+    this.#repeats += 1;
+    this.#targets.onRepeat(reason);
+    if (this.#elsewhere()) return;
+    this.#tried = null;
+    const pauseMs = Math.min(firstPauseMs * 2 ** (this.#repeats - 1), longestPauseMs);
+    this.#pauseTimer = setTimeout(this.#onPauseOver, pauseMs * (0.5 + Math.random()), cause);
+  }
+
+  #onPauseOver = (cause: FailureCause): void => {
+    this.#pauseTimer = null;
+    try {
+      if (this.#try()) return;
+      this.#end();
+      this.#handler.onFailed(cause, false);
+    } catch (unexpected) {
+      this.onResponseError(null, unexpected);
+    }
+  };
 }
 
 /** Whether a list of protocols, as `Upgrade` has it, names this one. */
 function listed(protocols: string, one: string): boolean {
   return protocols.split(',').some((protocol) => protocol.trim().toLowerCase() === one.toLowerCase());
 }
+const resets: ReadonlySet<FailureCause> = new Set<FailureCause>(['upstream_reset', 'upstream_closed']);
+/** What a client would be told by a 502 or 504. */
+const unanswered: ReadonlySet<FailureCause> = new Set<FailureCause>([
+  'upstream_timeout_first_byte',
+  'upstream_head_invalid',
+  'upstream_head_too_large',
+  'upstream_coding_unsupported',
+]);
+/** What may be otherwise a moment later. */
+const dialFailures: ReadonlySet<FailureCause> = new Set<FailureCause>([
+  'upstream_name_not_found',
+  'upstream_name_unresolved',
+  'upstream_refused',
+  'upstream_unreachable',
+  'upstream_timeout_connect',
+  'upstream_tls_failed',
+  'upstream_reset',
+  'upstream_closed',
+]);

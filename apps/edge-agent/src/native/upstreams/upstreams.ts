@@ -1,11 +1,16 @@
 import type { RouteRecord, Upstream } from '@lockstep/contract';
 import type { DeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { AnswerHandler } from './answer-handler.ts';
+import { type BalancedRoute, type Balancing, createBalancing } from './balancing.ts';
 import type { FailureLog } from './failure-log.ts';
+import type { HealthBoard } from './health-board.ts';
 import type { RequestBody } from './request-body.ts';
+import type { RetryBudget, RetryReason } from './retry-budget.ts';
+import type { StickyCookie } from './sticky-cookie.ts';
 import { isName, upstreamAddressOf } from './upstream-address.ts';
-import { RoundRobin, type UpstreamChoice } from './upstream-choice.ts';
+import type { UpstreamChoice } from './upstream-choice.ts';
 import { createUpstreamConnector, type UpstreamConnectorOptions } from './upstream-connector.ts';
+import type { UpstreamMember } from './upstream-member.ts';
 import type { NameSource } from './upstream-name.ts';
 import { createUpstreamNames } from './upstream-names.ts';
 import { createUpstreamPool, type UpstreamLimits, type UpstreamPool } from './upstream-pool.ts';
@@ -20,12 +25,13 @@ export interface UpstreamsOptions {
   names?: NameSource;
   /** Told of each failure, with the upstream that it was of. */
   onFailure: FailureLog['note'];
+  health: HealthBoard;
+  /** The same at all edges of the fleet. */
+  secret: string;
 }
 
 /** What a route says of where its requests go. */
-export interface LeadsTo extends Pick<RouteRecord, 'timeouts' | 'limits'> {
-  readonly upstreams: readonly Upstream[];
-}
+export interface LeadsTo extends BalancedRoute, Pick<RouteRecord, 'timeouts' | 'limits'> {}
 
 /** The upstreams of one route. Who holds them can use them for as long as he does. */
 export interface UpstreamGroup {
@@ -48,14 +54,19 @@ export type { UpstreamRequest } from './upstream-request.ts';
 
 /** All upstreams of a worker; those that are reached in the same way share their connections. */
 export interface Upstreams {
-  /** Throws, with nothing kept, when one of them cannot be used. `owner`: whose the limits are that it sets itself. */
-  acquire(leadsTo: LeadsTo, owner: string): UpstreamGroup;
+  /**
+   * Throws, with nothing kept, when one of them cannot be used. `owner`: whose the limits are that it sets itself. What `before` counted of
+   * upstreams that are the same, and whose turn it is, goes on.
+   */
+  acquire(leadsTo: LeadsTo, owner: string, before?: UpstreamGroup): UpstreamGroup;
   /** Given back by its last user, an upstream keeps no idle connection; exchanges under way end as they would have. */
   release(group: UpstreamGroup): void;
   /** Limits or denied addresses changed. */
   renew(): void;
   /** Connections to upstreams, and requests that wait for one. */
   figures(): { open: number; pending: number };
+  /** Requests that were sent once more, by reason. */
+  readonly repeats: Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
 
@@ -70,7 +81,12 @@ interface Entry {
 class Group implements UpstreamGroup, RequestTargets {
   readonly upstreams: readonly UpstreamPool[];
   readonly hosts: readonly (string | null)[] | null;
+  readonly balancing: Balancing;
   readonly choice: UpstreamChoice;
+  readonly members: readonly UpstreamMember[] | null;
+  readonly sticky: StickyCookie | null;
+  readonly retries: RetryBudget | null;
+  readonly onRepeat: (reason: RetryReason | 'no_budget') => void;
   readonly limits: () => UpstreamLimits;
   readonly totalMs: number | null;
   readonly bodyBytes: number | null;
@@ -79,13 +95,20 @@ class Group implements UpstreamGroup, RequestTargets {
   constructor(
     { upstreams, timeouts, limits }: LeadsTo,
     pools: readonly UpstreamPool[],
+    balancing: Balancing,
     limitsOfEdge: () => UpstreamLimits,
     onFailure: FailureLog['note'],
+    onRepeat: (reason: RetryReason | 'no_budget') => void,
   ) {
     this.upstreams = pools;
+    this.balancing = balancing;
+    this.choice = balancing.choice;
+    this.members = balancing.members;
+    this.sticky = balancing.sticky;
+    this.retries = balancing.retries;
+    this.onRepeat = onRepeat;
     const hosts = upstreams.map(hostOf);
     this.hosts = hosts.every((host) => host === null) ? null : hosts;
-    this.choice = new RoundRobin(pools.length);
     this.limits = limitsWith(limitsOfEdge, deadlinesOf(timeouts));
     this.totalMs = timeouts?.totalMs ?? null;
     this.bodyBytes = limits?.bodyBytes ?? null;
@@ -105,8 +128,9 @@ class Group implements UpstreamGroup, RequestTargets {
 }
 
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
-  const { limits, denied, onFailure, clientCertificate } = options;
+  const { limits, denied, onFailure, clientCertificate, health, secret } = options;
   const names = createUpstreamNames(options.names);
+  const repeats: Record<string, number> = { connect: 0, reset: 0, '5xx': 0, no_budget: 0 };
   const entries = new Map<string, Entry>();
   /** No route names them any more, and something of them is still open. */
   const retired = new Set<UpstreamPool>();
@@ -162,6 +186,10 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     forgetRetired();
   }
 
+  function onRepeat(reason: RetryReason | 'no_budget'): void {
+    repeats[reason] = (repeats[reason] ?? 0) + 1;
+  }
+
   function forgetRetired(): void {
     for (const pool of retired) if (pool.open === 0 && pool.pending === 0) retired.delete(pool);
   }
@@ -171,22 +199,31 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   }
 
   return {
-    acquire(leadsTo, owner) {
+    acquire(leadsTo, owner, before) {
       const acquired: UpstreamPool[] = [];
       const own = roomOf(leadsTo);
       // What one route allows itself is no other's to use up.
       const sharedAs = leadsTo.limits === undefined ? '' : owner;
       try {
         for (const upstream of leadsTo.upstreams) acquired.push(acquire(upstream, own, sharedAs));
-        return new Group(leadsTo, acquired, limits, onFailure);
+        const balancing = createBalancing({
+          route: leadsTo,
+          id: owner,
+          health,
+          secret,
+          before: (before as Group | undefined)?.balancing ?? null,
+        });
+        return new Group(leadsTo, acquired, balancing, limits, onFailure, onRepeat);
       } catch (error) {
         for (const pool of acquired) release(pool);
         throw error;
       }
     },
     release(group) {
+      (group as Group).balancing.close();
       for (const pool of (group as Group).upstreams) release(pool);
     },
+    repeats,
     renew() {
       for (const { pool } of entries.values()) pool.renew();
     },
@@ -201,6 +238,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
       return { open, pending };
     },
     async close() {
+      health.close();
       await Promise.all(all().map((pool) => pool.destroy()));
       names.close();
       entries.clear();

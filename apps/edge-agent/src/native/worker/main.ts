@@ -42,6 +42,10 @@ function start(settings: WorkerSettings): void {
     onAsk: (host, client) => send({ worker: 'ask', host, client }),
     onEnough: (host) => send({ worker: 'enough', host }),
     onTook: (taken) => send({ worker: 'took', taken }),
+    health: {
+      watch: (added, dropped) => send({ worker: 'watch', added, dropped }),
+      failed: (key, reason) => send({ worker: 'failing', key, reason }),
+    },
   });
   worker
     .run()
@@ -58,6 +62,7 @@ process.on(
     else if (message.worker === 'drained') worker?.setDrained(message.drained);
     else if (message.worker === 'refuse') worker?.refuse(message.host, message.client);
     else if (message.worker === 'took') worker?.took(message.taken);
+    else if (message.worker === 'health') worker?.tellHealth(message.verdicts);
     else if (message.worker === 'listen') worker?.listen();
     else if (message.worker === 'start') start(message.settings);
     else if (message.worker === 'figures' && worker !== null) {

@@ -1,13 +1,11 @@
 import type { Address, Position, Refusal } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { EngineFigures } from '../../engine/figures.ts';
+import type { HealthVerdict, WatchedUpstream } from '../../engine/upstream-health.ts';
 import type { CompleteEdgeConfig } from '../../startup/config.ts';
 import type { Taken } from '../rules/rate-buckets.ts';
 
-/**
- * What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). Verdicts about the health of
- * upstreams will be one more message to a worker, for upstreams/upstream-choice.ts.
- */
+/** What a supervisor and its workers say to each other beside the feed (Node IPC, `serialization: 'advanced'`). */
 export type ToWorker =
   | { worker: 'start'; settings: WorkerSettings }
   | { worker: 'figures'; id: number }
@@ -21,6 +19,8 @@ export type ToWorker =
   | { worker: 'took'; taken: Taken }
   /** Connections are to end after their next request; new ones are served all the same. */
   | { worker: 'drained'; drained: boolean }
+  /** How upstreams are that it watches. */
+  | { worker: 'health'; verdicts: readonly HealthVerdict[] }
   /** As `Worker.drain`, then exit. It may come again, with less time. */
   | { worker: 'drain'; patient: boolean; limitMs: number };
 
@@ -36,6 +36,10 @@ export type FromWorker =
   | { worker: 'enough'; host: string }
   /** What it let through, of limits that the edge's workers share. */
   | { worker: 'took'; taken: Taken }
+  /** It needs to know of the health of these upstreams, and of those no more. */
+  | { worker: 'watch'; added: WatchedUpstream[]; dropped: string[] }
+  /** Requests to this one failed too often. */
+  | { worker: 'failing'; key: string; reason: string }
   /** It cannot start; it exits. */
   | { worker: 'failed'; detail: string };
 
@@ -54,6 +58,8 @@ export interface WorkerSettings {
   ownServices: OwnService[];
   /** As the message of that name said before it was started. */
   drained: boolean;
+  /** What is known of the health of upstreams. */
+  health: readonly HealthVerdict[];
 }
 
 export interface WorkerStatus {

@@ -5,6 +5,7 @@ import { type Address, type Boundary, defaultEdgeSettings, isAppError } from '@l
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
 import type { EngineFigures } from '../../engine/figures.ts';
+import type { HealthVerdict } from '../../engine/upstream-health.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { listenError } from '../../server/listen-error.ts';
 import { createAdmission } from '../clients/admission.ts';
@@ -28,6 +29,7 @@ import { createHandshakes } from '../tls/handshakes.ts';
 import { createStapleTable } from '../tls/staple-table.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import { createFailureLog } from '../upstreams/failure-log.ts';
+import { createHealthBoard, type HealthNews } from '../upstreams/health-board.ts';
 import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
 import { createUpstreams } from '../upstreams/upstreams.ts';
 import { createConfiguration } from './configuration.ts';
@@ -50,6 +52,8 @@ export interface WorkerOptions {
   onEnough(host: string): void;
   /** What it let through, of limits that the workers of an edge share. */
   onTook(taken: Taken): void;
+  /** Hears of the upstreams whose health it needs to know. */
+  health: HealthNews;
 }
 
 /** How soon a snapshot is asked for again when what came could not be applied; doubled each time. */
@@ -64,6 +68,8 @@ export interface Worker {
   refuse(host: string, client: string | null): void;
   /** What other workers let through. */
   took(taken: Taken): void;
+  /** How upstreams are that it watches. */
+  tellHealth(verdicts: readonly HealthVerdict[]): void;
   /** Binds the ports, if it still waits for a configuration with that. */
   listen(): void;
   /** While drained, connections are told to end after their next request, and new ones are served all the same. */
@@ -127,11 +133,14 @@ export function createWorker(options: WorkerOptions): Worker {
   let trustedProxies: TrustedProxies | null = null;
   let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
   let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
+  const health = createHealthBoard(options.health, settings.health);
   const upstreams = createUpstreams({
     limits: () => upstreamLimits,
     denied: () => denied,
     clientCertificate: (id) => certificates.material(id),
     onFailure: failures.note,
+    health,
+    secret: settings.edgeKey,
   });
   const buckets = createRateBuckets({ tell: config.workers > 1 ? options.onTook : null });
   const passwords = createPasswordChecks({ onException: incidents.onException });
@@ -296,12 +305,14 @@ export function createWorker(options: WorkerOptions): Worker {
       refusedRequests: { ...incidents.refused },
       cuts: { ...incidents.cut },
       upstreams: upstreams.figures(),
+      repeats: { ...upstreams.repeats },
       inFlight: forwarder.inFlight,
       tunnels: forwarder.tunnels,
       sessions: https.sessions,
       exceptions: { ...boundary.exceptions },
     }),
     refuse: held.refuse,
+    tellHealth: health.tell,
     took: buckets.takenElsewhere,
     setDrained,
     drain(how = { patient: false, limitMs: config.drainTimeoutMs }) {

@@ -52,6 +52,7 @@ async function startPool(
     feed: { follow: (_from, { signal }) => emptySnapshot(signal) },
     hasConfiguration: () => false,
     asks: { ask() {}, enough() {}, gone() {} },
+    health: { watch() {}, unwatch() {}, gone() {}, failed() {}, verdicts: () => [] },
     log,
     boundary: createBoundary(log),
     onChange() {},

@@ -7,6 +7,7 @@ import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { type Address, dial } from '../../../src/native/upstreams/dial.ts';
 import type { FailureCause } from '../../../src/native/upstreams/failure-cause.ts';
+import { createHealthBoard } from '../../../src/native/upstreams/health-board.ts';
 import { createUpstreamName, type NameSource } from '../../../src/native/upstreams/upstream-name.ts';
 import { upstreamLimitsOf } from '../../../src/native/upstreams/upstream-pool.ts';
 import { createUpstreams } from '../../../src/native/upstreams/upstreams.ts';
@@ -121,6 +122,8 @@ t.test('connections follow a name to where it leads, and denied addresses are no
     clientCertificate: () => null,
     onFailure: (cause) => failures.push(cause),
     names: source,
+    health: createHealthBoard({ watch() {}, failed() {} }, []),
+    secret: '',
   });
   t.teardown(() => upstreams.close());
   const group = upstreams.acquire({ upstreams: [{ url: `http://app.internal:${port}` }] }, '');

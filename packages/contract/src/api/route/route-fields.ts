@@ -3,10 +3,12 @@ import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
 import { StoredUpstream, Upstream } from '../upstream.ts';
 import { access, shownAccess } from './access.ts';
+import { RouteBalance } from './balance.ts';
 import { basicAuth, shownBasicAuth } from './basic-auth.ts';
 import { compression, shownCompression } from './compression.ts';
 import { dns } from './dns.ts';
 import { headers } from './headers.ts';
+import { RouteHealth } from './health.ts';
 import { hosts } from './hosts.ts';
 import { hsts } from './hsts.ts';
 import { RouteLimits } from './limits.ts';
@@ -17,6 +19,7 @@ import { paths } from './paths.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
 import { response } from './response.ts';
+import { RouteRetries } from './retries.ts';
 import { rewrite, shownRewrite } from './rewrite.ts';
 import { RouteTimeouts } from './timeouts.ts';
 
@@ -25,7 +28,14 @@ const issuers = z
   .min(1, 'leave issuers out, or name at least one')
   .max(10)
   .transform((all) => [...new Set(all)]);
-const upstreams = z.array(Upstream).min(1, 'a route needs at least one upstream').max(50);
+const upstreams = z
+  .array(Upstream)
+  .min(1, 'a route needs at least one upstream')
+  .max(50)
+  .refine((all) => all.some(({ weight, backup }) => weight !== 0 && backup !== true), {
+    error: 'has none that takes requests: one of them needs a weight above 0, and is no backup',
+    when: ({ issues }) => issues.length === 0,
+  });
 
 /**
  * What callers say of a route, and how it is shown to them: what is kept of it, patched and put back goes by this list. Whatever needs more
@@ -37,8 +47,24 @@ export const routeFields = {
   methods: { given: methods.optional(), shown: z.array(z.string()).optional() },
   match: { given: match.optional(), shown: match.optional() },
   upstreams: {
-    given: upstreams.describe('Requests are dealt to these in turn').optional(),
+    given: upstreams.describe('Requests are dealt to these in turn, or as `balance` says').optional(),
     shown: z.array(StoredUpstream).optional(),
+  },
+  balance: {
+    given: RouteBalance.optional().describe('How requests are dealt to the upstreams; left out: in turn'),
+    shown: RouteBalance.optional(),
+  },
+  health: {
+    given: RouteHealth.optional().describe(
+      'How it is known which upstreams are healthy; left out: all are tried',
+    ),
+    shown: RouteHealth.optional(),
+  },
+  retries: {
+    given: RouteRetries.optional().describe(
+      'When a request is sent once more; left out: only what could not be sent, to each other upstream',
+    ),
+    shown: RouteRetries.optional(),
   },
   timeouts: { given: RouteTimeouts.optional(), shown: RouteTimeouts.optional() },
   limits: { given: RouteLimits.optional(), shown: RouteLimits.optional() },
