@@ -5,6 +5,7 @@ import {
   type EdgeLimits,
   type EdgeSettings,
   type EdgeTimeouts,
+  type EdgeTls,
   edgeSettingsId,
   edgeSettingsOf,
   type OnDemand,
@@ -49,6 +50,8 @@ export interface ConfiguredStore {
   close(): Promise<void>;
 }
 
+type EdgeTlsChange = Partial<EdgeTls>;
+
 export interface EdgeChange {
   limits?: Partial<EdgeLimits>;
   timeouts?: Partial<EdgeTimeouts>;
@@ -57,6 +60,7 @@ export interface EdgeChange {
   trustedProxies?: string[];
   proxyProtocolFrom?: string[];
   pages?: EdgeSettings['pages'];
+  tls?: EdgeTlsChange;
 }
 
 const day = 86_400_000;

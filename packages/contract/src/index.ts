@@ -6,6 +6,7 @@ export * from './api/create-problem.ts';
 export * from './api/default-edge-settings.ts';
 export type * from './api/dns-provider.ts';
 export type * from './api/edge-settings.ts';
+export type * from './api/edge-tls.ts';
 export type * from './api/fleet.ts';
 export type * from './api/health.ts';
 export type * from './api/issuer.ts';

@@ -1,4 +1,10 @@
-import { isAppError, normaliseHost, normaliseRange, type PutSettings } from '@lockstep/contract';
+import {
+  type EdgeTls,
+  isAppError,
+  normaliseHost,
+  normaliseRange,
+  type PutSettings,
+} from '@lockstep/contract';
 import { invalidField } from '../validation/invalid-field.ts';
 
 /** The settings as they are stored: names in lower case, nothing twice. Throws `invalid_request`. */
@@ -11,10 +17,17 @@ export function normaliseSettings(body: PutSettings): PutSettings {
     edge: {
       ...edge,
       trustedProxies: ranges(edge.trustedProxies),
+      tls: normaliseTls(edge.tls),
       proxyProtocolFrom: ranges(edge.proxyProtocolFrom),
     },
     edgeAddresses: [...new Set(edgeAddresses.map(normaliseAddress))],
   };
+}
+
+function normaliseTls({ minVersion, ...rest }: EdgeTls): EdgeTls {
+  return minVersion === undefined
+    ? rest
+    : { ...rest, minVersion: minVersion.endsWith('1.3') ? '1.3' : '1.2' };
 }
 
 /** Each in its one form, once. */

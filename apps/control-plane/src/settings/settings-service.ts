@@ -1,4 +1,5 @@
 import {
+  type EdgeTls,
   edgeSettingsId,
   edgeSettingsOf,
   type PatchSettings,
@@ -18,7 +19,7 @@ import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { keepProviderSecret, openSecrets, sealSecrets, splitProvider } from '../issuers/secret-fields.ts';
 import type { Denied } from '../outbound/denied.ts';
 import { iso } from '../time/iso.ts';
-import { toInvalidRequest } from '../validation/invalid-field.ts';
+import { invalidField, toInvalidRequest } from '../validation/invalid-field.ts';
 import { mergePatch } from '../validation/merge-patch.ts';
 import { sameJson } from '../validation/same-json.ts';
 import { normaliseSettings } from './normalise-settings.ts';
@@ -58,6 +59,7 @@ export function createSettingsService({
       const record = await store.get('settings', settingsId);
       const wanted = normaliseSettings(edit(record?.value.config ?? null));
       refuseDenied(wanted);
+      await refuseUnknownCertificate(wanted.edge.tls);
       const { checks } = await checkIssuers(known, wanted.issuers ?? []);
       const next = complete(wanted, record);
       if (record !== null && sameJson(next, { config: record.value.config, secret: secretOf(record) }))
@@ -71,6 +73,15 @@ export function createSettingsService({
         ],
       });
     });
+  }
+
+  async function refuseUnknownCertificate({ noSniCertificate }: EdgeTls): Promise<void> {
+    if (noSniCertificate === undefined) return;
+    if ((await store.get('certificate', noSniCertificate)) !== null) return;
+    throw invalidField(
+      '/edge/tls/noSniCertificate',
+      `there is no certificate "${noSniCertificate}"; GET /v1/certificates lists them by id`,
+    );
   }
 
   function refuseDenied({ onDemand, edge }: PutSettings): void {

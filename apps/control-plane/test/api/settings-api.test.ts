@@ -158,6 +158,17 @@ t.test('bad settings are refused with the field and the way out', async (t) => {
       '/edge/proxyProtocolFrom/0',
       /neither an IP address nor a range/,
     ],
+    [{ edge: { tls: { minVersion: '1.1' } } }, '/edge/tls/minVersion', /neither 1.2 nor 1.3/],
+    [
+      { edge: { tls: { profile: 'modern', minVersion: '1.2' } } },
+      '/edge/tls/minVersion',
+      /TLS 1.3 alone; leave minVersion out/,
+    ],
+    [
+      { edge: { tls: { noSniCertificate: 'nobody.example.com' } } },
+      '/edge/tls/noSniCertificate',
+      /no certificate "nobody.example.com"; GET \/v1\/certificates/,
+    ],
     [{ resolvers: ['192.0.2.53:99999'] }, '/resolvers/0', /65535/],
     [
       { dnsProvider: { ...webhook, url: 'https://u:p@example.net/' } },

@@ -31,6 +31,11 @@ export const requestRefusals = {
     detail: 'Too many passwords are being checked.',
   },
   rate_limited: { status: 429, code: 'rate_limited', detail: 'More requests came than are taken.' },
+  misdirected: {
+    status: 421,
+    code: 'misdirected',
+    detail: 'The certificate of this connection is for other hosts.',
+  },
   parse_error: invalid('What was sent is not HTTP.'),
   bad_target: invalid('The target of the request is not acceptable.'),
   bad_host: invalid('The host of the request is not acceptable.'),

@@ -40,5 +40,6 @@ export const defaultEdgeSettings = {
   ],
   trustedProxies: [] as string[],
   proxyProtocolFrom: [] as string[],
+  tls: { profile: 'intermediate' as 'intermediate' | 'modern' },
   notReadyAfterMs: null as number | null,
 };

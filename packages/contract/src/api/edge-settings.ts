@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defaultEdgeSettings } from './default-edge-settings.ts';
+import { EdgeTls } from './edge-tls.ts';
 import { routeDefaults } from './route/defaults.ts';
 import { pages } from './route/pages.ts';
 
@@ -139,6 +140,7 @@ export const EdgeSettings = z
       .max(500)
       .default(proxyProtocolFrom)
       .describe('Balancers that tell by the PROXY protocol (1 or 2) whose connection they pass on'),
+    tls: EdgeTls.prefault({}),
     notReadyAfterMs: z
       .int()
       .min(10_000)

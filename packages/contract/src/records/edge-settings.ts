@@ -57,12 +57,13 @@ function edgeFault(edge: unknown): string | null {
       if (!isCount(given[name])) return `has no number as ${name}`;
     }
   }
-  const { deny, trustedProxies = [], proxyProtocolFrom = [], notReadyAfterMs, defaults, pages } = edge;
+  const { deny, trustedProxies = [], proxyProtocolFrom = [], tls, notReadyAfterMs, defaults, pages } = edge;
   const fault = defaultsFault(defaults);
   if (fault !== null) return fault;
   if (!isFields(pages) || !Object.values(pages).every(isText)) return 'has pages that cannot be read';
   for (const [name, list] of Object.entries({ deny, trustedProxies, proxyProtocolFrom })) {
     if (!Array.isArray(list) || !list.every(isText)) return `has a list ${name} that cannot be read`;
   }
+  if (tls !== undefined && !isFields(tls)) return 'has settings of TLS that cannot be read';
   return notReadyAfterMs === null || isCount(notReadyAfterMs) ? null : 'has no number as notReadyAfterMs';
 }

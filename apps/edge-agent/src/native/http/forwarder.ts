@@ -16,7 +16,9 @@ import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
 import { type Pages, pageInstead } from '../rules/pages.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
+import { shownTo } from '../tls/shown-certificates.ts';
 import { answerChallenge } from './answer-challenge.ts';
+import { answerHealth } from './answer-health.ts';
 import { Exchange, type Upgrade } from './exchange.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
 import { OpenExchanges } from './open-exchanges.ts';
@@ -34,6 +36,8 @@ export interface ForwarderOptions {
   trustedProxies(): TrustedProxies | null;
   /** By what name these edges sign `Via`. */
   pseudonym: string;
+  /** No new traffic is wanted. */
+  isDrained(): boolean;
   /** Called for each answer; 499 stands for a client that did not wait for it. */
   onAnswer(statusCode: number): void;
   incidents: Pick<Incidents, 'onRefused' | 'onCut' | 'onException'>;
@@ -89,7 +93,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       trustedProxies: options.trustedProxies(),
     });
     if ('reason' in forwarded) {
-      refuse(watch, forwarded, onDone);
+      if (forwarded.reason !== 'bad_host' || !answeredHealth(watch, onDone)) refuse(watch, forwarded, onDone);
       return;
     }
     if (forwarded.hasBody && 'stream' in request) endWithAnswer(request);
@@ -104,7 +108,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     }
     const route = path === '*' ? null : routes.find(forwarded);
     if (route === null) {
-      refuse(watch, notFound(forwarded), onDone, null, forwarded);
+      if (routes.servesHost(host) || !answeredHealth(watch, onDone))
+        refuse(watch, notFound(forwarded), onDone, null, forwarded);
+      return;
+    }
+    const shown = shownTo('stream' in request ? request.stream.session : request.socket);
+    if (shown !== null && host !== shown.name && !shown.covers(host)) {
+      refuse(watch, { reason: 'misdirected' }, onDone, route.rules, forwarded);
       return;
     }
     if (route.rules === null) {
@@ -132,6 +142,15 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       },
       refuseFailed,
     );
+  }
+
+  function answeredHealth(
+    { request, response }: ExchangeWatch,
+    onDone: (statusCode: number) => void,
+  ): boolean {
+    if (!answerHealth(request, response, options.isDrained())) return false;
+    response.on('close', () => onDone(response.statusCode));
+    return true;
   }
 
   function notFound(forwarded: ReadRequest): Refused {

@@ -10,6 +10,7 @@ import type { Incidents } from '../clients/incidents.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import { answerChallenge } from './answer-challenge.ts';
+import { answerHealth } from './answer-health.ts';
 import { allowedMethods } from './forwarder.ts';
 import { readRequest } from './read-request.ts';
 
@@ -51,13 +52,15 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
       trustedProxies: null,
     });
     if ('reason' in read) {
-      refuse(request, response, read);
+      if (read.reason !== 'bad_host' || !answerHealth(request, response, drained))
+        refuse(request, response, read);
       return;
     }
     const { host, path } = read;
     if (answerChallenge(response, path, challenges)) return;
-    if (!routes.servesHost(host)) refuse(request, response, { reason: 'no_route' });
-    else if (read.endsHere && request.method !== 'OPTIONS')
+    if (!routes.servesHost(host)) {
+      if (!answerHealth(request, response, drained)) refuse(request, response, { reason: 'no_route' });
+    } else if (read.endsHere && request.method !== 'OPTIONS')
       refuse(request, response, { reason: 'trace_ends_here' });
     else if (read.endsHere) response.writeHead(204, { allow: allowedMethods }).end();
     else

@@ -3,6 +3,7 @@ import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node
 import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
 import { linger } from '../../server/linger.ts';
+import { carry, shownTo } from '../tls/shown-certificates.ts';
 
 /** So many streams a client may break off at once, and so many a second in the long run; browsers do, when one scrolls. */
 const resetsAtOnce = 200;
@@ -81,6 +82,7 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
       resetsAt: now,
     };
     all.add(held);
+    carry(session, shownTo(held.socket));
     session.on('close', () => {
       all.delete(held);
       // Or does not end its side.

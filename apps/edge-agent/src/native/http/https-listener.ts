@@ -1,4 +1,3 @@
-import { constants } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import {
   createSecureServer,
@@ -15,23 +14,11 @@ import type { Admission } from '../clients/admission.ts';
 import { takeClientAddress } from '../clients/client-address.ts';
 import type { Incidents } from '../clients/incidents.ts';
 import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from '../tls/handshakes.ts';
-import type { TicketKeys } from '../tls/ticket-keys.ts';
+import type { ShownCertificates } from '../tls/shown-certificates.ts';
+import type { TlsContext } from '../tls/tls-context.ts';
 import type { Forwarder } from './forwarder.ts';
 import { admitFirst, stopAccepting } from './http-listener.ts';
 import { serveHttp2 } from './http2-sessions.ts';
-
-/** TLS 1.3, and of 1.2 what has forward secrecy and authenticates what it encrypts. */
-const ciphers = [
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':');
 
 /** Beyond these nghttp2 breaks a stream off by itself; below, it is answered 431 like over HTTP/1.1. */
 const mostListBytes = 131_072;
@@ -39,16 +26,14 @@ const mostListPairs = 4_096;
 /** Of an answer, as nghttp2 reckons it: with a dozen bytes for each field. Above the largest `limits.upstreamHeadBytes`; beyond it, the session would end. */
 const mostSentListBytes = 4_194_304;
 
-/** How long a session resumes: any ticket's key is kept for longer. */
-const sessionSeconds = 24 * 3_600;
-
 export type HandshakeFailure = 'unknown_name' | 'not_held' | 'no_name' | 'timeout' | 'other';
 
 export interface HttpsListenerOptions {
   /** Guarded: what one of them throws would end the process. */
   handshakes: Handshakes;
   forwarder: Forwarder;
-  tickets: Pick<TicketKeys, 'serve'>;
+  tls: TlsContext;
+  shown: ShownCertificates;
   settings(): EdgeSettings;
   admission: Admission;
   incidents: Incidents;
@@ -62,6 +47,8 @@ export interface HttpsListener {
   readonly sessions: number;
   /** The settings changed. */
   refresh(): void;
+  /** Certificates changed. */
+  refreshTls(): void;
   /** Ends what is over its time. To be called about every second. */
   check(now: number): void;
   /** While drained, connections are told to end after their next request, and new ones are served all the same. */
@@ -82,13 +69,8 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
 
   const server = createSecureServer({
     allowHTTP1: true,
-    minVersion: 'TLSv1.2',
-    ciphers,
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     SNICallback: handshakes.SNICallback,
     ALPNCallback: handshakes.ALPNCallback,
-    sessionIdContext: 'lockstep',
-    sessionTimeout: sessionSeconds,
     handshakeTimeout: handshakeTimeoutMs,
     // A client that vanished without a word would keep its websocket or event stream for ever.
     keepAlive: true,
@@ -100,8 +82,6 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     strictFieldWhitespaceValidation: false,
     unknownProtocolTimeout: 5_000,
   } as Parameters<typeof createSecureServer>[0]);
-
-  options.tickets.serve(server);
 
   const http1 = serveHttp1(server, {
     handle(request, response) {
@@ -142,6 +122,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     socket.on('error', () => socket.destroy());
     try {
       takeClientAddress(socket);
+      options.shown.note(socket);
       accepting = socket;
       // Node's own listener would take a protocol that it does not know for HTTP/2.
       if (!handshakes.servesRequests(socket)) linger(socket);
@@ -159,6 +140,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
   });
 
   function refresh(): void {
+    options.tls.serve(server);
     holdToSettings(server as unknown as Server, settings());
     server.updateSettings({ maxConcurrentStreams: settings().limits.streams });
   }
@@ -173,6 +155,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       return sessions.count;
     },
     refresh,
+    refreshTls: () => options.tls.serve(server),
     check(now) {
       sessions.check(now);
       http1.check();

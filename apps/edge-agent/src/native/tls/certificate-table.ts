@@ -38,6 +38,12 @@ export interface CertificateTable {
   ids(): Iterable<string>;
   /** The context for a server name; null when no certificate covers it. */
   find(name: string): SecureContext | null;
+  /** The leaf that a server name is shown; null where there is none. */
+  leafFor(name: string): X509Certificate | null;
+  /** By its id. */
+  leafOf(id: string): X509Certificate | null;
+  /** PEM, by its id; null where there is none, or it cannot be put to use. */
+  materialOf(id: string): { chain: string; key: string } | null;
   /** Whether some certificate covers the host. */
   covers(host: string): boolean;
   /** What the edge shows upstreams that ask for it; null for one that is not held. The same object while it is the same certificate. */
@@ -169,6 +175,20 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
     },
     ids: () => new Set([...byId.keys(), ...refused.keys()]),
     find: (name) => index.find(name, contextOf),
+    leafFor(name) {
+      const entry = index.find(name, (one) => (contextOf(one) === null ? null : one));
+      return entry === null ? null : new X509Certificate(entry.stored.value.chain);
+    },
+    leafOf(id) {
+      const entry = byId.get(id);
+      return entry === undefined ? null : new X509Certificate(entry.stored.value.chain);
+    },
+    materialOf(id) {
+      const entry = byId.get(id);
+      if (entry === undefined || contextOf(entry) === null || entry.broken) return null;
+      const { chain, sealedKey } = entry.stored.value;
+      return { chain, key: options.open(sealedKey, recordKey('certificate', id)) };
+    },
     covers: index.covers,
     material(id) {
       const stored = byId.get(id)?.stored;

@@ -8,6 +8,7 @@ import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import type { ChallengeTable } from './challenge-table.ts';
+import { hostOf } from './server-name.ts';
 import type { StapleTable } from './staple-table.ts';
 
 /** Alert `unrecognized_name`, fatal (RFC 8446, section 6; RFC 6066, section 3), as a plain record. */
@@ -149,10 +150,4 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
       return !servername || !socket.isSessionReused() || certificates.find(hostOf(servername)) !== null;
     },
   };
-}
-
-/** The dot at the end is not meant to be sent (RFC 6066, section 3), and changes nothing about which host is meant. */
-function hostOf(servername: string): string {
-  const name = servername.toLowerCase();
-  return name.endsWith('.') ? name.slice(0, -1) : name;
 }

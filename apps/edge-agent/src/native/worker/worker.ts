@@ -26,8 +26,10 @@ import { createCertificateTable } from '../tls/certificate-table.ts';
 import { createChallengeTable } from '../tls/challenge-table.ts';
 import { guardHandshakes } from '../tls/guard-handshakes.ts';
 import { createHandshakes } from '../tls/handshakes.ts';
+import { createShownCertificates } from '../tls/shown-certificates.ts';
 import { createStapleTable } from '../tls/staple-table.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
+import { createTlsContext } from '../tls/tls-context.ts';
 import { createFailureLog } from '../upstreams/failure-log.ts';
 import { createHealthBoard, type HealthNews } from '../upstreams/health-board.ts';
 import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
@@ -130,6 +132,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const failures = createFailureLog(log);
   const incidents = createIncidents(log, boundary);
   const edgeSettings = () => fleet.edge;
+  let takesNoMore = false;
   let trustedProxies: TrustedProxies | null = null;
   let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
   let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
@@ -198,6 +201,7 @@ export function createWorker(options: WorkerOptions): Worker {
     challenges,
     settings: edgeSettings,
     trustedProxies: () => trustedProxies,
+    isDrained: () => takesNoMore,
     pseudonym: pseudonymOf(settings.edgeKey),
     onAnswer,
     incidents,
@@ -219,7 +223,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const https = createHttpsListener({
     handshakes: guardHandshakes(handshakes, boundary),
     forwarder,
-    tickets,
+    tls: createTlsContext({ settings: edgeSettings, certificates, tickets }),
+    shown: createShownCertificates({ settings: edgeSettings, certificates }),
     settings: edgeSettings,
     admission,
     incidents,
@@ -275,6 +280,7 @@ export function createWorker(options: WorkerOptions): Worker {
           await listening;
           if (event.type === 'current') continue;
           await configuration.apply(event);
+          https.refreshTls();
           sendStatus();
           held.proceed();
           await listenOnce();
@@ -325,6 +331,7 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   function setDrained(now: boolean): void {
+    takesNoMore = now;
     https.setDrained(now);
     http.setDrained(now);
     if (now) forwarder.endConnections();

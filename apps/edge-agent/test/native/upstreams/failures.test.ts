@@ -150,6 +150,7 @@ t.test('what throws while a request is read leaves no exchange under way', async
     },
     challenges: { keyAuthorization: () => null },
     trustedProxies: () => null,
+    isDrained: () => false,
     settings: () => defaultEdgeSettings as unknown as EdgeSettings,
     pseudonym: 'x',
     onAnswer() {},

@@ -1,0 +1,68 @@
+import type { TLSSocket } from 'node:tls';
+import type { EdgeSettings } from '@lockstep/contract';
+import type { CertificateTable } from './certificate-table.ts';
+import { hostOf } from './server-name.ts';
+
+/** At its connection. */
+const shown = Symbol('shown certificate');
+const mostHosts = 100;
+
+/** The certificate that a connection's client was shown. */
+export interface ShownCertificate {
+  /** The server name that it was shown for, which it covers; null: it asked for none, or OpenSSL does not tell. */
+  readonly name: string | null;
+  /** Whether it is a certificate for this host too (RFC 9110, section 7.4): a client may not be told otherwise. */
+  covers(host: string): boolean;
+}
+
+export interface ShownCertificates {
+  /** To be called when the handshake is through. */
+  note(socket: TLSSocket): void;
+}
+
+export interface ShownCertificatesOptions {
+  certificates: Pick<CertificateTable, 'leafFor' | 'leafOf'>;
+  settings(): EdgeSettings;
+}
+
+export function createShownCertificates(options: ShownCertificatesOptions): ShownCertificates {
+  const { certificates, settings } = options;
+
+  function leafOf(name: string | null) {
+    if (name !== null) return certificates.leafFor(name);
+    const { noSniCertificate } = settings().tls ?? {};
+    return noSniCertificate === undefined ? null : certificates.leafOf(noSniCertificate);
+  }
+
+  return {
+    note(socket) {
+      const { servername } = socket as TLSSocket & { servername?: string | false | null };
+      const name = servername ? hostOf(servername) : null;
+      // A session of TLS 1.2 that was resumed comes without its name: what it was shown is not known.
+      const unknown = name === null && socket.isSessionReused();
+      const others = new Map<string, boolean>();
+      const certificate: ShownCertificate = {
+        name,
+        covers(host) {
+          if (unknown) return true;
+          let covered = others.get(host);
+          if (covered === undefined) {
+            covered = leafOf(name)?.checkHost(host, { subject: 'never' }) !== undefined;
+            if (others.size < mostHosts) others.set(host, covered);
+          }
+          return covered;
+        },
+      };
+      carry(socket, certificate);
+    },
+  };
+}
+
+/** Where a connection has another object that stands for it, as a session of HTTP/2. */
+export function carry(to: object, certificate: ShownCertificate | null): void {
+  Object.assign(to, { [shown]: certificate });
+}
+
+export function shownTo(connection: object | undefined | null): ShownCertificate | null {
+  return (connection as { [shown]?: ShownCertificate } | undefined | null)?.[shown] ?? null;
+}
