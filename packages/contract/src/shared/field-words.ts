@@ -28,11 +28,20 @@ function wordsFor(issue: Issue): string | undefined {
     case 'invalid_key':
       return issue.issues[0]?.message;
     case 'invalid_union':
-      if (issue.discriminator === undefined) return undefined;
+      if (issue.discriminator === undefined) return anyOf(issue.errors);
       return `has to be one of ${[issue.options ?? []].flat().join(', ')}`;
     default:
       return undefined;
   }
+}
+
+/** What is wrong by each of several forms: of that which the value has as far as the fault, else what any of them would take. */
+function anyOf(errors: z.core.$ZodIssue[][]): string | undefined {
+  const first = errors.flatMap(([issue]) => issue ?? []);
+  const inner = first.find(({ path }) => path.length > 0);
+  if (inner !== undefined) return `has ${inner.path.join('.')}, which ${inner.message}`;
+  const takes = first.flatMap(({ message }) => /^has to be (.+)$/.exec(message)?.[1] ?? []);
+  return takes.length === first.length ? `has to be ${[...new Set(takes)].join(' or ')}` : undefined;
 }
 
 function bound(how: string, limit: number | bigint, origin: string): string {

@@ -20,7 +20,7 @@ function normal(input: string, context: z.RefinementCtx): string {
     : { fault: 'the path is not valid Unicode' };
   if (typeof path === 'string') return path;
   context.addIssue({ code: 'custom', message: path.fault });
-  return z.NEVER;
+  return ''; // the issue refuses it, whatever is made of it
 }
 
 /** One path, as it is. */
