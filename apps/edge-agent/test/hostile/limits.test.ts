@@ -205,7 +205,7 @@ await edge.attack(t, 'a client that breaks streams off without end is told to go
   }
   t.equal(await gone, 11, 'ENHANCE_YOUR_CALM');
   await closed;
-  t.ok(edge.upstream.opened - before <= 300);
+  t.ok(edge.upstream.opened - before <= 60, 'most of them were broken off before an upstream heard of them');
   t.equal(await edge.metric('cut_connections_total', 'reason="resets"'), 1);
 });
 

@@ -8,6 +8,13 @@ import { carry, shownTo } from '../tls/shown-certificates.ts';
 /** So many streams a client may break off at once, and so many a second in the long run; browsers do, when one scrolls. */
 const resetsAtOnce = 200;
 const resetsPerSecond = 20;
+/**
+ * After so many of late, a stream is looked at a moment later: one that is broken off at once then costs no upstream anything. A request
+ * that is, costs a hundred times its client's effort (CVE-2023-44487).
+ */
+const resetsBeforePause = 20;
+const pauseMs = 25;
+const forgivenAfterMs = 1_000;
 /** A session that was told to end has this long to do so. */
 const endWithinMs = 2_000;
 const lastOfAllStreams = 2 ** 31 - 1;
@@ -24,6 +31,8 @@ export interface Http2SessionsOptions {
 /** The HTTP/2 sessions of a server, held to deadlines. */
 export interface Http2Sessions {
   readonly count: number;
+  /** How long a request should not be looked at yet, in milliseconds: it may be broken off by then. 0 but for sessions known for that. */
+  pauseFor(stream: ServerHttp2Stream): number;
   /** Ends what is over its time. To be called about every second. */
   check(now: number): void;
   /** While drained, sessions end: open streams go on, and each session that comes serves what it came for. */
@@ -48,7 +57,8 @@ interface Held {
 
 export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions): Http2Sessions {
   const { timeouts, onCut } = options;
-  const all = new Set<Held>();
+  const all = new Map<ServerHttp2Session, Held>();
+  let lastResetsAt = 0;
   let drained = false;
 
   /** Ends a session. Node waits for what is still to be written; a client that does not read would keep it for ever. */
@@ -60,6 +70,7 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
 
   function onReset(held: Held): void {
     const now = Date.now();
+    lastResetsAt = now;
     held.resets = Math.max(0, held.resets - ((now - held.resetsAt) / 1_000) * resetsPerSecond) + 1;
     held.resetsAt = now;
     if (held.resets <= resetsAtOnce || held.session.destroyed) return;
@@ -81,10 +92,10 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
       resets: 0,
       resetsAt: now,
     };
-    all.add(held);
+    all.set(session, held);
     carry(session, shownTo(held.socket));
     session.on('close', () => {
-      all.delete(held);
+      all.delete(session);
       // Or does not end its side.
       linger(held.socket);
     });
@@ -128,9 +139,17 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
     get count() {
       return all.size;
     },
+    pauseFor(stream) {
+      if (lastResetsAt === 0) return 0;
+      const now = Date.now();
+      if (now - lastResetsAt > forgivenAfterMs) return 0;
+      const held = all.get(stream.session as ServerHttp2Session);
+      const isKnown = held !== undefined && held.resets > resetsBeforePause;
+      return isKnown && now - held.resetsAt < forgivenAfterMs ? pauseMs : 0;
+    },
     check(now) {
       const { headMs, keepAliveMs } = timeouts();
-      for (const held of all) {
+      for (const held of all.values()) {
         if (held.warnedSince !== null && now - held.warnedSince > endWithinMs) close(held, now);
         // PINGs and heads that never end are no requests.
         if (held.streams > 0) continue;
@@ -147,10 +166,10 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
     },
     setDrained(now) {
       drained = now;
-      if (drained) for (const held of all) warn(held);
+      if (drained) for (const held of all.values()) warn(held);
     },
     destroy() {
-      for (const { session } of all) session.destroy();
+      for (const session of all.keys()) session.destroy();
     },
   };
 }

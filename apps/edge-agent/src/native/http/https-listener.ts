@@ -103,15 +103,21 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     server.on(
       event,
       (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
-        if (!('stream' in request)) return;
-        try {
-          forwarder.handle(request, response);
-        } catch (error) {
-          incidents.onException('request', error);
-          request.stream.close(0x2); // INTERNAL_ERROR
-        }
+        if (!('stream' in request) || !('stream' in response)) return;
+        const pauseMs = sessions.pauseFor(request.stream);
+        if (pauseMs === 0) handleHttp2(request, response);
+        else setTimeout(() => !request.stream.closed && handleHttp2(request, response), pauseMs);
       },
     );
+  }
+
+  function handleHttp2(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    try {
+      forwarder.handle(request, response);
+    } catch (error) {
+      incidents.onException('request', error);
+      request.stream.close(0x2); // INTERNAL_ERROR
+    }
   }
 
   const serveHttp = server.listeners('secureConnection') as ((socket: TLSSocket) => void)[];

@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createLocalhostCertificate, freePort } from '@lockstep/testkit';
+import type t from 'tap';
+
+/** What an upstream says it has received. */
+export interface Echo {
+  upstream: string;
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body: string;
+  /** The line of the PROXY protocol that the connection began with. */
+  proxied: string | null;
+}
+
+export const page = '<p>the same words again and again</p>\n'.repeat(200);
+
+/**
+ * Upstreams of each kind. They answer with what they received; `…/page` with a page, `…/status/N` with that status, `…/slow` with nothing, and `…/close`
+ * by the end of the connection.
+ */
+export async function startFieldUpstreams(test: Pick<typeof t, 'teardown'>, dir: string) {
+  const servers: { close(): unknown; closeAllConnections?(): void }[] = [];
+  test.teardown(() => {
+    for (const server of servers) {
+      server.close();
+      server.closeAllConnections?.();
+    }
+  });
+  const listen = async (server: Server, at: number | string = 0) => {
+    servers.push(server);
+    server.listen(...([at, ...(typeof at === 'number' ? ['127.0.0.1'] : [])] as [number]));
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const plain = (name: string) => createServer(answerAs(name));
+
+  const { chain, keyPem, rootPem } = await createLocalhostCertificate('app.internal');
+  const secure = createSecureServer({ cert: chain, key: keyPem }, answerAs('tls'));
+  const socketPath = join(dir, 'app.sock');
+  const proxied = plain('proxied');
+  const front = createSocketServer((socket) => readProxyLine(socket, proxied));
+  const frontPort = await listen(front as unknown as Server);
+  await listen(plain('socket'), socketPath);
+  const url = (port: number, scheme = 'http') => `${scheme}://127.0.0.1:${port}`;
+  return {
+    one: url(await listen(plain('one'))),
+    two: url(await listen(plain('two'))),
+    /** Its certificate is for `app.internal`, of the CA `rootPem`. */
+    secure: url(await listen(secure as unknown as Server), 'https'),
+    rootPem,
+    socket: `unix:${socketPath}`,
+    proxied: url(frontPort),
+    /** Nothing listens there. */
+    dead: url(await freePort()),
+  };
+}
+
+function answerAs(upstream: string) {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { method = '', url = '', headers, socket } = request;
+    if (url.includes('/slow')) return;
+    if (url.includes('/close')) {
+      socket.destroy();
+      return;
+    }
+    if (url.includes('/page')) {
+      response.writeHead(200, { 'content-type': 'text/html', etag: '"v1"', server: 'field/1' }).end(page);
+      return;
+    }
+    const [, status] = /\/status\/(\d{3})/.exec(url) ?? [];
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const { proxyLine = null } = socket as Socket & { proxyLine?: string };
+    const echo = { upstream, method, url, headers, body, proxied: proxyLine };
+    response
+      .writeHead(Number(status ?? 200), { 'content-type': 'application/json', server: 'field/1' })
+      .end(JSON.stringify(echo));
+  };
+}
+
+function readProxyLine(socket: Socket & { proxyLine?: string }, server: Server): void {
+  socket.on('error', () => socket.destroy());
+  socket.once('data', (chunk: Buffer) => {
+    const end = chunk.indexOf('\r\n');
+    socket.proxyLine = chunk.toString('latin1', 0, end);
+    socket.unshift(chunk.subarray(end + 2));
+    server.emit('connection', socket);
+  });
+}

@@ -1,0 +1,270 @@
+import { brotliDecompressSync } from 'node:zlib';
+import { PutRoute } from '@lockstep/contract/schemas';
+import { testFolder } from '@lockstep/testkit';
+import t, { type Test } from 'tap';
+import { type AskOptions, askEdge, type EdgeAnswer, type Protocol } from './fleet/ask-edge.ts';
+import { type Echo, page, startFieldUpstreams } from './fleet/field-upstreams.ts';
+import { startFleet } from './fleet/start-fleet.ts';
+
+type Field = Exclude<keyof PutRoute, 'id'>;
+type Ask = (options?: Partial<AskOptions>) => Promise<EdgeAnswer>;
+
+interface FieldCase {
+  route: Partial<PutRoute>;
+  /** `at` is another one for each edge and protocol. */
+  check(t: Test, ask: Ask, host: string, at: string): Promise<void>;
+}
+
+const dir = testFolder(t);
+const upstreams = await startFieldUpstreams(t, dir);
+const fleet = await startFleet(t, { dir });
+const { call, edges } = fleet;
+const root = await fleet.internalRoot();
+const protocols: Protocol[] = ['HTTP/1.1', 'HTTP/2'];
+
+const one = [{ url: upstreams.one }];
+const echoOf = ({ text }: EdgeAnswer): Echo => JSON.parse(text);
+const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
+/** Of `open sesame`. */
+const passwordHash = '$2y$10$SF5F9NKeYPNfSbZpTIy3Kur7ycSjV54lRBxePUCGMh7ckEPQ2D866';
+
+/** Of each field at least one thing that is otherwise without it. */
+const cases = {
+  hosts: {
+    route: { hosts: ['hosts.fields.test', '*.hosts.fields.test'], upstreams: one },
+    async check(t, ask) {
+      for (const host of ['hosts.fields.test', 'any.hosts.fields.test'])
+        t.equal(echoOf(await ask({ host })).headers['x-forwarded-host'], host);
+    },
+  },
+  paths: {
+    route: { paths: ['/api', '=/exact'], upstreams: one },
+    async check(t, ask) {
+      const status = async (path: string) => (await ask({ path })).status;
+      t.strictSame(await Promise.all(['/api', '/api/x?y', '/exact'].map(status)), [200, 200, 200]);
+      t.strictSame(await Promise.all(['/', '/apis', '/exact/x'].map(status)), [404, 404, 404]);
+    },
+  },
+  methods: {
+    route: { methods: ['GET'], upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask()).status, 200);
+      t.match(await ask({ method: 'DELETE' }), { status: 405, headers: { allow: 'GET, HEAD' } });
+    },
+  },
+  match: {
+    route: {
+      match: { headers: [{ name: 'X-Beta', equals: 'yes' }], query: [{ name: 'v', present: true }] },
+      upstreams: one,
+    },
+    async check(t, ask) {
+      t.equal((await ask({ path: '/?v=1', headers: { 'x-beta': 'yes' } })).status, 200);
+      t.equal((await ask({ path: '/?v=1' })).status, 404);
+      t.equal((await ask({ headers: { 'x-beta': 'yes' } })).status, 404);
+    },
+  },
+  upstreams: {
+    route: {
+      upstreams: [
+        { url: upstreams.two, host: 'upstream' },
+        {
+          url: upstreams.secure,
+          host: 'own.example.net',
+          tls: { ca: upstreams.rootPem, serverName: 'app.internal' },
+        },
+        { url: upstreams.socket },
+        { url: upstreams.proxied, proxyProtocol: 1 },
+        { url: upstreams.dead },
+      ],
+    },
+    async check(t, ask, host) {
+      const seen = new Map<string, Echo>();
+      for (let i = 0; i < 10; i += 1) {
+        const echo = echoOf(await ask());
+        seen.set(echo.upstream, echo);
+      }
+      const hostAt = (name: string) => seen.get(name)?.headers.host;
+      t.equal(hostAt('two'), new URL(upstreams.two).host);
+      t.equal(hostAt('tls'), 'own.example.net');
+      t.equal(hostAt('socket'), host);
+      t.match(seen.get('proxied'), {
+        headers: { host },
+        proxied: /^PROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ \d+$/,
+      });
+    },
+  },
+  timeouts: {
+    route: { timeouts: { firstByteMs: 300 }, upstreams: one },
+    async check(t, ask) {
+      t.match(await ask({ path: '/slow' }), { status: 504, text: /upstream_timeout/ });
+    },
+  },
+  limits: {
+    route: { limits: { bodyBytes: 10 }, upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask({ method: 'POST', body: '0123456789' })).status, 200);
+      t.match(await ask({ method: 'POST', body: '0123456789a' }), { status: 413, text: /payload_too_large/ });
+    },
+  },
+  redirect: {
+    route: { redirect: { to: 'https://new.example.com/shop', status: 308, keepPath: true, keepQuery: true } },
+    async check(t, ask) {
+      const { status, headers } = await ask({ path: '/shoes?size=9' });
+      t.strictSame([status, headers.location], [308, 'https://new.example.com/shop/shoes?size=9']);
+    },
+  },
+  headers: {
+    route: {
+      headers: {
+        request: { set: { 'X-Client': '{client_address}' }, remove: ['X-Debug'] },
+        response: { set: { 'X-Route': '{route}' }, remove: ['Server'] },
+      },
+      upstreams: one,
+    },
+    async check(t, ask) {
+      const answer = await ask({ headers: { 'x-debug': '1', 'x-client': 'forged' } });
+      const { headers } = echoOf(answer);
+      t.strictSame([headers['x-client'], headers['x-debug']], ['127.0.0.1', undefined]);
+      t.strictSame([answer.headers['x-route'], answer.headers.server], ['headers', undefined]);
+    },
+  },
+  access: {
+    route: { access: { allow: ['127.0.0.0/8'], deny: ['127.0.0.9'] }, upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask()).status, 200);
+      t.match(await ask({ localAddress: '127.0.0.9' }), { status: 403, text: /access_denied/ });
+    },
+  },
+  rateLimit: {
+    route: { rateLimit: { requests: 2, perMs: 3_600_000, by: { header: 'X-Key' } }, upstreams: one },
+    async check(t, ask, _host, at) {
+      const headers = { 'x-key': at };
+      t.strictSame([(await ask({ headers })).status, (await ask({ headers })).status], [200, 200]);
+      t.match(await ask({ headers }), { status: 429, headers: { 'retry-after': /^\d+$/ } });
+    },
+  },
+  basicAuth: {
+    route: { basicAuth: { realm: 'Fields', users: [{ name: 'ann', passwordHash }] }, upstreams: one },
+    async check(t, ask) {
+      t.match(await ask(), { status: 401, headers: { 'www-authenticate': /^Basic realm="Fields"/ } });
+      t.equal((await ask({ headers: { authorization: basic('ann:guess') } })).status, 401);
+      t.equal((await ask({ headers: { authorization: basic('ann:open sesame') } })).status, 200);
+    },
+  },
+  compression: {
+    route: { compression: true, upstreams: one },
+    async check(t, ask) {
+      const { headers, body } = await ask({ path: '/page', headers: { 'accept-encoding': 'br' } });
+      t.match(headers, { 'content-encoding': 'br', etag: 'W/"v1"', vary: 'accept-encoding' });
+      t.equal(brotliDecompressSync(body).toString(), page);
+    },
+  },
+  issuers: {
+    route: { issuers: ['internal'], upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask()).status, 200);
+      t.match((await call('GET', '/v1/certificates/issuers.fields.test')).body, { issuer: 'internal' });
+    },
+  },
+  challenge: {
+    route: { challenge: 'tls-alpn-01', upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask()).status, 200);
+    },
+  },
+  dns: {
+    route: { dns: { proxiedBy: 'cdn' }, upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask()).status, 200);
+    },
+  },
+} satisfies Partial<Record<Field, FieldCase>>;
+
+const fields = Object.entries<FieldCase>(cases);
+const hostOf = (field: string) => `${field.toLowerCase()}.fields.test`;
+const made = await Promise.all(
+  fields.map(([field, { route }]) =>
+    call('PUT', `/v1/routes/${field}`, { hosts: [hostOf(field)], ...route }, { prefer: 'wait=120' }),
+  ),
+);
+
+for (const [index, [field, { route, check }]] of fields.entries()) {
+  t.test(`${field} holds at each edge, over HTTP/1.1 and HTTP/2, and is shown as it was given`, async (t) => {
+    const { status, body } = made[index]!;
+    t.match({ status, state: body.status?.state }, { status: 201, state: 'live' }, JSON.stringify(body));
+    t.match(JSON.parse(shown(body)), JSON.parse(shown(route)));
+    t.notMatch(shown(body), '$2y$');
+    for (const edge of edges) {
+      for (const protocol of protocols) {
+        await t.test(`${edge.node}, ${protocol}`, (t) => {
+          const ask: Ask = (options = {}) =>
+            askEdge(edge, protocol, root, { host: hostOf(field), ...options });
+          return check(t, ask, hostOf(field), `${edge.node} ${protocol}`);
+        });
+      }
+    }
+  });
+}
+
+t.test('one route has everything at once', async (t) => {
+  const host = 'everything.fields.test';
+  const compression = { types: ['application/json'], minBytes: 1 };
+  const rateLimit = { requests: 3, perMs: 3_600_000, by: { header: 'X-Key' } } as const;
+  const { redirect: _, ...rest } = cases;
+  const all = Object.assign({}, ...Object.values(rest).map(({ route }) => route));
+  const own = { hosts: [host], paths: ['/api'], methods: ['POST'], rateLimit, compression };
+  const route: Partial<PutRoute> = { ...all, ...own, upstreams: cases.upstreams.route.upstreams };
+  const { status, body } = await call('PUT', '/v1/routes/everything', route, { prefer: 'wait=120' });
+  t.match({ status, state: body.status?.state }, { status: 201, state: 'live' }, JSON.stringify(body));
+  for (const edge of edges) {
+    for (const protocol of protocols) {
+      const right = { authorization: basic('ann:open sesame'), 'x-beta': 'yes', 'accept-encoding': 'br' };
+      const ask = (key: string, options: Partial<AskOptions> = {}, without?: keyof typeof right) => {
+        const { [without ?? '']: __, ...headers } = {
+          ...right,
+          'x-key': `${edge.node} ${protocol} ${key}`,
+        } as Record<string, string>;
+        const request = { host, path: '/api/cart?v=1', method: 'POST', body: 'ten bytes!', headers };
+        return askEdge(edge, protocol, root, { ...request, ...options });
+      };
+      const what = `${edge.node}, ${protocol}`;
+      const answers = [await ask('right'), await ask('right'), await ask('right')];
+      for (const { status, headers, body } of answers) {
+        t.match(
+          { status, headers },
+          { status: 200, headers: { 'content-encoding': 'br', 'x-route': 'everything' } },
+          what,
+        );
+        t.notOk('server' in headers, what);
+        t.match(JSON.parse(brotliDecompressSync(body).toString()), {
+          method: 'POST',
+          url: '/api/cart?v=1',
+          body: 'ten bytes!',
+          headers: { 'x-client': '127.0.0.1', 'x-beta': 'yes', 'x-forwarded-host': host },
+        });
+      }
+      const refused: [number, Promise<EdgeAnswer>][] = [
+        [429, ask('right')],
+        [404, ask('path', { path: '/other?v=1' })],
+        [405, ask('method', { method: 'GET', body: '' })],
+        [404, ask('match', {}, 'x-beta')],
+        [404, ask('query', { path: '/api/cart' })],
+        [413, ask('body', { body: 'eleven bytes' })],
+        [403, ask('address', { localAddress: '127.0.0.9' })],
+        [401, ask('password', {}, 'authorization')],
+        [504, ask('timeout', { path: '/api/slow?v=1' })],
+      ];
+      for (const [status, answer] of refused) t.equal((await answer).status, status, `${what}: ${status}`);
+    }
+  }
+});
+
+t.test('there is a case for each field', async (t) => {
+  const all = Object.keys(PutRoute.shape).filter((name) => name !== 'id');
+  t.same(all.sort(), Object.keys(cases).sort());
+});
+
+/** Hashes are not shown. */
+function shown(route: object): string {
+  return JSON.stringify(route, (name, value) => (name === 'passwordHash' ? undefined : value));
+}

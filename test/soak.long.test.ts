@@ -1,0 +1,143 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
+import { testFolder } from '@lockstep/testkit';
+import t from 'tap';
+import { readProcessTree } from './bench/process-tree.ts';
+import { quantilesOf } from './bench/report.ts';
+import { startMixedLoad } from './fleet/mixed-load.ts';
+import { largeBytes, smallBytes, startMixedUpstream } from './fleet/mixed-upstream.ts';
+import { type EdgeUnderTest, startFleet } from './fleet/start-fleet.ts';
+
+/** Before a release, ten minutes: SOAK_SECONDS=600 npx tap run test/soak.long.test.ts */
+const seconds = Number(process.env.SOAK_SECONDS ?? 40);
+const changesPerSecond = 20;
+const host = 'shop.example.com';
+const restartingHost = 'restarting.example.com';
+/** Processes take memory over until they are warm; from a third of the time on they may grow so much. */
+const mostGrowth = 1.3;
+
+t.test('everything at once fails no request, and takes no more memory in the end', async (t) => {
+  const fleet = await startFleet(t, { dir: testFolder(t), edges: 2, workers: 2 });
+  const upstreams = await Promise.all([1, 2, 3].map(() => startMixedUpstream()));
+  t.teardown(() => Promise.all(upstreams.map((upstream) => upstream.close())));
+  const [steady, restarting, other] = upstreams as [
+    (typeof upstreams)[0],
+    (typeof upstreams)[0],
+    (typeof upstreams)[0],
+  ];
+  await put('shop', host, [steady.url]);
+  await put('restarting', restartingHost, [restarting.url, other.url]);
+
+  const authority = await createAuthority();
+  const ca = `${await fleet.internalRoot()}\n${authority.certificate}`;
+  const ports = fleet.edges.map(({ https }) => https);
+  const sizes = { smallBytes, largeBytes };
+  const loads = [
+    startMixedLoad({ ports, host, ca, ...sizes }),
+    startMixedLoad({ ports, host: restartingHost, ca, ...sizes, onlyGets: true }),
+  ];
+  const stopped = new AbortController();
+  const faults: string[] = [];
+  let brought: string | null = null;
+  const done = { changes: 2, swaps: 0, reloads: 0, restarts: 0 };
+  const chores = [
+    repeat(1_000 / changesPerSecond, async () => {
+      done.changes += 1;
+      await changeRoute(done.changes);
+    }),
+    repeat(2_000, async () => {
+      await swapCertificate();
+      done.swaps += 1;
+    }),
+    repeat(7_000, async () => {
+      await reload(fleet.edges[done.reloads % 2]!);
+      done.reloads += 1;
+    }),
+    repeat(3_000, async () => {
+      await restarting.restart();
+      done.restarts += 1;
+    }),
+  ];
+
+  await delay((seconds * 1_000) / 3);
+  const before = await memoryFor((seconds * 1_000) / 3);
+  const after = await memoryFor((seconds * 1_000) / 3);
+  stopped.abort();
+  await Promise.all(chores);
+  await Promise.all(loads.map((load) => load.stop()));
+
+  t.same(faults, []);
+  for (const load of loads) {
+    t.same(load.failures.slice(0, 20), [], `${load.failures.length} failed`);
+    for (const [sort, count] of Object.entries(load.answered)) t.ok(count > 0, `${sort}: ${count}`);
+  }
+  for (const [node, bytes] of Object.entries(after)) {
+    t.ok(
+      bytes < before[node]! * mostGrowth,
+      `${node}: ${megabytes(before[node]!)} became ${megabytes(bytes)}`,
+    );
+  }
+  t.comment(JSON.stringify({ seconds, done, answered: loads.map(({ answered }) => answered) }));
+
+  async function repeat(everyMs: number, chore: () => Promise<void>): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await delay(everyMs, undefined, { signal: stopped.signal }).catch(() => {});
+      if (!stopped.signal.aborted) await chore().catch((error) => faults.push(String(error)));
+    }
+  }
+
+  async function put(id: string, name: string, urls: string[]): Promise<void> {
+    const body = { hosts: [name], upstreams: urls.map((url) => ({ url })) };
+    const { status, text } = await fleet.call('PUT', `/v1/routes/${id}`, body, { prefer: 'wait=60' });
+    if (status !== 201) throw new Error(`PUT ${id}: ${status} ${text}`);
+  }
+
+  /** Made, changed and deleted in turn; every third change is of a route under load, which stays what it was to its clients. */
+  async function changeRoute(turn: number): Promise<void> {
+    const id = `passing-${Math.trunc(turn / 3)}`;
+    const body = { hosts: [`${id}.example.com`], upstreams: [{ url: steady.url }] };
+    const paths = turn % 2 === 0 ? ['/'] : ['/', '/elsewhere'];
+    const { status } = await [
+      () => fleet.call('PUT', `/v1/routes/${id}`, body),
+      () => fleet.call('PATCH', '/v1/routes/shop', { paths }),
+      () => fleet.call('DELETE', `/v1/routes/passing-${Math.trunc(turn / 3)}`),
+    ][turn % 3]!();
+    if (status > 299) throw new Error(`change ${turn}: ${status}`);
+  }
+
+  async function swapCertificate(): Promise<void> {
+    const key = await generateKeyPem();
+    const chain = await issueCertificate({
+      authority,
+      host,
+      keyPem: key,
+      lifetimeMs: 86_400_000 * 30,
+      now: Date.now(),
+    });
+    const { status, text, body } = await fleet.call('POST', '/v1/certificates', { chain, key });
+    if (status !== 201) throw new Error(`certificate: ${status} ${text}`);
+    if (brought !== null) await fleet.call('DELETE', `/v1/certificates/${brought}`);
+    brought = body.id;
+  }
+
+  async function reload({ admin }: EdgeUnderTest): Promise<void> {
+    const { status } = await fetch(`http://127.0.0.1:${admin}/reload`, { method: 'POST' });
+    if (status > 299) throw new Error(`reload: ${status}`);
+  }
+
+  /** Of each edge, the median over some time: while it reloads, it has a worker more. */
+  async function memoryFor(ms: number): Promise<Record<string, number>> {
+    const looks: Record<string, number[]> = {};
+    for (const until = Date.now() + ms; Date.now() < until; await delay(500)) {
+      for (const { node, process } of fleet.edges) {
+        looks[node] ??= [];
+        looks[node].push(readProcessTree(process.pid).reduce((sum, { rssBytes }) => sum + rssBytes, 0));
+      }
+    }
+    return Object.fromEntries(Object.entries(looks).map(([node, all]) => [node, quantilesOf(all).p50]));
+  }
+});
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1_048_576)} MB`;
+}
