@@ -64,7 +64,7 @@ const rooms: Record<string, (string | string[])[]> = {
   'apps/edge-agent/src': ['startup', 'feed', 'server', 'engine', ['supervisor', 'native'], 'child'],
   'apps/edge-agent/src/native': [
     ['clients', 'on-demand'],
-    ...['upstreams', 'rules', 'routing', 'tls', 'http', 'worker', 'processes'],
+    ...['upstreams', 'rules', 'routing', 'tls', 'http', 'observation', 'worker', 'processes'],
   ],
 };
 

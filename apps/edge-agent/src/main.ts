@@ -64,6 +64,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
   process.on('SIGHUP', () => {
     supervisor.reload().catch((error) => log.error({ err: error }, 'the workers were not replaced'));
   });
+  process.on('SIGUSR1', () => supervisor.reopenLogs());
   await supervisor.start();
   const givingBack = giveBackMemory();
   const error = await ended.promise;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  type AccessLog,
   type CertificateRecord,
   type ChallengeRecord,
   type EdgeLimits,
@@ -56,6 +57,7 @@ export interface EdgeChange {
   limits?: Partial<EdgeLimits>;
   timeouts?: Partial<EdgeTimeouts>;
   deny?: string[];
+  accessLog?: Partial<AccessLog>;
   defaults?: RouteDefaults;
   trustedProxies?: string[];
   proxyProtocolFrom?: string[];

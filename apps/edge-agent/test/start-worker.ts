@@ -9,6 +9,7 @@ import type { Test } from 'tap';
 import type { HealthWatcher } from '../src/engine/upstream-health.ts';
 import type { Feed } from '../src/feed/feed.ts';
 import { createStoreFeed } from '../src/feed/store-feed.ts';
+import type { OpenDestination } from '../src/native/observation/access-log.ts';
 import { createWorker, type Worker } from '../src/native/worker/worker.ts';
 import type { WorkerStatus } from '../src/native/worker/worker-message.ts';
 import { type EdgeConfig, withDefaults } from '../src/startup/config.ts';
@@ -87,6 +88,7 @@ export async function startWorker(
     open: (sealed, context) => sealer.open(sealed, context),
     feed: feed ?? createStoreFeed(configured.store),
     log: pino({ level: 'silent' }),
+    openLog: pino.destination as OpenDestination,
     boundary: createBoundary(pino({ level: 'silent' })),
     onListening: () => changes.emit('listening'),
     onStatus(now) {

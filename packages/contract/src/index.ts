@@ -1,4 +1,5 @@
 // Without zod, which costs a process 8 MB: the schemas themselves are in `@lockstep/contract/schemas`.
+export type * from './api/access-log.ts';
 export type * from './api/attempt.ts';
 export type * from './api/certificate.ts';
 export type * from './api/challenge.ts';
@@ -23,9 +24,11 @@ export type { RouteRetries } from './api/route/retries.ts';
 export type * from './api/route.ts';
 export type * from './api/settings.ts';
 export type * from './api/upstream.ts';
+export * from './edge/durations.ts';
 export * from './edge/heartbeat.ts';
 export * from './edge/hint.ts';
 export type * from './edge/node-report.ts';
+export * from './edge/traffic.ts';
 export type * from './edge/upstream-state.ts';
 export type * from './records/account.ts';
 export type * from './records/attempts.ts';

@@ -50,6 +50,7 @@ async function start({ config, edgeKey }: Extract<ToEdge, { edge: 'start' }>): P
 giveBackMemory();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const)
   process.on(signal, () => void stop(null));
+process.on('SIGUSR1', () => supervisor?.reopenLogs());
 process.on('disconnect', () => void stop(null));
 process.on(
   'message',

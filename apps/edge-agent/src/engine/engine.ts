@@ -1,4 +1,4 @@
-import type { Address, Boundary, Kind, Position, Refusal } from '@lockstep/contract';
+import type { Address, Boundary, Kind, Position, Refusal, Traffic } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
@@ -60,6 +60,10 @@ export interface Engine {
   refusals(): Refusal[];
   /** Of each process that answers in time, by process id. */
   figures(): Promise<Map<number, EngineFigures>>;
+  /** What was served of a route, of each of `trafficMinutes`. */
+  traffic(route: string): Promise<Traffic[]>;
+  /** Files of logs were renamed: what comes goes into new ones. */
+  reopenLogs(): void;
   /**
    * Begins anew, process by process, with nothing failed: what comes is in force before what was takes no more connections. Rejects where that
    * cannot be: what was goes on.

@@ -4,6 +4,7 @@ export type Counts = Readonly<Record<string, number>>;
 export interface EngineFigures {
   /** By class of status. */
   answers: Counts;
+  requests: RequestFigures;
   handshakeFailures: Counts;
   /** Answers of upstreams that did not reach the client whole, by cause. */
   failures: Counts;
@@ -26,6 +27,30 @@ export interface EngineFigures {
   upstreams: { open: number; pending: number };
   /** Requests that were sent to an upstream once more, by reason, and those that there was no budget for. */
   repeats: Counts;
+}
+
+/** By what answers a request: a route's upstreams, its redirect, its answer of its own; the edge itself where there is no route. */
+export const requestClasses = ['upstreams', 'redirect', 'response', 'edge'] as const;
+export const statusClasses = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+
+/** How many durations there were by `durationBucket`, and how long all of them were. */
+export interface DurationFigures {
+  durations: readonly number[];
+  seconds: number;
+}
+
+export interface RequestFigures {
+  /** In the order of `requestClasses`, `statuses` in that of `statusClasses`. */
+  classes: readonly (DurationFigures & {
+    name: (typeof requestClasses)[number];
+    statuses: readonly number[];
+  })[];
+  /** From when a request was sent to an upstream until the head of its answer came. */
+  firstBytes: DurationFigures;
+  /** Those that were asked for most. */
+  hosts: readonly (readonly [host: string, requests: number, errors: number])[];
+  /** Of the access log. */
+  linesDropped: number;
 }
 
 /** The closed lists that an engine counts by: each is shown from the start, at 0. */

@@ -54,6 +54,8 @@ export async function createNativeEngine(options: EngineOptions): Promise<Engine
     figures: pool.figures,
     reload: pool.reload,
     setDrained: pool.setDrained,
+    traffic: pool.traffic,
+    reopenLogs: pool.reopenLogs,
     drain: pool.drain,
   };
 }

@@ -3,6 +3,7 @@ import type { EngineProcesses } from '../engine/engine.ts';
 import type { Counts, EngineFigures, FigureLabels } from '../engine/figures.ts';
 import { type AskOutcome, askOutcomes } from './asks.ts';
 import { Counter, Gauge, Registry } from './prom-client.ts';
+import { createRequestMetrics } from './request-metrics.ts';
 
 export interface EdgeMetrics {
   readonly contentType: string;
@@ -41,6 +42,7 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
   const gauge = (name: string, help: string) => new Gauge({ name: `lockstep_edge_${name}`, help, registers });
 
   const answers = counter('answers_total', 'Answers by class of status', ['status']);
+  const requests = createRequestMetrics(registry);
   const failures = counter('handshake_failures_total', 'TLS handshakes that failed, by reason', ['reason']);
   const failed = counter(
     'failed_exchanges_total',
@@ -125,6 +127,7 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
   function count(pid: number, now: EngineFigures): void {
     const before = seen.get(pid);
     grow(answers, 'status', now.answers, before?.answers);
+    requests.count(now.requests, before?.requests);
     grow(failures, 'reason', now.handshakeFailures, before?.handshakeFailures);
     grow(failed, 'cause', now.failures, before?.failures);
     grow(refused, 'reason', now.refusedRequests, before?.refusedRequests);
@@ -151,6 +154,7 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
       for (const [pid, one] of figures) count(pid, one);
       seen.clear();
       for (const [pid, one] of figures) seen.set(pid, one);
+      requests.setHosts(all.map((one) => one.requests.hosts));
       connections.set(sum((one) => one.connections));
       contexts.set(sum((one) => one.contexts));
       holding.set(sum((one) => one.held));

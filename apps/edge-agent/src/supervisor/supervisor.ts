@@ -61,8 +61,9 @@ export interface Supervisor {
    * Resolves when the ports are bound. Rejects with nothing left behind: `bad_configuration` when a port cannot be bound.
    */
   start(): Promise<EdgeAddresses>;
-  /** As `Engine.reload`. */
+  /** As those of `Engine`. */
   reload(): Promise<void>;
+  reopenLogs(): void;
   /**
    * Drains and ends everything, within about 9 s, or as much later as `config.drainDelayMs` says. May be called at any time, and more than
    * once. An edge leaves the fleet with that, unless it `returns`: then it is lost until it does, and expected.
@@ -276,6 +277,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       }
     },
     reload,
+    reopenLogs: () => engine?.reopenLogs(),
     stop,
   };
 

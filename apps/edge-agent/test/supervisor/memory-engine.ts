@@ -1,7 +1,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import { changeFault, type Kind, type Position, type Refusal, recordKey } from '@lockstep/contract';
+import {
+  changeFault,
+  type Kind,
+  type Position,
+  type Refusal,
+  recordKey,
+  sumOfTraffic,
+} from '@lockstep/contract';
 import type { CreateEngine, EngineOptions } from '../../src/engine/engine.ts';
 
 /** What a test sees of an engine that holds routes in its memory, and answers handshakes with an alert. */
@@ -86,6 +93,8 @@ export function createMemoryEngine(refused: readonly string[] = []): MemoryEngin
       applied: () => position,
       refusals: () => [...refusals.values()],
       figures: async () => new Map(),
+      traffic: async () => sumOfTraffic([]),
+      reopenLogs() {},
       async reload() {
         calls.push('reloaded');
       },

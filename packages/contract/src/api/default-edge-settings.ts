@@ -1,3 +1,5 @@
+import type { AccessLog } from './access-log.ts';
+
 /** What holds at an edge until an operator says otherwise. The schemas take their defaults from here. */
 export const defaultEdgeSettings = {
   limits: {
@@ -41,5 +43,6 @@ export const defaultEdgeSettings = {
   trustedProxies: [] as string[],
   proxyProtocolFrom: [] as string[],
   tls: { profile: 'intermediate' as 'intermediate' | 'modern' },
+  accessLog: null as AccessLog | null,
   notReadyAfterMs: null as number | null,
 };

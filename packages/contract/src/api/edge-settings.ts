@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { AccessLog } from './access-log.ts';
 import { defaultEdgeSettings } from './default-edge-settings.ts';
 import { EdgeTls } from './edge-tls.ts';
 import { routeDefaults } from './route/defaults.ts';
 import { pages } from './route/pages.ts';
 
-const { limits, timeouts, deny, trustedProxies, proxyProtocolFrom, notReadyAfterMs } = defaultEdgeSettings;
+const { limits, timeouts, deny, trustedProxies, proxyProtocolFrom, accessLog, notReadyAfterMs } =
+  defaultEdgeSettings;
 const durationMs = (least: number, most: number, standard: number) =>
   z.int().min(least).max(most).default(standard);
 
@@ -141,6 +143,7 @@ export const EdgeSettings = z
       .default(proxyProtocolFrom)
       .describe('Balancers that tell by the PROXY protocol (1 or 2) whose connection they pass on'),
     tls: EdgeTls.prefault({}),
+    accessLog: AccessLog.nullable().default(accessLog).describe('A line for each answer; null: none'),
     notReadyAfterMs: z
       .int()
       .min(10_000)

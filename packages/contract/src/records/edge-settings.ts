@@ -58,6 +58,8 @@ function edgeFault(edge: unknown): string | null {
     }
   }
   const { deny, trustedProxies = [], proxyProtocolFrom = [], tls, notReadyAfterMs, defaults, pages } = edge;
+  const { accessLog = null } = edge;
+  if (accessLog !== null && !isAccessLog(accessLog)) return 'has an accessLog that cannot be read';
   const fault = defaultsFault(defaults);
   if (fault !== null) return fault;
   if (!isFields(pages) || !Object.values(pages).every(isText)) return 'has pages that cannot be read';
@@ -66,4 +68,18 @@ function edgeFault(edge: unknown): string | null {
   }
   if (tls !== undefined && !isFields(tls)) return 'has settings of TLS that cannot be read';
   return notReadyAfterMs === null || isCount(notReadyAfterMs) ? null : 'has no number as notReadyAfterMs';
+}
+
+function isAccessLog(given: unknown): boolean {
+  if (!isFields(given)) return false;
+  const { format, to, sample, routes, query, clientAddress } = given;
+  const shown = ['full', 'truncated', 'hidden'];
+  return (
+    (format === 'json' || format === 'combined') &&
+    isText(to) &&
+    typeof sample === 'number' &&
+    isFields(routes) &&
+    shown.includes(query as string) &&
+    shown.includes(clientAddress as string)
+  );
 }

@@ -1,7 +1,19 @@
 import type { ServerResponse } from 'node:http';
 import type { EdgeSettings } from '@lockstep/contract';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import type { RefusalReason } from '../../server/request-refusal.ts';
+import type { ServedRoute } from '../routing/route-table.ts';
+import type { FailureCause } from '../upstreams/failure-cause.ts';
 import type { RequestBody } from '../upstreams/request-body.ts';
+import type { UpstreamRequest } from '../upstreams/upstreams.ts';
+import type { ReadRequest } from './read-request.ts';
+
+interface WatchedExchange {
+  readonly inDemand: boolean;
+  readonly sentBytes: number;
+  readonly cause: FailureCause | null;
+  readonly upstreamRequest: UpstreamRequest | null;
+}
 
 /** How a client of an exchange gets on, looked at about every second. */
 export class ExchangeWatch {
@@ -10,7 +22,14 @@ export class ExchangeWatch {
   /** Set once the request is forwarded. */
   body: RequestBody | null = null;
   /** The same; whether others wait for the connection that it holds. */
-  exchange: { readonly inDemand: boolean } | null = null;
+  exchange: WatchedExchange | null = null;
+  /** What is asked for, once that was read, and by which route. */
+  forwarded: ReadRequest | null = null;
+  route: ServedRoute | null = null;
+  /** Why the edge answered by itself. */
+  cause: RefusalReason | null = null;
+  /** By `performance.now()`. */
+  readonly startedAt = performance.now();
   /** Its place among those that are open; -1 while it is none of them. */
   place = -1;
   #received = 0;
@@ -25,6 +44,19 @@ export class ExchangeWatch {
   constructor(request: ClientRequest, response: ClientResponse) {
     this.request = request;
     this.response = response;
+  }
+
+  /** Of its body, as far as it was read. */
+  get bytesIn(): number {
+    return this.body?.receivedBytes ?? 0;
+  }
+
+  /** Of the body of the answer. */
+  get bytesOut(): number {
+    const sent = this.exchange?.sentBytes ?? 0;
+    if (sent > 0) return sent;
+    const announced = (this.response as ServerResponse).getHeader('content-length');
+    return this.request.method === 'HEAD' ? 0 : Number(announced ?? 0);
   }
 
   /** What the client let go past its time; null while it gets on, or while it is not the one that is waited for. */

@@ -42,6 +42,8 @@ export class Exchange implements AnswerHandler {
   readonly #options: ExchangeOptions;
   readonly #body: RequestBody | null;
   #upstreamRequest: UpstreamRequest | null = null;
+  #sentBytes = 0;
+  #cause: FailureCause | null = null;
   #answered = false;
   /** The status allows no body: the answer is complete, whatever the upstream says yet. */
   #bodiless = false;
@@ -61,6 +63,20 @@ export class Exchange implements AnswerHandler {
 
   get body(): RequestBody | null {
     return this.#body;
+  }
+
+  get upstreamRequest(): UpstreamRequest | null {
+    return this.#upstreamRequest;
+  }
+
+  /** Of the body of the answer. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  /** Why the answer of the upstream did not come. */
+  get cause(): FailureCause | null {
+    return this.#cause;
   }
 
   /** It holds a connection that others wait for. */
@@ -119,6 +135,7 @@ export class Exchange implements AnswerHandler {
 
   onData(chunk: Buffer): void {
     if (this.#bodiless) return;
+    this.#sentBytes += chunk.length;
     const response = this.#through ?? (this.#options.response as ServerResponse);
     const upstreamRequest = this.#upstreamRequest!;
     if (response.write(chunk) || upstreamRequest.paused) return;
@@ -149,6 +166,7 @@ export class Exchange implements AnswerHandler {
   onFailed(cause: FailureCause, dialled: boolean): void {
     const { response, forwarded, rules, settings } = this.#options;
     this.#ended = true;
+    this.#cause = cause;
     if (this.#answered) this.#breakOff();
     else if (!response.headersSent) {
       if (cause === 'client_body_too_large' && !('stream' in response))

@@ -38,8 +38,10 @@ export interface ForwarderOptions {
   pseudonym: string;
   /** No new traffic is wanted. */
   isDrained(): boolean;
+  /** Called for each request that comes, where somebody wants to know. */
+  readonly onRequest: ((watch: ExchangeWatch) => void) | null;
   /** Called for each answer; 499 stands for a client that did not wait for it. */
-  onAnswer(statusCode: number): void;
+  onAnswer(watch: ExchangeWatch, statusCode: number): void;
   incidents: Pick<Incidents, 'onRefused' | 'onCut' | 'onException'>;
 }
 
@@ -68,6 +70,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   function forward(request: ClientRequest, response: ClientResponse, upgrade: Upgrade | null): ExchangeWatch {
     const watch = new ExchangeWatch(request, response);
     open.add(watch);
+    options.onRequest?.(watch);
     // What is written to an answer that was broken off a moment ago is nobody's loss.
     response.on('error', ignore);
     try {
@@ -83,7 +86,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const { request, response } = watch;
     const onDone = (statusCode: number) => {
       open.delete(watch);
-      onAnswer(statusCode);
+      onAnswer(watch, statusCode);
     };
     const { limits } = settings();
     const forwarded = readRequest(request, {
@@ -96,6 +99,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       if (forwarded.reason !== 'bad_host' || !answeredHealth(watch, onDone)) refuse(watch, forwarded, onDone);
       return;
     }
+    watch.forwarded = forwarded;
     if (forwarded.hasBody && 'stream' in request) endWithAnswer(request);
     const { host, path } = forwarded;
     if (answerChallenge(response, path, challenges)) {
@@ -117,6 +121,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       refuse(watch, { reason: 'misdirected' }, onDone, route.rules, forwarded);
       return;
     }
+    watch.route = route;
     if (route.rules === null) {
       forwardTo(route, watch, forwarded, onDone, upgrade);
       return;
@@ -188,13 +193,15 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 
   function refuse(
-    { request, response }: ExchangeWatch,
+    watch: ExchangeWatch,
     { reason, detail, fields }: Refused,
     onDone: (statusCode: number) => void,
     rules: RouteRules | null = null,
     forwarded: ReadRequest | null = null,
   ): void {
     const { status, code, detail: usual } = requestRefusals[reason];
+    const { request, response } = watch;
+    watch.cause = reason;
     incidents.onRefused(reason, detail);
     response.on('close', () => onDone(status));
     // Where a message ends is not clear, or was said in a language that is not spoken here.
@@ -251,7 +258,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       socket.off('drain', onDrain);
       response.detachSocket(socket);
       open.delete(watch);
-      onAnswer(101);
+      onAnswer(watch, 101);
       tunnels.add(socket);
       let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n`;
       for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
@@ -261,8 +268,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const watch = forward(request, response, { protocols: upgradeOf(request)!, onAgreed });
   }
 
-  function cut({ request, response }: ExchangeWatch, reason: 'stalled_body' | 'stalled_reader'): void {
+  function cut(watch: ExchangeWatch, reason: 'stalled_body' | 'stalled_reader'): void {
+    const { request, response } = watch;
     if (reason === 'stalled_body' && !response.headersSent) {
+      watch.cause = 'body_timeout';
       incidents.onRefused('body_timeout');
       const { status, code, detail } = requestRefusals.body_timeout;
       if (!('stream' in response)) response.setHeader('connection', 'close');

@@ -11,6 +11,7 @@ import type { RouteTable } from '../routing/route-table.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import { answerChallenge } from './answer-challenge.ts';
 import { answerHealth } from './answer-health.ts';
+import { ExchangeWatch } from './exchange-watch.ts';
 import { allowedMethods } from './forwarder.ts';
 import { readRequest } from './read-request.ts';
 
@@ -24,7 +25,7 @@ export interface HttpListenerOptions {
   settings(): EdgeSettings;
   admission: Admission;
   incidents: Incidents;
-  onAnswer(statusCode: number): void;
+  onAnswer(watch: ExchangeWatch, statusCode: number): void;
 }
 
 export interface HttpListener {
@@ -44,7 +45,8 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
   const portSuffix = httpsPort === 443 ? '' : `:${httpsPort}`;
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
-    response.on('close', () => onAnswer(response.statusCode));
+    const watch = new ExchangeWatch(request, response);
+    response.on('close', () => onAnswer(watch, response.statusCode));
     const read = readRequest(request, {
       limits: settings().limits,
       pseudonym: '',
@@ -52,27 +54,28 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
       trustedProxies: null,
     });
     if ('reason' in read) {
-      if (read.reason !== 'bad_host' || !answerHealth(request, response, drained))
-        refuse(request, response, read);
+      if (read.reason !== 'bad_host' || !answerHealth(request, response, drained)) refuse(watch, read);
       return;
     }
+    watch.forwarded = read;
     const { host, path } = read;
     if (answerChallenge(response, path, challenges)) return;
     if (!routes.servesHost(host)) {
-      if (!answerHealth(request, response, drained)) refuse(request, response, { reason: 'no_route' });
-    } else if (read.endsHere && request.method !== 'OPTIONS')
-      refuse(request, response, { reason: 'trace_ends_here' });
+      if (!answerHealth(request, response, drained)) refuse(watch, { reason: 'no_route' });
+    } else if (read.endsHere && request.method !== 'OPTIONS') refuse(watch, { reason: 'trace_ends_here' });
     else if (read.endsHere) response.writeHead(204, { allow: allowedMethods }).end();
     else
       response.writeHead(308, { location: `https://${host}${portSuffix}${path}`, 'content-length': 0 }).end();
   }
 
-  function refuse(request: IncomingMessage, response: ServerResponse, { reason, detail }: Refused): void {
+  function refuse(watch: ExchangeWatch, { reason, detail }: Refused): void {
+    const response = watch.response as ServerResponse;
+    watch.cause = reason;
     const { status, code, detail: usual } = requestRefusals[reason];
     incidents.onRefused(reason, detail);
     if (status === 405) response.setHeader('allow', allowedMethods);
     if (status === 400 || status === 501 || status === 505) response.setHeader('connection', 'close');
-    sendProblem(response, status, code, usual, requestIdOf(request.headers['x-request-id']));
+    sendProblem(response, status, code, usual, requestIdOf(watch.request.headers['x-request-id']));
   }
 
   const server = createServer();

@@ -1,11 +1,23 @@
-import { AppError, type Boundary, type Position, type Refusal } from '@lockstep/contract';
+import {
+  AppError,
+  type Boundary,
+  type Position,
+  type Refusal,
+  sumOfTraffic,
+  type Traffic,
+} from '@lockstep/contract';
 import type { Logger } from 'pino';
 import type { Asker, Asks } from '../../engine/engine.ts';
 import type { EngineFigures } from '../../engine/figures.ts';
 import type { HealthWatcher, UpstreamHealth } from '../../engine/upstream-health.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { serveFeed } from '../../feed/serve-feed.ts';
-import type { FromWorker, ToWorker, WorkerSettings } from '../worker/worker-message.ts';
+import {
+  type FromWorker,
+  lastFigures,
+  type ToWorker,
+  type WorkerSettings,
+} from '../worker/worker-message.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import { startWorkerProcess, type WorkerProcess, workerSockets } from './worker-process.ts';
 
@@ -18,6 +30,8 @@ const figuresTimeoutMs = 1_000;
 const defaultBeatMs = 1_000;
 /** Of one place: a websocket may keep each of them for long, and each takes the memory of a worker. */
 const mostRetired = 2;
+/** Whose last figures are kept for whoever asks next. */
+const mostEnded = 64;
 
 export interface WorkerPoolOptions {
   count: number;
@@ -64,6 +78,9 @@ export interface WorkerPool {
   listen(): void;
   /** Of each worker that answers in time, by process id. */
   figures(): Promise<Map<number, EngineFigures>>;
+  /** What the workers served of a route, of each of `trafficMinutes`. */
+  traffic(route: string): Promise<Traffic[]>;
+  reopenLogs(): void;
   /** Resolves when all have drained and are gone; they are killed when they take too long. */
   drain(): Promise<void>;
 }
@@ -91,9 +108,10 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     bornAt: 0,
     shortLives: 0,
   }));
-  const asked = new Map<number, (figures: EngineFigures) => void>();
+  const asked = new Map<number, (answer: never) => void>();
   const replacements = new Set<NodeJS.Timeout>();
-  let askId = 0;
+  const ended = new Map<number, EngineFigures>();
+  let askId = lastFigures;
   let restarts = 0;
   let kills = 0;
   let stopping = false;
@@ -206,7 +224,10 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       if (places.every(({ worker }) => worker?.listening)) started?.resolve();
       changed();
     } else if (message.worker === 'figures') {
-      asked.get(message.id)?.(message.figures);
+      if (message.id === lastFigures) keepLast(from.child.pid!, message.figures);
+      else asked.get(message.id)?.(message.figures as never);
+    } else if (message.worker === 'traffic') {
+      asked.get(message.id)?.(message.traffic as never);
     } else if (message.worker === 'ask') {
       asks.ask(asker, message.host, message.client);
     } else if (message.worker === 'enough') {
@@ -337,33 +358,54 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       for (const worker of running()) if (!worker.listening) worker.send({ worker: 'listen' });
     },
     async figures() {
-      const answers = new Map<number, EngineFigures>();
-      await Promise.all(
-        running().map((worker) => {
-          askId += 1;
-          const id = askId;
-          return new Promise<void>((resolve) => {
-            const done = () => {
-              clearTimeout(timer);
-              asked.delete(id);
-              resolve();
-            };
-            const timer = setTimeout(done, figuresTimeoutMs);
-            asked.set(id, (figures) => {
-              answers.set(worker.child.pid!, figures);
-              done();
-            });
-            worker.send({ worker: 'figures', id });
-          });
-        }),
-      );
-      return answers;
+      const now = await askAll<EngineFigures>((id) => ({ worker: 'figures', id }));
+      return new Map([...ended, ...now]);
+    },
+    async traffic(route) {
+      return sumOfTraffic([
+        ...(await askAll<Traffic[]>((id) => ({ worker: 'traffic', id, route }))).values(),
+      ]);
+    },
+    reopenLogs() {
+      for (const worker of running()) worker.send({ worker: 'reopenLogs' });
     },
     drain() {
       drainedAll ??= drainAll();
       return drainedAll;
     },
   };
+
+  /** What a worker counted is told once more after its end; what it had open is gone. */
+  function keepLast(pid: number, figures: EngineFigures): void {
+    const nothing = { connections: 0, contexts: 0, held: 0, inFlight: 0, tunnels: 0, sessions: 0 };
+    ended.set(pid, { ...figures, ...nothing, upstreams: { open: 0, pending: 0 } });
+    if (ended.size > mostEnded) ended.delete(ended.keys().next().value!);
+  }
+
+  /** Of each worker that answers in time, by process id. */
+  async function askAll<Answer>(message: (id: number) => ToWorker): Promise<Map<number, Answer>> {
+    const answers = new Map<number, Answer>();
+    await Promise.all(
+      running().map((worker) => {
+        askId += 1;
+        const id = askId;
+        return new Promise<void>((resolve) => {
+          const done = () => {
+            clearTimeout(timer);
+            asked.delete(id);
+            resolve();
+          };
+          const timer = setTimeout(done, figuresTimeoutMs);
+          asked.set(id, (answer: Answer) => {
+            answers.set(worker.child.pid!, answer);
+            done();
+          });
+          worker.send(message(id));
+        });
+      }),
+    );
+    return answers;
+  }
 
   async function drainAll(): Promise<void> {
     stopping = true;

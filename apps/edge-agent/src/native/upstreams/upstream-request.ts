@@ -76,6 +76,15 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
    * the last request's.
    */
   servername: string | undefined = undefined;
+  /**
+   * By `performance.now()`, of the last attempt: when there was a connection for it, when it went out on it, and when the head of the answer
+   * came; 0: not yet.
+   */
+  connectionAt = 0;
+  sentAt = 0;
+  headAt = 0;
+  /** How often it went to an upstream. */
+  attempts = 0;
 
   readonly clientAddress: string;
 
@@ -97,7 +106,6 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   #repeated = false;
   /** A byte of an answer came. */
   #began = false;
-  #startedAt = 0;
   #interimAnswers = 0;
   #headTimer: NodeJS.Timeout | null = null;
   #totalTimer: NodeJS.Timeout | null = null;
@@ -130,6 +138,11 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
 
   get client(): string {
     return clientKey(this.clientAddress);
+  }
+
+  /** Of the last attempt. */
+  get upstreamOrigin(): string | undefined {
+    return this.#upstream?.origin;
   }
 
   /** It holds a connection that others wait for. */
@@ -165,6 +178,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     const place = choice.choose(this, this.#tried);
     if (place === -1) return false;
     this.#place = place;
+    this.attempts += 1;
+    this.connectionAt = 0;
+    this.sentAt = 0;
     this.#upstream = upstreams[place]!;
     if (members !== null) {
       this.#member = members[place]!;
@@ -222,6 +238,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
 
   onConnection(connection: Connection): void {
     this.#connection = connection;
+    this.connectionAt = performance.now();
     const upstream = this.#upstream!;
     const { limits, hosts } = this.#targets;
     const { firstByteMs, idleMs } = limits();
@@ -239,7 +256,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     this.#reused = this.#connection!.reused;
-    this.#startedAt = Date.now();
+    this.sentAt = performance.now();
     if (this.#abandoned) controller.abort(clientGone);
   }
 
@@ -298,6 +315,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       this.#passInterim(statusCode === continueStatus ? 100 : statusCode, head);
       return;
     }
+    this.headAt = performance.now();
     this.#stopHeadTimer();
     if (this.#member !== null) {
       this.#status = statusCode;
@@ -331,7 +349,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       );
     };
     // A client may take long with its body, and has deadlines of its own.
-    if (this.body === null) start(this.#startedAt + firstByteMs - Date.now());
+    if (this.body === null) start(this.sentAt + firstByteMs - performance.now());
     else if (this.body.readableEnded) start(firstByteMs);
     else this.body.once('end', () => start(firstByteMs));
   }

@@ -1,4 +1,4 @@
-import type { Address, Position, Refusal } from '@lockstep/contract';
+import type { Address, Position, Refusal, Traffic } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { EngineFigures } from '../../engine/figures.ts';
 import type { HealthVerdict, WatchedUpstream } from '../../engine/upstream-health.ts';
@@ -17,6 +17,9 @@ export type ToWorker =
   | { worker: 'refuse'; host: string; client: string | null }
   /** What the edge's other workers let through, of limits that they share. */
   | { worker: 'took'; taken: Taken }
+  | { worker: 'traffic'; id: number; route: string }
+  /** Files of logs were renamed. */
+  | { worker: 'reopenLogs' }
   /** Connections are to end after their next request; new ones are served all the same. */
   | { worker: 'drained'; drained: boolean }
   /** How upstreams are that it watches. */
@@ -24,12 +27,16 @@ export type ToWorker =
   /** As `Worker.drain`, then exit. It may come again, with less time. */
   | { worker: 'drain'; patient: boolean; limitMs: number };
 
+/** The id of figures that nobody asked for: those of a worker that ends. */
+export const lastFigures = 0;
+
 export type FromWorker =
   | { worker: 'beat' }
   /** The ports are bound, and a configuration is in force if there was one. */
   | { worker: 'listening' }
   | { worker: 'status'; status: WorkerStatus }
   | { worker: 'figures'; id: number; figures: EngineFigures }
+  | { worker: 'traffic'; id: number; traffic: Traffic[] }
   /** A client's handshake waits for a host that is not known. */
   | { worker: 'ask'; host: string; client: string }
   /** No handshake waits for the host any more. */

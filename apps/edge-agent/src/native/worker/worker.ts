@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Address, type Boundary, defaultEdgeSettings, isAppError } from '@lockstep/contract';
+import {
+  type Address,
+  type Boundary,
+  defaultEdgeSettings,
+  isAppError,
+  type Traffic,
+} from '@lockstep/contract';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
 import type { EngineFigures } from '../../engine/figures.ts';
@@ -17,6 +23,8 @@ import { createTrustedProxies, type TrustedProxies } from '../clients/trusted-pr
 import { createForwarder } from '../http/forwarder.ts';
 import { createHttpListener } from '../http/http-listener.ts';
 import { createHttpsListener, type HandshakeFailure } from '../http/https-listener.ts';
+import { createAccessLog, type OpenDestination } from '../observation/access-log.ts';
+import { createObserver } from '../observation/observer.ts';
 import { createHeldHandshakes } from '../on-demand/held-handshakes.ts';
 import { createRouteTable } from '../routing/route-table.ts';
 import { createPasswordChecks } from '../rules/password-checks.ts';
@@ -46,6 +54,7 @@ export interface WorkerOptions {
   feed: Feed;
   log: Logger;
   boundary: Boundary;
+  openLog: OpenDestination;
   onListening(): void;
   onStatus(status: WorkerStatus): void;
   /** A client's handshake waits for a host that is not known. */
@@ -74,6 +83,9 @@ export interface Worker {
   tellHealth(verdicts: readonly HealthVerdict[]): void;
   /** Binds the ports, if it still waits for a configuration with that. */
   listen(): void;
+  /** What was served of a route, of each of `trafficMinutes`. */
+  traffic(route: string): Traffic[];
+  reopenLogs(): void;
   /** While drained, connections are told to end after their next request, and new ones are served all the same. */
   setDrained(drained: boolean): void;
   /**
@@ -92,13 +104,10 @@ export interface DrainOptions {
 /** A request that is on its way when its connection is told to end is still answered. */
 const idleGraceMs = 1_000;
 
-const statusClasses = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'];
-
 /** One process's share of an edge: owns the listeners, serves from memory, follows its feed. */
 export function createWorker(options: WorkerOptions): Worker {
   const { settings, open, feed, log, boundary, onListening, onStatus } = options;
   const { config } = settings;
-  const answers: Record<string, number> = {};
   const handshakeFailures: Partial<Record<HandshakeFailure, number>> = {};
   const stopped = new AbortController();
   const bound = Promise.withResolvers<never>();
@@ -106,12 +115,6 @@ export function createWorker(options: WorkerOptions): Worker {
   let statusDue = false;
   let draining: Draining | null = null;
   let drained: Promise<void> | null = null;
-
-  function onAnswer(statusCode: number): void {
-    // Beyond 599 a status stands for a 5xx (RFC 9110, section 15).
-    const status = statusClasses[Math.min(Math.trunc(statusCode / 100), 5)]!;
-    answers[status] = (answers[status] ?? 0) + 1;
-  }
 
   function onHandshakeFailure(reason: HandshakeFailure): void {
     handshakeFailures[reason] = (handshakeFailures[reason] ?? 0) + 1;
@@ -129,6 +132,9 @@ export function createWorker(options: WorkerOptions): Worker {
     );
   }
 
+  const observer = createObserver({
+    accessLog: createAccessLog({ node: config.node, log, open: options.openLog }),
+  });
   const failures = createFailureLog(log);
   const incidents = createIncidents(log, boundary);
   const edgeSettings = () => fleet.edge;
@@ -183,6 +189,7 @@ export function createWorker(options: WorkerOptions): Worker {
       trustedProxies = proxies.length === 0 ? null : createTrustedProxies(proxies);
       proxied.refresh();
       upstreams.renew();
+      observer.configure(edge.accessLog ?? null);
       https.refresh();
       http.refresh();
     },
@@ -203,7 +210,10 @@ export function createWorker(options: WorkerOptions): Worker {
     trustedProxies: () => trustedProxies,
     isDrained: () => takesNoMore,
     pseudonym: pseudonymOf(settings.edgeKey),
-    onAnswer,
+    get onRequest() {
+      return observer.onRequest;
+    },
+    onAnswer: observer.onAnswer,
     incidents,
   });
   const handshakes = createHandshakes({
@@ -237,7 +247,7 @@ export function createWorker(options: WorkerOptions): Worker {
     settings: edgeSettings,
     admission,
     incidents,
-    onAnswer,
+    onAnswer: observer.onAnswer,
   });
   const descriptors = createDescriptorWatch({ onNone: () => incidents.onCut('no_descriptors') });
   const watch = setInterval(() => {
@@ -301,7 +311,8 @@ export function createWorker(options: WorkerOptions): Worker {
     run: () => Promise.race([follow(), bound.promise]),
     listen: () => void listenOnce(),
     figures: () => ({
-      answers: { ...answers },
+      answers: { ...observer.answers },
+      requests: observer.figures(),
       handshakeFailures: { ...handshakeFailures },
       certificatesBuilt: certificates.built,
       connections: https.connections,
@@ -320,6 +331,8 @@ export function createWorker(options: WorkerOptions): Worker {
     refuse: held.refuse,
     tellHealth: health.tell,
     took: buckets.takenElsewhere,
+    traffic: observer.traffic,
+    reopenLogs: observer.reopen,
     setDrained,
     drain(how = { patient: false, limitMs: config.drainTimeoutMs }) {
       const now = Date.now();
@@ -353,6 +366,7 @@ export function createWorker(options: WorkerOptions): Worker {
     clearInterval(watch);
     buckets.close();
     passwords.close();
+    observer.close();
     await upstreams.close();
   }
 

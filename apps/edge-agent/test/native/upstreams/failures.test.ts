@@ -153,6 +153,7 @@ t.test('what throws while a request is read leaves no exchange under way', async
     isDrained: () => false,
     settings: () => defaultEdgeSettings as unknown as EdgeSettings,
     pseudonym: 'x',
+    onRequest: null,
     onAnswer() {},
     incidents: { onRefused() {}, onCut() {}, onException() {} },
   });
