@@ -92,7 +92,11 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     paths: ['/shop'],
     upstreams: [
       { url: 'http://127.0.0.1:3000', host: 'upstream', proxyProtocol: 2 },
-      { url: 'https://127.0.0.1:3000', tls: { serverName: 'app.example.com', verify: false } },
+      {
+        url: 'https://127.0.0.1:3000',
+        protocol: 'h2',
+        tls: { serverName: 'app.example.com', verify: false },
+      },
       { url: 'unix:/run/app.sock' },
     ],
     timeouts: { connectMs: 1_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },

@@ -61,6 +61,8 @@ const SocketUrl = z
   });
 const mostPathBytes = 107;
 
+const Protocol = z.enum(['http1', 'h2', 'h2c']);
+
 export const Upstream = z
   .strictObject({
     url: z
@@ -75,6 +77,9 @@ export const Upstream = z
       .describe(
         '`http://` or `https://` with a host and an optional port, or `unix:` and the path of a socket',
       ),
+    protocol: Protocol.optional().describe(
+      '`http1` (the default), `h2` (HTTP/2 over TLS) or `h2c` (HTTP/2 without): what gRPC needs',
+    ),
     host: HostField.optional(),
     weight: z
       .int()
@@ -93,11 +98,20 @@ export const Upstream = z
         'Each connection begins with the client’s address, by this version of the PROXY protocol, and serves no other client',
       ),
   })
-  .superRefine(({ url, host, tls }, context) => {
+  .superRefine(({ url, host, tls, protocol, proxyProtocol }, context) => {
     const refuse = (field: string, message: string) =>
       context.addIssue({ code: 'custom', message, path: [field] });
     if (tls !== undefined && !url.startsWith('https:'))
       refuse('tls', 'is about TLS, which only an https:// upstream speaks; leave it out, or change url');
+    if (protocol === 'h2' && !url.startsWith('https:'))
+      refuse('protocol', 'h2 is spoken over TLS: name an https:// url, or take h2c');
+    if (protocol === 'h2c' && url.startsWith('https:'))
+      refuse('protocol', 'h2c is spoken without TLS: name an http:// url, or take h2');
+    if (proxyProtocol !== undefined && (protocol === 'h2' || protocol === 'h2c'))
+      refuse(
+        'proxyProtocol',
+        'tells of one client for each connection, and one of HTTP/2 carries the requests of many; leave it out, or take http1',
+      );
     if (host === 'upstream' && url.startsWith('unix:'))
       refuse('host', 'cannot be "upstream": a socket has no name; give the name, or "keep"');
   })
@@ -108,6 +122,7 @@ export type Upstream = z.infer<typeof Upstream>;
 export const StoredUpstream = z
   .object({
     url: z.string(),
+    protocol: Protocol.optional(),
     host: z.string().optional(),
     tls: z
       .object({

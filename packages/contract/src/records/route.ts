@@ -25,6 +25,7 @@ export const routeShape: Shape<RouteRecord> = {
   },
   upstreams: {
     url: true,
+    protocol: true,
     host: true,
     weight: true,
     backup: true,

@@ -60,7 +60,7 @@ t.test('an upstream is http or https with a host and an optional port, and nothi
 t.test('what an upstream cannot be spoken to by is refused by its name', async (t) => {
   const one = (upstream: object) => problems({ ...valid, upstreams: [upstream] });
   const url = 'https://app.example.com';
-  t.same(one({ url: 'unix:/run/app.sock', host: 'app', proxyProtocol: 2 }), []);
+  t.same(one({ url: 'unix:/run/app.sock', host: 'app', protocol: 'http1', proxyProtocol: 2 }), []);
   t.equal(
     PutRoute.parse({ ...valid, upstreams: [{ url: 'unix:///run/app.sock' }] }).upstreams?.[0]?.url,
     'unix:/run/app.sock',
@@ -71,6 +71,9 @@ t.test('what an upstream cannot be spoken to by is refused by its name', async (
   t.match(one({ url: 'http://app', tls: {} }), [['upstreams/0/tls', /https/]]);
   t.match(one({ url, host: 'a b' }), [['upstreams/0/host', /"keep", "upstream" or a name/]]);
   t.match(one({ url, proxyProtocol: 3 }), [['upstreams/0/proxyProtocol', /.+/]]);
+  t.match(one({ url: 'http://app', protocol: 'h2' }), [['upstreams/0/protocol', /https:/]]);
+  t.match(one({ url, protocol: 'h2c' }), [['upstreams/0/protocol', /http:/]]);
+  t.match(one({ url, protocol: 'h2', proxyProtocol: 1 }), [['upstreams/0/proxyProtocol', /many/]]);
   const tls = (given: object) => one({ url, tls: given });
   t.match(tls({ serverName: '192.0.2.1' }), [['upstreams/0/tls/serverName', /IP address/]]);
   t.match(tls({ ca: 'x' }), [['upstreams/0/tls/ca', /no PEM certificate/]]);

@@ -45,7 +45,7 @@ export class Exchange implements AnswerHandler {
   #sentBytes = 0;
   #cause: FailureCause | null = null;
   #answered = false;
-  /** The status allows no body: the answer is complete, whatever the upstream says yet. */
+  /** The status allows no body, or the upstream has ended it: the answer is complete. */
   #bodiless = false;
   /** Nothing more comes from an upstream. */
   #ended = false;
@@ -126,10 +126,10 @@ export class Exchange implements AnswerHandler {
     const { response, rules, forwarded } = this.#options;
     // The edge answered itself, for the body that is faulty or does not come, and that answer is not out yet.
     if (response.headersSent) throw new ExchangeError('client_body_broke_off');
-    this.#bodiless = statusCode === 205;
     this.#through = writeAnswerHead(response, statusCode, head, statusMessage, rules, forwarded);
     if (this.#through !== null) this.#sendThrough(this.#through);
     this.#answered = true;
+    this.#bodiless = statusCode === 205 || (head.ends && this.#through === null);
     if (this.#bodiless) response.end();
   }
 

@@ -30,7 +30,11 @@ export function writeAnswerHead(
   if (overHttp2) {
     // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
     if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
-    response.writeHead(statusCode, fields as never);
+    if (head.ends && through === null) {
+      // It goes out with the end of the stream, which is what tells some clients that there is no trailer to wait for (gRPC).
+      response.statusCode = statusCode;
+      for (let i = 0; i < fields.length; i += 2) response.appendHeader(fields[i]!, fields[i + 1]!);
+    } else response.writeHead(statusCode, fields as never);
     return through;
   }
   const h1 = response as ServerResponse;

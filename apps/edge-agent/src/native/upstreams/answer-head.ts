@@ -14,6 +14,9 @@ export class AnswerHead {
   readonly length: number;
   readonly pairs: string[];
   readonly trimmed: boolean;
+  /** Over HTTP/2: of names and values; and whether nothing comes behind it. */
+  bytes = 0;
+  ends = false;
 
   /** `raw`: as undici has them, or read already. */
   constructor(raw: readonly Buffer[] | string[]) {
@@ -38,6 +41,17 @@ export class AnswerHead {
     this.length = count;
     this.pairs = pairs;
     this.trimmed = trimmed;
+  }
+
+  /** Of HTTP/2: flat pairs with pseudo-fields first, names in lower case. */
+  static ofPairs(raw: readonly string[], ends: boolean): AnswerHead {
+    const head = new AnswerHead([]);
+    for (let i = 0; i < raw.length; i += 2) {
+      head.bytes += raw[i]!.length + raw[i + 1]!.length;
+      if (raw[i]!.charCodeAt(0) !== 0x3a) head.pairs.push(raw[i]!, raw[i + 1]!.trim());
+    }
+    head.ends = ends;
+    return head;
   }
 
   /** The value of Content-Length; the parser has seen to it that there is one at most, of digits. */

@@ -138,7 +138,7 @@ export function createUpstreamConnector(options: UpstreamConnectorOptions): Upst
       secured.off('error', onError);
       if (alpn === 'h2' && secured.alpnProtocol !== 'h2') {
         secured.destroy();
-        callback(new ExchangeError('upstream_tls_failed', 'it does not speak HTTP/2'), null);
+        callback(new ExchangeError('upstream_http2_invalid', 'it chose another protocol'), null);
       } else callback(null, secured);
     });
   }

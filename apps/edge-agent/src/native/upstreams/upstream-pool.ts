@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
-import { ExchangeError } from './failure-cause.ts';
 import { PlainClient, type UpstreamClient } from './plain-client.ts';
 import type { ClientEnds } from './proxy-header.ts';
+import type { RequestCarrier } from './request-carrier.ts';
 import { Client } from './undici-client.ts';
 import { keepResetsApart, repairParser } from './undici-repairs.ts';
 import type { UpstreamConnector } from './upstream-connector.ts';
 import type { UpstreamName } from './upstream-name.ts';
-import { type Waiting, WaitingLine } from './waiting-line.ts';
+import { type Guest, WaitingRoom } from './waiting-room.ts';
 
 /** What one upstream may take of a worker. Read anew at each use: settings change while connections live. */
 export interface UpstreamLimits {
@@ -35,16 +35,19 @@ export function upstreamLimitsOf({ limits, timeouts }: EdgeSettings): UpstreamLi
 }
 
 /** Who needs a connection. Exactly one of the two is called, once, unless it is withdrawn before. */
-export interface Taker extends Waiting {
+export interface Taker extends Guest {
+  /** The protocols that it wants to switch to. */
+  readonly upgrade: string | null;
+  /** The name of the Host that the upstream receives; empty for an address. */
+  readonly hostName: string;
   /** The ends of its client's connection, which some upstreams are told. */
   clientEnds(): ClientEnds;
   onConnection(connection: Connection): void;
-  onBusy(error: ExchangeError): void;
 }
 
-/** One connection to an upstream, and one exchange at a time on it. It connects when the first is sent. */
+/** A place on a connection to an upstream, for one exchange at a time. It connects when the first is sent. */
 export interface Connection {
-  readonly client: UpstreamClient;
+  readonly client: RequestCarrier;
   /** Whether an exchange was completed on it: the upstream may be about to close it. */
   readonly reused: boolean;
   /** After an answer that was complete; undici sees to it that what cannot be kept is closed. */
@@ -142,8 +145,7 @@ class Pool implements UpstreamPool {
   readonly #all = new Set<PooledConnection>();
   /** The one that was used last is used next: the others grow old enough to be closed. */
   readonly #idle: PooledConnection[] = [];
-  readonly #waiting = new WaitingLine<Taker>();
-  #timer: NodeJS.Timeout | null = null;
+  readonly #waiting = new WaitingRoom<Taker>();
   #retired = false;
   #generation = 0;
 
@@ -175,7 +177,7 @@ class Pool implements UpstreamPool {
     }
     const limits = this.limits();
     if (this.#all.size < limits.connections) taker.onConnection(this.#make(limits, taker));
-    else this.#wait(taker, limits);
+    else this.#waiting.enter(taker, limits);
   }
 
   /** One that is this client's; else the oldest of the others makes room. */
@@ -188,34 +190,9 @@ class Pool implements UpstreamPool {
     return undefined;
   }
 
-  #wait(taker: Taker, { pending, pendingMs }: UpstreamLimits): void {
-    if (this.#waiting.size >= pending) {
-      const refused = pending === 0 ? taker : (this.#waiting.giveWay(taker.client) ?? taker);
-      refused.onBusy(new ExchangeError('upstream_busy', `${pending} requests wait already`));
-      if (refused === taker) return;
-    }
-    // The timer may be that of one who waits no more.
-    if (this.#waiting.size === 0 && this.#timer !== null) {
-      clearTimeout(this.#timer);
-      this.#timer = null;
-    }
-    this.#waiting.add(taker, Date.now() + pendingMs);
-    this.#timer ??= setTimeout(this.#giveUp, pendingMs).unref();
-  }
-
   withdraw(taker: Taker): void {
-    this.#waiting.delete(taker);
+    this.#waiting.leave(taker);
   }
-
-  #giveUp = (): void => {
-    this.#timer = null;
-    const now = Date.now();
-    for (const taker of this.#waiting.expire(now)) {
-      taker.onBusy(new ExchangeError('upstream_busy', 'none became free in time'));
-    }
-    if (this.#waiting.size > 0)
-      this.#timer ??= setTimeout(this.#giveUp, this.#waiting.earliest - now).unref();
-  };
 
   #make(limits: UpstreamLimits, taker: Taker): PooledConnection {
     return this.#makeFor(limits, this.#tellsClients ? taker.clientEnds() : null);
@@ -338,9 +315,7 @@ class Pool implements UpstreamPool {
 
   async destroy(): Promise<void> {
     this.#retired = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const taker of this.#waiting.clear())
-      taker.onBusy(new ExchangeError('upstream_busy', 'the edge is about to stop'));
+    this.#waiting.close();
     const clients = [...this.#all].map(({ client }) => client);
     for (const connection of this.#all) connection.over = true;
     this.#all.clear();

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { clientKey } from '../clients/client-key.ts';
@@ -130,6 +130,13 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     this.upgrade = upgrade;
     this.clientAddress = request.clientAddress;
     this.#handler = handler;
+  }
+
+  get hostName(): string {
+    const { hosts } = this.#targets;
+    const host = hosts === null ? this.headers[1]! : (hosts[this.#place] ?? this.#host);
+    const name = host.replace(/:\d*$/, '');
+    return isIP(name.replace(/^\[|\]$/g, '')) === 0 ? name : '';
   }
 
   clientEnds(): ClientEnds {
@@ -382,8 +389,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     this.#member?.health?.onAnswered(this.#status);
     this.#end();
     if (!this.#abandoned) {
-      const raw = controller.rawTrailers as Buffer[];
-      this.#handler.onEnd(raw.length === 0 ? null : forwardTrailer(new AnswerHead(raw).pairs));
+      const raw = controller.rawTrailers as Buffer[] | string[];
+      this.#handler.onEnd(raw.length === 0 ? null : forwardTrailer(pairsOf(raw)));
     }
     this.#connection!.release();
   }
@@ -528,3 +535,10 @@ const dialFailures: ReadonlySet<FailureCause> = new Set<FailureCause>([
   'upstream_reset',
   'upstream_closed',
 ]);
+
+/** Over HTTP/2 they are text already. */
+function pairsOf(raw: readonly Buffer[] | readonly string[]): readonly string[] {
+  return typeof raw[0] === 'string'
+    ? (raw as readonly string[])
+    : new AnswerHead(raw as readonly Buffer[]).pairs;
+}

@@ -4,6 +4,7 @@ import type { AnswerHandler } from './answer-handler.ts';
 import { type BalancedRoute, type Balancing, createBalancing } from './balancing.ts';
 import type { FailureLog } from './failure-log.ts';
 import type { HealthBoard } from './health-board.ts';
+import { Http2Pool } from './http2-pool.ts';
 import type { RequestBody } from './request-body.ts';
 import type { RetryBudget, RetryReason } from './retry-budget.ts';
 import type { StickyCookie } from './sticky-cookie.ts';
@@ -136,8 +137,8 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   const retired = new Set<UpstreamPool>();
 
   function acquire(upstream: Upstream, own: Partial<UpstreamLimits>, owner: string): UpstreamPool {
-    const { url, tls, proxyProtocol } = upstream;
-    const key = JSON.stringify([url, tls, proxyProtocol, own, owner]);
+    const { url, protocol, tls, proxyProtocol } = upstream;
+    const key = JSON.stringify([url, protocol, tls, proxyProtocol, own, owner]);
     let entry = entries.get(key);
     if (entry === undefined) {
       entry = make(key, upstream, limitsWith(limits, own));
@@ -147,7 +148,8 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     return entry.pool;
   }
 
-  function make(key: string, { url, tls, proxyProtocol }: Upstream, limits: () => UpstreamLimits): Entry {
+  function make(key: string, upstream: Upstream, limits: () => UpstreamLimits): Entry {
+    const { url, protocol = 'http1', tls, proxyProtocol } = upstream;
     const address = upstreamAddressOf(url);
     const hostname = isName(address) ? address.hostname : null;
     const onMoved: Entry['onMoved'] = (addresses) => pool.moved(addresses);
@@ -162,15 +164,13 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
       connectMs,
       denied,
     });
-    const pool = createUpstreamPool({
-      key,
-      origin: url,
-      servername: tls?.serverName ?? hostname ?? undefined,
-      connector,
-      name,
-      tellsClients: proxyProtocol !== undefined,
-      limits,
-    });
+    const servername = tls?.serverName ?? hostname ?? undefined;
+    const common = { key, origin: url, servername, connector, name, limits };
+    const createHttp1 = () => createUpstreamPool({ ...common, tellsClients: proxyProtocol !== undefined });
+    const pool: UpstreamPool =
+      protocol === 'http1'
+        ? createHttp1()
+        : new Http2Pool({ ...common, secure: address.secure, createHttp1 });
     return { pool, hostname, onMoved, users: 0 };
   }
 

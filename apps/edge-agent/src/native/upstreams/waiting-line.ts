@@ -35,6 +35,12 @@ export class WaitingLine<T extends Waiting> {
     if (own.size === 0) this.#byClient.delete(one.client);
   }
 
+  /** Whose turn it is. */
+  get first(): T | null {
+    for (const own of this.#byClient.values()) for (const one of own.keys()) return one;
+    return null;
+  }
+
   /** Whose turn it is; it waits no more. */
   next(): T | null {
     for (const [client, own] of this.#byClient) {

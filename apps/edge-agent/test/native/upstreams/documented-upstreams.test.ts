@@ -15,7 +15,8 @@ t.test('each route of docs/upstreams.md is served', async (t) => {
   const { url } = await startUpstream(t, (_request, response) => response.end('ok'));
   t.ok(examples.length > 0);
   for (const [i, { id: _, hosts, paths, upstreams = [], ...more }] of examples.entries()) {
-    const to = upstreams.map((one) => ({ ...one, url }));
+    // How each is spoken to has tests of its own.
+    const to = upstreams.map(({ protocol: _, tls: __, proxyProtocol: ___, ...one }) => ({ ...one, url }));
     await edge.applied(await edge.serve('documented', hosts, [], paths, { ...more, upstreams: to }));
     t.same(edge.status().refusals, []);
     const answer = await fetchThrough({ port: edge.httpsPort, host: hosts[0]!, root: edge.root });
