@@ -108,5 +108,6 @@ export * from './shared/request-path.ts';
 export * from './shared/request-target.ts';
 export * from './shared/retry-after.ts';
 export * from './shared/revision.ts';
+export * from './shared/served-hosts.ts';
 export * from './shared/speaks-another.ts';
 export * from './shared/token-bucket.ts';

@@ -1,4 +1,4 @@
-import { type RouteCheck, recordKey } from '@lockstep/contract';
+import { type RouteCheck, recordKey, servedHosts } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { Preflight } from '../issuance/preflight.ts';
@@ -46,7 +46,7 @@ export function createDnsRecheck({ store, preflight, queue, now = Date.now }: Dn
       const route = await store.get('route', id);
       if (route === null) throw routeNotFound(id);
       const hosts = await Promise.all(
-        route.value.hosts.map(async (host) => {
+        servedHosts(route.value).map(async (host) => {
           const { ok, detail, requirements } = await preflight.check(host);
           return { host, ok, detail, dnsRequirements: requirements };
         }),

@@ -1,4 +1,4 @@
-import type { PutRoute } from '@lockstep/contract';
+import { type PutRoute, servedHosts } from '@lockstep/contract';
 import type { Check, ConfigStore } from '@lockstep/store';
 import { checkClientCertificates } from '../certificates/client-certificate.ts';
 import { checkIssuers } from '../issuers/issuer-chain.ts';
@@ -19,8 +19,11 @@ export interface RouteRulesOptions {
 }
 
 export function createRouteRules({ store, known, settings, denied }: RouteRulesOptions): RouteRules {
-  return async ({ hosts, upstreams, issuers, challenge, dns }) => {
+  return async ({ hosts, alsoServe, upstreams, issuers, challenge, dns }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
+    for (const host of servedHosts({ hosts, alsoServe })) {
+      if (!hosts.includes(host)) refusePublicSuffix(host, '/alsoServe');
+    }
     for (const [index, { url }] of (upstreams ?? []).entries()) denied.check(url, `/upstreams/${index}/url`);
     const checks = issuers === undefined ? [] : (await checkIssuers(known, issuers)).checks;
     if (challenge !== undefined && challenge !== 'dns-01') await refuseForWildcard(hosts, challenge, issuers);

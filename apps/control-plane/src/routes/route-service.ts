@@ -8,6 +8,7 @@ import {
   recordFault,
   recordKey,
   type StoredRecord,
+  servedHosts,
 } from '@lockstep/contract';
 import { PutRoute } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
@@ -29,7 +30,7 @@ import { sameJson } from '../validation/same-json.ts';
 import { putRoute } from './route-record.ts';
 import type { RouteRules } from './route-rules.ts';
 import { sealRoute } from './route-secrets.ts';
-import { findRoute } from './unreadable-route.ts';
+import { findRoute, hostsOf } from './unreadable-route.ts';
 
 /** How long the certificate of a host that no route names any more is kept and served. */
 const unusedGraceMs = 3_600_000;
@@ -93,8 +94,8 @@ export function createRouteService({
   ): Promise<void> {
     const next = edit(current);
     const named = next === null ? [] : await check(next);
-    const before = current?.value.hosts ?? [];
-    const after = next?.hosts ?? [];
+    const before = current === null ? [] : hostsOf(current);
+    const after = next === null ? [] : servedHosts(next);
     // After the route's own turn: whoever has that of a host waits for nobody.
     const keys = [...new Set([...before, ...after])].map((host) => recordKey('order', host));
     await inTurn(store, keys, async () => {

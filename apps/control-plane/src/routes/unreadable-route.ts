@@ -1,4 +1,10 @@
-import { type Route, type RouteRecord, revisionOfUnreadable, type StoredRecord } from '@lockstep/contract';
+import {
+  type Route,
+  type RouteRecord,
+  revisionOfUnreadable,
+  type StoredRecord,
+  servedHosts,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { FleetView } from '../fleet/fleet.ts';
 import { countNodes, type DerivedStatus } from './route-status.ts';
@@ -44,9 +50,11 @@ export function presentUnreadable(
   return { route, settled: true };
 }
 
-/** The hosts of a record that may be of any shape. */
+/** The hosts that a record of any shape needs certificates for. */
 export function hostsOf({ value }: StoredRecord<'route'>): string[] {
-  return textsOf((value as { hosts?: unknown }).hosts);
+  const { hosts, alsoServe } = value as Partial<RouteRecord>;
+  const known = alsoServe === 'www' || alsoServe === 'apex' ? alsoServe : undefined;
+  return servedHosts({ hosts: textsOf(hosts), alsoServe: known });
 }
 
 function textsOf(list: unknown): string[] {

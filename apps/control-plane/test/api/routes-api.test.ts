@@ -101,6 +101,7 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     ],
     timeouts: { connectMs: 1_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
     limits: { bodyBytes: 1_000_000, connections: 10, pending: 5, pendingMs: 2_000 },
+    alsoServe: 'www',
     methods: ['GET', 'POST'],
     rewrite: { stripPrefix: '/shop', addPrefix: '/v2' },
     maintenance: { until: '2026-12-01T06:00:00Z', retryAfterSeconds: 600 },
@@ -273,6 +274,37 @@ t.test('a host and path belong to one route', async (t) => {
   );
   t.equal((await call('GET', '/v1/certificates')).body.items.length, 1, 'one certificate for both');
 });
+
+t.test(
+  'the other name of a host gets a certificate, belongs to its route, and is given up with it',
+  async (t) => {
+    const { call, store } = await startControlPlane(t, testFolder(t));
+    const made = await call('PUT', '/v1/routes/shop', { body: { ...shop, alsoServe: 'www' } });
+    const names = (body: { status: { certificates: { host: string }[] } }) =>
+      body.status.certificates.map(({ host }) => host);
+    t.same(names(made.body), ['shop.example.com', 'www.shop.example.com']);
+    const other = { ...shop, hosts: ['www.shop.example.com'] };
+    t.match((await call('PUT', '/v1/routes/other', { body: other })).body, {
+      code: 'host_taken',
+      route: 'shop',
+      host: 'www.shop.example.com',
+    });
+    const found = await call('GET', '/v1/routes?host=www.shop.example.com');
+    t.equal(found.body.items[0].id, 'shop');
+    t.same(names((await call('PATCH', '/v1/routes/shop', { body: { alsoServe: null } })).body), [
+      'shop.example.com',
+    ]);
+    t.ok(
+      (await store.get('order', 'www.shop.example.com'))?.value.unusedSince,
+      'it is given up after a while',
+    );
+    t.equal((await call('PUT', '/v1/routes/other', { body: other })).status, 201);
+    const apex = { ...shop, hosts: ['www.co.uk'], alsoServe: 'apex' };
+    t.match((await call('PUT', '/v1/routes/apex', { body: apex })).body.errors, [
+      { pointer: '/alsoServe', detail: /host "co\.uk" is a public suffix/ },
+    ]);
+  },
+);
 
 t.test('of 20 concurrent POSTs of one host, one wins and the others name it', async (t) => {
   const { call } = await startControlPlane(t, testFolder(t));

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isFields } from '../shared/fields.ts';
 import { Timestamp } from '../shared/timestamp.ts';
 import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
+import { routeFaults } from './route/route-faults.ts';
 import { routeFields, routeTargets } from './route/route-fields.ts';
 
 /** Ids go into addresses, keys and log lines as they are. */
@@ -28,6 +29,9 @@ export const PutRoute = z
     if (second === undefined) return;
     const message = `cannot stand beside ${first}: a route leads to one of ${routeTargets.join(', ')}; leave one out`;
     context.addIssue({ code: 'custom', message, path: [second] });
+  })
+  .superRefine((route, context) => {
+    for (const fault of routeFaults(route)) context.addIssue({ code: 'custom', ...fault });
   })
   .meta({
     id: 'PutRoute',

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { servedHosts } from '../shared/served-hosts.ts';
 import type { RouteRecord } from './route.ts';
 
 type Matchers = Pick<RouteRecord, 'methods' | 'match'>;
@@ -10,7 +11,7 @@ type Matchers = Pick<RouteRecord, 'methods' | 'match'>;
 export function claimsOfRoute(route: RouteRecord): string[] {
   const matchers = digestOf(route);
   const end = matchers === null ? '' : ` ${matchers}`;
-  return route.hosts.flatMap((host) => route.paths.map((path) => `${host} ${path}${end}`));
+  return servedHosts(route).flatMap((host) => route.paths.map((path) => `${host} ${path}${end}`));
 }
 
 /** The same for the same matchers in whatever order; null where there are none. */

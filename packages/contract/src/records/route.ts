@@ -17,6 +17,7 @@ export interface RouteRecord extends Omit<PutRoute, 'id'> {
  */
 export const routeShape: Shape<RouteRecord> = {
   hosts: true,
+  alsoServe: true,
   paths: true,
   methods: true,
   match: {
@@ -83,7 +84,9 @@ export const route = recordKind<RouteRecord>()({
   fault: (route) => {
     const unknown = unknownField(route, routeShape);
     if (unknown !== null) return `has a field "${unknown}", which this revision of Lockstep does not know`;
-    const { hosts, paths } = route;
+    const { hosts, paths, alsoServe } = route;
+    if (alsoServe !== undefined && alsoServe !== 'www' && alsoServe !== 'apex')
+      return 'has an alsoServe that is neither www nor apex';
     return (
       optionalFault(route) ??
       matchersFault(route) ??

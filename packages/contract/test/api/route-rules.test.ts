@@ -34,7 +34,7 @@ t.test('a redirect leads to an address or a path, and to no other host by a tric
     '/shop',
     '/{route}/{path}',
     'https://{host}/new',
-    '{scheme}://{host}{path}',
+    '{scheme}://{host}/new{path}',
   ])
     t.same(to(good), [], good);
   for (const bad of [
@@ -129,6 +129,48 @@ t.test('what could not be answered or rewritten so is refused', async (t) => {
   refused(t, { pages: { 500: 'x' } }, /500/);
   refused(t, { pages: { 404: '' } }, /pages\/404: is empty; leave it out/);
 });
+
+t.test(
+  'a redirect to itself, a prefix that no path has and a name that a host cannot have are refused',
+  async (t) => {
+    const loop = /leads to the address that was asked for; name another host/;
+    for (const redirect of [
+      { to: 'https://{host}{path}' },
+      { to: '{scheme}://{host}/', keepPath: true },
+      { to: 'https://Shop.example.com', keepPath: true },
+      { to: '/{path}' },
+    ])
+      t.match(faults({ ...host, redirect }), [loop], redirect.to);
+    t.match(faults({ ...host, paths: ['=/a'], redirect: { to: '/a' } }), [loop]);
+    t.match(faults({ hosts: ['*.example.com'], redirect: { to: 'https://a.example.com{path}' } }), [loop]);
+    for (const [to, more] of [
+      ['/new', {}],
+      ['/', {}],
+      ['https://shop.example.com:8443{path}', {}],
+      ['https://{host}{path}', { match: { query: [{ name: 'old', present: true }] } }],
+    ] as const)
+      t.same(faults({ ...host, redirect: { to }, ...more }), [], to);
+    t.same(faults({ ...host, paths: ['/old'], redirect: { to: '/new', keepPath: true } }), []);
+
+    refused(
+      t,
+      { paths: ['/shop'], rewrite: { stripPrefix: '/api' } },
+      /no path of this route begins with \/api/,
+    );
+    t.same(faults({ ...served, paths: ['/api/v1', '=/x'], rewrite: { stripPrefix: '/api' } }), []);
+
+    const also = (alsoServe: string, ...hosts: string[]) => faults({ ...served, hosts, alsoServe });
+    t.same(also('www', 'example.com', 'shop.example.com'), []);
+    t.same(also('apex', 'www.example.com'), []);
+    t.match(also('www', '*.example.com'), [
+      /alsoServe: "\*\.example\.com" is a wildcard, which has no other name/,
+    ]);
+    t.match(also('www', 'www.example.com'), [/"www\.example\.com" begins with www\. already; say apex/]);
+    t.match(also('apex', 'example.com'), [/"example\.com" has no www\. before it; say www/]);
+    t.match(also('www', 'example.com', 'www.example.com').join(), /is a host of this route already/);
+    t.match(also('all', 'example.com'), [/has to be one of www, apex/]);
+  },
+);
 
 t.test('defaults of routes take optional fields, checked as a route’s are', async (t) => {
   const settings = (defaults: object) => PutSettings.safeParse({ edge: { defaults } });

@@ -1,6 +1,7 @@
 import {
   type RouteDefaults,
   type RouteRecord,
+  servedHosts,
   type Upstream as UpstreamAddress,
   wildcardOf,
   withDefaults,
@@ -90,13 +91,13 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
 
   function insert(id: string, held: Held): void {
     const entries = entriesOf(id, held.record, held);
-    for (const host of held.record.hosts) {
+    for (const host of servedHosts(held.record)) {
       byHost.set(host, [...(byHost.get(host) ?? []), ...entries].sort(inOrder));
     }
   }
 
   function remove(held: Held): void {
-    for (const host of held.record.hosts) {
+    for (const host of servedHosts(held.record)) {
       const rest = (byHost.get(host) ?? []).filter(({ to }) => to !== held);
       if (rest.length === 0) byHost.delete(host);
       else byHost.set(host, rest);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RouteRecord } from '@lockstep/contract';
 import { compileAccess } from './access.ts';
+import { compileAlsoServe } from './also-serve.ts';
 import { compileBasicAuth } from './basic-auth.ts';
 import { compileCompression } from './compression.ts';
 import { compileAnswerHeaders, compileRequestHeaders } from './header-changes.ts';
@@ -29,14 +30,15 @@ export interface RouteRules {
 }
 
 interface Maker<R extends object> {
-  /** The rule is made anew when one of these has changed, and then alone. */
-  of: readonly (keyof RouteRecord)[];
+  /** The field that asks for it, and others that it is made of: it is made anew when one of these has changed, and then alone. */
+  of: readonly [keyof RouteRecord, ...(keyof RouteRecord)[]];
   /** Null for a route that does not ask for it. Throws for what cannot be served, and the record is refused. */
   compile(record: RouteRecord, route: string, services: RuleServices): R | null;
 }
 
 /** In the order in which they are asked. */
 const gates: Maker<Gate>[] = [
+  { of: ['alsoServe', 'hosts'], compile: compileAlsoServe },
   { of: ['access'], compile: compileAccess },
   { of: ['rateLimit'], compile: compileRateLimit },
   { of: ['maintenance'], compile: compileMaintenance },
@@ -55,7 +57,7 @@ const answers: Maker<AnswerRule>[] = [
 const bodies: Maker<BodyRule>[] = [{ of: ['compression'], compile: compileCompression }];
 const pages: Maker<Pages>[] = [{ of: ['pages'], compile: compilePages }];
 
-const fields = new Set([gates, requests, answers, bodies, pages].flat().flatMap(({ of }) => of));
+const fields = new Set([gates, requests, answers, bodies, pages].flat().map(({ of }) => of[0]));
 
 /** The rules of a route; null where it has none, which is what most have. `before` are those that it had. */
 export function compileRules(

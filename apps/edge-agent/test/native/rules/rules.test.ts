@@ -70,6 +70,32 @@ t.test(
   },
 );
 
+t.test(
+  'the other name of a host leads to it, with path, query, port and what is said of answers',
+  async (t) => {
+    const other = `www.${host}`;
+    const value = await edge.certificateRecord(other);
+    await edge.commit({ op: 'put', kind: 'certificate', id: other, value });
+    await serve({ alsoServe: 'www', hsts: { maxAge: 600 } });
+    for (const fetch of protocols) {
+      t.match(await fetch(at('/a%20b?c=d', { host: other, method: 'PUT', body: 'x' })), {
+        status: 308,
+        headers: {
+          location: `https://${host}${fetch === fetchThroughH2 ? `:${edge.httpsPort}` : ''}/a%20b?c=d`,
+        },
+      });
+      t.equal((await fetch(at('/'))).status, 200);
+    }
+    const ported = await fetchThrough(at('/', { host: other, headers: { host: `${other}:8443` } }));
+    t.match(ported.headers, {
+      location: `https://${host}:8443/`,
+      'strict-transport-security': /^max-age=600$/,
+    });
+    await serve({});
+    t.equal((await fetchThrough(at('/', { host: other, servername: host }))).status, 404);
+  },
+);
+
 t.test('no placeholder carries a field or a line into another', async (t) => {
   await serve({
     headers: {

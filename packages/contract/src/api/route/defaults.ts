@@ -3,7 +3,7 @@ import { routeFields } from './route-fields.ts';
 
 /** What a route is, and what control planes need of it: none of it can be the same for all. */
 const ownFields = [
-  ...(['hosts', 'paths', 'methods', 'match'] as const),
+  ...(['hosts', 'alsoServe', 'paths', 'methods', 'match'] as const),
   ...(['upstreams', 'redirect', 'response'] as const),
   ...(['issuers', 'challenge', 'dns'] as const),
   // What is secret of a route is sealed for that route.

@@ -3,7 +3,7 @@ import { unknownPlaceholder } from '../../shared/placeholders.ts';
 import { placeholderFault } from './field-text.ts';
 
 const location =
-  /^(?:https?:\/\/[^\s/?#@\\{}]+(?:[/?#][\x21-\x7e]*)?|\/(?![/\\])[\x21-\x7e]*|(?:https?|\{scheme\}):\/\/\{host\}[\x21-\x7e]*)$/;
+  /^(?:https?:\/\/[^\s/?#@\\{}]+(?:(?:[/?#]|\{path\})[\x21-\x7e]*)?|\/(?![/\\])[\x21-\x7e]*|(?:https?|\{scheme\}):\/\/\{host\}[\x21-\x7e]*)$/;
 
 export const redirect = z
   .strictObject({

@@ -3,6 +3,7 @@ import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
 import { StoredUpstream, Upstream } from '../upstream.ts';
 import { access, shownAccess } from './access.ts';
+import { alsoServe } from './also-serve.ts';
 import { RouteBalance } from './balance.ts';
 import { basicAuth, shownBasicAuth } from './basic-auth.ts';
 import { compression, shownCompression } from './compression.ts';
@@ -43,6 +44,7 @@ const upstreams = z
  */
 export const routeFields = {
   hosts: { given: hosts, shown: z.array(z.string()) },
+  alsoServe: { given: alsoServe.optional(), shown: alsoServe.optional() },
   paths: { given: paths, shown: z.array(z.string()) },
   methods: { given: methods.optional(), shown: z.array(z.string()).optional() },
   match: { given: match.optional(), shown: match.optional() },
