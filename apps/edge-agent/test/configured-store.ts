@@ -58,6 +58,7 @@ export interface EdgeChange {
   timeouts?: Partial<EdgeTimeouts>;
   deny?: string[];
   accessLog?: Partial<AccessLog>;
+  traceparent?: { make?: boolean; sampled?: boolean };
   defaults?: RouteDefaults;
   trustedProxies?: string[];
   proxyProtocolFrom?: string[];

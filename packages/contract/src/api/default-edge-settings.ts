@@ -43,6 +43,7 @@ export const defaultEdgeSettings = {
   trustedProxies: [] as string[],
   proxyProtocolFrom: [] as string[],
   tls: { profile: 'intermediate' as 'intermediate' | 'modern' },
+  traceparent: { make: true, sampled: true },
   accessLog: null as AccessLog | null,
   notReadyAfterMs: null as number | null,
 };

@@ -5,7 +5,7 @@ import { EdgeTls } from './edge-tls.ts';
 import { routeDefaults } from './route/defaults.ts';
 import { pages } from './route/pages.ts';
 
-const { limits, timeouts, deny, trustedProxies, proxyProtocolFrom, accessLog, notReadyAfterMs } =
+const { limits, timeouts, deny, trustedProxies, proxyProtocolFrom, accessLog, traceparent, notReadyAfterMs } =
   defaultEdgeSettings;
 const durationMs = (least: number, most: number, standard: number) =>
   z.int().min(least).max(most).default(standard);
@@ -115,6 +115,20 @@ const Denied = z.union(
   },
 );
 
+/** The trace of a request (W3C Trace Context). What a client sends is passed on as it came. */
+export const EdgeTraceparent = z
+  .strictObject({
+    make: z
+      .boolean()
+      .default(traceparent.make)
+      .describe('Begin a trace where a client sends none, or one that cannot be read'),
+    sampled: z
+      .boolean()
+      .default(traceparent.sampled)
+      .describe('Whether such a trace says that it is recorded; many upstreams record only then'),
+  })
+  .meta({ id: 'EdgeTraceparent' });
+
 export const EdgeSettings = z
   .strictObject({
     limits: EdgeLimits.prefault({}),
@@ -143,6 +157,7 @@ export const EdgeSettings = z
       .default(proxyProtocolFrom)
       .describe('Balancers that tell by the PROXY protocol (1 or 2) whose connection they pass on'),
     tls: EdgeTls.prefault({}),
+    traceparent: EdgeTraceparent.prefault({}),
     accessLog: AccessLog.nullable().default(accessLog).describe('A line for each answer; null: none'),
     notReadyAfterMs: z
       .int()

@@ -58,7 +58,8 @@ function edgeFault(edge: unknown): string | null {
     }
   }
   const { deny, trustedProxies = [], proxyProtocolFrom = [], tls, notReadyAfterMs, defaults, pages } = edge;
-  const { accessLog = null } = edge;
+  const { accessLog = null, traceparent } = edge;
+  if (!isFields(traceparent)) return 'does not say what becomes of traces';
   if (accessLog !== null && !isAccessLog(accessLog)) return 'has an accessLog that cannot be read';
   const fault = defaultsFault(defaults);
   if (fault !== null) return fault;

@@ -88,8 +88,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       open.delete(watch);
       onAnswer(watch, statusCode);
     };
-    const { limits } = settings();
+    const { limits, traceparent: tracing } = settings();
     const forwarded = readRequest(request, {
+      tracing,
       limits,
       pseudonym,
       scheme: 'https',

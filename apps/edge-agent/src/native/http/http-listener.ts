@@ -39,6 +39,9 @@ export interface HttpListener {
   destroy(): void;
 }
 
+/** Nothing of it goes to an upstream. */
+const noTracing = { make: false, sampled: false };
+
 /** Port 80: answers challenges of any order, sends the rest to https. */
 export function createHttpListener(options: HttpListenerOptions): HttpListener {
   const { challenges, routes, httpsPort, settings, incidents, onAnswer } = options;
@@ -52,6 +55,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
       pseudonym: '',
       scheme: 'http',
       trustedProxies: null,
+      tracing: noTracing,
     });
     if ('reason' in read) {
       if (read.reason !== 'bad_host' || !answerHealth(request, response, drained)) refuse(watch, read);

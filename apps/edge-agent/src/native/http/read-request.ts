@@ -11,6 +11,7 @@ import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RuledRequest } from '../rules/ruled-request.ts';
 import type { OutgoingRequest } from '../upstreams/upstream-request.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
+import { traceparentOf } from './trace-context.ts';
 
 /** A request that may be forwarded. */
 export interface ReadRequest extends OutgoingRequest, RuledRequest {
@@ -20,6 +21,8 @@ export interface ReadRequest extends OutgoingRequest, RuledRequest {
   /** What the upstream receives, as flat pairs. */
   headers: string[];
   hasBody: boolean;
+  /** As the upstream is told; null where there is none. */
+  traceparent: string | null;
   clientAddress: string;
   /** It is not to be forwarded any further (RFC 9110, section 7.6.2). */
   endsHere: boolean;
@@ -32,6 +35,7 @@ export interface ReadOptions {
   scheme: 'http' | 'https';
   /** Null: there are none. */
   trustedProxies: TrustedProxies | null;
+  tracing: EdgeSettings['traceparent'];
 }
 
 const methods = forwardedMethods();
@@ -104,8 +108,16 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
     requestId,
   );
   if (told !== null) headers.push(...told.others);
+  const traceparent = traceparentOf(fields.traceparent, requestId, options.tracing);
+  if (traceparent !== null) {
+    headers.push('traceparent', traceparent);
+    // It belongs to the client's (section 3.3.1).
+    if (fields.tracestate !== undefined && traceparent === fields.traceparent)
+      headers.push('tracestate', fields.tracestate);
+  }
   return {
     host,
+    traceparent,
     authority,
     scheme,
     method,

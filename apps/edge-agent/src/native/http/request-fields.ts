@@ -16,6 +16,8 @@ const expectField = 10;
 const forwardsField = 11;
 const pseudoField = 12;
 const teField = 13;
+const traceField = 14;
+const traceStateField = 15;
 
 const kinds = new Map<string, number>([
   ['host', hostField],
@@ -28,6 +30,8 @@ const kinds = new Map<string, number>([
   ['via', viaField],
   ['expect', expectField],
   ['max-forwards', forwardsField],
+  ['traceparent', traceField],
+  ['tracestate', traceStateField],
 ]);
 // Beside those: what a client claims of itself and the edge knows better, as it is the first hop that is trusted; and `Proxy`, which CGI
 // takes for a setting of its own (httpoxy).
@@ -59,6 +63,9 @@ export interface RequestFields {
   expect: string | undefined;
   via: string | undefined;
   maxForwards: string | undefined;
+  /** Of W3C Trace Context, as they came; a second `traceparent` makes the first one worthless. */
+  traceparent: string | undefined;
+  tracestate: string | undefined;
   requestId: string;
   /** Of names and values. Fields that HTTP/2 splits a cookie into are one. */
   bytes: number;
@@ -79,6 +86,8 @@ export function readFields(raw: string[]): RequestFields {
     expect: undefined,
     via: undefined,
     maxForwards: undefined,
+    traceparent: undefined,
+    tracestate: undefined,
     requestId: '',
     bytes: 0,
     count: 0,
@@ -115,6 +124,8 @@ export function readFields(raw: string[]): RequestFields {
     else if (kind === expectField) read.expect = joined(read.expect, value);
     else if (kind === forwardsField) read.maxForwards = value;
     else if (kind === requestIdField) givenId = value;
+    else if (kind === traceField) read.traceparent = joined(read.traceparent, value);
+    else if (kind === traceStateField) read.tracestate = joined(read.tracestate, value);
     // Codings are this connection's own affair; gRPC asks for trailers and is not served without (RFC 9110, section 10.1.4).
     else if (kind === teField && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(value)) te = true;
   }

@@ -31,6 +31,7 @@ function jsonLine({ node, query, clientAddress }: LogLineOptions): LogLine {
       worker: process.pid,
       msg: 'request',
       requestId: forwarded?.requestId,
+      traceId: forwarded?.traceparent?.slice(3, 35),
       route: watch.route?.id,
       client: hideAddress(clientOf(watch), clientAddress),
       method: watch.request.method,
