@@ -75,6 +75,7 @@ export class PlainClient implements UpstreamClient {
   #adopt(socket: Socket): void {
     this.#socket = socket;
     this.#parser = new AnswerParser(this, this.#options.mostHeadBytes);
+    (socket as Reading)[reader] = this.#onData;
     socket
       .on('data', this.#onData)
       .on('end', this.#onEnd)
