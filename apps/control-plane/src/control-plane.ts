@@ -15,6 +15,7 @@ import { createRecentCommits } from './changes/recent-commits.ts';
 import { createFleet } from './fleet/fleet.ts';
 import { createFleetWatch } from './fleet/fleet-status.ts';
 import { createTurns } from './fleet/history-turns.ts';
+import { createNodeUpstreams } from './fleet/node-upstreams.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createStoreWatch } from './fleet/store-watch.ts';
 import { createIssuance } from './issuance/issuance.ts';
@@ -146,6 +147,8 @@ export async function createControlPlane({
     const guardedFetch = createGuardedFetch(denied.now);
     const onDemand = createOnDemand({ store, settings, queue, log, now, fetch: guardedFetch, boundary });
     closers.push(onDemand.close);
+    const nodeUpstreams = createNodeUpstreams({ store, boundary });
+    closers.push(nodeUpstreams.close);
     const issuance = createIssuance({
       store,
       sealers,
@@ -225,7 +228,7 @@ export async function createControlPlane({
           retryFailed: createRetryFailed({ store, now }),
         },
         settings: { service: createSettingsService({ store, sealer, known, denied, now }) },
-        nodes: { store, fleet, fleetWatch },
+        nodes: { store, fleet, fleetWatch, upstreams: nodeUpstreams },
         keys: { rotate: createRotation({ keys, sealers, fleet, keyrings, now }), status: keys.status },
         authority: { store },
       },

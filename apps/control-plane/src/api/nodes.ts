@@ -1,25 +1,36 @@
 import { AppError, isAppError, type NodePresence } from '@lockstep/contract';
-import { FleetStatus, Node, NodeId, PageQuery, Problem, pageOf } from '@lockstep/contract/schemas';
+import {
+  FleetStatus,
+  Node,
+  NodeId,
+  NodeUpstream,
+  PageQuery,
+  Problem,
+  pageOf,
+} from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
 import { commit, commitUnlessChanged, type WriteOrigin } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
+import type { NodeUpstreams } from '../fleet/node-upstreams.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
 
 const NodePage = pageOf(Node, 'NodePage');
+const NodeUpstreamPage = pageOf(NodeUpstream, 'NodeUpstreamPage');
 const params = z.object({ id: NodeId });
 
 export interface NodesApiOptions {
   store: ConfigStore;
   fleet: Fleet;
   fleetWatch: FleetWatch;
+  upstreams: Pick<NodeUpstreams, 'list'>;
 }
 
 /** The edges of the fleet, and how it stands as a whole. */
-export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesApiOptions): void {
+export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams }: NodesApiOptions): void {
   /** As the edge says, and as it was asked to: the one may be a moment behind the other. */
   async function present(presence: NodePresence): Promise<Node> {
     const drain = await store.get('drain', presence.report.node).catch(nullIfUnavailable);
@@ -77,6 +88,26 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch }: NodesAp
     },
     async handler(request) {
       return present(find(request.params.id));
+    },
+  });
+
+  app.get('/nodes/:id/upstreams', {
+    schema: {
+      operationId: 'listNodeUpstreams',
+      summary: 'List how an edge finds the upstreams of routes with `health`, as it says when it is asked',
+      tags: ['nodes'],
+      params,
+      querystring: PageQuery,
+      response: { 200: NodeUpstreamPage, '4xx': Problem, '5xx': Problem },
+    },
+    async handler(request) {
+      const { report, live } = find(request.params.id);
+      const { node } = report;
+      if (!live)
+        throw new AppError('wrong_state', `node "${node}" is not live, and cannot be asked`, {
+          facts: { node },
+        });
+      return upstreams.list(node, request.query);
     },
   });
 

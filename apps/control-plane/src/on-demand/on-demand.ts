@@ -86,7 +86,8 @@ export function createOnDemand(options: OnDemandOptions): OnDemand {
     }
     if (hint.hint === 'ask') consider(hint.host, onDemand);
     // Another control plane's; no longer than this one would refuse it.
-    else if (!hint.allowed) refusals.set(hint.host, Math.min(hint.until, refusedUntil(onDemand)));
+    else if (hint.hint === 'verdict' && !hint.allowed)
+      refusals.set(hint.host, Math.min(hint.until, refusedUntil(onDemand)));
   }
 
   function consider(host: string, onDemand: OnDemandSettings): void {

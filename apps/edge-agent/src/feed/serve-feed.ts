@@ -3,6 +3,7 @@ import {
   createBoundary,
   type Hint,
   isAppError,
+  isFromEdge,
   type Position,
   type StoredRecord,
   snapshotBatchRecords,
@@ -147,9 +148,9 @@ export function serveFeed(
     unwatch = watch ? feed.watchHints?.((hint) => send({ feed: 'hint', hint })) : undefined;
   }
 
-  /** A child may ask; verdicts are a control plane's. */
+  /** What a control plane says, no child does. */
   function passOn(hint: Hint): void {
-    if (hint.hint !== 'ask') return;
+    if (!isFromEdge(hint)) return;
     feed.sendHint?.(hint).catch((error) => log.debug({ err: error }, 'a hint was not sent'));
   }
 

@@ -24,6 +24,7 @@ import { edgeReadiness } from './edge-readiness.ts';
 import { createClientCertificates } from './health/client-certificates.ts';
 import { createDeniedNow } from './health/denied-now.ts';
 import { reportedUpstreams } from './health/reported-upstreams.ts';
+import { createToldUpstreams } from './health/told-upstreams.ts';
 import { createUpstreamHealth } from './health/upstream-health.ts';
 import { createListenerWatch } from './listener-watch.ts';
 import { createNodeDrain, type NodeDrain } from './node-drain.ts';
@@ -133,6 +134,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       onChange: changed,
     });
     undo.push(() => health.close());
+    const told = createToldUpstreams({ node: config.node, feed, states: health.states, log, boundary });
+    undo.push(() => told.close());
     const serving = await options.createEngine({
       config,
       edgeKey: options.edgeKey,

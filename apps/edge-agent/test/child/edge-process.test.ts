@@ -121,7 +121,9 @@ t.test('an edge that was saved by a version without settings learns them from th
   saved.close();
 
   const asked: string[] = [];
-  configured.store.watchHints(({ host }) => asked.push(host));
+  configured.store.watchHints((hint) => {
+    if (hint.hint === 'ask') asked.push(hint.host);
+  });
   const { addresses } = await startTestEdge(t, configured, { dataDir });
   t.equal(await statusOf(configured, addresses, threeHosts[0]!), 200, 'serving from its disk at once');
   await waitFor(

@@ -42,6 +42,22 @@ export const NodeDrainStatus = z
   })
   .meta({ id: 'NodeDrain' });
 
+/** How a node finds an upstream of routes that say how its health is known. */
+export const NodeUpstream = z
+  .object({
+    url: z.string(),
+    state: z.enum(['healthy', 'unhealthy', 'unknown']).describe('`unknown`: its first check is under way'),
+    by: z
+      .enum(['active', 'passive'])
+      .nullable()
+      .describe('What it is unhealthy by: checks, or what became of requests'),
+    since: Timestamp.nullable().describe('Since when it is so; null: since it is looked at'),
+    detail: z.string().nullable().describe('Why it is unhealthy'),
+    checkedAt: Timestamp.nullable().describe('When its last check ended; null: none did, or there are none'),
+  })
+  .meta({ id: 'NodeUpstream' });
+export type NodeUpstream = z.infer<typeof NodeUpstream>;
+
 export const Node = z
   .object({
     id: z.string(),

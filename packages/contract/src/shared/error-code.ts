@@ -60,6 +60,7 @@ export const errorCodes = {
   },
   upstream_busy: { status: 503, title: 'The upstream has no room for more requests.' },
   upstream_unhealthy: { status: 503, title: 'No upstream of the route is healthy.' },
+  node_silent: { status: 504, title: 'The node did not answer in time.' },
   upstream_timeout: { status: 504, title: 'The upstream did not answer in time.' },
   maintenance: { status: 503, title: 'The route is under maintenance.' },
   shutting_down: { status: 503, title: 'This process is about to stop.' },

@@ -53,8 +53,8 @@ export function createRedisKeys(prefix: string) {
     /** String, written by the node alone: JSON of report and stopped. Its time to live tells when. */
     node: (node: string) => key(`node:${node}`),
     nodesChannel: key('nodes'),
-    /** Two, as edges may publish to the first alone. */
-    hintChannels: { ask: key('asks'), verdict: key('verdicts') },
+    /** Two, as edges may publish to the first alone, and hear the second. */
+    hintChannels: { fromEdges: key('asks'), toEdges: key('verdicts') },
   };
 }
 

@@ -14,7 +14,7 @@ import { createRedisCheck } from './redis-check.ts';
 import { createRedisCommands } from './redis-commands.ts';
 import { commitToRedis } from './redis-commit.ts';
 import { createDurableScripts, notOnReplicas } from './redis-durable.ts';
-import { parseHint } from './redis-hint.ts';
+import { channelOf, parseHint } from './redis-hint.ts';
 import { createRedisHistory } from './redis-history.ts';
 import { createRedisJournal } from './redis-journal.ts';
 import { createRedisKeys } from './redis-keys.ts';
@@ -118,14 +118,14 @@ export function createRedisStore({
     },
     watchNodes: presence.watch,
     async sendHint(hint) {
-      await commands.run((redis) => redis.publish(keys.hintChannels[hint.hint], JSON.stringify(hint)));
+      await commands.run((redis) => redis.publish(keys.hintChannels[channelOf(hint)], JSON.stringify(hint)));
     },
     watchHints(listener) {
-      // Edges, which do not open the store, ask and are not asked: their user may hear verdicts alone.
-      const heard = history.epoch === null ? (['verdict'] as const) : (['ask', 'verdict'] as const);
-      const unwatch = heard.map((kind) =>
-        subscriber.on(keys.hintChannels[kind], (message) => {
-          const hint = message === null ? null : parseHint(message, kind);
+      // Edges, which do not open the store, do not hear each other: their user may hear control planes alone.
+      const heard = history.epoch === null ? (['toEdges'] as const) : (['fromEdges', 'toEdges'] as const);
+      const unwatch = heard.map((channel) =>
+        subscriber.on(keys.hintChannels[channel], (message) => {
+          const hint = message === null ? null : parseHint(message, channel);
           if (hint !== null) listener(hint);
         }),
       );

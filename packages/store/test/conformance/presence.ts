@@ -1,4 +1,4 @@
-import { nodeLostAfterMs, type Position } from '@lockstep/contract';
+import { type Hint, nodeLostAfterMs, type Position } from '@lockstep/contract';
 import { waitFor } from '@lockstep/testkit';
 import type { Test } from 'tap';
 import type { Backend } from './backend.ts';
@@ -124,8 +124,11 @@ export async function lostNodes(t: Test, backend: Backend): Promise<void> {
       ['sender', []],
       ['other', []],
     ]);
-    t.teardown(store.watchHints(({ host }) => heard.get('sender')!.push(host)));
-    const unwatch = other.watchHints(({ host }) => heard.get('other')!.push(host));
+    const hearAs = (name: string) => (hint: Hint) => {
+      if ('host' in hint) heard.get(name)!.push(hint.host);
+    };
+    t.teardown(store.watchHints(hearAs('sender')));
+    const unwatch = other.watchHints(hearAs('other'));
     const hear = (host: string) =>
       waitFor(
         async () => {

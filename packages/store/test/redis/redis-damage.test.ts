@@ -385,7 +385,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
       store.watchHints(() => {
         throw new Error('the listener’s own');
       }),
-      store.watchHints(({ host }) => heard.push(host)),
+      store.watchHints(({ hint }) => heard.push(hint)),
       store.watchNodes(() => {
         throw new Error('the listener’s own');
       }),

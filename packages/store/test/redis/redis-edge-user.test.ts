@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { inspect } from 'node:util';
-import { edgeKinds, type FollowEvent, type Kind, kinds } from '@lockstep/contract';
+import { edgeKinds, type FollowEvent, type Hint, type Kind, kinds } from '@lockstep/contract';
 import { type Change, createRedisStore } from '@lockstep/store';
 import { startRedis, waitFor } from '@lockstep/testkit';
 import { Redis } from 'ioredis';
@@ -188,14 +188,19 @@ t.test('the Redis user of an edge', async (t) => {
 
   await t.test('asks about hosts and hears the verdicts, but gives none', async (t) => {
     const heard: string[] = [];
-    t.teardown(edge.watchHints(({ hint, host }) => heard.push(`${hint} ${host}`)));
-    t.teardown(control.watchHints(({ hint, host }) => heard.push(`${hint} ${host}`)));
+    const hear = (hint: Hint) => heard.push(`${hint.hint} ${'host' in hint ? hint.host : hint.id}`);
+    t.teardown(edge.watchHints(hear));
+    t.teardown(control.watchHints(hear));
     const until = Date.now();
     await waitFor(
       async () => {
         await edge.sendHint({ hint: 'ask', host: 'a', node: 'edge-1' });
         await control.sendHint({ hint: 'verdict', host: 'b', allowed: true, until });
-        return ['ask a', 'verdict b'].every((one) => heard.filter((other) => other === one).length > 1);
+        await control.sendHint({ hint: 'upstreams', node: 'edge-1', id: 'q', after: '', limit: 1 });
+        await edge.sendHint({ hint: 'upstream-states', id: 'q', states: [], next: null });
+        return ['ask a', 'verdict b', 'upstreams q', 'upstream-states q'].every(
+          (one) => heard.filter((other) => other === one).length > 1,
+        );
       },
       { what: 'both to hear both' },
     );
