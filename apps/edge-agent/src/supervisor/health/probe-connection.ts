@@ -86,7 +86,7 @@ function secureOptions({ upstream, host, clientCertificate }: ProbeConnectionOpt
     ...(ca !== undefined && { ca }),
     ...(own !== null && { cert: own.chain, key: own.openKey() }),
     rejectUnauthorized: verify !== false,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: [upstream.protocol === 'h2' ? 'h2' : 'http/1.1'],
   };
 }
 

@@ -20,6 +20,8 @@ const byCode: Record<string, string> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is not trusted',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is not trusted',
   EPROTO: 'the TLS handshake failed',
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: 'it does not speak HTTP/2',
+  ERR_HTTP2_ERROR: 'it does not speak HTTP/2',
   EMFILE: 'the edge has no file descriptor left',
   ENFILE: 'the edge has no file descriptor left',
 };

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { RouteHealth, Upstream } from '@lockstep/contract';
 import { openProbeConnection, type ProbeConnectionOptions } from './probe-connection.ts';
 import { ProbeFailure, wordsFor } from './probe-failure.ts';
+import { askOverHttp2, type ProbeAnswer } from './probe-http2.ts';
 
 export type ActiveCheckSpec = NonNullable<RouteHealth['active']>;
 
@@ -19,16 +20,30 @@ export function probe(options: ProbeOptions): Promise<string | null> {
   const { check } = options;
   return new Promise((resolve) => {
     let request: ClientRequest | null = null;
+    let stop: (() => void) | null = null;
     const done = (fault: string | null) => {
       clearTimeout(timer);
       request?.destroy();
+      stop?.();
       resolve(fault);
     };
     const timer = setTimeout(() => done(`no answer within ${words(check.timeoutMs)}`), check.timeoutMs);
     try {
+      if (options.upstream.protocol === 'h2' || options.upstream.protocol === 'h2c') {
+        const host = check.host ?? hostOf(options.upstream);
+        stop = askOverHttp2({ ...options, host }, check, (error, answer) => {
+          if (answer === null) done(wordsFor(error));
+          else
+            read(answer, check).then(
+              () => done(null),
+              (failure) => done(wordsFor(failure)),
+            );
+        });
+        return;
+      }
       request = send(options);
       request.on('response', (response) => {
-        read(response, check).then(
+        read(answerOf(response), check).then(
           () => done(null),
           (error) => done(wordsFor(error)),
         );
@@ -63,20 +78,24 @@ function hostOf({ url, host = 'keep' }: Upstream): string {
   return url.startsWith('unix:') ? 'localhost' : new URL(url).host;
 }
 
-/** Rejects with what is wrong with an answer. */
-async function read(response: IncomingMessage, { expectStatus, expectBody }: ActiveCheckSpec): Promise<void> {
-  const status = response.statusCode ?? 0;
+function answerOf(response: IncomingMessage): ProbeAnswer {
   response.on('error', () => {});
+  return { status: response.statusCode ?? 0, body: response, isComplete: () => response.complete };
+}
+
+/** Rejects with what is wrong with an answer. */
+async function read(answer: ProbeAnswer, { expectStatus, expectBody }: ActiveCheckSpec): Promise<void> {
+  const { status, body } = answer;
   if (![expectStatus].flat().some((expected) => meets(status, expected)))
     throw new ProbeFailure(`it answered ${status}`);
   let text = '';
   let received = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
+  for await (const chunk of body) {
     received += chunk.length;
     if (expectBody !== undefined && text.length < searchedBytes) text += chunk.toString('latin1');
     if (received >= readBytes) break;
   }
-  if (received < readBytes && !response.complete) throw new ProbeFailure('its answer broke off');
+  if (received < readBytes && !answer.isComplete()) throw new ProbeFailure('its answer broke off');
   if (expectBody === undefined) return;
   const wanted = Buffer.from(expectBody).toString('latin1');
   if (!text.slice(0, searchedBytes).includes(wanted))

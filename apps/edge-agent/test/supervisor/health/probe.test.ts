@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createHttp2Server, createSecureServer, type ServerHttp2Stream } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -79,6 +80,37 @@ t.test('a check goes over a socket of the file system', async (t) => {
   await once(server.listen(path), 'listening');
   t.teardown(() => server.close());
   t.equal(await ask({ url: `unix:${path}` }), null);
+});
+
+t.test('a check speaks HTTP/2 to an upstream that does', async (t) => {
+  const tls = { ca: authority.certificate, serverName: 'up.example.com' };
+  for (const [protocol, server] of [
+    ['h2c', createHttp2Server()],
+    ['h2', createSecureServer({ key, cert })],
+  ] as const) {
+    let status = 200;
+    server.on('stream', (stream: ServerHttp2Stream, headers) => {
+      stream.respond({ ':status': headers[':path'] === '/' ? status : 404 });
+      stream.end('ok');
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    t.teardown(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const upstream: Upstream =
+      protocol === 'h2'
+        ? { url: `https://127.0.0.1:${port}`, protocol, tls }
+        : { url: `http://127.0.0.1:${port}`, protocol };
+    t.equal(await ask(upstream), null);
+    status = 503;
+    t.equal(await ask(upstream), 'it answered 503');
+  }
+  const { url } = await startTls(t);
+  t.equal(await ask({ url, protocol: 'h2', tls }), 'it does not speak HTTP/2');
+  const plain = createServer().listen(0, '127.0.0.1');
+  await once(plain, 'listening');
+  t.teardown(() => plain.close());
+  const { port } = plain.address() as AddressInfo;
+  t.equal(await ask({ url: `http://127.0.0.1:${port}`, protocol: 'h2c' }), 'it does not speak HTTP/2');
 });
 
 t.test('a check says by the PROXY protocol that it is nobody’s', async (t) => {
