@@ -1,6 +1,6 @@
 import { brotliDecompressSync } from 'node:zlib';
 import { PutRoute } from '@lockstep/contract/schemas';
-import { testFolder } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { type AskOptions, askEdge, type EdgeAnswer, type Protocol } from './fleet/ask-edge.ts';
 import { type Echo, page, startFieldUpstreams } from './fleet/field-upstreams.ts';
@@ -93,6 +93,51 @@ const cases = {
       });
     },
   },
+  balance: {
+    route: {
+      balance: { policy: 'round_robin', sticky: { cookie: 'lb' } },
+      upstreams: [
+        { url: upstreams.one, weight: 3 },
+        { url: upstreams.two, weight: 1 },
+        { url: upstreams.dead, backup: true },
+      ],
+    },
+    async check(t, ask) {
+      const names: string[] = [];
+      for (let i = 0; i < 8; i += 1) names.push(echoOf(await ask()).upstream);
+      t.equal(names.filter((name) => name === 'one').length, 6, names.join(' '));
+      const first = await ask();
+      const [cookie = ''] = first.headers['set-cookie'] ?? [];
+      t.match(cookie, /^lb=/);
+      for (let i = 0; i < 5; i += 1) {
+        const again = await ask({ headers: { cookie: cookie.split(';')[0]! } });
+        t.equal(echoOf(again).upstream, echoOf(first).upstream);
+      }
+    },
+  },
+  health: {
+    route: {
+      health: { active: { path: '/only/one', intervalMs: 100, unhealthyAfter: 1 } } as PutRoute['health'],
+      upstreams: [{ url: upstreams.one }, { url: upstreams.two }],
+    },
+    async check(t, ask) {
+      const six = async () => {
+        const answers = await Promise.all(Array.from({ length: 6 }, () => ask()));
+        return new Set(answers.map((answer) => echoOf(answer).upstream));
+      };
+      await waitFor(async () => (await six()).size === 1, { what: 'the other upstream to get no requests' });
+      t.same([...(await six())], ['one']);
+    },
+  },
+  retries: {
+    route: {
+      retries: { attempts: 1, on: ['5xx'] },
+      upstreams: [{ url: upstreams.one }, { url: upstreams.two }],
+    },
+    async check(t, ask) {
+      for (let i = 0; i < 2; i += 1) t.equal(echoOf(await ask({ path: '/only/one' })).upstream, 'one');
+    },
+  },
   timeouts: {
     route: { timeouts: { firstByteMs: 300 }, upstreams: one },
     async check(t, ask) {
@@ -111,6 +156,45 @@ const cases = {
     async check(t, ask) {
       const { status, headers } = await ask({ path: '/shoes?size=9' });
       t.strictSame([status, headers.location], [308, 'https://new.example.com/shop/shoes?size=9']);
+    },
+  },
+  response: {
+    route: { response: { status: 418, headers: { 'X-Pot': '{host}' }, body: 'short and stout' } },
+    async check(t, ask, host) {
+      t.match(await ask(), { status: 418, headers: { 'x-pot': host }, text: 'short and stout' });
+    },
+  },
+  rewrite: {
+    route: { rewrite: { stripPrefix: '/api', addPrefix: '/v2' }, upstreams: one },
+    async check(t, ask) {
+      t.match(echoOf(await ask({ path: '/api/cart?x=1' })), {
+        url: '/v2/cart?x=1',
+        headers: { 'x-forwarded-prefix': '/api' },
+      });
+    },
+  },
+  maintenance: {
+    route: { maintenance: { retryAfterSeconds: 600 }, upstreams: one },
+    async check(t, ask) {
+      t.match(await ask(), { status: 503, headers: { 'retry-after': '600' } });
+    },
+  },
+  hsts: {
+    route: { hsts: { maxAge: 31_536_000, includeSubDomains: true }, upstreams: one },
+    async check(t, ask) {
+      const { headers } = await ask();
+      t.equal(headers['strict-transport-security'], 'max-age=31536000; includeSubDomains');
+    },
+  },
+  pages: {
+    route: { pages: { 502: '<h1>Sorry, {host}</h1>' }, upstreams: [{ url: upstreams.dead }] },
+    async check(t, ask, host) {
+      const html = await ask({ headers: { accept: 'text/html' } });
+      t.match(html, { status: 502, text: `<h1>Sorry, ${host}</h1>` });
+      t.match(await ask({ headers: { accept: 'application/json' } }), {
+        status: 502,
+        text: /upstream_unreachable/,
+      });
     },
   },
   headers: {
@@ -210,10 +294,19 @@ t.test('one route has everything at once', async (t) => {
   const host = 'everything.fields.test';
   const compression = { types: ['application/json'], minBytes: 1 };
   const rateLimit = { requests: 3, perMs: 3_600_000, by: { header: 'X-Key' } } as const;
-  const { redirect: _, ...rest } = cases;
+  const { redirect: _, response: _response, maintenance: _maintenance, ...rest } = cases;
   const all = Object.assign({}, ...Object.values(rest).map(({ route }) => route));
-  const own = { hosts: [host], paths: ['/api'], methods: ['POST'], rateLimit, compression };
-  const route: Partial<PutRoute> = { ...all, ...own, upstreams: cases.upstreams.route.upstreams };
+  const own = {
+    hosts: [host],
+    paths: ['/api'],
+    methods: ['POST'],
+    rateLimit,
+    compression,
+    balance: { policy: 'least_requests', sticky: { cookie: 'lb' } },
+    health: { active: { path: '/', intervalMs: 500 }, passive: {}, slowStartMs: 1_000 },
+    maintenance: false,
+  };
+  const route = { ...all, ...own, upstreams: cases.upstreams.route.upstreams };
   const { status, body } = await call('PUT', '/v1/routes/everything', route, { prefer: 'wait=120' });
   t.match({ status, state: body.status?.state }, { status: 201, state: 'live' }, JSON.stringify(body));
   for (const edge of edges) {
@@ -232,13 +325,20 @@ t.test('one route has everything at once', async (t) => {
       for (const { status, headers, body } of answers) {
         t.match(
           { status, headers },
-          { status: 200, headers: { 'content-encoding': 'br', 'x-route': 'everything' } },
+          {
+            status: 200,
+            headers: {
+              'content-encoding': 'br',
+              'x-route': 'everything',
+              'strict-transport-security': /^max-age/,
+            },
+          },
           what,
         );
         t.notOk('server' in headers, what);
         t.match(JSON.parse(brotliDecompressSync(body).toString()), {
           method: 'POST',
-          url: '/api/cart?v=1',
+          url: '/v2/cart?v=1',
           body: 'ten bytes!',
           headers: { 'x-client': '127.0.0.1', 'x-beta': 'yes', 'x-forwarded-host': host },
         });

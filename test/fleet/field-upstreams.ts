@@ -20,7 +20,7 @@ export interface Echo {
 export const page = '<p>the same words again and again</p>\n'.repeat(200);
 
 /**
- * Upstreams of each kind. They answer with what they received; `…/page` with a page, `…/status/N` with that status, `…/slow` with nothing, and `…/close`
+ * Upstreams of each kind. They answer with what they received; `…/page` with a page, `…/only/NAME` with 503 where that is not their name, `…/slow` with nothing, and `…/close`
  * by the end of the connection.
  */
 export async function startFieldUpstreams(test: Pick<typeof t, 'teardown'>, dir: string) {
@@ -72,13 +72,14 @@ function answerAs(upstream: string) {
       response.writeHead(200, { 'content-type': 'text/html', etag: '"v1"', server: 'field/1' }).end(page);
       return;
     }
-    const [, status] = /\/status\/(\d{3})/.exec(url) ?? [];
+    const [, name] = /\/only\/(\w+)/.exec(url) ?? [];
+    const status = name === undefined || name === upstream ? 200 : 503;
     let body = '';
     for await (const chunk of request) body += chunk;
     const { proxyLine = null } = socket as Socket & { proxyLine?: string };
     const echo = { upstream, method, url, headers, body, proxied: proxyLine };
     response
-      .writeHead(Number(status ?? 200), { 'content-type': 'application/json', server: 'field/1' })
+      .writeHead(status, { 'content-type': 'application/json', server: 'field/1' })
       .end(JSON.stringify(echo));
   };
 }

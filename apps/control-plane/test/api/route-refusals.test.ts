@@ -81,7 +81,103 @@ const refusals: Partial<Record<Field, Row[]>> = {
     ],
     [to({ url, proxyProtocol: 3 }), '/upstreams/0/proxyProtocol', 'has to be 1 or 2'],
     [to({ url, host: 'a b' }), '/upstreams/0/host', /^is "keep", "upstream" or a name/],
+    [
+      to({ url, weight: 0 }),
+      '/upstreams',
+      /^has none that takes requests: one of them needs a weight above 0/,
+    ],
     [to({ url, colour: 'red' }), '/upstreams/0/colour', noSuch],
+  ],
+  balance: [
+    [
+      { balance: { policy: 'random' } },
+      '/balance/policy',
+      'has to be one of round_robin, least_requests, random_two, hash, first',
+    ],
+    [
+      { balance: { policy: 'hash' } },
+      '/balance/hash',
+      'is missing: the policy "hash" needs to know by what, as in {"by": "client_address"}',
+    ],
+    [
+      { balance: { hash: { by: 'cookie', name: 'id' } } },
+      '/balance/hash',
+      'belongs to the policy "hash", not to "round_robin"; leave it out, or set policy',
+    ],
+    [
+      { balance: { policy: 'hash', hash: { by: 'header' } } },
+      '/balance/hash/name',
+      'is missing: which header is meant',
+    ],
+    [{ balance: { sticky: { cookie: 'a b' } } }, '/balance/sticky/cookie', 'is no name of a cookie'],
+  ],
+  health: [
+    [
+      { health: {} },
+      '/health/active',
+      'is missing: health goes by active checks, by passive ones, or by both',
+    ],
+    [{ health: { active: { path: 'x' } } }, '/health/active/path', 'starts with / and has no spaces'],
+    [
+      { health: { active: { method: 'HEAD', expectBody: 'ok' } } },
+      '/health/active/expectBody',
+      'can never be met: an answer to HEAD has no body; set method to GET',
+    ],
+    [
+      { health: { active: { expectStatus: 'ok' } } },
+      '/health/active/expectStatus',
+      /^has to be a status such as 200, a class such as "2xx", a range such as "200-399"/,
+    ],
+  ],
+  retries: [
+    [{ retries: { attempts: 0 } }, '/retries/attempts', 'has to be at least 1'],
+    [{ retries: { attempts: 1, on: ['4xx'] } }, '/retries/on/0', 'has to be one of connect, reset, 5xx'],
+  ],
+  response: [
+    [{ response: { status: 200 } }, '/response', /^cannot stand beside upstreams: .*leave one out$/],
+    [{ upstreams: undefined, response: { status: 100 } }, '/response/status', 'has to be at least 200'],
+    [
+      { upstreams: undefined, response: { status: 204, body: 'x' } },
+      '/response/body',
+      'cannot stand beside the status 204, which has no content; leave it out',
+    ],
+  ],
+  rewrite: [
+    [
+      { rewrite: {} },
+      '/rewrite',
+      'changes nothing; leave rewrite out, or name stripPrefix, addPrefix or path',
+    ],
+    [
+      { rewrite: { path: '/x', addPrefix: '/y' } },
+      '/rewrite/path',
+      'is the whole path: it cannot stand beside stripPrefix and addPrefix',
+    ],
+    [
+      { rewrite: { stripPrefix: '/' } },
+      '/rewrite/stripPrefix',
+      'changes nothing: every path begins with /; leave it out',
+    ],
+    [{ rewrite: { addPrefix: '/%zz' } }, '/rewrite/addPrefix', /percent sign/],
+  ],
+  maintenance: [
+    [{ maintenance: 'yes' }, '/maintenance', /^has to be true, false, or \{"until": "2026-12-01T06:00:00Z"/],
+    [
+      { maintenance: { until: 'tomorrow' } },
+      '/maintenance/until',
+      'is not a time such as 2026-12-01T06:00:00Z',
+    ],
+  ],
+  hsts: [
+    [
+      { hsts: { maxAge: 60, preload: true } },
+      '/hsts/preload',
+      'needs includeSubDomains and a maxAge of 31536000 at least: no list takes the host without',
+    ],
+  ],
+  pages: [
+    [{ pages: { 500: 'x' } }, '/pages/500', noSuch],
+    [{ pages: { 404: '' } }, '/pages/404', 'is empty; leave it out'],
   ],
   timeouts: [
     [{ timeouts: { connectMs: 0 } }, '/timeouts/connectMs', 'has to be at least 1'],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 const shown = z.enum(['full', 'truncated', 'hidden']).default('full');
+const notPlace = 'is neither "stdout" nor an absolute path that ends in .log';
 const share = z.number().min(0).max(1);
 
 /** A line for each answer of an edge. */
@@ -19,9 +20,9 @@ export const AccessLog = z
           z
             .string()
             .max(1_024)
-            .regex(/^(?:\/(?!\.{1,2}\/)[^/\0]+)+(?<=\.log)$/),
+            .regex(/^(?:\/(?!\.{1,2}\/)[^/\0]+)+(?<=\.log)$/, notPlace),
         ],
-        { error: 'is neither "stdout" nor an absolute path that ends in .log' },
+        { error: notPlace },
       )
       .default('stdout')
       .describe('A file is opened anew by each SIGUSR1, after it was renamed'),
