@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { createEdgeSealer } from '@lockstep/pki';
+import { waitFor } from '@lockstep/testkit';
 import { hashSync } from 'bcryptjs';
 import t, { type Test } from 'tap';
+import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
 import { readCredentials } from '../../../src/native/rules/basic-auth.ts';
 import { type FetchOptions, fetchThrough, fetchThroughH2 } from '../../fetch-through.ts';
 import { startUpstream } from '../../start-upstream.ts';
@@ -128,3 +131,54 @@ t.test('credentials are read as RFC 7617 has them', async (t) => {
   ];
   for (const [given, read] of cases) t.strictSame(readCredentials(given), read, String(given).slice(0, 30));
 });
+
+t.test(
+  'a websocket is opened for who is right, and neither a client nor a route that goes meanwhile is missed',
+  async (t) => {
+    const edge = await startWorker(t);
+    const { url, server } = await startUpstream(t, (_request, response) => response.end('plain'));
+    const sockets = new WebSocketServer({ server });
+    let opened = 0;
+    sockets.on('connection', (socket) => {
+      opened += 1;
+      socket.on('message', (message) => socket.send(`echo ${message}`));
+    });
+    const sealer = createEdgeSealer(edge.edgeKey);
+    const slow = hashSync('open sesame', 10);
+    const put = (hash: string) => {
+      const sealedSecrets = sealer.seal(JSON.stringify({ 'basicAuth ann': hash }), 'route/shop');
+      const basicAuth = { realm: 'Chat', users: [{ name: 'ann' }] };
+      return edge.serve('shop', ['shop.example.com'], [url], ['/'], { basicAuth, sealedSecrets });
+    };
+    const open = (password: string) =>
+      new WebSocket(`wss://127.0.0.1:${edge.httpsPort}/`, {
+        headers: { host: 'shop.example.com', authorization: basic(`ann:${password}`) },
+        servername: 'shop.example.com',
+        ca: edge.root,
+      } as ClientOptions);
+    await edge.applied(await put(slow));
+    const [refused] = await once(open('wrong'), 'error');
+    t.match(refused, { message: /401/ });
+
+    const socket = open('open sesame');
+    await once(socket, 'open');
+    socket.send('hello');
+    const [echo] = await once(socket, 'message');
+    t.equal(String(echo), 'echo hello');
+    socket.terminate();
+
+    await edge.applied(await put(hashSync('open sesame', 10)));
+    const leaving = open('open sesame');
+    leaving.on('error', () => {});
+    await waitFor(() => edge.worker.figures().inFlight === 1, { what: 'its password to be looked at' });
+    leaving.terminate();
+    await waitFor(() => edge.worker.figures().inFlight === 0, { what: 'nothing to be left of it' });
+    t.equal(opened, 1, 'the upstream has not heard of it');
+
+    await edge.applied(await put(hashSync('open sesame', 10)));
+    const asked = fetchThrough(at(edge, basic('ann:open sesame')));
+    await waitFor(() => edge.worker.figures().inFlight === 1, { what: 'its password to be looked at' });
+    await edge.applied(await edge.commit({ op: 'delete', kind: 'route', id: 'shop' }));
+    t.match(await asked, { status: 200, body: 'plain' }, 'a request ends as it began');
+  },
+);
