@@ -212,6 +212,12 @@ const cases = {
       t.strictSame([answer.headers['x-route'], answer.headers.server], ['headers', undefined]);
     },
   },
+  clientCertificates: {
+    route: { clientCertificates: { ca: upstreams.rootPem, mode: 'request' }, upstreams: one },
+    async check(t, ask) {
+      t.equal(echoOf(await ask({ headers: { 'client-cert': 'forged' } })).headers['client-cert'], undefined);
+    },
+  },
   access: {
     route: { access: { allow: ['127.0.0.0/8'], deny: ['127.0.0.9'] }, upstreams: one },
     async check(t, ask) {

@@ -220,6 +220,15 @@ const refusals: Partial<Record<Field, Row[]>> = {
       'has to be a text or a list',
     ],
   ],
+  clientCertificates: [
+    [{ clientCertificates: { ca: 'none' } }, '/clientCertificates/ca', /^holds no PEM certificate/],
+    [{ clientCertificates: {} }, '/clientCertificates/ca', 'is missing'],
+    [
+      { clientCertificates: { ca: 'x', mode: 'maybe' } },
+      '/clientCertificates/mode',
+      'has to be one of require, request',
+    ],
+  ],
   access: [
     [{ access: { allow: ['here'] } }, '/access/allow/0', badRange],
     [{ access: { deny: ['10.0.0.0/8', '10.0.0.0/33'] } }, '/access/deny/1', badRange],

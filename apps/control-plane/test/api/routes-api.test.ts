@@ -8,7 +8,7 @@ import {
   type RouteHealth,
   type RouteRecord,
 } from '@lockstep/contract';
-import type { Sealers } from '@lockstep/pki';
+import { createAuthority, type Sealers } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
@@ -16,6 +16,7 @@ import { startControlPlane } from '../start-control-plane.ts';
 
 const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
 const wait = { prefer: 'wait=20' };
+const authority = (await createAuthority()).certificate;
 const hash = '$2y$05$abcdefghijklmnopqrstuuT7L5UXcXSYlwGSx1QWhvSwbWPvwvSY6';
 /** Hashes of passwords are never shown. */
 const shownOf = (route: object) =>
@@ -112,6 +113,7 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     access: { allow: ['192.0.2.0/24'], deny: ['192.0.2.9'] },
     rateLimit: { requests: 10, perMs: 1_000, burst: 20, by: { header: 'X-Api-Key' } },
     basicAuth: { realm: 'Shop', users: [{ name: 'ann', passwordHash: hash }] },
+    clientCertificates: { ca: authority, mode: 'request' },
     compression: { types: ['text/*'], minBytes: 100 },
     issuers: ['internal'],
     challenge: 'http-01',

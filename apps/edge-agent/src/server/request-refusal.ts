@@ -15,6 +15,16 @@ const notImplemented = (detail: string): RequestRefusal => ({ status: 501, code:
  */
 export const requestRefusals = {
   no_route: { status: 404, code: 'no_route', detail: 'No route matches this host and path.' },
+  client_certificate_needed: {
+    status: 403,
+    code: 'client_certificate_refused',
+    detail: 'This is for clients that show a certificate.',
+  },
+  client_certificate_untrusted: {
+    status: 403,
+    code: 'client_certificate_refused',
+    detail: 'The certificate of the client is not one that is trusted here.',
+  },
   access_denied: {
     status: 403,
     code: 'access_denied',

@@ -64,6 +64,7 @@ export const routeShape: Shape<RouteRecord> = {
     response: { set: true, add: true, remove: true },
   },
   access: { allow: true, deny: true },
+  clientCertificates: { ca: true, mode: true },
   rateLimit: { requests: true, perMs: true, burst: true, by: { header: true } },
   basicAuth: { realm: true, users: { name: true, passwordHash: true } },
   sealedSecrets: true,

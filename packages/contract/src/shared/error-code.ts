@@ -6,6 +6,10 @@ export const errorCodes = {
   },
   unauthorized: { status: 401, title: 'The bearer token is missing or wrong.' },
   not_authenticated: { status: 401, title: 'The route wants a name and a password, and right ones.' },
+  client_certificate_refused: {
+    status: 403,
+    title: 'The route is for clients with a certificate that it trusts.',
+  },
   access_denied: { status: 403, title: 'The route is not for clients with this address.' },
   not_found: { status: 404, title: 'Nothing has this id or address.' },
   method_not_allowed: {

@@ -17,6 +17,7 @@ import { type Pages, pageInstead } from '../rules/pages.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import { shownTo } from '../tls/shown-certificates.ts';
+import { refusalOfClient } from './admit-client.ts';
 import { answerChallenge } from './answer-challenge.ts';
 import { answerHealth } from './answer-health.ts';
 import { Exchange, type Upgrade } from './exchange.ts';
@@ -123,6 +124,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return;
     }
     watch.route = route;
+    if (route.clientCertificates !== null) {
+      const reason = refusalOfClient(route.clientCertificates, shown, forwarded);
+      if (reason !== null) {
+        refuse(watch, { reason }, onDone, route.rules, forwarded);
+        return;
+      }
+    }
     if (route.rules === null) {
       forwardTo(route, watch, forwarded, onDone, upgrade);
       return;

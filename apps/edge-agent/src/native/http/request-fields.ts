@@ -33,9 +33,18 @@ const kinds = new Map<string, number>([
   ['traceparent', traceField],
   ['tracestate', traceStateField],
 ]);
+/** RFC 9440: the edge says which certificate a client showed. */
+const clientCertificate = ['client-cert', 'client-cert-chain'];
 // Beside those: what a client claims of itself and the edge knows better, as it is the first hop that is trusted; and `Proxy`, which CGI
 // takes for a setting of its own (httpoxy).
-for (const name of [...hopByHop, 'proxy-authorization', 'forwarded', 'x-real-ip', 'proxy'])
+for (const name of [
+  ...hopByHop,
+  'proxy-authorization',
+  'forwarded',
+  'x-real-ip',
+  'proxy',
+  ...clientCertificate,
+])
   kinds.set(name, dropped);
 kinds.set('te', teField);
 

@@ -9,6 +9,7 @@ import {
 import type { Pages } from '../rules/pages.ts';
 import type { RuleServices } from '../rules/rule-services.ts';
 import type { Upstreams } from '../upstreams/upstreams.ts';
+import { type AskedOfClients, createAskingHosts } from './asking-hosts.ts';
 import { entriesOf, findEntry, type HostEntry, inOrder, otherMethods } from './host-entries.ts';
 import type { RoutedRequest } from './route-matcher.ts';
 import { type ServedRoute, serveRoute } from './served-route.ts';
@@ -50,6 +51,10 @@ export interface RouteTable {
   methodsFor(request: RoutedRequest): string[];
   /** For a request that fits none of a host's routes: the pages of the first that has one for the status, asked in the opposite order. */
   pagesAt(host: string, status: number): Pages | null;
+  /** What a handshake for the host asks its client for; null for nothing. */
+  askedOf(host: string): AskedOfClients | null;
+  /** Another for each other set of hosts that ask clients for certificates; null where none does. */
+  readonly askingDigest: Buffer | null;
   readonly hosts: number;
 }
 
@@ -65,6 +70,7 @@ const onDemandId = 'on-demand';
 export function createRouteTable({ upstreams, hasCertificate, services }: RouteTableOptions): RouteTable {
   const byId = new Map<string, Held>();
   const byHost = new Map<string, Entry[]>();
+  const asking = createAskingHosts();
   let catchAll: Held | null = null;
   let defaults: RouteDefaults = {};
   let generation = 0;
@@ -118,6 +124,7 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
       if (before !== undefined) remove(before);
       byId.set(id, held);
       insert(id, held);
+      asking.put(id, record);
       if (before !== undefined) giveBack(before.route, held.route);
     },
     delete(id) {
@@ -125,6 +132,7 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
       if (held === undefined) return;
       remove(held);
       byId.delete(id);
+      asking.delete(id);
       giveBack(held.route, null);
     },
     ids: () => byId.keys(),
@@ -148,6 +156,7 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
       const route = serveRoute({ id: '', revision: 0, record: tried, upstreams, services, before: null });
       giveBack(route, null);
       defaults = next;
+      asking.setDefaults(next);
       generation += 1;
     },
     names: (host) => entriesAt(host) !== undefined,
@@ -169,6 +178,15 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
         if (pages?.has(status)) return pages;
       }
       return null;
+    },
+    askedOf(host) {
+      if (!asking.any) return null;
+      const wildcard = wildcardOf(host);
+      const entries = [...(byHost.get(host) ?? []), ...((wildcard !== null && byHost.get(wildcard)) || [])];
+      return asking.of(entries.map(({ to }) => to.record));
+    },
+    get askingDigest() {
+      return asking.digest;
     },
     get hosts() {
       return byHost.size;

@@ -1,4 +1,5 @@
 import type { RouteRecord } from '@lockstep/contract';
+import { type ClientCertificates, compileClientCertificates } from '../clients/client-certificates.ts';
 import { compileRules, type RouteRules } from '../rules/route-rules.ts';
 import type { RuleServices } from '../rules/rule-services.ts';
 import type { UpstreamGroup, Upstreams } from '../upstreams/upstreams.ts';
@@ -9,6 +10,8 @@ export interface ServedRoute {
   readonly upstreams: UpstreamGroup;
   /** Null where it has none. */
   readonly rules: RouteRules | null;
+  /** Null where it asks for none. */
+  readonly clientCertificates: ClientCertificates | null;
   /** What it was made of, defaults included. */
   readonly record: RouteRecord;
 }
@@ -28,11 +31,12 @@ export interface ServeOptions {
  * nothing kept, for a record that cannot be served by.
  */
 export function serveRoute({ id, revision, record, upstreams, services, before }: ServeOptions): ServedRoute {
+  const clientCertificates = compileClientCertificates(record);
   const rules = compileRules(id, record, before?.rules ?? null, services);
   const same = before !== null && leadsTo(before.record) === leadsTo(record);
   const leads = { ...record, upstreams: record.upstreams ?? [] };
   const group = same ? before.upstreams : upstreams.acquire(leads, id, before?.upstreams);
-  return { id, revision, upstreams: group, rules, record };
+  return { id, revision, upstreams: group, rules, clientCertificates, record };
 }
 
 function leadsTo({ upstreams, timeouts, limits, balance, health, retries }: RouteRecord): string {

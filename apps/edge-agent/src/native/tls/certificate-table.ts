@@ -38,6 +38,8 @@ export interface CertificateTable {
   ids(): Iterable<string>;
   /** The context for a server name; null when no certificate covers it. */
   find(name: string): SecureContext | null;
+  /** The same, for a handshake that asks the client for a certificate of these authorities (PEM). */
+  findAsking(name: string, ca: string): SecureContext | null;
   /** The leaf that a server name is shown; null where there is none. */
   leafFor(name: string): X509Certificate | null;
   /** By its id. */
@@ -58,19 +60,23 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
   const index = createCertificateIndex();
   const refused = new Map<string, { stored: CertificateStored; refusal: Refusal }>();
   const contexts = new LRUCache<CertificateStored, SecureContext>({ max: options.maxContexts });
+  const asking = new LRUCache<CertificateStored, { ca: string; context: SecureContext }>({
+    max: options.maxContexts,
+  });
   /** Put in since the last look, in no order; and what is left of those looked at, the newest last. */
   const unbuilt = new Set<HeldCertificate>();
   let toCheck: HeldCertificate[] = [];
   const materials = new WeakMap<CertificateStored, { chain: string; openKey(): string }>();
   let built = 0;
 
-  function build(stored: CertificateStored): SecureContext {
+  function build(stored: CertificateStored, ca?: string): SecureContext {
     const { chain, sealedKey } = stored.value;
     checkNames(stored.value);
     // `createSecureContext` refuses a key that does not match the leaf.
     const context = createSecureContext({
       cert: chain,
       key: options.open(sealedKey, recordKey('certificate', stored.id)),
+      ...(ca !== undefined && { ca }),
     });
     built += 1;
     return context;
@@ -103,6 +109,16 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       }
     }
     return entry.fallback === null ? null : contextOf(entry.fallback);
+  }
+
+  function askingContextOf(entry: HeldCertificate, ca: string): SecureContext | null {
+    if (contextOf(entry) === null) return null;
+    if (entry.broken) return askingContextOf(entry.fallback!, ca);
+    const kept = asking.get(entry.stored);
+    if (kept?.ca === ca) return kept.context;
+    const context = build(entry.stored, ca);
+    asking.set(entry.stored, { ca, context });
+    return context;
   }
 
   function breakEntry(entry: HeldCertificate, error: unknown): void {
@@ -175,6 +191,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
     },
     ids: () => new Set([...byId.keys(), ...refused.keys()]),
     find: (name) => index.find(name, contextOf),
+    findAsking: (name, ca) => index.find(name, (entry) => askingContextOf(entry, ca)),
     leafFor(name) {
       const entry = index.find(name, (one) => (contextOf(one) === null ? null : one));
       return entry === null ? null : new X509Certificate(entry.stored.value.chain);

@@ -5,10 +5,12 @@ import { type EdgeOnDemand, normaliseHost } from '@lockstep/contract';
 import { clientAddressOf } from '../clients/client-address.ts';
 import { clientKey } from '../clients/client-key.ts';
 import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
+import type { AskedOfClients } from '../routing/asking-hosts.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import type { ChallengeTable } from './challenge-table.ts';
 import { hostOf } from './server-name.ts';
+import { noteAsked } from './shown-certificates.ts';
 import type { StapleTable } from './staple-table.ts';
 
 /** Alert `unrecognized_name`, fatal (RFC 8446, section 6; RFC 6066, section 3), as a plain record. */
@@ -24,10 +26,10 @@ export const handshakeTimeoutMs = 10_000;
 export const unknownNameCode = 'LOCKSTEP_UNKNOWN_NAME';
 
 export interface HandshakesOptions {
-  certificates: Pick<CertificateTable, 'find'>;
+  certificates: Pick<CertificateTable, 'find' | 'findAsking'>;
   challenges: Pick<ChallengeTable, 'context'>;
   staples: Pick<StapleTable, 'find'>;
-  routes: Pick<RouteTable, 'names'>;
+  routes: Pick<RouteTable, 'names' | 'askedOf'>;
   /** Null: names without a certificate are refused at once. */
   onDemand(): EdgeOnDemand | null;
   held: HeldHandshakes;
@@ -93,6 +95,16 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
     socket.once('close', onGone);
   }
 
+  /** Has the handshake ask the client for a certificate; what it shows is judged by the route of each request. */
+  function askClient(socket: Handshaking, name: string, { ca, required }: AskedOfClients) {
+    const { _handle } = socket as unknown as {
+      _handle: { setVerifyMode(ask: boolean, need: boolean): void };
+    };
+    _handle.setVerifyMode(true, required);
+    noteAsked(socket, ca);
+    return certificates.findAsking(name, ca) ?? undefined;
+  }
+
   /** The host to ask about; null for a name that is nobody's to ask for. */
   function askable(name: string): string | null {
     if (isIP(name) !== 0 || !name.includes('.')) return null;
@@ -115,7 +127,8 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
       }
       const context = certificates.find(name);
       if (context !== null) {
-        callback(null, context);
+        const asked = options.routes.askedOf(name);
+        callback(null, asked === null ? context : askClient(this, name, asked));
         return;
       }
       // TLS 1.2 asks for the certificate before the protocol, and cannot do without one.

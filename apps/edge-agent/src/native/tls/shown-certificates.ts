@@ -1,10 +1,12 @@
 import type { TLSSocket } from 'node:tls';
 import type { EdgeSettings } from '@lockstep/contract';
+import type { ShownByClient } from '../clients/client-certificates.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import { hostOf } from './server-name.ts';
 
 /** At its connection. */
 const shown = Symbol('shown certificate');
+const asked = Symbol('asked of the client');
 const mostHosts = 100;
 
 /** The certificate that a connection's client was shown. */
@@ -13,6 +15,8 @@ export interface ShownCertificate {
   readonly name: string | null;
   /** Whether it is a certificate for this host too (RFC 9110, section 7.4): a client may not be told otherwise. */
   covers(host: string): boolean;
+  /** What the client showed in turn; null for nothing. */
+  client(): ShownByClient | null;
 }
 
 export interface ShownCertificates {
@@ -40,6 +44,7 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
       const name = servername ? hostOf(servername) : null;
       // A session of TLS 1.2 that was resumed comes without its name: what it was shown is not known.
       const unknown = name === null && socket.isSessionReused();
+      let client: { shown: ShownByClient | null } | null = null;
       const others = new Map<string, boolean>();
       const certificate: ShownCertificate = {
         name,
@@ -52,10 +57,27 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
           }
           return covered;
         },
+        client() {
+          client ??= { shown: shownBy(socket) };
+          return client.shown;
+        },
       };
       carry(socket, certificate);
     },
   };
+}
+
+/** The handshake of a connection asks its client for a certificate of these authorities. */
+export function noteAsked(socket: object, ca: string): void {
+  Object.assign(socket, { [asked]: ca });
+}
+
+function shownBy(socket: TLSSocket & { [asked]?: string }): ShownByClient | null {
+  const leaf = socket.getPeerX509Certificate();
+  if (leaf === undefined) return null;
+  const { _handle } = socket as unknown as { _handle: { verifyError(): Error | null } | null };
+  const isProven = !socket.isSessionReused() && _handle !== null && _handle.verifyError() === null;
+  return { leaf, provenBy: isProven ? (socket[asked] ?? null) : null };
 }
 
 /** Where a connection has another object that stands for it, as a session of HTTP/2. */

@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import {
   AppError,
   type Boundary,
@@ -26,6 +26,11 @@ export interface TicketKeysOptions {
   /** Where the fleet has none yet: the same for all workers of this edge. */
   own: Buffer;
   boundary: Pick<Boundary, 'note'>;
+  /**
+   * Whom handshakes ask for certificates. A session that is resumed is asked for nothing, so one that began before its host asked has to begin anew:
+   * with another digest, the keys have other names.
+   */
+  digest(): Buffer | null;
 }
 
 /** The keys that tickets are made with and opened by. */
@@ -55,13 +60,24 @@ interface NativeContext {
   onticketkeycallback(name: Buffer, iv: Buffer, making: boolean): Answer;
 }
 
-export function createTicketKeys({ open, own, boundary }: TicketKeysOptions): TicketKeys {
+export function createTicketKeys({ open, own, boundary, digest }: TicketKeysOptions): TicketKeys {
   let held: string | null = null;
   let keys: readonly TicketKey[] = split(own);
+  let named = { of: keys, digest: null as Buffer | null, keys };
   const refusals = new Map<string, Refusal>();
 
+  function inForce(): readonly TicketKey[] {
+    const now = digest();
+    if (named.of !== keys || named.digest !== now) {
+      const rename = (key: TicketKey) => (now === null ? key : { ...key, name: nameOf(key, now) });
+      named = { of: keys, digest: now, keys: keys.map(rename) };
+    }
+    return named.keys;
+  }
+
   function answer(name: Buffer, making: boolean): Answer {
-    const key = making ? keys[0] : keys.find((one) => timingSafeEqual(one.name, name));
+    const current = inForce();
+    const key = making ? current[0] : current.find((one) => timingSafeEqual(one.name, name));
     if (key === undefined) return [unknown, name, name];
     if (!making) return [renewed, key.hmac, key.cipher];
     return [made, key.hmac, key.cipher, key.name, randomBytes(partBytes)];
@@ -105,6 +121,10 @@ export function createTicketKeys({ open, own, boundary }: TicketKeysOptions): Ti
       return refusals.values();
     },
   };
+}
+
+function nameOf({ name }: TicketKey, digest: Buffer): Buffer {
+  return createHash('sha256').update(name).update(digest).digest().subarray(0, partBytes);
 }
 
 /** Throws `internal` for what is no whole number of keys, or too many. */

@@ -169,7 +169,12 @@ export function createWorker(options: WorkerOptions): Worker {
   });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
-  const tickets = createTicketKeys({ open, own: Buffer.from(settings.ticketKeys), boundary });
+  const tickets = createTicketKeys({
+    open,
+    own: Buffer.from(settings.ticketKeys),
+    boundary,
+    digest: () => routes.askingDigest,
+  });
   const held = createHeldHandshakes({
     boundary,
     find: certificates.find,

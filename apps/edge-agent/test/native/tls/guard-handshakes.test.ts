@@ -15,10 +15,10 @@ t.test('whatever fails within a handshake ends that handshake alone, and is coun
   };
   const find = (): SecureContext | null => fail();
   const handshakes = createHandshakes({
-    certificates: { find },
+    certificates: { find, findAsking: find },
     challenges: { context: fail },
     staples: { find: fail },
-    routes: { names: fail },
+    routes: { names: fail, askedOf: fail },
     onDemand: fail,
     held: createHeldHandshakes({ find, onAsk() {}, onEnough() {}, boundary }),
     onRefused() {},

@@ -6,6 +6,7 @@ import { access, shownAccess } from './access.ts';
 import { alsoServe } from './also-serve.ts';
 import { RouteBalance } from './balance.ts';
 import { basicAuth, shownBasicAuth } from './basic-auth.ts';
+import { clientCertificates, shownClientCertificates } from './client-certificates.ts';
 import { compression, shownCompression } from './compression.ts';
 import { dns } from './dns.ts';
 import { headers } from './headers.ts';
@@ -100,6 +101,10 @@ export const routeFields = {
   basicAuth: {
     given: basicAuth.describe('Who may use it, by name and password; others: 401').optional(),
     shown: shownBasicAuth.optional(),
+  },
+  clientCertificates: {
+    given: clientCertificates.describe('Clients prove who they are by certificates of their own').optional(),
+    shown: shownClientCertificates.optional(),
   },
   compression: {
     given: compression.describe('Answers are compressed for clients that take it').optional(),

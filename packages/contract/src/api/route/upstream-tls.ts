@@ -5,7 +5,8 @@ import { normaliseHost } from '../../shared/hostname.ts';
 
 const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
-const Authorities = z
+/** PEM of those who may vouch for somebody. */
+export const Authorities = z
   .string()
   .max(262_144)
   .transform((input, context) => {
