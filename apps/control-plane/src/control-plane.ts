@@ -16,6 +16,7 @@ import { createFleet } from './fleet/fleet.ts';
 import { createFleetWatch } from './fleet/fleet-status.ts';
 import { createTurns } from './fleet/history-turns.ts';
 import { createNodeUpstreams } from './fleet/node-upstreams.ts';
+import { createRouteTraffic } from './fleet/route-traffic.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createStoreWatch } from './fleet/store-watch.ts';
 import { createIssuance } from './issuance/issuance.ts';
@@ -125,6 +126,8 @@ export async function createControlPlane({
       boundary,
     });
     closers.push(fleetWatch.close);
+    const routeTraffic = createRouteTraffic({ store, fleet, boundary });
+    closers.push(routeTraffic.close);
     const known = createKnownIssuers({ store, acme: config.acme, rootsPem });
     const chain = () => settings.current().issuers ?? known.defaultChain;
     const rootCertificate =
@@ -211,6 +214,7 @@ export async function createControlPlane({
           }),
           view: createRouteView({ store, fleet, hub, pace }),
           checker: createDnsRecheck({ store, preflight, queue, now }),
+          traffic: routeTraffic.read,
         },
         certificates: {
           service: createCertificateService({ store, sealer: sealers.edges, revokeAtCa, now }),

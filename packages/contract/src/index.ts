@@ -23,6 +23,7 @@ export type { RouteHealth } from './api/route/health.ts';
 export type { RouteRetries } from './api/route/retries.ts';
 export type * from './api/route.ts';
 export type * from './api/settings.ts';
+export type * from './api/traffic.ts';
 export type * from './api/upstream.ts';
 export * from './edge/durations.ts';
 export * from './edge/heartbeat.ts';

@@ -9,6 +9,7 @@ import {
   RouteCheck,
   RouteId,
   RoutesQuery,
+  RouteTraffic,
 } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -42,6 +43,8 @@ export interface RoutesApiOptions {
   service: RouteService;
   view: RouteView;
   checker: DnsRecheck;
+  /** What the edges served of a route. */
+  traffic(id: string): Promise<RouteTraffic>;
   load: Pick<LoadBound, 'wait'>;
   /** Aborted when the control plane stops: waits are answered then. */
   stopping: AbortSignal;
@@ -49,7 +52,7 @@ export interface RoutesApiOptions {
 
 export function routesApi(
   app: ApiInstance,
-  { store, service, view, checker, load, stopping }: RoutesApiOptions,
+  { store, service, view, checker, traffic, load, stopping }: RoutesApiOptions,
 ): void {
   /** Ends early also when the caller hangs up, so that nothing waits for nobody. */
   async function settled({ raw }: FastifyRequest, id: string, timeoutMs: number) {
@@ -218,6 +221,22 @@ export function routesApi(
       response: { 200: RouteCheck, '4xx': Problem, '5xx': Problem },
     },
     handler: async (request) => checker.check(originOf(request), request.params.id),
+  });
+
+  app.get('/routes/:id/traffic', {
+    schema: {
+      operationId: 'getRouteTraffic',
+      summary: 'What the edges served of a route in the last minutes: requests, errors, bytes, durations',
+      description:
+        'The live edges are asked, and their figures added up; those that do not answer within 2 s are named. Nothing of it is kept in the store.',
+      tags: ['routes'],
+      params,
+      response: { 200: RouteTraffic, '4xx': Problem, '5xx': Problem },
+    },
+    async handler({ params: { id } }) {
+      if ((await store.get('route', id)) === null) throw routeNotFound(id);
+      return traffic(id);
+    },
   });
 }
 

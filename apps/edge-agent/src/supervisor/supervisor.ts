@@ -31,6 +31,7 @@ import { createNodeDrain, type NodeDrain } from './node-drain.ts';
 import { createOwnHandshake } from './own-handshake.ts';
 import { createPresence } from './presence.ts';
 import { createReplica, type Replica } from './replica.ts';
+import { createToldTraffic } from './told-traffic.ts';
 
 /** The kinds of records that no engine is asked for: the edge goes by them before any engine does. */
 const supervisedKinds: readonly Kind[] = ['confirmation', 'drain', 'edge-canary'];
@@ -149,6 +150,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       onChange: changed,
     });
     engine = serving;
+    const toldTraffic = createToldTraffic({ node: config.node, feed, traffic: serving.traffic, boundary });
+    undo.push(() => toldTraffic.close());
     undo.push(() => serving.drain());
     drains = createNodeDrain({ engine: serving, replica: followed, boundary, onChange: () => changed() });
     const drain = drains;

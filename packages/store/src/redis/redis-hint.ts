@@ -34,6 +34,10 @@ function isHint(given: object): given is Hint {
       return [hint.node, hint.id, hint.after].every(isName) && typeof hint.limit === 'number';
     case 'upstream-states':
       return isName(hint.id) && Array.isArray(hint.states) && (hint.next === null || isName(hint.next));
+    case 'traffic':
+      return isName(hint.id) && isName(hint.route);
+    case 'traffic-served':
+      return isName(hint.id) && isName(hint.node) && Array.isArray(hint.traffic);
     default:
       return false;
   }
