@@ -19,7 +19,8 @@ export type PasswordVerdict = 'right' | 'wrong' | 'busy';
 
 /**
  * Says whether passwords are right, without keeping the event loop. A look takes tens of milliseconds or more by intention, so it is made in a
- * thread, one at a time, clients taking turns; and what it came to is remembered, by a digest with a key that nobody else has.
+ * thread, one at a time. Clients take turns, first those who have not just been wrong. What a look came to is remembered, by a digest with a
+ * key that nobody else has.
  */
 export interface PasswordChecks {
   /** `client`: on whose account it waits for its turn. */
@@ -48,6 +49,8 @@ export function createPasswordChecks({
   const key = randomBytes(32);
   const right = new RecentMap<true>({ most: mostRight, keptMs: rightKeptMs, now });
   const wrong = new RecentMap<true>({ most: mostWrong, keptMs: wrongKeptMs, now });
+  /** Clients that were wrong lately. */
+  const guessers = new RecentMap<true>({ most: mostWrong, keptMs: wrongKeptMs, now });
   /** By client, in the order of their turns. */
   const waiting = new Map<string, Look[]>();
   const byDigest = new Map<string, Look>();
@@ -85,9 +88,9 @@ export function createPasswordChecks({
   function next(): void {
     if (current !== null || closed) return;
     dropLate();
-    const [turn] = waiting;
-    if (turn === undefined) return;
-    const [client, looksOfClient] = turn;
+    const client = turn();
+    if (client === undefined) return;
+    const looksOfClient = waiting.get(client)!;
     const look = looksOfClient.shift()!;
     waiting.delete(client);
     if (looksOfClient.length > 0) waiting.set(client, looksOfClient); // behind the others
@@ -103,6 +106,12 @@ export function createPasswordChecks({
         settle('busy');
       },
     );
+  }
+
+  /** Whose look is next: the first of those who have not just been wrong, else the first. */
+  function turn(): string | undefined {
+    for (const client of waiting.keys()) if (guessers.get(client) === undefined) return client;
+    return waiting.keys().next().value;
   }
 
   async function start(): Promise<Worker> {
@@ -126,7 +135,10 @@ export function createPasswordChecks({
     if (look === null) return;
     current = null;
     if (verdict === 'right') right.set(look.digest, true);
-    if (verdict === 'wrong') wrong.set(look.digest, true);
+    if (verdict === 'wrong') {
+      wrong.set(look.digest, true);
+      guessers.set(look.client, true);
+    }
     tell(look, verdict);
     next();
   }

@@ -66,8 +66,20 @@ t.test('who guesses waits behind others, and no more of his guesses wait than a 
   await Promise.all([...guesses, note('other', checks.check(htpasswd, 'right', 'other'))]);
   t.equal(order.filter((one) => one === 'guesser busy').length, 15, 'one under way, four wait');
   const looked = order.filter((one) => one !== 'guesser busy');
-  t.equal(looked.indexOf('other right'), 2, 'behind the one under way and the one whose turn it was');
+  t.equal(looked.indexOf('other right'), 1, 'behind the one under way alone');
   t.equal(checks.looks, 6);
+});
+
+t.test('who has just been wrong waits behind who has not', async (t) => {
+  const checks = start(t);
+  const clients = ['a', 'b', 'c', 'd'];
+  for (const client of clients) await checks.check(htpasswd, `wrong by ${client}`, client);
+  const order: string[] = [];
+  const note = async (name: string, password: string) =>
+    order.push(`${name} ${await checks.check(htpasswd, password, name)}`);
+  const guesses = clients.map((client) => note(client, `wrong again by ${client}`));
+  await Promise.all([...guesses, note('other', 'right')]);
+  t.same(order, ['a wrong', 'other right', 'b wrong', 'c wrong', 'd wrong']);
 });
 
 t.test('what waits for too long is let go, and so is what waits at the end', async (t) => {
