@@ -6,5 +6,5 @@ export async function fetchPlain(port: number, path: string, host: string) {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     get({ host: '127.0.0.1', port, path, headers: { host }, agent: false }, resolve).on('error', reject);
   });
-  return { status: response.statusCode, headers: response.headers, body: await text(response) };
+  return { status: response.statusCode!, headers: response.headers, body: await text(response) };
 }

@@ -106,6 +106,7 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     methods: ['GET', 'POST'],
     rewrite: { stripPrefix: '/shop', addPrefix: '/v2' },
     maintenance: { until: '2026-12-01T06:00:00Z', retryAfterSeconds: 600 },
+    plainHttp: 'refuse',
     hsts: { maxAge: 31_536_000, includeSubDomains: true, preload: true },
     pages: { 404: '<p>not here', 503: '<p>soon' },
     match: { headers: [{ name: 'X-Beta', equals: 'yes' }], query: [{ name: 'preview', present: true }] },

@@ -27,6 +27,8 @@ export interface Http1Handlers {
   handle(request: IncomingMessage, response: ServerResponse): void;
   /** Takes the connection over; null where nothing can be upgraded. */
   upgrade: ((request: IncomingMessage, socket: Socket, head: Buffer) => void) | null;
+  /** Whether a request may upgrade its connection; left out: any. One that may not is handled as if it had not asked. */
+  mayUpgrade?(request: IncomingMessage): boolean;
   /** The edge answered by itself, outside of `handle`. */
   onRefused(reason: RefusalReason, detail?: string): void;
   /** A connection was ended before its time: idle, or broken off in the middle of an answer. */
@@ -77,7 +79,8 @@ export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1
       request.httpVersion === '1.1' &&
       !announcesBody(request) &&
       of(request.socket).idle &&
-      !speaksAnother(request),
+      !speaksAnother(request) &&
+      (handlers.mayUpgrade?.(request) ?? true),
   });
   server.on('request', accept);
   server.on('checkExpectation', accept);

@@ -78,6 +78,11 @@ export const requestRefusals = {
     code: 'method_not_allowed',
     detail: 'No route serves this host and path with this method.',
   },
+  plain_http: {
+    status: 403,
+    code: 'https_required',
+    detail: 'What is asked for is served over https alone.',
+  },
   maintenance: {
     status: 503,
     code: 'maintenance',

@@ -57,6 +57,7 @@ export const routeShape: Shape<RouteRecord> = {
   response: { status: true, headers: true, body: true },
   rewrite: { stripPrefix: true, addPrefix: true, path: true },
   maintenance: { until: true, retryAfterSeconds: true },
+  plainHttp: true,
   hsts: { maxAge: true, includeSubDomains: true, preload: true },
   pages: { 404: true, 421: true, 502: true, 503: true, 504: true },
   headers: {

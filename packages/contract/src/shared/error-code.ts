@@ -67,6 +67,7 @@ export const errorCodes = {
   node_silent: { status: 504, title: 'The node did not answer in time.' },
   upstream_timeout: { status: 504, title: 'The upstream did not answer in time.' },
   maintenance: { status: 503, title: 'The route is under maintenance.' },
+  https_required: { status: 403, title: 'The route is not served over plain HTTP.' },
   shutting_down: { status: 503, title: 'This process is about to stop.' },
   internal: { status: 500, title: 'Something unexpected failed; the log says what.' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -46,10 +46,12 @@ export interface ForwarderOptions {
   incidents: Pick<Incidents, 'onRefused' | 'onCut' | 'onException'>;
 }
 
+type Scheme = ReadRequest['scheme'];
+
 /** Forwards requests to the upstreams of the route they match. */
 export interface Forwarder {
-  handle(request: ClientRequest, response: ClientResponse): void;
-  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void;
+  handle(request: ClientRequest, response: ClientResponse, scheme?: Scheme): void;
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, scheme?: Scheme): void;
   /** Requests without a complete answer; open tunnels are not among them. */
   readonly inFlight: number;
   readonly tunnels: number;
@@ -68,14 +70,19 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const tunnels = new Set<Socket>();
   const open = new OpenExchanges();
 
-  function forward(request: ClientRequest, response: ClientResponse, upgrade: Upgrade | null): ExchangeWatch {
+  function forward(
+    request: ClientRequest,
+    response: ClientResponse,
+    scheme: Scheme,
+    upgrade: Upgrade | null,
+  ): ExchangeWatch {
     const watch = new ExchangeWatch(request, response);
     open.add(watch);
     options.onRequest?.(watch);
     // What is written to an answer that was broken off a moment ago is nobody's loss.
     response.on('error', ignore);
     try {
-      serve(watch, upgrade);
+      serve(watch, scheme, upgrade);
     } catch (error) {
       open.delete(watch);
       throw error;
@@ -83,7 +90,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     return watch;
   }
 
-  function serve(watch: ExchangeWatch, upgrade: Upgrade | null): void {
+  function serve(watch: ExchangeWatch, scheme: Scheme, upgrade: Upgrade | null): void {
     const { request, response } = watch;
     const onDone = (statusCode: number) => {
       open.delete(watch);
@@ -94,7 +101,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       tracing,
       limits,
       pseudonym,
-      scheme: 'https',
+      scheme,
       trustedProxies: options.trustedProxies(),
     });
     if ('reason' in forwarded) {
@@ -247,7 +254,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     response.end();
   }
 
-  function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+  function upgrade(request: IncomingMessage, socket: Socket, head: Buffer, scheme: Scheme = 'https'): void {
     socket.on('error', () => socket.destroy());
     if (head.length > 0) socket.unshift(head);
     // Stands in until the upstream has agreed: whatever else it says is an ordinary answer.
@@ -274,7 +281,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       socket.write(`${text}\r\n`, 'latin1');
       tunnel(socket, upstream, () => tunnels.delete(socket));
     };
-    const watch = forward(request, response, { protocols: upgradeOf(request)!, onAgreed });
+    const watch = forward(request, response, scheme, { protocols: upgradeOf(request)!, onAgreed });
   }
 
   function cut(watch: ExchangeWatch, reason: 'stalled_body' | 'stalled_reader'): void {
@@ -292,8 +299,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 
   return {
-    handle(request, response) {
-      forward(request, response, null);
+    handle(request, response, scheme = 'https') {
+      forward(request, response, scheme, null);
     },
     upgrade,
     get inFlight() {

@@ -2,18 +2,20 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
 import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
+import { sendOwnAnswer } from '../../server/own-answer.ts';
 import { requestIdOf } from '../../server/request-id.ts';
 import { type Refused, requestRefusals } from '../../server/request-refusal.ts';
-import { sendProblem } from '../../server/send-problem.ts';
+import { problemAnswer } from '../../server/send-problem.ts';
 import type { Admission } from '../clients/admission.ts';
 import type { Incidents } from '../clients/incidents.ts';
-import type { RouteTable } from '../routing/route-table.ts';
+import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
+import { pageInstead } from '../rules/pages.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 import { answerChallenge } from './answer-challenge.ts';
 import { answerHealth } from './answer-health.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
-import { allowedMethods } from './forwarder.ts';
-import { readRequest } from './read-request.ts';
+import { allowedMethods, type Forwarder } from './forwarder.ts';
+import { type ReadRequest, readRequest } from './read-request.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
 
@@ -26,6 +28,8 @@ export interface HttpListenerOptions {
   admission: Admission;
   incidents: Incidents;
   onAnswer(watch: ExchangeWatch, statusCode: number): void;
+  /** For routes that are served here too. */
+  forwarder: Pick<Forwarder, 'handle' | 'upgrade'>;
 }
 
 export interface HttpListener {
@@ -42,21 +46,47 @@ export interface HttpListener {
 /** Nothing of it goes to an upstream. */
 const noTracing = { make: false, sampled: false };
 
-/** Port 80: answers challenges of any order, sends the rest to https. */
+/** Port 80: answers challenges of any order, serves what routes want served here, sends the rest to https. */
 export function createHttpListener(options: HttpListenerOptions): HttpListener {
-  const { challenges, routes, httpsPort, settings, incidents, onAnswer } = options;
+  const { challenges, routes, httpsPort, settings, incidents, onAnswer, forwarder } = options;
   const portSuffix = httpsPort === 443 ? '' : `:${httpsPort}`;
 
-  function answer(request: IncomingMessage, response: ServerResponse): void {
-    const watch = new ExchangeWatch(request, response);
-    response.on('close', () => onAnswer(watch, response.statusCode));
-    const read = readRequest(request, {
+  function read(request: IncomingMessage): ReadRequest | Refused {
+    return readRequest(request, {
       limits: settings().limits,
       pseudonym: '',
       scheme: 'http',
       trustedProxies: null,
       tracing: noTracing,
     });
+  }
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    const asked = read(request);
+    const mode = modeOf(asked);
+    if (mode === 'serve') {
+      // It has deadlines of its own.
+      request.socket.setTimeout(0);
+      forwarder.handle(request, response, 'http');
+      return;
+    }
+    answer(request, response, asked, mode);
+    request.resume();
+  }
+
+  function modeOf(asked: ReadRequest | Refused): ServedRoute['plainHttp'] {
+    if ('reason' in asked || asked.path === '*' || asked.endsHere) return 'redirect';
+    return routes.find(asked)?.plainHttp ?? 'redirect';
+  }
+
+  function answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    read: ReadRequest | Refused,
+    mode: ServedRoute['plainHttp'],
+  ): void {
+    const watch = new ExchangeWatch(request, response);
+    response.on('close', () => onAnswer(watch, response.statusCode));
     if ('reason' in read) {
       if (read.reason !== 'bad_host' || !answerHealth(request, response, drained)) refuse(watch, read);
       return;
@@ -67,6 +97,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
     if (!routes.servesHost(host)) {
       if (!answerHealth(request, response, drained)) refuse(watch, { reason: 'no_route' });
     } else if (read.endsHere && request.method !== 'OPTIONS') refuse(watch, { reason: 'trace_ends_here' });
+    else if (mode === 'refuse') refuse(watch, { reason: 'plain_http' });
     else if (read.endsHere) response.writeHead(204, { allow: allowedMethods }).end();
     else
       response.writeHead(308, { location: `https://${host}${portSuffix}${path}`, 'content-length': 0 }).end();
@@ -79,7 +110,10 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
     incidents.onRefused(reason, detail);
     if (status === 405) response.setHeader('allow', allowedMethods);
     if (status === 400 || status === 501 || status === 505) response.setHeader('connection', 'close');
-    sendProblem(response, status, code, usual, requestIdOf(watch.request.headers['x-request-id']));
+    const problem = problemAnswer(status, code, usual, requestIdOf(watch.request.headers['x-request-id']));
+    const { forwarded } = watch;
+    const own = forwarded === null ? problem : pageInstead(problem, null, settings(), forwarded);
+    sendOwnAnswer(response, own, own.fields);
   }
 
   const server = createServer();
@@ -87,10 +121,13 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
   serveHttp1(server, {
     handle(request, response) {
       if (drained) response.setHeader('connection', 'close');
-      answer(request, response);
-      request.resume();
+      handle(request, response);
     },
-    upgrade: null,
+    upgrade(request, socket, head) {
+      socket.setTimeout(0);
+      forwarder.upgrade(request, socket, head, 'http');
+    },
+    mayUpgrade: (request) => modeOf(read(request)) === 'serve',
     onRefused: incidents.onRefused,
     onCut: incidents.onCut,
     onException: incidents.onException,

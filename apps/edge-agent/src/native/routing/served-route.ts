@@ -8,6 +8,8 @@ export interface ServedRoute {
   readonly id: string;
   readonly revision: number;
   readonly upstreams: UpstreamGroup;
+  /** What becomes of requests over port 80. */
+  readonly plainHttp: NonNullable<RouteRecord['plainHttp']>;
   /** Null where it has none. */
   readonly rules: RouteRules | null;
   /** Null where it asks for none. */
@@ -36,7 +38,8 @@ export function serveRoute({ id, revision, record, upstreams, services, before }
   const same = before !== null && leadsTo(before.record) === leadsTo(record);
   const leads = { ...record, upstreams: record.upstreams ?? [] };
   const group = same ? before.upstreams : upstreams.acquire(leads, id, before?.upstreams);
-  return { id, revision, upstreams: group, rules, clientCertificates, record };
+  const plainHttp = record.plainHttp ?? 'redirect';
+  return { id, revision, upstreams: group, plainHttp, rules, clientCertificates, record };
 }
 
 function leadsTo({ upstreams, timeouts, limits, balance, health, retries }: RouteRecord): string {

@@ -253,6 +253,7 @@ export function createWorker(options: WorkerOptions): Worker {
     admission,
     incidents,
     onAnswer: observer.onAnswer,
+    forwarder,
   });
   const descriptors = createDescriptorWatch({ onNone: () => incidents.onCut('no_descriptors') });
   const watch = setInterval(() => {

@@ -6,7 +6,8 @@ import { createEdgeSealer } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 import t, { type Test } from 'tap';
 import type { EdgeChange } from '../../configured-store.ts';
-import { type Answer, fetchThrough, fetchThroughH2 } from '../../fetch-through.ts';
+import { fetchPlain } from '../../fetch-plain.ts';
+import { type Answer, type FetchOptions, fetchThrough, fetchThroughH2 } from '../../fetch-through.ts';
 import { startUpstream } from '../../start-upstream.ts';
 import { startWorker } from '../../start-worker.ts';
 import { readDocumentedRoutes } from './documented-route.ts';
@@ -49,7 +50,9 @@ for (const { heading, routes, settings, cases } of sections) {
     t.same(edge.status().refusals, []);
     t.ok(cases.length > 0, 'there are examples');
     for (const { request, received: wanted, answer: told } of cases) {
-      for (const fetch of [fetchThrough, fetchThroughH2]) {
+      for (const fetch of request.path.startsWith('http://')
+        ? [fetchPort80]
+        : [fetchThrough, fetchThroughH2]) {
         received = null;
         const { Host: host = '', ...headers } = Object.fromEntries(request.fields);
         const { method, path } = request;
@@ -77,6 +80,10 @@ function sealedSecretsOf(id: string, auth: PutRoute['basicAuth']): object {
   const secrets = auth.users.map(({ name, passwordHash }) => [passwordOf(name), passwordHash]);
   const sealer = createEdgeSealer(edge.edgeKey);
   return { sealedSecrets: sealer.seal(JSON.stringify(Object.fromEntries(secrets)), `route/${id}`) };
+}
+
+async function fetchPort80({ host, path = '/' }: FetchOptions): Promise<Answer> {
+  return fetchPlain(edge.httpPort, path, host);
 }
 
 /** Over HTTP/2 a request names the port of the test, which the examples leave out. */

@@ -9,6 +9,8 @@ interface Given {
   match?: object | undefined;
   alsoServe?: 'www' | 'apex' | undefined;
   redirect?: { to: string; keepPath: boolean } | undefined;
+  plainHttp?: string | undefined;
+  clientCertificates?: object | undefined;
   rewrite?: { stripPrefix?: string | undefined } | undefined;
 }
 
@@ -22,6 +24,11 @@ export function* routeFaults(route: Given): Generator<RouteFault> {
   yield* alsoServeFaults(route);
   yield* redirectFaults(route);
   yield* rewriteFaults(route);
+  if (route.plainHttp === 'serve' && route.clientCertificates !== undefined) {
+    const message =
+      'cannot be serve beside clientCertificates: nobody can show one there; say redirect or refuse';
+    yield { path: ['plainHttp'], message };
+  }
 }
 
 const maxHostLength = 253;

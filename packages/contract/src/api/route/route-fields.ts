@@ -18,6 +18,7 @@ import { maintenance } from './maintenance.ts';
 import { match, methods } from './matchers.ts';
 import { pages } from './pages.ts';
 import { paths } from './paths.ts';
+import { plainHttp } from './plain-http.ts';
 import { rateLimit } from './rate-limit.ts';
 import { redirect } from './redirect.ts';
 import { response } from './response.ts';
@@ -81,6 +82,7 @@ export const routeFields = {
     given: maintenance.describe('Each request is answered 503').optional(),
     shown: maintenance.optional(),
   },
+  plainHttp: { given: plainHttp.optional(), shown: plainHttp.optional() },
   hsts: {
     given: hsts.describe('Browsers come by https alone (RFC 6797)').optional(),
     shown: hsts.optional(),
