@@ -5,7 +5,7 @@ import { breakOff } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
 import { pageInstead } from '../rules/pages.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
-import type { AnswerHandler } from '../upstreams/answer-handler.ts';
+import type { AnswerHandler, Release } from '../upstreams/answer-handler.ts';
 import type { AnswerHead } from '../upstreams/answer-head.ts';
 import { ExchangeError, type FailureCause } from '../upstreams/failure-cause.ts';
 import type { ClientEnds } from '../upstreams/proxy-header.ts';
@@ -133,12 +133,15 @@ export class Exchange implements AnswerHandler {
     if (this.#bodiless) response.end();
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer, release?: Release): void {
     if (this.#bodiless) return;
     this.#sentBytes += chunk.length;
     const response = this.#through ?? (this.#options.response as ServerResponse);
     const upstreamRequest = this.#upstreamRequest!;
-    if (response.write(chunk) || upstreamRequest.paused) return;
+    // What transforms it may hold it for longer than the write.
+    const free = this.#through === null ? release : undefined;
+    const more = free === undefined ? response.write(chunk) : response.write(chunk, free);
+    if (more || upstreamRequest.paused) return;
     upstreamRequest.pause();
     response.once('drain', () => upstreamRequest.resume());
   }

@@ -3,6 +3,9 @@ import type { AnswerHead } from './answer-head.ts';
 import type { FailureCause } from './failure-cause.ts';
 import type { ClientEnds } from './proxy-header.ts';
 
+/** The callback of a write. */
+export type Release = (error?: Error | null) => void;
+
 /** Receives the answer to an `UpstreamRequest`. What it throws ends the exchange, and comes back as `onFailed`. */
 export interface AnswerHandler {
   /** False once it was answered otherwise: no other upstream need be tried. */
@@ -12,7 +15,8 @@ export interface AnswerHandler {
   /** 100, or what else there is below 200, save 101. */
   onInterim(statusCode: number, head: AnswerHead): void;
   onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void;
-  onData(chunk: Buffer): void;
+  /** `release`, where there is one, is called once the chunk was written: its memory is used again. */
+  onData(chunk: Buffer, release?: Release): void;
   /** `trailer`: flat pairs that may be passed on; null where there is none. */
   onEnd(trailer: string[] | null): void;
   /** The upstream switched to `protocol`, one of those that were asked for. */

@@ -40,7 +40,7 @@ export interface AnswerEvents {
   onComplete(trailer: string[]): void;
 }
 
-/** 0: as the head says; 1: none, whatever it says; 2: from here on it is another protocol. */
+/** 0: as the head says; 1: none, whatever it says; 2: what follows is not the parser's, a body that is counted or another protocol. */
 export type BodyKind = 0 | 1 | 2;
 
 const none: string[] = [];
@@ -56,6 +56,8 @@ export class AnswerParser {
   /** What of a head, or of a trailer, came before its end: the parser tells of so many fields at a time. */
   #fields: string[] = none;
   #inHead = true;
+  /** The body is not the parser's. */
+  #left = false;
   #thrown: unknown = null;
 
   constructor(events: AnswerEvents, mostHeadBytes: number) {
@@ -70,7 +72,7 @@ export class AnswerParser {
     this.#parser = parser;
   }
 
-  /** How many bytes were read: all, save where another protocol follows. Throws for what is no answer. `chunk` may be used again afterwards. */
+  /** How many bytes were read: all, save where what follows is not the parser's. Throws for what is no answer. `chunk` may be used again afterwards. */
   execute(chunk: Buffer): number {
     this.#chunk = chunk;
     this.#at = 0;
@@ -157,7 +159,9 @@ export class AnswerParser {
       return 1;
     }
     try {
-      return this.#events.onHead(statusCode, statusMessage, all, keepAlive, upgrade);
+      const kind = this.#events.onHead(statusCode, statusMessage, all, keepAlive, upgrade);
+      this.#left = kind === 2;
+      return kind;
     } catch (error) {
       this.#stop(error);
       return 1;
@@ -175,8 +179,12 @@ export class AnswerParser {
 
   #onMessageComplete = (): void => {
     if (this.#thrown !== null || this.#interim) return;
-    const trailer = this.#takeFields();
     this.#inHead = true;
+    if (this.#left) {
+      this.#left = false;
+      return;
+    }
+    const trailer = this.#takeFields();
     try {
       this.#events.onComplete(trailer);
     } catch (error) {

@@ -4,7 +4,7 @@ import { AnswerHead } from './answer-head.ts';
 import { AnswerParser, type BodyKind } from './answer-parser.ts';
 import { ExchangeError } from './failure-cause.ts';
 import { PlainExchange, type PlainRequest } from './plain-exchange.ts';
-import { type Reading, reader } from './shared-read.ts';
+import { type Reading, reader, type Slab, sharedBytes, type TakeChunk, takeSlab } from './shared-read.ts';
 
 /** How long a connection is kept that its upstream says nothing of, and the most that one may ask for. */
 const keepMs = 4_000;
@@ -12,6 +12,9 @@ const mostKeepMs = 600_000;
 /** So much sooner than the upstream: a request may be on its way when it closes. */
 const keepMarginMs = 2_000;
 const sweepMs = 250;
+/** From so many bytes on a body is counted instead of parsed. */
+const leastCounted = 16_384;
+const none: string[] = [];
 
 /** What of undici's client the pool and its requests use. */
 export interface UpstreamClient {
@@ -41,6 +44,10 @@ export class PlainClient implements UpstreamClient {
   #socket: Socket | null = null;
   #parser: AnswerParser | null = null;
   #exchange: PlainExchange | null = null;
+  /** What is still to come of a body that is counted. */
+  #left = 0;
+  /** The trailer of an answer that has just come to its end. */
+  #completed: string[] | null = null;
   destroyed = false;
   /** When the idle connection is to be closed. */
   #keepUntil = 0;
@@ -75,7 +82,7 @@ export class PlainClient implements UpstreamClient {
   #adopt(socket: Socket): void {
     this.#socket = socket;
     this.#parser = new AnswerParser(this, this.#options.mostHeadBytes);
-    (socket as Reading)[reader] = this.#onData;
+    (socket as Reading)[reader] = this.#onRead;
     socket
       .on('data', this.#onData)
       .on('end', this.#onEnd)
@@ -93,6 +100,7 @@ export class PlainClient implements UpstreamClient {
     (socket as Reading)[reader] = undefined;
     this.#parser!.close();
     this.#parser = null;
+    this.#left = 0;
     connected.delete(this);
     socket
       .off('data', this.#onData)
@@ -128,20 +136,55 @@ export class PlainClient implements UpstreamClient {
   }
 
   #onData = (chunk: Buffer): void => {
-    const parser = this.#parser!;
-    try {
-      const read = parser.execute(chunk);
-      if (this.#exchange?.switched) this.#handOver(this.#exchange, Buffer.from(chunk.subarray(read)));
-    } catch (error) {
-      this.#broke(error);
-    }
+    this.#onRead(chunk, null);
   };
+
+  #onRead: TakeChunk = (chunk, slab) => {
+    let alone = true;
+    try {
+      if (this.#left > 0) this.#takeBody(chunk, slab);
+      else this.#parse(chunk);
+    } catch (error) {
+      if (this.#completed === null) this.#broke(error);
+      else alone = false;
+    }
+    // Only now: the next exchange must not be given what came behind the answer to this one.
+    if (this.#completed !== null) this.#complete(this.#completed, alone);
+    if (this.#left > 0) return takeSlab().bytes;
+    return slab === null ? undefined : sharedBytes;
+  };
+
+  #parse(chunk: Buffer): void {
+    const read = this.#parser!.execute(chunk);
+    if (this.#exchange?.switched) this.#handOver(this.#exchange, Buffer.from(chunk.subarray(read)));
+    else if (this.#left > 0 && read < chunk.length) this.#takeBody(chunk.subarray(read), null);
+  }
+
+  /** Of a body whose length is known there is nothing to parse. */
+  #takeBody(chunk: Buffer, slab: Slab | null): void {
+    const exchange = this.#exchange!;
+    const part = chunk.length > this.#left ? chunk.subarray(0, this.#left) : chunk;
+    this.#left -= part.length;
+    if (this.#left === 0) this.#completed = none;
+    if (slab !== null) exchange.onBody(part, slab.release);
+    else {
+      const own = takeSlab();
+      for (let at = 0; at < part.length; at += own.bytes.length) {
+        const piece = part.subarray(at, at + own.bytes.length);
+        if (at > 0) exchange.onBody(Buffer.from(piece));
+        else exchange.onBody(own.bytes.subarray(0, part.copy(own.bytes)), own.release);
+      }
+    }
+    if (part.length < chunk.length) throw new ExchangeError('upstream_body_invalid');
+  }
 
   #onEnd = (): void => {
     try {
+      if (this.#left > 0) throw new ExchangeError('upstream_closed');
       this.#parser!.finish();
-      if (this.#exchange !== null) throw new ExchangeError('upstream_closed');
-      this.#disconnect();
+      if (this.#completed !== null) this.#complete(this.#completed, false);
+      else if (this.#exchange !== null) throw new ExchangeError('upstream_closed');
+      else this.#disconnect();
     } catch (error) {
       this.#broke(error);
     }
@@ -158,7 +201,7 @@ export class PlainClient implements UpstreamClient {
 
   onBegin(): void {
     // An answer to nothing.
-    if (this.#exchange === null) throw new ExchangeError('upstream_head_invalid');
+    if (this.#exchange === null || this.#completed !== null) throw new ExchangeError('upstream_head_invalid');
     this.#exchange.handler.onResponseStarted?.();
   }
 
@@ -170,7 +213,10 @@ export class PlainClient implements UpstreamClient {
     upgrade: boolean,
   ): BodyKind {
     const exchange = this.#exchange!;
-    return exchange.onHead(statusCode, statusMessage, new AnswerHead(pairs), keepAlive, upgrade);
+    const kind = exchange.onHead(statusCode, statusMessage, new AnswerHead(pairs), keepAlive, upgrade);
+    if (kind !== 0 || exchange.bodyBytes < leastCounted || this.#exchange !== exchange) return kind;
+    this.#left = exchange.bodyBytes;
+    return 2;
   }
 
   onBody(chunk: Buffer): void {
@@ -178,10 +224,15 @@ export class PlainClient implements UpstreamClient {
   }
 
   onComplete(trailer: string[]): void {
+    this.#completed = trailer;
+  }
+
+  #complete(trailer: string[], alone: boolean): void {
     const exchange = this.#exchange;
+    this.#completed = null;
     if (exchange === null) return;
     this.#exchange = null;
-    const keeps = exchange.keeps && !exchange.writing && this.#socket !== null && this.#keeps(exchange.head!);
+    const keeps = alone && exchange.keeps && !exchange.writing && this.#keeps(exchange.head!);
     const socket = keeps ? null : this.#leave();
     try {
       exchange.complete(trailer);

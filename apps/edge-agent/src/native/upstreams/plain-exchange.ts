@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
+import type { Release } from './answer-handler.ts';
 import type { AnswerHead } from './answer-head.ts';
 import type { BodyKind } from './answer-parser.ts';
 import { ExchangeError } from './failure-cause.ts';
@@ -16,6 +17,11 @@ export interface ExchangeHolder {
   fail(exchange: PlainExchange, error: unknown): void;
 }
 
+/** Beside undici's own: who has written the chunk gives it back, if it is to be. */
+interface TakesData {
+  onResponseData(controller: unknown, chunk: Buffer, release: Release | undefined): void;
+}
+
 const headPhase = 0;
 const bodyPhase = 1;
 
@@ -30,6 +36,8 @@ export class PlainExchange implements Dispatcher.DispatchController {
   /** The connection goes on after it, if the upstream wants to. */
   keeps: boolean;
   head: AnswerHead | null = null;
+  /** 0 where the head names no length that counts. */
+  bodyBytes = 0;
   /** What follows is another protocol. */
   switched = false;
   readonly #holder: ExchangeHolder;
@@ -105,12 +113,13 @@ export class PlainExchange implements Dispatcher.DispatchController {
     this.head = head;
     this.#phase = bodyPhase;
     if (!keepAlive) this.keeps = false;
+    this.bodyBytes = statusCode === 204 || statusCode === 304 ? 0 : lengthOf(head);
     return this.#request.method === 'HEAD' ? 1 : 0;
   }
 
-  onBody(chunk: Buffer): void {
+  onBody(chunk: Buffer, release?: Release): void {
     this.#moved = true;
-    if (!this.#over) this.handler.onResponseData?.(this as never, chunk);
+    if (!this.#over) (this.handler as TakesData).onResponseData(this, chunk, release);
   }
 
   /** The answer is complete. What is left of the request is nobody's, and its connection cannot be kept. */
@@ -193,4 +202,15 @@ export class PlainExchange implements Dispatcher.DispatchController {
     if (headersTimeout === 0 || now - this.#movedAt < headersTimeout) return null;
     return new ExchangeError('upstream_timeout_first_byte');
   }
+}
+
+function lengthOf({ pairs }: AnswerHead): number {
+  let length = 0;
+  for (let i = 0; i < pairs.length; i += 2) {
+    const name = pairs[i]!;
+    // Chunked counts instead (RFC 9112, section 6.3), if the parser lets both through.
+    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') return 0;
+    if (name.length === 14 && name.toLowerCase() === 'content-length') length = Number(pairs[i + 1]);
+  }
+  return Number.isSafeInteger(length) ? length : 0;
 }

@@ -2,7 +2,7 @@ import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { clientKey } from '../clients/client-key.ts';
-import type { AnswerHandler } from './answer-handler.ts';
+import type { AnswerHandler, Release } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import type { ClientEnds } from './proxy-header.ts';
@@ -366,8 +366,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     this.#headTimer = null;
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#abandoned) this.#handler.onData(chunk);
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer, release?: Release): void {
+    if (!this.#abandoned) this.#handler.onData(chunk, release);
   }
 
   /** Outside of undici's own callbacks, what it throws would reach nobody. */
