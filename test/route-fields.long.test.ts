@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import { PutRoute } from '@lockstep/contract/schemas';
-import { testFolder, waitFor } from '@lockstep/testkit';
+import { runOpenssl, testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { type AskOptions, askEdge, type EdgeAnswer, type Protocol } from './fleet/ask-edge.ts';
 import { type Echo, page, startFieldUpstreams } from './fleet/field-upstreams.ts';
@@ -22,6 +24,8 @@ const { call, edges } = fleet;
 const root = await fleet.internalRoot();
 const protocols: Protocol[] = ['HTTP/1.1', 'HTTP/2'];
 
+const [client, stranger] = [await makeClientCertificate('client'), await makeClientCertificate('stranger')];
+
 const one = [{ url: upstreams.one }];
 const echoOf = ({ text }: EdgeAnswer): Echo => JSON.parse(text);
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
@@ -35,6 +39,14 @@ const cases = {
     async check(t, ask) {
       for (const host of ['hosts.fields.test', 'any.hosts.fields.test'])
         t.equal(echoOf(await ask({ host })).headers['x-forwarded-host'], host);
+    },
+  },
+  alsoServe: {
+    route: { alsoServe: 'www', upstreams: one },
+    async check(t, ask, host) {
+      t.equal((await ask()).status, 200);
+      const { status, headers } = await ask({ host: `www.${host}`, path: '/cart?x=1' });
+      t.strictSame([status, headers.location], [308, `https://${host}/cart?x=1`]);
     },
   },
   paths: {
@@ -74,15 +86,17 @@ const cases = {
         },
         { url: upstreams.socket },
         { url: upstreams.proxied, proxyProtocol: 1 },
+        { url: upstreams.h2c, protocol: 'h2c' },
         { url: upstreams.dead },
       ],
     },
     async check(t, ask, host) {
       const seen = new Map<string, Echo>();
-      for (let i = 0; i < 10; i += 1) {
+      for (let i = 0; i < 12; i += 1) {
         const echo = echoOf(await ask());
         seen.set(echo.upstream, echo);
       }
+      t.match(seen.get('h2c')?.headers, { ':authority': host });
       const hostAt = (name: string) => seen.get(name)?.headers.host;
       t.equal(hostAt('two'), new URL(upstreams.two).host);
       t.equal(hostAt('tls'), 'own.example.net');
@@ -212,12 +226,6 @@ const cases = {
       t.strictSame([answer.headers['x-route'], answer.headers.server], ['headers', undefined]);
     },
   },
-  clientCertificates: {
-    route: { clientCertificates: { ca: upstreams.rootPem, mode: 'request' }, upstreams: one },
-    async check(t, ask) {
-      t.equal(echoOf(await ask({ headers: { 'client-cert': 'forged' } })).headers['client-cert'], undefined);
-    },
-  },
   access: {
     route: { access: { allow: ['127.0.0.0/8'], deny: ['127.0.0.9'] }, upstreams: one },
     async check(t, ask) {
@@ -239,6 +247,15 @@ const cases = {
       t.match(await ask(), { status: 401, headers: { 'www-authenticate': /^Basic realm="Fields"/ } });
       t.equal((await ask({ headers: { authorization: basic('ann:guess') } })).status, 401);
       t.equal((await ask({ headers: { authorization: basic('ann:open sesame') } })).status, 200);
+    },
+  },
+  clientCertificates: {
+    route: { clientCertificates: { ca: client.cert, mode: 'request' }, upstreams: one },
+    async check(t, ask) {
+      t.equal(echoOf(await ask()).headers['client-cert'], undefined);
+      const [, der = ''] = client.cert.split(/-----[A-Z ]+-----/);
+      t.equal(echoOf(await ask(client)).headers['client-cert'], `:${der.replaceAll('\n', '')}:`);
+      t.match(await ask(stranger), { status: 403, text: /client_certificate_refused/ });
     },
   },
   compression: {
@@ -311,6 +328,7 @@ t.test('one route has everything at once', async (t) => {
     balance: { policy: 'least_requests', sticky: { cookie: 'lb' } },
     health: { active: { path: '/', intervalMs: 500 }, passive: {}, slowStartMs: 1_000 },
     maintenance: false,
+    clientCertificates: { ca: client.cert, mode: 'require' },
   };
   const route = { ...all, ...own, upstreams: cases.upstreams.route.upstreams };
   const { status, body } = await call('PUT', '/v1/routes/everything', route, { prefer: 'wait=120' });
@@ -323,10 +341,19 @@ t.test('one route has everything at once', async (t) => {
           ...right,
           'x-key': `${edge.node} ${protocol} ${key}`,
         } as Record<string, string>;
-        const request = { host, path: '/api/cart?v=1', method: 'POST', body: 'ten bytes!', headers };
+        const request = {
+          host,
+          path: '/api/cart?v=1',
+          method: 'POST',
+          body: 'ten bytes!',
+          headers,
+          ...client,
+        };
         return askEdge(edge, protocol, root, { ...request, ...options });
       };
       const what = `${edge.node}, ${protocol}`;
+      await t.rejects(ask('certificate', { cert: '', key: '' }), `${what}: without a certificate`);
+      t.equal((await ask('www', { host: `www.${host}` })).status, 308, what);
       const answers = [await ask('right'), await ask('right'), await ask('right')];
       for (const { status, headers, body } of answers) {
         t.match(
@@ -369,6 +396,15 @@ t.test('there is a case for each field', async (t) => {
   const all = Object.keys(PutRoute.shape).filter((name) => name !== 'id');
   t.same(all.sort(), Object.keys(cases).sort());
 });
+
+/** One that is its own authority. */
+async function makeClientCertificate(name: string): Promise<{ cert: string; key: string }> {
+  const paths = ['-keyout', `${name}.key`, '-out', `${name}.pem`, '-days', '2', '-subj', `/CN=${name}`];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  await runOpenssl(dir, 'req', '-x509', ...curve, ...paths, '-addext', 'extendedKeyUsage=clientAuth');
+  const read = (file: string) => readFile(join(dir, file), 'utf8');
+  return { cert: await read(`${name}.pem`), key: await read(`${name}.key`) };
+}
 
 /** Hashes are not shown. */
 function shown(route: object): string {

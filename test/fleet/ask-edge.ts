@@ -13,6 +13,9 @@ export interface AskOptions {
   body?: string;
   /** Where the connection comes from. */
   localAddress?: string;
+  /** The client's own certificate, PEM. */
+  cert?: string;
+  key?: string;
 }
 
 export interface EdgeAnswer {
@@ -51,14 +54,15 @@ function askH1(port: number, ca: string, options: AskOptions): Promise<Answer> {
 }
 
 async function askH2(port: number, ca: string, options: AskOptions): Promise<Answer> {
-  const { host, path = '/', method = 'GET', headers = {}, body, localAddress } = options;
-  const at = { ca, servername: host, localAddress, family: 4, lookup: loopback };
+  const { host, path = '/', method = 'GET', headers = {}, body, ...more } = options;
+  const at = { ca, servername: host, family: 4, lookup: loopback, ...more };
   const session = connect(`https://${host}:${port}`, at as Parameters<typeof connect>[1]);
   try {
     const stream = session.request({ ':path': path, ':method': method, ':authority': host, ...headers });
     const head = new Promise<IncomingHttpHeaders & { ':status'?: number }>((resolve, reject) => {
       stream.on('response', resolve).on('error', reject);
-      session.on('error', reject);
+      // A handshake that the edge ends may come as a plain end.
+      session.on('error', reject).on('close', () => reject(new Error('the connection was closed')));
     });
     // Node has ended a GET already.
     if (body) stream.end(body);

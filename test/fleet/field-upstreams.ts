@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createH2Server } from 'node:http2';
 import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -40,6 +41,7 @@ export async function startFieldUpstreams(test: Pick<typeof t, 'teardown'>, dir:
   const plain = (name: string) => createServer(answerAs(name));
 
   const { chain, keyPem, rootPem } = await createLocalhostCertificate('app.internal');
+  const h2c = createH2Server(answerAs('h2c') as unknown as Parameters<typeof createH2Server>[1]);
   const secure = createSecureServer({ cert: chain, key: keyPem }, answerAs('tls'));
   const socketPath = join(dir, 'app.sock');
   const proxied = plain('proxied');
@@ -52,6 +54,8 @@ export async function startFieldUpstreams(test: Pick<typeof t, 'teardown'>, dir:
     two: url(await listen(plain('two'))),
     /** Its certificate is for `app.internal`, of the CA `rootPem`. */
     secure: url(await listen(secure as unknown as Server), 'https'),
+    /** HTTP/2 without TLS. */
+    h2c: url(await listen(h2c as unknown as Server)),
     rootPem,
     socket: `unix:${socketPath}`,
     proxied: url(frontPort),

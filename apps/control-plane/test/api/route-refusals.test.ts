@@ -88,6 +88,24 @@ const refusals: Partial<Record<Field, Row[]>> = {
     ],
     [to({ url, colour: 'red' }), '/upstreams/0/colour', noSuch],
   ],
+  alsoServe: [
+    [{ alsoServe: 'web' }, '/alsoServe', 'has to be one of www, apex'],
+    [
+      { alsoServe: 'www', hosts: ['*.example.com'] },
+      '/alsoServe',
+      '"*.example.com" is a wildcard, which has no other name; give it a route of its own',
+    ],
+    [
+      { alsoServe: 'apex', hosts: ['example.com'] },
+      '/alsoServe',
+      '"example.com" has no www. before it; say www, or give it a route of its own',
+    ],
+    [
+      { alsoServe: 'www', hosts: ['example.com', 'www.example.com'] },
+      '/alsoServe',
+      /^"www\.example\.com" is a host of this route already; leave it out of hosts/,
+    ],
+  ],
   balance: [
     [
       { balance: { policy: 'random' } },
@@ -284,6 +302,34 @@ t.test('what a route cannot be is refused by the name of its field, and the way 
     }
   }
   t.equal(await store.count('route'), 0, 'and nothing is kept');
+});
+
+const settingsRefusals: Row[] = [
+  [{ edge: { trustedProxies: ['x'] } }, '/edge/trustedProxies/0', /^is neither an IP address nor a range/],
+  [
+    { edge: { proxyProtocolFrom: ['x'] } },
+    '/edge/proxyProtocolFrom/0',
+    /^is neither an IP address nor a range/,
+  ],
+  [{ edge: { tls: { minVersion: '1.1' } } }, '/edge/tls/minVersion', 'is neither 1.2 nor 1.3'],
+  [{ edge: { tls: { profile: 'old' } } }, '/edge/tls/profile', 'has to be one of modern, intermediate'],
+  [{ edge: { pages: { 500: 'x' } } }, '/edge/pages/500', noSuch],
+  [{ edge: { defaults: { hosts: ['shop.example.com'] } } }, '/edge/defaults/hosts', noSuch],
+  [{ edge: { defaults: { access: { allow: ['x'] } } } }, '/edge/defaults/access/allow/0', badRange],
+  [
+    { edge: { accessLog: { to: 'here.log' } } },
+    '/edge/accessLog/to',
+    'is neither "stdout" nor an absolute path that ends in .log',
+  ],
+];
+
+t.test('what the settings of edges cannot be is refused so too', async (t) => {
+  const { call, store } = await startControlPlane(t, testFolder(t));
+  for (const [body, pointer, detail] of settingsRefusals) {
+    const answer = await call('PUT', '/v1/settings', { body });
+    t.match(answer, { status: 400, body: { errors: [{ pointer, detail }] } }, JSON.stringify(body));
+  }
+  t.equal(await store.count('settings'), 0);
 });
 
 t.test('no refusal is in the words of a library', async (t) => {
