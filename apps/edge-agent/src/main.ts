@@ -5,7 +5,8 @@ import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { createStoreFeed } from './feed/store-feed.ts';
 import { createNativeEngine } from './native/native-engine.ts';
-import { type EdgeConfig, readEdgeKey } from './startup/config.ts';
+import { type EdgeConfig, readEdgeKey, readServiceManager } from './startup/config.ts';
+import { createServiceManager } from './startup/service-manager.ts';
 import { createSupervisor } from './supervisor/supervisor.ts';
 
 export interface RunEdgeOptions {
@@ -21,6 +22,8 @@ export interface RunEdgeOptions {
 export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: RunEdgeOptions): Promise<void> {
   const log = pino({ level: config.logLevel, base: { node: config.node } }, logDestination(pino.destination));
   const edgeKey = readEdgeKey();
+  const manager = readServiceManager();
+  const service = createServiceManager(manager, log);
   const sealer = createEdgeSealer(edgeKey);
   const store = await openStore(storeUrl, { prefix: storePrefix, log });
   const ended = Promise.withResolvers<AppError | null>();
@@ -41,6 +44,7 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
     supervisor = createSupervisor({
       config: { ...config, ownServices: config.ownServices ?? storeAddresses(storeUrl) },
       edgeKey,
+      givenSockets: manager.sockets,
       feed: createStoreFeed(store),
       createEngine: createNativeEngine,
       log,
@@ -61,15 +65,24 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
     }
     log.warn({ err: error }, 'the store cannot be reached; serving the saved configuration');
   }
+  let started = false;
   process.on('SIGHUP', () => {
-    supervisor.reload().catch((error) => log.error({ err: error }, 'the workers were not replaced'));
+    if (!started) return;
+    service.reloading();
+    supervisor
+      .reload()
+      .catch((error) => log.error({ err: error }, 'the workers were not replaced'))
+      .finally(service.ready);
   });
   process.on('SIGUSR1', () => supervisor.reopenLogs());
   await supervisor.start();
+  started = true;
+  service.ready();
   const givingBack = giveBackMemory();
   const error = await ended.promise;
   clearInterval(givingBack);
   log.info('the edge stops');
+  await service.stopping();
   await supervisor.stop({ returns: returns || error !== null });
   if (error !== null) throw error;
 }

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { BoundSocket } from 'node:net';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { edgeCanaryId, edgeKinds } from '@lockstep/contract';
@@ -22,7 +25,19 @@ interface RedisEdge {
   ended: Promise<{ code: number | null; stderr: string }>;
 }
 
-async function startEdge(t: Test, url: string, dataDir: string, edgeKey: string): Promise<RedisEdge> {
+interface StartOptions {
+  env?: NodeJS.ProcessEnv;
+  /** Become its descriptors 3 and 4. */
+  given?: { https: BoundSocket; http: BoundSocket };
+}
+
+async function startEdge(
+  t: Test,
+  url: string,
+  dataDir: string,
+  edgeKey: string,
+  { env, given }: StartOptions = {},
+): Promise<RedisEdge> {
   const [https, http, admin] = [await freePort(), await freePort(), await freePort()];
   const at = (port: number) => ({ host: '127.0.0.1', port });
   const config = {
@@ -37,8 +52,8 @@ async function startEdge(t: Test, url: string, dataDir: string, edgeKey: string)
     drainTimeoutMs: 500,
   };
   const child = spawn(process.execPath, [entry, JSON.stringify(config), JSON.stringify({ storeUrl: url })], {
-    env: { ...process.env, LOCKSTEP_EDGE_KEY: edgeKey },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, LOCKSTEP_EDGE_KEY: edgeKey, ...env },
+    stdio: ['ignore', 'ignore', 'pipe', ...(given === undefined ? [] : [given.https.fd(), given.http.fd()])],
   });
   const exit = once(child, 'exit') as Promise<[number | null]>;
   const stderr = text(child.stderr!);
@@ -115,6 +130,58 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
   second.child.kill('SIGTERM');
   t.match(await second.ended, { code: 0, stderr: '' });
   t.same(await configured.store.listNodes(), []);
+});
+
+t.test(
+  'a service manager hears how an edge stands, and keeps its sockets while another one takes its place',
+  async (t) => {
+    const { redis, configured } = await redisWith(t);
+    const at = { host: '127.0.0.1', port: 0 };
+    const given = { https: new BoundSocket(at), http: new BoundSocket(at) };
+    t.teardown(() => Object.values(given).map((socket) => socket.close()));
+    const { port } = given.https.address();
+    const folder = testFolder(t);
+    const heard = join(folder, 'heard');
+    writeFileSync(join(folder, 'systemd-notify'), `#!/bin/sh\necho "$*" >> ${heard}\n`, { mode: 0o755 });
+    const env = {
+      PATH: `${folder}:${process.env.PATH}`,
+      NOTIFY_SOCKET: '/run/nobody',
+      WATCHDOG_USEC: '400000',
+      LISTEN_FDS: '2',
+      LISTEN_FDNAMES: 'https:http',
+    };
+    const told = () => (existsSync(heard) ? readFileSync(heard, 'utf8').trim().split('\n') : []);
+    const hears = (what: RegExp) =>
+      waitFor(() => told().some((line) => what.test(line)), { what: `${what}` });
+    const dataDir = join(folder, 'data');
+    const first = await startEdge(t, redis.url, dataDir, configured.edgeKey, { env, given });
+    await hears(/^READY=1/);
+    const status = async () => (await fetchThrough({ port, host, root: configured.root })).status;
+    t.equal(await status(), 200, 'at the address of the socket that was passed');
+    await hears(/^WATCHDOG=1$/);
+    first.child.kill('SIGHUP');
+    await hears(/^RELOADING=1 MONOTONIC_USEC=\d+/);
+    await waitFor(() => told().filter((line) => line.startsWith('READY=1')).length === 2, {
+      what: 'the workers to be replaced',
+    });
+    t.equal(await status(), 200);
+    first.child.kill('SIGQUIT');
+    t.match(await first.ended, { code: 0 });
+    await hears(/^STOPPING=1/);
+
+    const waiting = status();
+    const second = await startEdge(t, redis.url, dataDir, configured.edgeKey, { env, given });
+    t.equal(await waiting, 200, 'who came in between waited');
+    second.child.kill('SIGTERM');
+    t.match(await second.ended, { code: 0 });
+  },
+);
+
+t.test('sockets that have no place are refused', async (t) => {
+  const edge = await startEdge(t, 'redis://127.0.0.1:1', testFolder(t), deriveEdgeKey(generateSecretKey()), {
+    env: { LISTEN_FDS: '1', LISTEN_FDNAMES: 'admin:https' },
+  });
+  t.match(await edge.ended, { code: 1, stderr: /^bad_configuration: socket 1 of 1/ });
 });
 
 t.test('a wrong key is one line', async (t) => {

@@ -2,13 +2,15 @@ import type { Address, Boundary, Kind, Position, Refusal, Traffic } from '@locks
 import type { OwnService } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
-import type { CompleteEdgeConfig } from '../startup/config.ts';
+import type { CompleteEdgeConfig, GivenSockets } from '../startup/config.ts';
 import type { EngineFigures, FigureLabels } from './figures.ts';
 import type { UpstreamHealth } from './upstream-health.ts';
 
 /** What a supervisor gives to an engine, whichever it is. */
 export interface EngineOptions {
   config: CompleteEdgeConfig;
+  /** Descriptors of sockets that others have bound: they stand in the place of `config`'s addresses. */
+  givenSockets: GivenSockets;
   /** Opens what is sealed in records. */
   edgeKey: string;
   /**

@@ -64,3 +64,52 @@ export function readEdgeKey(env: NodeJS.ProcessEnv = process.env): string {
 export function environmentOfChild(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('LOCKSTEP_')));
 }
+
+/** What systemd, or another that speaks like it, says to a process that it starts. */
+export interface ServiceManagerConfig {
+  /** It wants to hear how the process stands. */
+  listens: boolean;
+  /** After so long without a sign of life it takes the process for hung; null: never. */
+  watchdogMs: number | null;
+  /** Descriptors of sockets that it has bound, and keeps when this process ends. */
+  sockets: GivenSockets;
+}
+
+export interface GivenSockets {
+  https?: number;
+  http?: number;
+}
+
+const firstGiven = 3;
+
+/** See sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). Throws `bad_configuration` for sockets that have no place here. */
+export function readServiceManager(
+  env: NodeJS.ProcessEnv = process.env,
+  pid: number = process.pid,
+): ServiceManagerConfig {
+  const isOwn = (given: string | undefined) => given === undefined || Number(given) === pid;
+  const watchdogUs = Number(env.WATCHDOG_USEC ?? 0);
+  return {
+    listens: Boolean(env.NOTIFY_SOCKET),
+    watchdogMs: watchdogUs > 0 && isOwn(env.WATCHDOG_PID) ? watchdogUs / 1_000 : null,
+    sockets: env.LISTEN_FDS !== undefined && isOwn(env.LISTEN_PID) ? socketsOf(env) : {},
+  };
+}
+
+/** By their names, `https` and `http`; without names in that order. */
+function socketsOf({ LISTEN_FDS: count, LISTEN_FDNAMES: given = '' }: NodeJS.ProcessEnv): GivenSockets {
+  const named = given.split(':').map((name) => name.toLowerCase());
+  const isNamed = named.some((name) => name === 'https' || name === 'http');
+  const sockets: GivenSockets = {};
+  for (let i = 0; i < Number(count); i += 1) {
+    const name = isNamed ? named[i] : ['https', 'http'][i];
+    if ((name !== 'https' && name !== 'http') || sockets[name] !== undefined) {
+      throw new AppError(
+        'bad_configuration',
+        `socket ${i + 1} of ${count} that were passed (LISTEN_FDS) has no place here; pass one for HTTPS and one for HTTP, in that order or with FileDescriptorName=https and =http`,
+      );
+    }
+    sockets[name] = firstGiven + i;
+  }
+  return sockets;
+}

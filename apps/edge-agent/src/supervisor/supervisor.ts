@@ -15,7 +15,7 @@ import { createConfigCache } from '@lockstep/store/cache';
 import type { Logger } from 'pino';
 import type { CreateEngine, Engine } from '../engine/engine.ts';
 import type { Feed } from '../feed/feed.ts';
-import { type EdgeConfig, withDefaults } from '../startup/config.ts';
+import { type EdgeConfig, type GivenSockets, withDefaults } from '../startup/config.ts';
 import { version } from '../startup/version.ts';
 import { createAdminListener } from './admin-listener.ts';
 import { createAsks } from './asks.ts';
@@ -39,6 +39,8 @@ const supervisedKinds: readonly Kind[] = ['confirmation', 'drain', 'edge-canary'
 export interface SupervisorOptions {
   config: EdgeConfig;
   edgeKey: string;
+  /** As the engine is given them. Default: none. */
+  givenSockets?: GivenSockets;
   /** Closed by `stop`. */
   feed: Feed;
   /** What serves. */
@@ -139,6 +141,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     undo.push(() => told.close());
     const serving = await options.createEngine({
       config,
+      givenSockets: options.givenSockets ?? {},
       edgeKey: options.edgeKey,
       configuration: followed.feed,
       hasConfiguration: () => cache.position() !== null,

@@ -3,10 +3,16 @@ import { BoundSocket, isIP } from 'node:net';
 import type { Address } from '@lockstep/contract';
 import { listenError } from '../../server/listen-error.ts';
 
+/** A socket that a worker listens on, by its descriptor in this process. */
+export interface ListeningSocket {
+  fd(): number;
+  close(): void;
+}
+
 /** The two sockets that one worker listens on. */
 export interface SocketPair {
-  https: BoundSocket;
-  http: BoundSocket;
+  https: ListeningSocket;
+  http: ListeningSocket;
 }
 
 /**
@@ -15,29 +21,30 @@ export interface SocketPair {
  */
 export interface ListeningSockets {
   readonly pairs: readonly SocketPair[];
-  /** Refuses connections from now on, as soon as the workers have closed theirs too. */
+  /** Refuses connections from now on, as soon as the workers have closed theirs too; on sockets that were given they wait for who comes. */
   close(): void;
 }
 
-/** One pair for each of `count` workers; several share the ports, and the kernel deals connections out. Throws `bad_configuration`. */
+/**
+ * One pair for each of `count` workers; several share the ports, and the kernel deals connections out. A socket that was given is the same for all
+ * of them. Throws `bad_configuration`.
+ */
 export async function createListeningSockets(
   count: number,
   addresses: { https: Address; http: Address },
+  given: { https?: ListeningSocket | undefined; http?: ListeningSocket | undefined } = {},
 ): Promise<ListeningSockets> {
   const pairs: SocketPair[] = [];
   const close = () => {
-    for (const { https, http } of pairs) {
-      https[Symbol.dispose]();
-      http[Symbol.dispose]();
-    }
+    for (const socket of new Set(pairs.flatMap(({ https, http }) => [https, http]))) socket.close();
   };
   const reusePort = count > 1;
   const [httpsHost, httpHost] = [await numeric(addresses.https), await numeric(addresses.http)];
   try {
     for (let i = 0; i < count; i += 1) {
-      const https = bind(addresses.https, httpsHost, reusePort);
+      const https = given.https ?? bind(addresses.https, httpsHost, reusePort);
       try {
-        pairs.push({ https, http: bind(addresses.http, httpHost, reusePort) });
+        pairs.push({ https, http: given.http ?? bind(addresses.http, httpHost, reusePort) });
       } catch (error) {
         https.close();
         throw error;
@@ -50,7 +57,7 @@ export async function createListeningSockets(
   return { pairs, close };
 }
 
-function bind(address: Address, host: string, reusePort: boolean): BoundSocket {
+function bind(address: Address, host: string, reusePort: boolean): ListeningSocket {
   try {
     return new BoundSocket({ host, port: address.port, reusePort });
   } catch (cause) {
