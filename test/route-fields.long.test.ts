@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { get } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { brotliDecompressSync } from 'node:zlib';
 import { PutRoute } from '@lockstep/contract/schemas';
 import { runOpenssl, testFolder, waitFor } from '@lockstep/testkit';
@@ -193,6 +196,19 @@ const cases = {
       t.match(await ask(), { status: 503, headers: { 'retry-after': '600' } });
     },
   },
+  plainHttp: {
+    route: { plainHttp: 'serve', upstreams: one },
+    async check(t, ask, host) {
+      t.equal((await ask()).status, 200);
+      for (const { http: port } of edges) {
+        const [answer] = await once(
+          get({ host: '127.0.0.1', port, headers: { host }, agent: false }),
+          'response',
+        );
+        t.match(JSON.parse(await text(answer)), { headers: { 'x-forwarded-proto': 'http' } });
+      }
+    },
+  },
   hsts: {
     route: { hsts: { maxAge: 31_536_000, includeSubDomains: true }, upstreams: one },
     async check(t, ask) {
@@ -329,6 +345,7 @@ t.test('one route has everything at once', async (t) => {
     health: { active: { path: '/', intervalMs: 500 }, passive: {}, slowStartMs: 1_000 },
     maintenance: false,
     clientCertificates: { ca: client.cert, mode: 'require' },
+    plainHttp: 'redirect',
   };
   const route = { ...all, ...own, upstreams: cases.upstreams.route.upstreams };
   const { status, body } = await call('PUT', '/v1/routes/everything', route, { prefer: 'wait=120' });

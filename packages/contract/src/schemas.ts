@@ -14,6 +14,7 @@ export * from './api/page.ts';
 export * from './api/problem.ts';
 export * from './api/renewal-reason.ts';
 export { RouteBalance } from './api/route/balance.ts';
+export { routeDefaults } from './api/route/defaults.ts';
 export { RouteHealth } from './api/route/health.ts';
 export { Host } from './api/route/hosts.ts';
 export { PathPrefix } from './api/route/paths.ts';

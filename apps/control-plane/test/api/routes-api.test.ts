@@ -8,6 +8,7 @@ import {
   type RouteHealth,
   type RouteRecord,
 } from '@lockstep/contract';
+import { routeDefaults } from '@lockstep/contract/schemas';
 import { createAuthority, type Sealers } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
@@ -139,6 +140,13 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     dns: { proxiedBy: 'cdn' },
   };
   t.match((await call('PUT', '/v1/routes/whole', { body: all })).body, shownOf(all));
+  const names = Object.keys(routeDefaults.shape);
+  const defaults = Object.fromEntries(Object.entries(all).filter(([name]) => names.includes(name)));
+  t.same(Object.keys(defaults).sort(), names.sort());
+  const settings = await call('PATCH', '/v1/settings', { body: { edge: { defaults } } });
+  t.match(settings.body.edge?.defaults, defaults, 'and as a default of all routes');
+  const shown = (await call('GET', '/v1/settings')).body.edge;
+  t.same((await call('PATCH', '/v1/settings', { body: { edge: shown } })).body.edge, shown, 'as it is shown');
   const other = { hosts: ['other.example.com'], upstreams: [{ url: 'http://127.0.0.1:4000' }] };
   await call('PUT', '/v1/routes/patched', { body: other });
   t.not((await call('PATCH', '/v1/routes/patched', { body: { hosts: null } })).status, 200);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AccessLog } from './access-log.ts';
 import { defaultEdgeSettings } from './default-edge-settings.ts';
 import { EdgeTls } from './edge-tls.ts';
-import { routeDefaults } from './route/defaults.ts';
+import { routeDefaults, shownRouteDefaults } from './route/defaults.ts';
 import { pages } from './route/pages.ts';
 
 const { limits, timeouts, deny, trustedProxies, proxyProtocolFrom, accessLog, traceparent, notReadyAfterMs } =
@@ -171,3 +171,8 @@ export const EdgeSettings = z
   })
   .meta({ id: 'EdgeSettings', description: 'What holds at each edge, in force without a restart' });
 export type EdgeSettings = z.infer<typeof EdgeSettings>;
+
+/** As it is shown. What is normalised on its way in is plain text on its way out. */
+export const StoredEdgeSettings = EdgeSettings.extend({ defaults: shownRouteDefaults }).meta({
+  id: 'StoredEdgeSettings',
+});

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DnsProvider, StoredDnsProvider } from './dns-provider.ts';
 import { serverAddress } from './dns-server.ts';
-import { EdgeSettings } from './edge-settings.ts';
+import { EdgeSettings, StoredEdgeSettings } from './edge-settings.ts';
 import { IssuerName } from './issuer.ts';
 import { PlainUpstream } from './upstream.ts';
 
@@ -162,7 +162,7 @@ export const Settings = z
     authoritativeServers: z.array(z.string()),
     dnsProvider: StoredDnsProvider.nullable(),
     onDemand: StoredOnDemand.nullable(),
-    edge: EdgeSettings,
+    edge: StoredEdgeSettings,
     liveNeeds: z.enum(['connected', 'expected']),
     forgetNodesAfter: z.int().describe('In seconds'),
     durability: Durability,

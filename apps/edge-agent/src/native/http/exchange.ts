@@ -14,7 +14,7 @@ import type { UpstreamGroup, UpstreamRequest } from '../upstreams/upstreams.ts';
 import { failureAnswer } from './failure-answer.ts';
 import { forwardAnswer } from './forward-answer.ts';
 import type { ReadRequest } from './read-request.ts';
-import { sendRuled } from './ruled-answer.ts';
+import { changeFields, sendRuled } from './ruled-answer.ts';
 import { writeAnswerHead, writeInterim, writeTrailer } from './write-answer.ts';
 
 /** A client that wants to switch to another protocol. */
@@ -160,7 +160,9 @@ export class Exchange implements AnswerHandler {
   }
 
   onUpgrade(head: AnswerHead, protocol: string, upstream: Duplex): void {
-    const { fields } = forwardAnswer(head, 101, false);
+    const { rules, forwarded } = this.#options;
+    let { fields } = forwardAnswer(head, 101, false);
+    if (rules !== null) fields = changeFields(fields, rules, forwarded, false);
     this.#ended = true;
     this.#upgraded = true;
     this.#options.upgrade!.onAgreed(fields, protocol, upstream);

@@ -49,7 +49,7 @@ export function sendRuled(
   sendOwnAnswer(
     answer,
     own,
-    rules === null ? own.fields : changed([...own.fields], rules, request, overHttp2),
+    rules === null ? own.fields : changeFields([...own.fields], rules, request, overHttp2),
   );
 }
 
@@ -62,7 +62,7 @@ export function ruleAnswer(
   response: ClientResponse,
 ): Transform | null {
   const { hasLength } = forwarded;
-  const fields = changed(forwarded.fields, rules, request, 'stream' in response);
+  const fields = changeFields(forwarded.fields, rules, request, 'stream' in response);
   forwarded.fields = fields;
   if (rules.body === null) return null;
   const head = { statusCode, fields, hasLength };
@@ -72,7 +72,8 @@ export function ruleAnswer(
   return through;
 }
 
-function changed(
+/** What the fields of an answer become by the rules of its route. */
+export function changeFields(
   fields: string[],
   { answers }: RouteRules,
   request: RuledRequest,

@@ -4,7 +4,11 @@ export interface PathMatcher {
   readonly exact: boolean;
 }
 
+/** Nearly every route has it, so that one does for all. */
+const root: PathMatcher = { path: '/', exact: false };
+
 export function compilePath(given: string): PathMatcher {
+  if (given === '/') return root;
   return given.startsWith('=') ? { path: given.slice(1), exact: true } : { path: given, exact: false };
 }
 

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { RouteRecord } from '@lockstep/contract';
+import { PutSettings, routeDefaults } from '@lockstep/contract/schemas';
 import { freePort } from '@lockstep/testkit';
 import t from 'tap';
 import type { EdgeChange } from '../../configured-store.ts';
+import { fetchPlain } from '../../fetch-plain.ts';
 import { type FetchOptions, fetchThrough, fetchThroughH2 } from '../../fetch-through.ts';
 import { startUpstream } from '../../start-upstream.ts';
 import { startWorker } from '../../start-worker.ts';
@@ -220,4 +222,38 @@ t.test('a route’s own response needs no upstream', async (t) => {
     const answer = await fetch(at('/'));
     t.match([answer.status, answer.headers['content-length'], answer.body], [204, undefined, '']);
   }
+});
+
+t.test('every field that can be a default can be served by', async (t) => {
+  const defaults = {
+    timeouts: { firstByteMs: 30_000 },
+    limits: { bodyBytes: 1_000_000, connections: 5 },
+    balance: { policy: 'least_requests' },
+    health: { passive: { failures: 3, withinMs: 1_000, coolDownMs: 1_000 } },
+    retries: { attempts: 2, on: ['connect'] },
+    headers: { request: { set: { 'X-All': '{route}' } }, response: { remove: ['X-Upstream'] } },
+    rewrite: { addPrefix: '/v2' },
+    access: { deny: ['192.0.2.1'] },
+    rateLimit: { requests: 1_000, perMs: 1_000, by: 'route' },
+    plainHttp: 'serve',
+    maintenance: false,
+    hsts: { maxAge: 600 },
+    compression: true,
+    pages: { 404: 'none' },
+  };
+  const { edge: parsed } = PutSettings.parse({ edge: { defaults } });
+  const known = Object.keys(routeDefaults.shape).filter((field) => field !== 'clientCertificates');
+  t.same(Object.keys(parsed.defaults).sort(), known.sort(), 'there is a value of each');
+  await serve({});
+  await settings({ defaults: parsed.defaults });
+  t.same(edge.status().refusals, []);
+  for (const fetch of protocols) {
+    const { status, headers } = await fetch(at('/x'));
+    t.equal(status, 200);
+    t.match([received?.url, received?.headers['x-all']], ['/v2/x', 'shop']);
+    t.match([headers['x-upstream'], headers['strict-transport-security']], [undefined, 'max-age=600']);
+  }
+  t.equal((await fetchPlain(edge.httpPort, '/', host)).status, 200);
+  await settings({});
+  t.equal((await fetchPlain(edge.httpPort, '/', host)).status, 308);
 });

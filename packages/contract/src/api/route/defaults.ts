@@ -10,19 +10,22 @@ const ownFields = [
   ...(['basicAuth'] as const),
 ] as const satisfies readonly (keyof typeof routeFields)[];
 
-type Given = { [F in keyof typeof routeFields]: (typeof routeFields)[F]['given'] };
 type OwnField = (typeof ownFields)[number];
+type Fields = typeof routeFields;
 
-const given = Object.fromEntries(
-  Object.entries(routeFields)
+function columnOf<C extends 'given' | 'shown'>(column: C) {
+  const entries = Object.entries(routeFields)
     .filter(([name]) => !(ownFields as readonly string[]).includes(name))
-    .map(([name, field]) => [name, field.given]),
-) as unknown as Omit<Given, OwnField>;
+    .map(([name, field]) => [name, field[column]]);
+  return Object.fromEntries(entries) as { [F in Exclude<keyof Fields, OwnField>]: Fields[F][C] };
+}
 
 export const routeDefaults = z
-  .strictObject(given)
+  .strictObject(columnOf('given'))
   .describe(
     'Fields of every route that does not have them itself; a field of a route takes the place of the whole default',
   )
   .meta({ id: 'RouteDefaults' });
 export type RouteDefaults = z.infer<typeof routeDefaults>;
+
+export const shownRouteDefaults = z.object(columnOf('shown')).meta({ id: 'StoredRouteDefaults' });
