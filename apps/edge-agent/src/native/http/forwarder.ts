@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { EdgeSettings } from '@lockstep/contract';
 import { cutOff } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
@@ -22,6 +24,7 @@ import { answerChallenge } from './answer-challenge.ts';
 import { answerHealth } from './answer-health.ts';
 import { Exchange, type Upgrade } from './exchange.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
+import { fieldsOverHttp2 } from './fields-over-http2.ts';
 import { OpenExchanges } from './open-exchanges.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
 import { askGates, sendRuled } from './ruled-answer.ts';
@@ -52,6 +55,8 @@ type Scheme = ReadRequest['scheme'];
 export interface Forwarder {
   handle(request: ClientRequest, response: ClientResponse, scheme?: Scheme): void;
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer, scheme?: Scheme): void;
+  /** A websocket over HTTP/2. */
+  connectWebsocket(request: Http2ServerRequest, response: Http2ServerResponse): void;
   /** Requests without a complete answer; open tunnels are not among them. */
   readonly inFlight: number;
   readonly tunnels: number;
@@ -67,7 +72,7 @@ export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { routes, challenges, settings, pseudonym, onAnswer, incidents } = options;
-  const tunnels = new Set<Socket>();
+  const tunnels = new Set<Duplex>();
   const open = new OpenExchanges();
 
   function forward(
@@ -103,6 +108,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       pseudonym,
       scheme,
       trustedProxies: options.trustedProxies(),
+      asTunnel: upgrade !== null && 'stream' in request,
     });
     if ('reason' in forwarded) {
       if (forwarded.reason !== 'bad_host' || !answeredHealth(watch, onDone)) refuse(watch, forwarded, onDone);
@@ -284,6 +290,34 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const watch = forward(request, response, scheme, { protocols: upgradeOf(request)!, onAgreed });
   }
 
+  function connectWebsocket(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const { stream } = request;
+    // The key shows an upstream of HTTP/1.1 that it is spoken to by a client of websockets; HTTP/2 has none.
+    request.rawHeaders.push('sec-websocket-key', randomBytes(16).toString('base64'));
+    const onAgreed: Upgrade['onAgreed'] = (fields, _protocol, upstream) => {
+      open.delete(watch);
+      onAnswer(watch, 200);
+      if (stream.destroyed || stream.closed) {
+        upstream.destroy();
+        return;
+      }
+      tunnels.add(stream);
+      stream.respond({ ':status': 200, ...fieldsOverHttp2(fields, keyFields) });
+      // As a connection that is reset (RFC 8441, section 5).
+      const reset = () => {
+        if (!upstream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
+      };
+      upstream.on('error', reset);
+      upstream.on('close', reset);
+      // Node ends both sides of a stream that was reset as if they had come to their ends.
+      stream.on('close', () => {
+        if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) upstream.destroy();
+      });
+      tunnel(stream, upstream, () => tunnels.delete(stream));
+    };
+    const watch = forward(request, response, 'https', { protocols: 'websocket', onAgreed });
+  }
+
   function cut(watch: ExchangeWatch, reason: 'stalled_body' | 'stalled_reader'): void {
     const { request, response } = watch;
     if (reason === 'stalled_body' && !response.headersSent) {
@@ -303,6 +337,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       forward(request, response, scheme, null);
     },
     upgrade,
+    connectWebsocket,
     get inFlight() {
       return open.size;
     },
@@ -331,6 +366,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     },
   };
 }
+
+/** What only a handshake over HTTP/1.1 has. */
+const keyFields = new Set(['sec-websocket-accept']);
 
 const endsConnection = new Set<Refused['reason']>([
   'bad_framing',

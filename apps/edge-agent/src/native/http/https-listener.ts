@@ -75,7 +75,11 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     // A client that vanished without a word would keep its websocket or event stream for ever.
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
-    settings: { maxConcurrentStreams: settings().limits.streams, maxHeaderListSize: mostListBytes },
+    settings: {
+      maxConcurrentStreams: settings().limits.streams,
+      maxHeaderListSize: mostListBytes,
+      enableConnectProtocol: true,
+    },
     maxHeaderListPairs: mostListPairs,
     maxSendHeaderBlockLength: mostSentListBytes,
     // Where it checks spaces around a value, nghttp2 drops the field without a word; here the request is refused.
@@ -113,7 +117,9 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
 
   function handleHttp2(request: Http2ServerRequest, response: Http2ServerResponse): void {
     try {
-      forwarder.handle(request, response);
+      if (request.method === 'CONNECT' && request.headers[':protocol'] === 'websocket')
+        forwarder.connectWebsocket(request, response);
+      else forwarder.handle(request, response);
     } catch (error) {
       incidents.onException('request', error);
       request.stream.close(0x2); // INTERNAL_ERROR

@@ -33,6 +33,8 @@ export interface ReadOptions {
   /** By what name these edges sign `Via`; the same for the whole fleet. */
   pseudonym: string;
   scheme: 'http' | 'https';
+  /** A CONNECT that stands for the GET of a websocket (RFC 8441). */
+  asTunnel?: boolean;
   /** Null: there are none. */
   trustedProxies: TrustedProxies | null;
   tracing: EdgeSettings['traceparent'];
@@ -46,7 +48,7 @@ const mostPasses = 4;
 export function readRequest(request: ClientRequest, options: ReadOptions): ReadRequest | Refused {
   const { limits } = options;
   const overHttp2 = 'stream' in request;
-  const method = request.method!;
+  const method = options.asTunnel ? 'GET' : request.method!;
   const version = request.httpVersion;
   if (version !== '1.1' && version !== '1.0' && version !== '2.0') {
     return version === '0.9' ? { reason: 'parse_error' } : { reason: 'unknown_version' };
@@ -126,7 +128,7 @@ export function readRequest(request: ClientRequest, options: ReadOptions): ReadR
     headers,
     // HTTP/2 needs no field to announce a body (RFC 9113, section 8.1).
     hasBody: overHttp2
-      ? !request.stream.endAfterHeaders
+      ? !options.asTunnel && !request.stream.endAfterHeaders
       : fields.coding !== undefined || (fields.length !== undefined && fields.length !== '0'),
     requestId,
     clientAddress,
