@@ -68,9 +68,11 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#handler.onRequestStart!(this, null);
     if (this.aborted) return;
     try {
-      const stream = session.request(this.#fields() as never, {
+      const fields = this.#fields();
+      const stream = session.request(fields as never, {
         endStream: body === null,
-        waitForTrailers: body !== null,
+        // Where it is announced (RFC 9110, section 6.6.2): Node can end the process over a stream that waits for one.
+        waitForTrailers: body !== null && announcesTrailer(fields),
       });
       this.#stream = stream;
       this.#listen(stream);
@@ -162,7 +164,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     // RFC 9113, section 8.1: the answer is complete, whatever of the request is still to come.
     if (body !== null && !body.readableEnded) {
       body.destroy();
-      this.#stream!.close(NGHTTP2_CANCEL);
+      this.#cancel();
     }
     this.#handler.onResponseEnd!(this, {});
   };
@@ -235,9 +237,20 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   #fail(error: Error): void {
     if (this.#over) return;
     this.#finish();
-    this.#stream?.close(NGHTTP2_CANCEL);
+    this.#cancel();
     this.#handler.onResponseError!(this, error);
   }
+
+  /** Later: a stream that is closed while Node still reads for its session is closed in the wrong order, which can end the process. */
+  #cancel(): void {
+    const stream = this.#stream;
+    if (stream !== null) setImmediate(() => stream.close(NGHTTP2_CANCEL));
+  }
+}
+
+function announcesTrailer(fields: readonly string[]): boolean {
+  for (let i = 8; i < fields.length; i += 2) if (fields[i] === 'trailer') return true;
+  return false;
 }
 
 function lowered(pairs: readonly string[]): Record<string, string | string[]> {

@@ -131,14 +131,21 @@ export class Http2Pool implements UpstreamPool {
     return new Place(this, session, this.#options.secure);
   }
 
-  /** One with room, or a new one if there may be one. */
+  /** That with the fewest streams, or a new one where there may be one. */
   #sessionFor(taker: Taker): Http2Session | null {
     // An address proves the name that it is asked for.
     const servername = this.servername ?? (this.#options.secure ? taker.hostName : '');
+    let own = 0;
+    let least: Http2Session | null = null;
     for (const session of this.#open) {
-      if (session.hasRoom && session.servername === servername) return session;
+      if (session.servername !== servername) continue;
+      own += 1;
+      if (session.hasRoom && session.streams < (least?.streams ?? Number.POSITIVE_INFINITY)) least = session;
     }
-    return this.#open.size < this.limits().connections ? this.#make(servername) : null;
+    // Each address has its share: connections go to them in turn.
+    const wanted = this.#options.name?.size ?? 1;
+    if (least !== null && own >= wanted) return least;
+    return this.#open.size < this.limits().connections ? this.#make(servername) : least;
   }
 
   /** Another session than that, which takes no more. */

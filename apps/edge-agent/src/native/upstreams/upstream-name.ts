@@ -23,6 +23,8 @@ export interface UpstreamName {
   /** Their time is over. One comparison for whoever has connections: `refresh` then looks, once. */
   readonly due: boolean;
   refresh(): void;
+  /** How many addresses there are. */
+  readonly size: number;
   /** Addresses of this family are tried first from here on: one of them answered. */
   prefer(family: number): void;
   close(): void;
@@ -94,6 +96,9 @@ export function createUpstreamName(
   return {
     get due() {
       return due;
+    },
+    get size() {
+      return addresses.length;
     },
     refresh() {
       due = false;

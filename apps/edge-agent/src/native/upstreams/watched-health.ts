@@ -124,5 +124,6 @@ const countedCauses: Partial<Record<FailureCause, string>> = {
   upstream_timeout_first_byte: 'no answer in time',
   upstream_timeout_body: 'its answer stopped',
   upstream_head_invalid: 'its answer is no HTTP/1.1',
+  upstream_http2_invalid: 'it does not speak HTTP/2',
   upstream_body_invalid: 'its answer breaks its own framing',
 };

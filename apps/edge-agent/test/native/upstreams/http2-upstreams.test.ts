@@ -7,7 +7,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, request } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import { waitFor } from '@lockstep/testkit';
@@ -349,4 +349,73 @@ t.test('an upstream that speaks something else is told by its cause', async (t) 
   t.equal(failures().upstream_http2_invalid, before + 1);
   await edge.applied(await edge.serve('shop', [host], [{ url: 'http://127.0.0.1:1', protocol: 'h2c' }]));
   t.equal((await fetchThrough(at)).status, 502);
+});
+
+t.test('Expect passes to an upstream of HTTP/2, which decides whether the body comes', async (t) => {
+  let received = 0;
+  await serve(t, createServer(), {}, (stream, headers) => {
+    t.equal(headers.expect, '100-continue');
+    t.equal(received, 0, 'the head comes before the body');
+    if (headers[':path'] === '/refused') {
+      stream.respond({ ':status': 413 });
+      stream.end('no');
+      return;
+    }
+    stream.additionalHeaders({ ':status': 100 });
+    stream.on('data', (chunk) => {
+      received += chunk.length;
+    });
+    stream.on('end', () => {
+      stream.respond();
+      stream.end('taken');
+    });
+  });
+  const options = { host: '127.0.0.1', port: edge.httpsPort, servername: host, ca: edge.root };
+  const headers = { host, expect: '100-continue', 'content-length': '5' };
+  const sent = request({ ...options, method: 'POST', headers });
+  sent.flushHeaders();
+  await once(sent, 'continue');
+  sent.end('hello');
+  const [answer] = await once(sent, 'response');
+  t.equal(answer.statusCode, 200);
+  t.equal(received, 5);
+  answer.resume();
+  received = 0;
+  // Node ends the process over such a stream where it is closed in the wrong moment.
+  const announced = { host, expect: '100-continue', 'transfer-encoding': 'chunked', trailer: 'x-sum' };
+  const refused = request({ ...options, path: '/refused', method: 'POST', headers: announced });
+  refused.on('continue', () => t.fail('it was not to be sent'));
+  refused.flushHeaders();
+  const [no] = await once(refused, 'response');
+  t.equal(no.statusCode, 413);
+  refused.on('error', () => {}).destroy();
+});
+
+t.test('a trailer that is announced passes to an upstream of HTTP/2, and its own passes back', async (t) => {
+  const received: unknown[] = [];
+  await serve(t, createServer(), {}, (stream) => {
+    stream.on('trailers', (trailer) => received.push(trailer['x-sum']));
+    stream.resume();
+    stream.on('end', () => {
+      stream.respond({ ':status': 200 }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'x-back': '1' }));
+      stream.end('ok');
+    });
+  });
+  const options = { host: '127.0.0.1', port: edge.httpsPort, servername: host, ca: edge.root };
+  const headers = { host, trailer: 'X-Sum', 'transfer-encoding': 'chunked' };
+  const sent = request({ ...options, method: 'POST', headers });
+  sent.addTrailers({ 'X-Sum': '42' });
+  sent.end('hello');
+  const [answer] = await once(sent, 'response');
+  await once(answer.resume(), 'end');
+  t.equal(answer.trailers['x-back'], '1');
+  const session = connectEdgeH2(edge, host);
+  const stream = session.request({ ':method': 'POST', trailer: 'x-sum' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '43' }));
+  stream.end('hello');
+  const [back] = await once(stream.resume(), 'trailers');
+  t.equal(back['x-back'], '1');
+  session.close();
+  t.same(received, ['42', '43']);
 });

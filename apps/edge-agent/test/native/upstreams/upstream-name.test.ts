@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { defaultEdgeSettings } from '@lockstep/contract';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
@@ -10,7 +11,7 @@ import type { FailureCause } from '../../../src/native/upstreams/failure-cause.t
 import { createHealthBoard } from '../../../src/native/upstreams/health-board.ts';
 import { createUpstreamName, type NameSource } from '../../../src/native/upstreams/upstream-name.ts';
 import { upstreamLimitsOf } from '../../../src/native/upstreams/upstream-pool.ts';
-import { createUpstreams } from '../../../src/native/upstreams/upstreams.ts';
+import { createUpstreams, type UpstreamGroup } from '../../../src/native/upstreams/upstreams.ts';
 
 const v4 = (...all: string[]): Address[] => all.map((address) => ({ address, family: 4 }));
 
@@ -110,6 +111,26 @@ t.test('an address that does not answer does not keep the next one waiting', asy
   await t.rejects(reached(v4('127.0.0.9')), { code: 'ECONNREFUSED' });
 });
 
+function ask(group: UpstreamGroup): Promise<string> {
+  return new Promise<string>((resolve) => {
+    let body = '';
+    const headers = ['host', 'app.internal'];
+    group.send({ method: 'GET', path: '/', headers, clientAddress: '192.0.2.7' }, null, null, {
+      isOpen: true,
+      clientEnds: () => ({ sourceAddress: '', sourcePort: 0, targetAddress: '', targetPort: 0 }),
+      onInterim() {},
+      onHead() {},
+      onData(chunk) {
+        body += chunk;
+      },
+      onEnd: () => resolve(body),
+      onUpgrade() {},
+      onFailed: (cause) => resolve(cause),
+      onBroken: () => resolve('broken'),
+    });
+  });
+}
+
 t.test('connections follow a name to where it leads, and denied addresses are none of it', async (t) => {
   const { port } = (await listen(t, '127.0.0.2')).address() as AddressInfo;
   await listen(t, '127.0.0.3', port);
@@ -127,24 +148,7 @@ t.test('connections follow a name to where it leads, and denied addresses are no
   });
   t.teardown(() => upstreams.close());
   const group = upstreams.acquire({ upstreams: [{ url: `http://app.internal:${port}` }] }, '');
-  const get = () =>
-    new Promise<string>((resolve) => {
-      let body = '';
-      const headers = ['host', 'app.internal'];
-      group.send({ method: 'GET', path: '/', headers, clientAddress: '192.0.2.7' }, null, null, {
-        isOpen: true,
-        clientEnds: () => ({ sourceAddress: '', sourcePort: 0, targetAddress: '', targetPort: 0 }),
-        onInterim() {},
-        onHead() {},
-        onData(chunk) {
-          body += chunk;
-        },
-        onEnd: () => resolve(body),
-        onUpgrade() {},
-        onFailed: (cause) => resolve(cause),
-        onBroken: () => resolve('broken'),
-      });
-    });
+  const get = () => ask(group);
   t.equal(await get(), '127.0.0.2');
   source.now = v4('127.0.0.3');
   await waitFor(async () => (await get()) === '127.0.0.3', { what: 'the kept connection to be given up' });
@@ -157,4 +161,37 @@ t.test('connections follow a name to where it leads, and denied addresses are no
   denied = createDeniedAddresses(['127.0.0.3']);
   upstreams.renew();
   t.equal(await get(), 'upstream_denied');
+});
+
+t.test('each address of a name has its share of the connections of HTTP/2 too', async (t) => {
+  const answer = (stream: ServerHttp2Stream) => {
+    stream.respond();
+    stream.end(stream.session!.socket.localAddress);
+  };
+  const first = createHttp2Server().on('stream', answer).listen(0, '127.0.0.2');
+  await once(first, 'listening');
+  const { port } = first.address() as AddressInfo;
+  const second = createHttp2Server().on('stream', answer).listen(port, '127.0.0.3');
+  await once(second, 'listening');
+  const upstreams = createUpstreams({
+    limits: () => upstreamLimitsOf(defaultEdgeSettings),
+    denied: () => createDeniedAddresses([]),
+    clientCertificate: () => null,
+    onFailure() {},
+    names: names(v4('127.0.0.2', '127.0.0.3')),
+    health: createHealthBoard({ watch() {}, failed() {} }, []),
+    secret: '',
+  });
+  t.teardown(async () => {
+    await upstreams.close();
+    first.close();
+    second.close();
+  });
+  const group = upstreams.acquire(
+    { upstreams: [{ url: `http://app.internal:${port}`, protocol: 'h2c' }] },
+    '',
+  );
+  const from = [await ask(group), ...(await Promise.all(Array.from({ length: 9 }, () => ask(group))))];
+  t.same(new Set(from), new Set(['127.0.0.2', '127.0.0.3']));
+  t.equal(upstreams.figures().open, 2);
 });
