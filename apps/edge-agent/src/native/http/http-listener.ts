@@ -8,6 +8,7 @@ import { type Refused, requestRefusals } from '../../server/request-refusal.ts';
 import { problemAnswer } from '../../server/send-problem.ts';
 import type { Admission } from '../clients/admission.ts';
 import type { Incidents } from '../clients/incidents.ts';
+import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
 import { pageInstead } from '../rules/pages.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
@@ -28,6 +29,7 @@ export interface HttpListenerOptions {
   admission: Admission;
   incidents: Incidents;
   onAnswer(watch: ExchangeWatch, statusCode: number): void;
+  trustedProxies(): TrustedProxies | null;
   /** For routes that are served here too. */
   forwarder: Pick<Forwarder, 'handle' | 'upgrade'>;
 }
@@ -56,7 +58,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
       limits: settings().limits,
       pseudonym: '',
       scheme: 'http',
-      trustedProxies: null,
+      trustedProxies: options.trustedProxies(),
       tracing: noTracing,
     });
   }
@@ -76,7 +78,10 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
 
   function modeOf(asked: ReadRequest | Refused): ServedRoute['plainHttp'] {
     if ('reason' in asked || asked.path === '*' || asked.endsHere) return 'redirect';
-    return routes.find(asked)?.plainHttp ?? 'redirect';
+    const route = routes.find(asked);
+    // A trusted proxy has its own TLS with the client, who would be sent round for ever.
+    if (route !== null && asked.scheme === 'https') return 'serve';
+    return route?.plainHttp ?? 'redirect';
   }
 
   function answer(

@@ -246,6 +246,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onHandshakeFailure,
   });
   const http = createHttpListener({
+    trustedProxies: () => trustedProxies,
     challenges,
     routes,
     httpsPort: config.publicHttpsPort ?? settings.https.port,

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import type { EdgeChange } from '../../configured-store.ts';
+import { fetchPlain } from '../../fetch-plain.ts';
 import { fetchThrough } from '../../fetch-through.ts';
 import { startUpstream } from '../../start-upstream.ts';
 import { startWorker } from '../../start-worker.ts';
@@ -141,7 +142,21 @@ t.test(
       forwarded: undefined,
     });
 
+    const plain = (scheme: string) =>
+      fetchPlain(edge.httpPort, '/', host, {
+        'x-forwarded-for': '198.51.100.7',
+        'x-forwarded-proto': scheme,
+      });
+    t.match(await plain('http'), { status: 308 });
+    const served = await plain('https');
+    t.equal(served.status, 200, 'a proxy that has TLS with the client is not sent to https');
+    t.match(JSON.parse(served.body), {
+      'x-forwarded-for': '198.51.100.7, 127.0.0.1',
+      'x-forwarded-proto': 'https',
+    });
+
     await edge.applied(await edge.commit(edge.settingsChange(null, { trustedProxies: ['10.0.0.0/8'] })));
+    t.match(await plain('https'), { status: 308 });
     t.match(
       await received({
         'X-Forwarded-For': '198.51.100.7',

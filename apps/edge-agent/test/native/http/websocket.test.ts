@@ -141,3 +141,66 @@ t.test('an upstream that is gone ends the websocket', async (t) => {
   for (const one of sockets.clients) one.terminate();
   t.equal((await closed)[0], 1006);
 });
+
+t.test('fragments, pings, large and compressed messages and close codes pass as they are', async (t) => {
+  const edge = await startWorker(t);
+  const { url, server } = await startUpstream(t, (_request, response) => response.end('plain'));
+  const sockets = new WebSocketServer({ server, perMessageDeflate: { threshold: 0 } });
+  const closes: string[] = [];
+  sockets.on('connection', (socket) => {
+    socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }));
+    socket.on('close', (code, reason) => closes.push(`${code} ${reason}`));
+  });
+  await edge.applied(await edge.serve('shop', [host], [url]));
+  const opened = async () => {
+    const socket = open(edge);
+    await once(socket, 'open');
+    return socket;
+  };
+
+  const socket = await opened();
+  t.match(socket.extensions, /permessage-deflate/);
+  const pong = once(socket, 'pong');
+  // A control frame may come between the fragments of a message (RFC 6455, section 5.4).
+  socket.send('one ', { fin: false });
+  socket.ping('are you there');
+  socket.send('and ', { fin: false });
+  socket.send('two', { fin: true });
+  t.equal(String((await pong)[0]), 'are you there');
+  t.equal(String((await once(socket, 'message'))[0]), 'one and two');
+  const [upstream] = sockets.clients;
+  const back = new Promise((resolve) => upstream!.once('pong', (data) => resolve(String(data))));
+  upstream!.ping('and you');
+  t.equal(await back, 'and you');
+  for (const size of [0, 1, 125, 126, 65_535, 65_536, 5_000_000]) {
+    for (const compress of [true, false]) {
+      const message = Buffer.alloc(size, 'é');
+      socket.send(message, { compress });
+      const [echo, isBinary] = await once(socket, 'message');
+      t.ok(isBinary && message.equals(echo as Buffer), `${size} bytes, ${compress}`);
+    }
+  }
+  const many = Array.from({ length: 500 }, (_, i) => String(i));
+  const echoes: string[] = [];
+  const all = new Promise<void>((resolve) => {
+    socket.on('message', (echo) => echoes.push(String(echo)) === many.length && resolve());
+  });
+  for (const one of many) socket.send(one);
+  await all;
+  t.same(echoes, many, 'in their order');
+
+  const closed = once(socket, 'close');
+  socket.close(3007, 'done here');
+  t.same((await closed).map(String), ['3007', 'done here']);
+  for (const code of [1000, 1001, 1011, 4999]) {
+    const other = await opened();
+    const gone = once(other, 'close');
+    for (const one of sockets.clients) one.close(code, 'that is all');
+    t.same((await gone).map(String), [String(code), 'that is all']);
+  }
+  const broken = await opened();
+  const cut = once(broken, 'close');
+  for (const one of sockets.clients) one.terminate();
+  t.equal((await cut)[0], 1006);
+  t.ok(closes.includes('3007 done here'));
+});
