@@ -38,7 +38,8 @@ export interface HttpListener {
   readonly server: Server;
   /** The settings changed. */
   refresh(): void;
-  connections(): Promise<number>;
+  /** Connections that were accepted and are not over. */
+  accepted(): Promise<number>;
   /** As those of the HTTPS listener. */
   setDrained(drained: boolean): void;
   stopAccepting(): void;
@@ -149,8 +150,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
   return {
     server,
     refresh,
-    connections: () =>
-      new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0))),
+    accepted: () => acceptedBy(server),
     setDrained(now) {
       drained = now;
     },
@@ -160,6 +160,12 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
       server.closeAllConnections();
     },
   };
+}
+
+export function acceptedBy(server: Server): Promise<number> {
+  return new Promise((resolve) =>
+    server.getConnections((error, count) => resolve(error === null ? count : 0)),
+  );
 }
 
 /** Node's own `close` of an HTTP server breaks off connections that are just idle, and a request may be on its way. */

@@ -17,7 +17,7 @@ import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from '../tls/han
 import type { ShownCertificates } from '../tls/shown-certificates.ts';
 import type { TlsContext } from '../tls/tls-context.ts';
 import type { Forwarder } from './forwarder.ts';
-import { admitFirst, stopAccepting } from './http-listener.ts';
+import { acceptedBy, admitFirst, stopAccepting } from './http-listener.ts';
 import { serveHttp2 } from './http2-sessions.ts';
 
 /** Beyond these nghttp2 breaks a stream off by itself; below, it is answered 431 like over HTTP/1.1. */
@@ -43,6 +43,8 @@ export interface HttpsListenerOptions {
 export interface HttpsListener {
   readonly server: Http2SecureServer;
   readonly connections: number;
+  /** Connections that were accepted and are not over, those among them that still shake hands. */
+  accepted(): Promise<number>;
   /** Of HTTP/2. */
   readonly sessions: number;
   /** The settings changed. */
@@ -163,6 +165,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     get connections() {
       return sockets.size;
     },
+    accepted: () => acceptedBy(server as unknown as Server),
     get sessions() {
       return sessions.count;
     },

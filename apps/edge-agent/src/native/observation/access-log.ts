@@ -12,13 +12,15 @@ const pieceBytes = 4_096;
 const filePieceBytes = 65_536;
 /** Lines are gathered for so long. */
 const gatherMs = 200;
+/** A worker that ends waits so long for a disk, or a reader, to take the last ones. */
+const lastLinesMs = 500;
 
 /** The part of pino's destination that is used here. */
 export interface LineDestination {
   write(line: string): boolean;
   reopen(): void;
   end(): void;
-  on(event: 'drop' | 'error', listener: (what: unknown) => void): unknown;
+  on(event: 'drop' | 'error' | 'close', listener: (what: unknown) => void): unknown;
 }
 
 export type OpenDestination = (options: {
@@ -48,7 +50,8 @@ export interface AccessLogWriter {
   configure(settings: AccessLog | null): void;
   /** The file was renamed: what comes goes into a new one. */
   reopen(): void;
-  close(): void;
+  /** Resolves when what was written is out, or after a moment. */
+  close(): Promise<void>;
 }
 
 export function createAccessLog({ node, log, open }: AccessLogOptions): AccessLogWriter {
@@ -91,9 +94,18 @@ export function createAccessLog({ node, log, open }: AccessLogOptions): AccessLo
     }
   }
 
-  function close(): void {
-    destination?.end();
+  function close(): Promise<void> {
+    const ending = destination;
     destination = null;
+    if (ending === null) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, lastLinesMs);
+      ending.on('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      ending.end();
+    });
   }
 
   function write(watch: ExchangeWatch, statusCode: number, now: number): void {
@@ -120,7 +132,7 @@ export function createAccessLog({ node, log, open }: AccessLogOptions): AccessLo
     },
     configure(next) {
       if (next?.to !== settings?.to) {
-        close();
+        void close();
         if (next !== null) destination = openAt(next.to);
       }
       settings = next;

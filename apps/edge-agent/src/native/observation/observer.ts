@@ -23,7 +23,7 @@ export interface Observer {
   traffic(route: string): Traffic[];
   configure(accessLog: AccessLog | null): void;
   reopen(): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export function createObserver({ accessLog }: ObserverOptions): Observer {

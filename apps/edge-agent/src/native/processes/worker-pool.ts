@@ -12,13 +12,10 @@ import type { EngineFigures } from '../../engine/figures.ts';
 import type { HealthWatcher, UpstreamHealth } from '../../engine/upstream-health.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { serveFeed } from '../../feed/serve-feed.ts';
-import {
-  type FromWorker,
-  lastFigures,
-  type ToWorker,
-  type WorkerSettings,
-} from '../worker/worker-message.ts';
+import type { FromWorker, ToWorker, WorkerSettings } from '../worker/worker-message.ts';
+import { appliedByAll, isBehind, refusedByAny } from './in-force.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
+import { createWorkerAnswers } from './worker-answers.ts';
 import { startWorkerProcess, type WorkerProcess, workerSockets } from './worker-process.ts';
 
 /** A worker that lived shorter than this did not last. The first that do not are replaced at once, later ones after a pause. */
@@ -26,12 +23,9 @@ const shortLifeMs = 5_000;
 const replacedAtOnce = 3;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
-const figuresTimeoutMs = 1_000;
 const defaultBeatMs = 1_000;
 /** Of one place: a websocket may keep each of them for long, and each takes the memory of a worker. */
 const mostRetired = 2;
-/** Whose last figures are kept for whoever asks next. */
-const mostEnded = 64;
 
 export interface WorkerPoolOptions {
   count: number;
@@ -108,10 +102,8 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     bornAt: 0,
     shortLives: 0,
   }));
-  const asked = new Map<number, (answer: never) => void>();
+  const answers = createWorkerAnswers();
   const replacements = new Set<NodeJS.Timeout>();
-  const ended = new Map<number, EngineFigures>();
-  let askId = lastFigures;
   let restarts = 0;
   let kills = 0;
   let stopping = false;
@@ -159,6 +151,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   }
 
   function spawn(place: Place): void {
+    if (place.worker !== null) return; // the next of a reload took the place meanwhile
     place.bornAt = Date.now();
     try {
       place.worker = startAt(place);
@@ -191,10 +184,19 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     });
   }
 
+  function startAnother(place: Place): WorkerProcess {
+    try {
+      return startAt(place);
+    } catch (cause) {
+      const detail = `a new worker cannot be started: ${(cause as Error).message}`;
+      throw new AppError('wrong_state', `${detail}; the one before it goes on`, { cause });
+    }
+  }
+
   async function replace(place: Place): Promise<void> {
     const before = place.worker;
     if (before === null) return; // it died, and another one is on its way
-    const coming = startAt(place);
+    const coming = startAnother(place);
     place.coming = coming;
     place.bornAt = Date.now();
     if (!(await serves(place, coming, before))) {
@@ -223,11 +225,8 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     if (message.worker === 'listening') {
       if (places.every(({ worker }) => worker?.listening)) started?.resolve();
       changed();
-    } else if (message.worker === 'figures') {
-      if (message.id === lastFigures) keepLast(from.child.pid!, message.figures);
-      else asked.get(message.id)?.(message.figures as never);
-    } else if (message.worker === 'traffic') {
-      asked.get(message.id)?.(message.traffic as never);
+    } else if (message.worker === 'figures' || message.worker === 'traffic') {
+      answers.receive(message, from);
     } else if (message.worker === 'ask') {
       asks.ask(asker, message.host, message.client);
     } else if (message.worker === 'enough') {
@@ -333,38 +332,15 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     get pids() {
       return current().map(({ child }) => child.pid!);
     },
-    applied() {
-      let lowest: Position | null = null;
-      for (const { listening, hung, position } of running()) {
-        if (!listening) continue;
-        // It takes connections, and has nothing to answer them with: a challenge must not count as placed yet.
-        if (position === null || hung) return null;
-        // Between two epochs there is no order: while workers change over, the edge as a whole has applied neither.
-        if (lowest !== null && lowest.epoch !== position.epoch) return null;
-        // Nor between two histories of one epoch, which a store that went back has.
-        if (lowest?.number === position.number && lowest.commitId !== position.commitId) return null;
-        if (lowest === null || position.number < lowest.number) lowest = position;
-      }
-      return lowest;
-    },
-    refusals() {
-      const merged = new Map<string, Refusal>();
-      for (const { refusals } of running()) {
-        for (const refusal of refusals) merged.set(`${refusal.kind}/${refusal.id}`, refusal);
-      }
-      return [...merged.values()];
-    },
+    applied: () => appliedByAll(running()),
+    refusals: () => refusedByAny(running()),
     listen() {
       for (const worker of running()) if (!worker.listening) worker.send({ worker: 'listen' });
     },
-    async figures() {
-      const now = await askAll<EngineFigures>((id) => ({ worker: 'figures', id }));
-      return new Map([...ended, ...now]);
-    },
+    figures: () => answers.figures(running()),
     async traffic(route) {
-      return sumOfTraffic([
-        ...(await askAll<Traffic[]>((id) => ({ worker: 'traffic', id, route }))).values(),
-      ]);
+      const told = await answers.ask<Traffic[]>(running(), (id) => ({ worker: 'traffic', id, route }));
+      return sumOfTraffic([...told.values()]);
     },
     reopenLogs() {
       for (const worker of running()) worker.send({ worker: 'reopenLogs' });
@@ -374,38 +350,6 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       return drainedAll;
     },
   };
-
-  /** What a worker counted is told once more after its end; what it had open is gone. */
-  function keepLast(pid: number, figures: EngineFigures): void {
-    const nothing = { connections: 0, contexts: 0, held: 0, inFlight: 0, tunnels: 0, sessions: 0 };
-    ended.set(pid, { ...figures, ...nothing, upstreams: { open: 0, pending: 0 } });
-    if (ended.size > mostEnded) ended.delete(ended.keys().next().value!);
-  }
-
-  /** Of each worker that answers in time, by process id. */
-  async function askAll<Answer>(message: (id: number) => ToWorker): Promise<Map<number, Answer>> {
-    const answers = new Map<number, Answer>();
-    await Promise.all(
-      running().map((worker) => {
-        askId += 1;
-        const id = askId;
-        return new Promise<void>((resolve) => {
-          const done = () => {
-            clearTimeout(timer);
-            asked.delete(id);
-            resolve();
-          };
-          const timer = setTimeout(done, figuresTimeoutMs);
-          asked.set(id, (answer: Answer) => {
-            answers.set(worker.child.pid!, answer);
-            done();
-          });
-          worker.send(message(id));
-        });
-      }),
-    );
-    return answers;
-  }
 
   async function drainAll(): Promise<void> {
     stopping = true;
@@ -428,10 +372,4 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       }),
     );
   }
-}
-
-/** Between two histories there is no order: what stands in another one is not known to be behind. */
-function isBehind(position: Position | null, other: Position | null): boolean {
-  if (other === null) return false;
-  return position === null || (position.epoch === other.epoch && position.number < other.number);
 }

@@ -3,7 +3,8 @@ import { createEdgeSealer } from '@lockstep/pki/sealer';
 import { type Logger, pino } from 'pino';
 import { createParentFeed } from '../../feed/parent-feed.ts';
 import type { OpenDestination } from '../observation/access-log.ts';
-import { createWorker, type DrainOptions, type Worker } from './worker.ts';
+import { createWorker, type Worker } from './worker.ts';
+import type { DrainOptions } from './worker-drain.ts';
 import { type FromWorker, lastFigures, type ToWorker, type WorkerSettings } from './worker-message.ts';
 
 // A signal to the process group, or to all of a unit, reaches the supervisor too: it says what is to be done.

@@ -44,6 +44,7 @@ import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
 import { createUpstreams } from '../upstreams/upstreams.ts';
 import { createConfiguration } from './configuration.ts';
 import { createFleetSettings } from './fleet-settings.ts';
+import { createWorkerDrain, type DrainOptions } from './worker-drain.ts';
 import type { WorkerSettings, WorkerStatus } from './worker-message.ts';
 
 const watchIntervalMs = 1_000;
@@ -86,23 +87,10 @@ export interface Worker {
   /** What was served of a route, of each of `trafficMinutes`. */
   traffic(route: string): Traffic[];
   reopenLogs(): void;
-  /** While drained, connections are told to end after their next request, and new ones are served all the same. */
+  /** As those of `WorkerDrain`. */
   setDrained(drained: boolean): void;
-  /**
-   * Takes no more connections, and resolves when nothing is in flight any more, or after the time-out with the rest broken off. Called again,
-   * it goes by what was said last.
-   */
   drain(how?: DrainOptions): Promise<void>;
 }
-
-export interface DrainOptions {
-  /** Connections end by themselves, websockets too: nothing waits for the worker. */
-  patient: boolean;
-  limitMs: number;
-}
-
-/** A request that is on its way when its connection is told to end is still answered. */
-const idleGraceMs = 1_000;
 
 /** One process's share of an edge: owns the listeners, serves from memory, follows its feed. */
 export function createWorker(options: WorkerOptions): Worker {
@@ -113,8 +101,6 @@ export function createWorker(options: WorkerOptions): Worker {
   const bound = Promise.withResolvers<never>();
   let listening: Promise<void> | null = null;
   let statusDue = false;
-  let draining: Draining | null = null;
-  let drained: Promise<void> | null = null;
 
   function onHandshakeFailure(reason: HandshakeFailure): void {
     handshakeFailures[reason] = (handshakeFailures[reason] ?? 0) + 1;
@@ -138,7 +124,6 @@ export function createWorker(options: WorkerOptions): Worker {
   const failures = createFailureLog(log);
   const incidents = createIncidents(log, boundary);
   const edgeSettings = () => fleet.edge;
-  let takesNoMore = false;
   let trustedProxies: TrustedProxies | null = null;
   let upstreamLimits = upstreamLimitsOf(defaultEdgeSettings);
   let denied = createDeniedAddresses(defaultEdgeSettings.deny, settings.ownServices);
@@ -213,7 +198,7 @@ export function createWorker(options: WorkerOptions): Worker {
     challenges,
     settings: edgeSettings,
     trustedProxies: () => trustedProxies,
-    isDrained: () => takesNoMore,
+    isDrained: () => draining.isDrained,
     pseudonym: pseudonymOf(settings.edgeKey),
     get onRequest() {
       return observer.onRequest;
@@ -268,7 +253,8 @@ export function createWorker(options: WorkerOptions): Worker {
     }
   }, watchIntervalMs).unref();
 
-  if (settings.drained) setDrained(true);
+  const draining = createWorkerDrain({ https, http, forwarder, held, end });
+  if (settings.drained) draining.setDrained(true);
 
   async function listen(): Promise<void> {
     await Promise.all([
@@ -340,30 +326,11 @@ export function createWorker(options: WorkerOptions): Worker {
     took: buckets.takenElsewhere,
     traffic: observer.traffic,
     reopenLogs: observer.reopen,
-    setDrained,
-    drain(how = { patient: false, limitMs: config.drainTimeoutMs }) {
-      const now = Date.now();
-      if (draining === null) draining = { ...how, since: now, until: now + how.limitMs };
-      else Object.assign(draining, how, { until: Math.min(draining.until, now + how.limitMs) });
-      drained ??= drain(draining);
-      return drained;
-    },
+    setDrained: draining.setDrained,
+    drain: (how = { patient: false, limitMs: config.drainTimeoutMs }) => draining.drain(how),
   };
 
-  function setDrained(now: boolean): void {
-    takesNoMore = now;
-    https.setDrained(now);
-    http.setDrained(now);
-    if (now) forwarder.endConnections();
-  }
-
-  async function drain(how: Draining): Promise<void> {
-    setDrained(true);
-    https.stopAccepting();
-    http.stopAccepting();
-    while (Date.now() < how.until && (await isOpen(how))) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+  async function end(): Promise<void> {
     held.refuseAll();
     stopped.abort();
     checker.close();
@@ -373,23 +340,9 @@ export function createWorker(options: WorkerOptions): Worker {
     clearInterval(watch);
     buckets.close();
     passwords.close();
-    observer.close();
+    await observer.close();
     await upstreams.close();
   }
-
-  /** Whether there is something to wait for. */
-  async function isOpen({ patient, since }: Draining): Promise<boolean> {
-    if (!patient) held.refuseAll();
-    if (forwarder.inFlight > 0) return true;
-    const open = https.connections + (await http.connections());
-    if (patient) return open > 0;
-    return open > forwarder.tunnels && Date.now() < since + idleGraceMs;
-  }
-}
-
-interface Draining extends DrainOptions {
-  since: number;
-  until: number;
 }
 
 /** The same for all edges of a fleet, and no other's: what has passed one of them has passed these. */

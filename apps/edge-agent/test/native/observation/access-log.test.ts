@@ -145,3 +145,10 @@ t.test('where no line can be written they are counted, and requests are answered
   t.equal((await fetchThrough(at())).status, 200);
   await waitFor(() => edge.worker.figures().requests.linesDropped === 1, { what: 'the line to be missed' });
 });
+
+t.test('a worker that ends writes its last lines', async (t) => {
+  const { edge, to, at } = await startLogging(t, {});
+  await fetchThrough({ ...at(), path: '/last' });
+  await edge.worker.drain();
+  t.match(readFileSync(to, 'utf8'), '/last');
+});

@@ -160,3 +160,34 @@ t.test('a worker that cannot be started is tried again', async (t) => {
   t.ok(starts >= 4);
   t.equal(pool.restarts, starts - 1);
 });
+
+t.test(
+  'a reload replaces each worker, and where a new one cannot serve the one before goes on',
+  async (t) => {
+    const at = async () => ({ host: '127.0.0.1', port: await freePort() });
+    const [https, http] = await Promise.all([at(), at()]);
+    const sockets = await createListeningSockets(2, { https, http });
+    let failing = false;
+    const pairs = sockets.pairs.map((pair, i) => ({
+      ...pair,
+      // A descriptor that is none: the process cannot be started.
+      https: { ...pair.https, close() {}, fd: () => (failing && i === 1 ? 999_999 : pair.https.fd()) },
+    }));
+    const { pool } = await startPool(t, 2, { sockets: { close: sockets.close, pairs } });
+    await waitFor(() => pool.ready === 2, { what: 'both' });
+    const before = pool.pids;
+    await pool.reload();
+    t.equal(pool.ready, 2);
+    t.same(
+      pool.pids.filter((pid) => before.includes(pid)),
+      [],
+    );
+    const [, second] = pool.pids;
+    failing = true;
+    const two = [pool.reload(), pool.reload()];
+    for (const round of two) await t.rejects(round, { code: 'wrong_state' });
+    t.equal(pool.pids[1], second, 'it goes on');
+    t.same([pool.ready, pool.restarts], [2, 0]);
+    t.same([...new Set(await Promise.all(Array.from({ length: 20 }, () => ask(http.port))))], [404]);
+  },
+);
