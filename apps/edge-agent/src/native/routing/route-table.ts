@@ -97,8 +97,11 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
 
   function insert(id: string, held: Held): void {
     const entries = entriesOf(id, held.record, held);
+    if (entries.length > 1) entries.sort(inOrder);
     for (const host of servedHosts(held.record)) {
-      byHost.set(host, [...(byHost.get(host) ?? []), ...entries].sort(inOrder));
+      const others = byHost.get(host);
+      // Most hosts are one route's alone. A list is never changed, so that hosts may share it.
+      byHost.set(host, others === undefined ? entries : [...others, ...entries].sort(inOrder));
     }
   }
 

@@ -2,15 +2,17 @@ import { z } from 'zod';
 import { isFramingField } from '../../shared/own-fields.ts';
 import { placeholders, unknownPlaceholder } from '../../shared/placeholders.ts';
 
-/** The name of a field that a route may set or take away (RFC 9110, section 5.1). */
-export const FieldName = z
+/** The name of a field (RFC 9110, section 5.1). */
+export const FieldToken = z
   .string()
   .max(128)
-  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'is not the name of a header field')
-  .refine((name) => !isFramingField(name), {
-    error: ({ input }) =>
-      `"${input}" cannot be changed: it frames the message or is about one connection, and Lockstep sets it; leave it out`,
-  });
+  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'is not the name of a header field');
+
+/** One that a route may set or take away. */
+export const FieldName = FieldToken.refine((name) => !isFramingField(name), {
+  error: ({ input }) =>
+    `"${input}" cannot be changed: it frames the message or is about one connection, and Lockstep sets it; leave it out`,
+});
 
 /** A value of one (RFC 9110, section 5.5), with placeholders. Visible characters alone: no other reads the same everywhere. */
 export const FieldValue = z

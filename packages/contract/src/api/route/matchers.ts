@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { forwardedMethods } from '../../shared/forwarded-methods.ts';
-import { FieldName } from './field-text.ts';
+import { isFramingField } from '../../shared/own-fields.ts';
+import { FieldToken } from './field-text.ts';
 
 export const methods = z
   .array(
@@ -31,8 +32,9 @@ export const match = z
       .array(
         z
           .strictObject({
-            name: FieldName.refine((name) => !unread.includes(name.toLowerCase()), {
-              error: ({ input }) => `"${input}" can never match: edges do not take a client's word for it`,
+            name: FieldToken.refine((name) => !isFramingField(name) && !unread.includes(name.toLowerCase()), {
+              error: ({ input }) =>
+                `"${input}" can never match: it is about one connection, or edges do not take a client's word for it`,
             }),
             ...conditions,
           })
