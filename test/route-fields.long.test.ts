@@ -409,6 +409,32 @@ t.test('one route has everything at once', async (t) => {
   }
 });
 
+t.test('rules go by the client that a trusted proxy names', async (t) => {
+  const settle = async (trustedProxies: string[]) => {
+    t.equal((await call('PATCH', '/v1/settings', { edge: { trustedProxies } })).status, 200);
+    // Edges take commits in order: what is live now has the settings before it.
+    const route = { hosts: ['proxied.fields.test'], upstreams: one, access: { allow: ['203.0.113.0/24'] } };
+    const paths = [`/${trustedProxies.length}`];
+    const { body } = await call('PUT', '/v1/routes/proxied', { ...route, paths }, { prefer: 'wait=120' });
+    t.equal(body.status?.state, 'live', JSON.stringify(body));
+    return paths[0]!;
+  };
+  const status = async (path: string, client: string) => {
+    const headers = { 'x-forwarded-for': client };
+    const asked = edges.flatMap((edge) =>
+      protocols.map((protocol) =>
+        askEdge(edge, protocol, root, { host: 'proxied.fields.test', path, headers }),
+      ),
+    );
+    return [...new Set((await Promise.all(asked)).map((answer) => answer.status))];
+  };
+  const trusted = await settle(['127.0.0.1']);
+  t.same(await status(trusted, '203.0.113.7'), [200]);
+  t.same(await status(trusted, '192.0.2.7'), [403]);
+  const untrusted = await settle([]);
+  t.same(await status(untrusted, '203.0.113.7'), [403], 'what a client says of itself counts for nothing');
+});
+
 t.test('there is a case for each field', async (t) => {
   const all = Object.keys(PutRoute.shape).filter((name) => name !== 'id');
   t.same(all.sort(), Object.keys(cases).sort());

@@ -79,7 +79,12 @@ function answerAs(upstream: string) {
     const [, name] = /\/only\/(\w+)/.exec(url) ?? [];
     const status = name === undefined || name === upstream ? 200 : 503;
     let body = '';
-    for await (const chunk of request) body += chunk;
+    try {
+      for await (const chunk of request) body += chunk;
+    } catch {
+      // The edge has broken it off: the client's body was too long, say.
+      return;
+    }
     const { proxyLine = null } = socket as Socket & { proxyLine?: string };
     const echo = { upstream, method, url, headers, body, proxied: proxyLine };
     response

@@ -27,6 +27,17 @@ export interface EngineFigures {
   upstreams: { open: number; pending: number };
   /** Requests that were sent to an upstream once more, by reason, and those that there was no budget for. */
   repeats: Counts;
+  rules: RuleFigures;
+}
+
+/** What the rules of routes keep. */
+export interface RuleFigures {
+  /** Buckets of rate limits. */
+  rateBuckets: number;
+  /** Passwords that were checked, besides those that were remembered. Grows over the life of the process. */
+  passwordChecks: number;
+  /** Answers that are being compressed. */
+  compressing: number;
 }
 
 /** By what answers a request: a route's upstreams, its redirect, its answer of its own; the edge itself where there is no route. */

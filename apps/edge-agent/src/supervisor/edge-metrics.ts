@@ -76,6 +76,12 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
     'Requests that were sent to an upstream once more, by reason; `no_budget`: those that were not',
     ['reason'],
   );
+  const rateBuckets = gauge('rate_limit_buckets', 'Clients, or values of headers, that rate limits remember');
+  const passwordChecks = counter(
+    'password_checks_total',
+    'Passwords of basicAuth that were checked, besides those that were remembered',
+  );
+  const compressing = gauge('compressing', 'Answers that are being compressed');
   const upstreams = new Gauge({
     name: 'lockstep_edge_upstreams',
     help: 'Upstreams of routes with `health`, by state',
@@ -134,6 +140,7 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
     grow(cut, 'reason', now.cuts, before?.cuts);
     grow(repeated, 'reason', now.repeats, before?.repeats);
     grow(exceptions, 'place', now.exceptions, before?.exceptions);
+    passwordChecks.inc(now.rules.passwordChecks - (before?.rules.passwordChecks ?? 0));
     built.inc(now.certificatesBuilt - (before?.certificatesBuilt ?? 0));
   }
 
@@ -163,6 +170,8 @@ export function createEdgeMetrics(labels: FigureLabels): EdgeMetrics {
       sessions.set(sum((one) => one.sessions));
       toUpstreams.set(sum((one) => one.upstreams.open));
       pending.set(sum((one) => one.upstreams.pending));
+      rateBuckets.set(sum((one) => one.rules.rateBuckets));
+      compressing.set(sum((one) => one.rules.compressing));
       applied.set(now.appliedRevision ?? 0);
       ready.set(now.processes.ready);
       restarts.set(now.processes.restarts);

@@ -137,6 +137,7 @@ export function createWorker(options: WorkerOptions): Worker {
     secret: settings.edgeKey,
   });
   const buckets = createRateBuckets({ tell: config.workers > 1 ? options.onTook : null });
+  const compressing = { open: 0 };
   const passwords = createPasswordChecks({ onException: incidents.onException });
   const certificates = createCertificateTable({
     open,
@@ -150,7 +151,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const routes = createRouteTable({
     upstreams,
     hasCertificate: certificates.covers,
-    services: { buckets, compressing: { open: 0 }, passwords, open },
+    services: { buckets, compressing, passwords, open },
   });
   const challenges = createChallengeTable({ open });
   const staples = createStapleTable();
@@ -316,6 +317,11 @@ export function createWorker(options: WorkerOptions): Worker {
       cuts: { ...incidents.cut },
       upstreams: upstreams.figures(),
       repeats: { ...upstreams.repeats },
+      rules: {
+        rateBuckets: buckets.size,
+        passwordChecks: passwords.looks,
+        compressing: compressing.open,
+      },
       inFlight: forwarder.inFlight,
       tunnels: forwarder.tunnels,
       sessions: https.sessions,

@@ -66,6 +66,8 @@ t.test('who has no right name and password is asked for them, and reaches no ups
     const right = basic('ann:open sesame');
     const more = { method: 'POST', body: 'a body that waits'.repeat(1_000) };
     t.match(await fetch(at(edge, right, more)), { status: 200, body: 'from the upstream' });
+    const { passwordChecks } = edge.worker.figures().rules;
+    t.equal(passwordChecks, 2, 'the wrong one and the right one, once each');
     t.same(seen.splice(0), [right], 'the upstream sees who it is');
   }
 });

@@ -68,6 +68,7 @@ t.test(
       }
       t.equal(reached, 0);
     }
+    t.equal(edge.worker.figures().rules.rateBuckets, 2);
     await serve({ rateLimit, access: { deny: ['192.0.2.1'] } });
     t.equal((await fetchThrough(at())).status, 429);
     await serve({ rateLimit: { ...rateLimit, requests: 1 } });
