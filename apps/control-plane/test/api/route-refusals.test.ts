@@ -20,7 +20,7 @@ const badPath = 'a path starts with / (or with =/, for this path alone) and has 
 const badRange = 'is neither an IP address nor a range such as 203.0.113.0/24 or 2001:db8::/48';
 const notPlaceholder = /^has \{user\}, which stands for nothing; there are .*\{client_address\}/;
 
-const refusals: Partial<Record<Field, Row[]>> = {
+const refusals: Record<Field, Row[]> = {
   hosts: [
     [{ hosts: undefined }, '/hosts', 'is missing'],
     [{ hosts: [] }, '/hosts', 'a route needs at least one host'],
@@ -186,6 +186,7 @@ const refusals: Partial<Record<Field, Row[]>> = {
       'is not a time such as 2026-12-01T06:00:00Z',
     ],
   ],
+  plainHttp: [[{ plainHttp: 'allow' }, '/plainHttp', 'has to be one of redirect, serve, refuse']],
   hsts: [
     [
       { hsts: { maxAge: 60, preload: true } },
