@@ -4,7 +4,7 @@ export type RetryReason = RouteRetries['on'][number];
 
 /** Of all requests in the last while so many may be repeats, and a few more where there are not many. */
 const share = 0.2;
-const least = 5;
+const least = 10;
 const windowMs = 10_000;
 
 /** When requests of a route are sent once more, and how often at most: repeats must not weigh down upstreams that are in need already. */

@@ -5,6 +5,7 @@ import { clientKey } from '../clients/client-key.ts';
 import type { AnswerHandler, Release } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
+import { HeldAnswer } from './held-answer.ts';
 import type { ClientEnds } from './proxy-header.ts';
 import type { RequestBody } from './request-body.ts';
 import type { RetryBudget, RetryReason } from './retry-budget.ts';
@@ -98,9 +99,13 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   #tried: Set<number> | null = null;
   /** Null where nothing is counted or known of the upstream, and while it is with none. */
   #member: UpstreamMember | null = null;
+  /** The upstream was found dead while it was dialled. */
+  #movesOn = false;
   #repeats = 0;
   #pauseTimer: NodeJS.Timeout | null = null;
   #status = 0;
+  /** What has come of an answer, and was not passed on. */
+  #held: HeldAnswer | null = null;
   /** The request went out on a connection that had carried others. */
   #reused = false;
   #repeated = false;
@@ -185,6 +190,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     const place = choice.choose(this, this.#tried);
     if (place === -1) return false;
     this.#place = place;
+    this.#movesOn = false;
     this.attempts += 1;
     this.connectionAt = 0;
     this.sentAt = 0;
@@ -209,8 +215,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       this.#upstream!.withdraw(this);
       this.#leave();
       if (!this.#try()) this.onResponseError(null, new ExchangeError('upstream_unhealthy'));
-    } else if (isDead && this.#controller !== null && !this.#began && this.#repeatable('reset')) {
-      this.#abort(new ExchangeError('upstream_reset', 'it was found unhealthy meanwhile'));
+    } else if (isDead && !this.#began && this.#repeatable('reset')) {
+      if (this.#controller === null) this.#movesOn = true;
+      else this.#abort(foundDead());
     }
   }
 
@@ -221,6 +228,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     if (this.#ended) return;
     if (this.#connection === null) this.#upstream?.withdraw(this);
     if (this.#pauseTimer !== null) clearTimeout(this.#pauseTimer);
+    this.#dropHeld();
     this.#leave();
     this.#abort(clientGone);
     this.#stopHeadTimer();
@@ -265,6 +273,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     this.#reused = this.#connection!.reused;
     this.sentAt = performance.now();
     if (this.#abandoned) controller.abort(clientGone);
+    else if (this.#movesOn) controller.abort(foundDead());
   }
 
   /** Called by undici at the first byte of each answer, interim ones included. */
@@ -329,8 +338,34 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       this.#stick(head);
     }
     if (statusCode >= 500 && this.#targets.retries !== null && this.#mayRepeat('5xx')) throw new Declined();
+    if (this.#member?.health?.isSuspect() === true && this.#repeatable('reset')) {
+      this.#held = new HeldAnswer(statusCode, head, statusMessage, this.#onHeldLong);
+      return;
+    }
     this.#handler.onHead(statusCode, head, statusMessage);
     this.#answered = true;
+  }
+
+  #passHeldOn(): void {
+    const held = this.#held!;
+    this.#held = null;
+    held.passHead(this.#handler);
+    this.#answered = true;
+    for (const chunk of held.chunks) this.#handler.onData(chunk);
+  }
+
+  #onHeldLong = (): void => {
+    if (this.#held === null) return;
+    try {
+      this.#passHeldOn();
+    } catch (error) {
+      this.#abort(error as Error);
+    }
+  };
+
+  #dropHeld(): void {
+    this.#held?.drop();
+    this.#held = null;
   }
 
   /** A proxy passes interim answers on (RFC 9110, section 15.2). The time to the final head goes on running. */
@@ -367,7 +402,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer, release?: Release): void {
-    if (!this.#abandoned) this.#handler.onData(chunk, release);
+    if (this.#abandoned) return;
+    if (this.#held === null) this.#handler.onData(chunk, release);
+    else if (!this.#held.add(chunk)) this.#passHeldOn();
   }
 
   /** Outside of undici's own callbacks, what it throws would reach nobody. */
@@ -386,8 +423,10 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
-    this.#member?.health?.onAnswered(this.#status);
+    if (this.#held !== null) this.#passHeldOn();
+    const health = this.#member?.health ?? null;
     this.#end();
+    health?.onAnswered(this.#status);
     if (!this.#abandoned) {
       const raw = controller.rawTrailers as Buffer[] | string[];
       this.#handler.onEnd(raw.length === 0 ? null : forwardTrailer(pairsOf(raw)));
@@ -406,7 +445,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   #fail(error: unknown): void {
-    const cause = failureCauseOf(error, this.#answered);
+    const inBody = this.#answered || this.#held !== null;
+    const cause = failureCauseOf(error, inBody);
+    this.#dropHeld();
     const connection = this.#connection;
     this.#connection = null;
     this.#stopHeadTimer();
@@ -423,7 +464,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       !this.#repeated &&
       this.body === null &&
       (cause === 'upstream_closed' || cause === 'upstream_reset') &&
-      idempotent.has(this.method)
+      idempotent.has(this.method) &&
+      this.#member?.health?.available !== false
     ) {
       this.#repeated = true;
       this.#controller = null;
@@ -432,13 +474,16 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     }
     connection?.discard();
     const dialled = this.#controller !== null;
+    // It is told when it has left: a verdict that comes of it sends away all that are there.
+    const health = this.#member?.health ?? null;
+    if (this.#member !== null) this.#leave();
     if (error instanceof Declined) {
-      this.#member?.health?.onAnswered(this.#status);
+      health?.onAnswered(this.#status);
       this.#sendAgain('5xx', cause);
       return;
     }
     this.#targets.onFailure(cause, this.#upstream?.origin ?? null, error);
-    this.#member?.health?.onFailed(cause);
+    health?.onFailed(cause);
     if (this.#handler.isOpen && this.#again(cause, dialled)) return;
     this.#end();
     this.#handler.onFailed(cause, dialled);
@@ -521,6 +566,7 @@ const resets: ReadonlySet<FailureCause> = new Set<FailureCause>(['upstream_reset
 const unanswered: ReadonlySet<FailureCause> = new Set<FailureCause>([
   'upstream_timeout_first_byte',
   'upstream_head_invalid',
+  'upstream_body_invalid',
   'upstream_head_too_large',
   'upstream_coding_unsupported',
 ]);
@@ -535,6 +581,10 @@ const dialFailures: ReadonlySet<FailureCause> = new Set<FailureCause>([
   'upstream_reset',
   'upstream_closed',
 ]);
+
+function foundDead(): ExchangeError {
+  return new ExchangeError('upstream_reset', 'it was found unhealthy meanwhile');
+}
 
 /** Over HTTP/2 they are text already. */
 function pairsOf(raw: readonly Buffer[] | readonly string[]): readonly string[] {

@@ -2,6 +2,9 @@ import type { RouteHealth } from '@lockstep/contract';
 import type { HealthVerdict } from '../../engine/upstream-health.ts';
 import type { FailureCause } from './failure-cause.ts';
 
+/** So long after its last failure an upstream is looked at more closely. */
+const suspectMs = 60_000;
+
 type PassiveCheck = NonNullable<RouteHealth['passive']>;
 
 /** What a worker knows of the health of an upstream; all routes that know it by the same question share it. */
@@ -19,6 +22,8 @@ export class WatchedHealth {
   #restTimer: NodeJS.Timeout | undefined;
   /** Until then it is looked at whether its rest did it good; 0: it is not. */
   #trialUntil = 0;
+  /** Until then it is remembered that it failed, or was not well. */
+  #suspectUntil = 0;
   /** When requests failed, as far back as is counted. */
   #failures: number[] = [];
 
@@ -45,8 +50,14 @@ export class WatchedHealth {
     return now < this.#trialUntil;
   }
 
+  /** It failed of late: what it answers may break off. */
+  isSuspect(): boolean {
+    return this.#suspectUntil !== 0 && Date.now() < this.#suspectUntil;
+  }
+
   take({ well, recoveredAt, restsUntil }: HealthVerdict, now: number): void {
     this.#well = well;
+    if (!well || recoveredAt !== 0 || restsUntil !== 0) this.#suspectUntil = now + suspectMs;
     this.recoveredAt = recoveredAt;
     this.#rest(restsUntil, now);
     this.#tell();
@@ -65,7 +76,9 @@ export class WatchedHealth {
   /** A request failed by the upstream. */
   onFailed(cause: FailureCause): void {
     const words = countedCauses[cause];
-    if (words !== undefined) this.#count(words);
+    if (words === undefined) return;
+    this.#suspectUntil = Date.now() + suspectMs;
+    this.#count(words);
   }
 
   #count(words: string): void {
