@@ -203,7 +203,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
       const acquired: UpstreamPool[] = [];
       const own = roomOf(leadsTo);
       // What one route allows itself is no other's to use up.
-      const sharedAs = leadsTo.limits === undefined ? '' : owner;
+      const sharedAs = room.some((field) => own[field] !== undefined) ? owner : '';
       try {
         for (const upstream of leadsTo.upstreams) acquired.push(acquire(upstream, own, sharedAs));
         const balancing = createBalancing({
@@ -246,6 +246,9 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     },
   };
 }
+
+/** What a route may set of the connections to its upstreams. */
+const room = ['connections', 'pending', 'pendingMs'] as const;
 
 /** The Host that an upstream receives in place of the client's; null: none. */
 function hostOf({ url, host = 'keep' }: Upstream): string | null {
