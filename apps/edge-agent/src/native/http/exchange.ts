@@ -37,6 +37,9 @@ export interface ExchangeOptions {
   upgrade: Upgrade | null;
 }
 
+/** Above it there is nothing to gain. */
+const mostAtOnce = 8_192;
+
 /** One request and its response: what goes from the client's stream to an upstream, and what comes back. */
 export class Exchange implements AnswerHandler {
   readonly #options: ExchangeOptions;
@@ -47,6 +50,10 @@ export class Exchange implements AnswerHandler {
   #answered = false;
   /** The status allows no body, or the upstream has ended it: the answer is complete. */
   #bodiless = false;
+  /** How long the body is, over HTTP/1.1, where that is known and it goes on as it is. */
+  #awaitedBytes = -1;
+  /** All of the body, until the end is told. */
+  #only: Buffer | null = null;
   /** Nothing more comes from an upstream. */
   #ended = false;
   #upgraded = false;
@@ -129,6 +136,7 @@ export class Exchange implements AnswerHandler {
     this.#through = writeAnswerHead(response, statusCode, head, statusMessage, rules, forwarded);
     if (this.#through !== null) this.#sendThrough(this.#through);
     this.#answered = true;
+    if (this.#through === null && !('stream' in response)) this.#awaitedBytes = head.bodyBytes;
     this.#bodiless = statusCode === 205 || (head.ends && this.#through === null);
     if (this.#bodiless) response.end();
   }
@@ -136,6 +144,11 @@ export class Exchange implements AnswerHandler {
   onData(chunk: Buffer, release?: Release): void {
     if (this.#bodiless) return;
     this.#sentBytes += chunk.length;
+    // Whole at once: it goes out with its head and its end, in one write.
+    if (chunk.length === this.#awaitedBytes && chunk.length <= mostAtOnce && release === undefined) {
+      this.#only = chunk;
+      return;
+    }
     const response = this.#through ?? (this.#options.response as ServerResponse);
     const upstreamRequest = this.#upstreamRequest!;
     // What transforms it may hold it for longer than the write.
@@ -150,7 +163,8 @@ export class Exchange implements AnswerHandler {
     const { response } = this.#options;
     this.#ended = true;
     if (trailer !== null && !this.#bodiless) writeTrailer(response, trailer);
-    (this.#through ?? response).end();
+    if (this.#only !== null) (response as ServerResponse).end(this.#only);
+    else (this.#through ?? response).end();
   }
 
   #sendThrough(through: Transform): void {

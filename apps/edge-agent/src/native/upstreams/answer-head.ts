@@ -14,6 +14,8 @@ export class AnswerHead {
   readonly length: number;
   readonly pairs: string[];
   readonly trimmed: boolean;
+  /** How long the body is, where whoever made this has looked; else -1. */
+  bodyBytes = -1;
   /** Over HTTP/2: of names and values; and whether nothing comes behind it. */
   bytes = 0;
   ends = false;

@@ -108,12 +108,16 @@ export class PlainExchange implements Dispatcher.DispatchController {
       this.switched = true;
       return 2;
     }
+    if (statusCode >= 200) {
+      this.head = head;
+      this.#phase = bodyPhase;
+      if (!keepAlive) this.keeps = false;
+      this.bodyBytes =
+        statusCode === 204 || statusCode === 304 || this.#request.method === 'HEAD' ? 0 : lengthOf(head);
+      head.bodyBytes = this.bodyBytes;
+    }
     this.handler.onResponseStart?.(this as never, statusCode, head as never, statusMessage);
     if (statusCode < 200) return 0;
-    this.head = head;
-    this.#phase = bodyPhase;
-    if (!keepAlive) this.keeps = false;
-    this.bodyBytes = statusCode === 204 || statusCode === 304 ? 0 : lengthOf(head);
     return this.#request.method === 'HEAD' ? 1 : 0;
   }
 
