@@ -10,7 +10,7 @@ import { type RecordingUpstream, startRecordingUpstream } from './recording-upst
 
 /** What clients that mean no harm ask for, while others attack. */
 const otherHost = 'other.example.com';
-export const host = 'a.example.com';
+export const host = 'a.wild.example.com';
 
 /** One edge in processes of its own in front of an upstream that records bytes, for all the cases of a file. */
 export interface HostileEdge extends ConfiguredStore {
@@ -40,7 +40,9 @@ export async function startHostileEdge(t: Test, edgeSettings: EdgeChange = {}): 
   const upstream = await startRecordingUpstream(t);
   const configured = await createConfiguredStore();
   t.teardown(() => configured.close());
-  await configured.serve('a', [host, '*.wild.example.com'], [upstream.url]);
+  // One certificate for all of its hosts: requests for any of them may come over one connection.
+  await configured.serve('a', ['*.wild.example.com'], [upstream.url]);
+  await configured.commit(configured.routeChange('a', [host, '*.wild.example.com'], [upstream.url]));
   await configured.serve('other', [otherHost], [upstream.url]);
   await configured.commit(configured.settingsChange(null, edgeSettings));
   const { edge, addresses } = await startTestEdge(t, configured, { dataDir: testFolder(t) });

@@ -57,7 +57,7 @@ await edge.attack(
   async (t) => {
     const hello = Buffer.from('160301', 'hex');
     for (const bytes of [
-      Buffer.from('GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n'),
+      Buffer.from('GET / HTTP/1.1\r\nHost: a.wild.example.com\r\n\r\n'),
       Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
       Buffer.concat([hello, Buffer.from('ffff', 'hex'), Buffer.alloc(65_535)]),
       Buffer.concat([hello, Buffer.from('0005010000ff', 'hex')]),

@@ -138,6 +138,8 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       takeClientAddress(socket);
       options.shown.note(socket);
       accepting = socket;
+      // They are told apart by each request's own version.
+      if (socket.alpnProtocol === 'http/1.0') Object.assign(socket, { alpnProtocol: 'http/1.1' });
       // Node's own listener would take a protocol that it does not know for HTTP/2.
       if (!handshakes.servesRequests(socket)) linger(socket);
       else for (const listener of serveHttp) listener.call(server, socket);

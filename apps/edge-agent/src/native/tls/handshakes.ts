@@ -18,7 +18,7 @@ const unrecognizedName = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x70])
 
 /** RFC 8737, section 6.2. */
 const acmeTls = 'acme-tls/1';
-const httpProtocols = ['h2', 'http/1.1'];
+const httpProtocols = ['h2', 'http/1.1', 'http/1.0'];
 
 export const handshakeTimeoutMs = 10_000;
 

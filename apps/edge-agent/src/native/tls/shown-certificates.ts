@@ -1,5 +1,6 @@
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import type { EdgeSettings } from '@lockstep/contract';
+import { type EdgeSettings, wildcardOf } from '@lockstep/contract';
 import type { ShownByClient } from '../clients/client-certificates.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import { hostOf } from './server-name.ts';
@@ -45,6 +46,7 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
       // A session of TLS 1.2 that was resumed comes without its name: what it was shown is not known.
       const unknown = name === null && socket.isSessionReused();
       let client: { shown: ShownByClient | null } | null = null;
+      let names: Set<string> | null = null;
       const others = new Map<string, boolean>();
       const certificate: ShownCertificate = {
         name,
@@ -52,7 +54,8 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
           if (unknown) return true;
           let covered = others.get(host);
           if (covered === undefined) {
-            covered = leafOf(name)?.checkHost(host, { subject: 'never' }) !== undefined;
+            names ??= namesOf(leafOf(name));
+            covered = names.has(host) || names.has(wildcardOf(host) ?? host);
             if (others.size < mostHosts) others.set(host, covered);
           }
           return covered;
@@ -78,6 +81,11 @@ function shownBy(socket: TLSSocket & { [asked]?: string }): ShownByClient | null
   const { _handle } = socket as unknown as { _handle: { verifyError(): Error | null } | null };
   const isProven = !socket.isSessionReused() && _handle !== null && _handle.verifyError() === null;
   return { leaf, provenBy: isProven ? (socket[asked] ?? null) : null };
+}
+
+/** As they are written there: OpenSSL's own comparison does not take a name with an underscore for one of a wildcard's. */
+function namesOf(leaf: X509Certificate | null): Set<string> {
+  return new Set(leaf?.subjectAltName?.toLowerCase().match(/(?<=(?:^|, )dns:)[^,]+/g));
 }
 
 /** Where a connection has another object that stands for it, as a session of HTTP/2. */

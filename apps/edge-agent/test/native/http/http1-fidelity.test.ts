@@ -72,6 +72,15 @@ t.test('clients of HTTP/1.0 are served: by the end of the connection, or by a le
   kept.write(`GET / HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
   t.match(await text(kept), /\r\n\r\nok$/, 'and closed where it is not asked for');
 
+  const old = await connectTls(measured.edge.httpsPort, {
+    servername: host,
+    ca: measured.edge.root,
+    ALPNProtocols: ['http/1.0'],
+  });
+  t.equal(old.alpnProtocol, 'http/1.0');
+  old.write(`GET / HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
+  t.match(await text(old), /\r\n\r\nok$/, 'by the name of its protocol, too, as curl --http1.0 does');
+
   const bare = connectPlain(measured.edge.httpPort, '127.0.0.1');
   bare.write(`GET /x HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
   t.match(await text(bare), /^HTTP\/1.1 308 /, 'on port 80 as well');
