@@ -29,7 +29,7 @@ import { createUpstreamHealth } from './health/upstream-health.ts';
 import { createListenerWatch } from './listener-watch.ts';
 import { createNodeDrain, type NodeDrain } from './node-drain.ts';
 import { createOwnHandshake } from './own-handshake.ts';
-import { createPresence } from './presence.ts';
+import { createPresence, type Presence } from './presence.ts';
 import { createReplica, type Replica } from './replica.ts';
 import { createToldTraffic } from './told-traffic.ts';
 
@@ -91,6 +91,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let returns = false;
   let stopping: Promise<void> | null = null;
   let drains: NodeDrain | null = null;
+  /** Once it takes connections. */
+  let presence: Presence | null = null;
 
   const sealer = createEdgeSealer(options.edgeKey);
   const cache = createConfigCache({
@@ -241,25 +243,27 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         },
       };
     }
-    const presence = createPresence({ feed, makeReport, log, boundary, onFatal: options.onFatal });
+    const known = createPresence({ feed, makeReport, log, boundary, onFatal: options.onFatal });
     function changed(): void {
       drain.look();
-      presence.changed();
+      presence?.changed();
     }
 
     followed.start();
     await serving.start();
-    presence.start();
+    presence = known;
+    known.start();
     undo.push(
       () => serving.drain(),
-      () => presence.leave({ returns }),
+      () => known.leave({ returns }),
     );
     log.info({ ...addresses }, 'the edge is listening');
     return addresses;
   }
 
   async function tearDown(): Promise<void> {
-    await drains?.beforeStop(config.drainDelayMs);
+    // One that never took traffic has nobody to tell.
+    if (presence !== null) await drains?.beforeStop(config.drainDelayMs);
     for (const step of undo.reverse()) {
       try {
         await step();
