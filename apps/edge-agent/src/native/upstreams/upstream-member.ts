@@ -66,7 +66,10 @@ export class UpstreamMember {
   /** To be called when its health changed, once the choice knows. */
   sendAway(): void {
     if (this.health === null || this.health.available) return;
-    for (const request of [...this.#requests]) request.moveOn(!this.health.well);
+    for (const request of [...this.#requests]) {
+      // One that moves on may make others do so.
+      if (this.#requests.has(request)) request.moveOn(!this.health.well);
+    }
   }
 
   /** It may get requests. One that has just rested gets them one by one, until one of them went well. */

@@ -210,7 +210,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   moveOn(isDead: boolean): void {
-    if (this.#ended || this.#abandoned) return;
+    if (this.#ended || this.#abandoned || this.#member === null) return;
     if (this.#connection === null) {
       this.#upstream!.withdraw(this);
       this.#leave();
@@ -472,11 +472,11 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       this.onConnection(connection!.replace());
       return;
     }
-    connection?.discard();
     const dialled = this.#controller !== null;
-    // It is told when it has left: a verdict that comes of it sends away all that are there.
+    // Whatever comes of it comes when it has left: a verdict, its own or that of one that gets its place, sends away all that are there.
     const health = this.#member?.health ?? null;
     if (this.#member !== null) this.#leave();
+    connection?.discard();
     if (error instanceof Declined) {
       health?.onAnswered(this.#status);
       this.#sendAgain('5xx', cause);
