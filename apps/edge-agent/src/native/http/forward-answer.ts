@@ -8,7 +8,7 @@ const dropped = 1;
 const connectionField = 2;
 const codingField = 3;
 const lengthField = 4;
-/** Over HTTP/2 Node throws for a second value of these; over HTTP/1.1 it passes both on. */
+/** Over HTTP/2 a client may not take a second value of these, and gets the first; over HTTP/1.1 both are passed on. */
 const singleValued = 5;
 const trailerField = 6;
 

@@ -30,6 +30,8 @@ export interface HttpListenerOptions {
   incidents: Incidents;
   onAnswer(watch: ExchangeWatch, statusCode: number): void;
   trustedProxies(): TrustedProxies | null;
+  /** By what name these edges sign `Via`. */
+  pseudonym: string;
   /** For routes that are served here too. */
   forwarder: Pick<Forwarder, 'handle' | 'upgrade'>;
 }
@@ -51,13 +53,13 @@ const noTracing = { make: false, sampled: false };
 
 /** Port 80: answers challenges of any order, serves what routes want served here, sends the rest to https. */
 export function createHttpListener(options: HttpListenerOptions): HttpListener {
-  const { challenges, routes, httpsPort, settings, incidents, onAnswer, forwarder } = options;
+  const { challenges, routes, httpsPort, settings, incidents, onAnswer, forwarder, pseudonym } = options;
   const portSuffix = httpsPort === 443 ? '' : `:${httpsPort}`;
 
   function read(request: IncomingMessage): ReadRequest | Refused {
     return readRequest(request, {
       limits: settings().limits,
-      pseudonym: '',
+      pseudonym,
       scheme: 'http',
       trustedProxies: options.trustedProxies(),
       tracing: noTracing,

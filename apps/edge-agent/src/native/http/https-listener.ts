@@ -86,6 +86,8 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     maxSendHeaderBlockLength: mostSentListBytes,
     // Where it checks spaces around a value, nghttp2 drops the field without a word; here the request is refused.
     strictFieldWhitespaceValidation: false,
+    // What there is too much of is passed on as over HTTP/1.1, and is no reason to fail.
+    strictSingleValueFields: false,
     unknownProtocolTimeout: 5_000,
   } as Parameters<typeof createSecureServer>[0]);
 

@@ -6,7 +6,7 @@ import type { RouteRules } from '../rules/route-rules.ts';
 import type { RuledRequest } from '../rules/ruled-request.ts';
 import type { AnswerHead } from '../upstreams/answer-head.ts';
 import { ExchangeError } from '../upstreams/failure-cause.ts';
-import { forwardAnswer } from './forward-answer.ts';
+import { type ForwardedAnswer, forwardAnswer } from './forward-answer.ts';
 import { ruleAnswer } from './ruled-answer.ts';
 
 const { STATUS_CODES } = process.getBuiltinModule('node:http');
@@ -24,29 +24,45 @@ export function writeAnswerHead(
   request: RuledRequest,
 ): Transform | null {
   const overHttp2 = 'stream' in response;
+  // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
+  if (overHttp2 && statusCode > 599)
+    throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
   const forwarded = forwardAnswer(head, statusCode, overHttp2);
   const through = rules === null ? null : ruleAnswer(forwarded, statusCode, rules, request, response);
-  const { fields, hasLength, trailer } = forwarded;
-  if (overHttp2) {
-    // Node's HTTP/2 refuses it, and a client would have to take it for a 5xx (RFC 9110, section 15).
-    if (statusCode > 599) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
+  try {
+    writeHead(response, statusCode, head, statusMessage, forwarded, through);
+    return through;
+  } catch (error) {
+    through?.destroy();
+    throw error;
+  }
+}
+
+function writeHead(
+  response: ClientResponse,
+  statusCode: number,
+  head: AnswerHead,
+  statusMessage: string | undefined,
+  { fields, hasLength, trailer }: ForwardedAnswer,
+  through: Transform | null,
+): void {
+  if ('stream' in response) {
     if (head.ends && through === null) {
       // It goes out with the end of the stream, which is what tells some clients that there is no trailer to wait for (gRPC).
       response.statusCode = statusCode;
       for (let i = 0; i < fields.length; i += 2) response.appendHeader(fields[i]!, fields[i + 1]!);
     } else response.writeHead(statusCode, fields as never);
-    return through;
+    return;
   }
   const h1 = response as ServerResponse;
   const hasBody = h1.req.method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
   if (trailer !== null && hasBody && !hasLength && h1.useChunkedEncodingByDefault)
     fields.push('Trailer', trailer);
   h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
-  if (hasLength) return through;
+  if (hasLength) return;
   // The head goes out at once: an event stream may send nothing for a while.
   h1.flushHeaders();
   noteFraming(h1);
-  return through;
 }
 
 /** Writes an interim answer (RFC 9110, section 15.2); nothing to a client that cannot take one, or no longer. */

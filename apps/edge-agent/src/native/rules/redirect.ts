@@ -8,7 +8,10 @@ export function compileRedirect({ redirect }: RouteRecord, route: string): Gate 
   if (redirect === undefined) return null;
   const { status, keepPath, keepQuery } = redirect;
   // A path begins with a slash of its own; two would name another host.
-  const to = compileTemplate(redirect.to.replaceAll('/{path}', '{path}'), route);
+  const to = compileTemplate(redirect.to.replaceAll('/{path}', '{path}'), route, (value, placeholder) =>
+    // A client may have chosen it, with what would name another host.
+    placeholder === 'request_id' ? encodeURIComponent(value) : value,
+  );
   return {
     pass(request) {
       let location = to(request);

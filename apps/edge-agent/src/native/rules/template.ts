@@ -17,13 +17,14 @@ const readers: Record<Exclude<Placeholder, 'route'>, Template> = {
 export function compileTemplate(
   text: string,
   route: string,
-  written: (value: string) => string = (value) => value,
+  written: (value: string, placeholder: Placeholder) => string = (value) => value,
 ): Template {
   const pieces = splitAtPlaceholders(text).map((piece, i) => {
     if (i % 2 === 0) return piece;
-    if (piece === 'route') return written(route);
-    const read = readers[piece as Exclude<Placeholder, 'route'>] as Template | undefined;
-    return read === undefined ? `{${piece}}` : (request: RuledRequest) => written(read(request));
+    if (piece === 'route') return written(route, piece);
+    const placeholder = piece as keyof typeof readers;
+    const read = readers[placeholder] as Template | undefined;
+    return read === undefined ? `{${piece}}` : (request: RuledRequest) => written(read(request), placeholder);
   });
   if (pieces.every((piece) => typeof piece === 'string')) {
     const fixed = pieces.join('');

@@ -113,6 +113,8 @@ export class Http2Session {
       maxSendHeaderBlockLength: mostSentListBytes,
       maxSessionMemory: 100,
       strictFieldWhitespaceValidation: false,
+      // Node would not send fields that a client repeats; what they mean is the upstream's to say, as over HTTP/1.1.
+      strictSingleValueFields: false,
     } as Parameters<typeof connect>[1]);
     session.on('error', (error) => {
       this.error ??= error;

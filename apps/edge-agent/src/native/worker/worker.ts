@@ -194,13 +194,14 @@ export function createWorker(options: WorkerOptions): Worker {
     settings: fleet,
     tickets,
   });
+  const pseudonym = pseudonymOf(settings.edgeKey);
   const forwarder = createForwarder({
     routes,
     challenges,
     settings: edgeSettings,
     trustedProxies: () => trustedProxies,
     isDrained: () => draining.isDrained,
-    pseudonym: pseudonymOf(settings.edgeKey),
+    pseudonym,
     get onRequest() {
       return observer.onRequest;
     },
@@ -233,6 +234,7 @@ export function createWorker(options: WorkerOptions): Worker {
   });
   const http = createHttpListener({
     trustedProxies: () => trustedProxies,
+    pseudonym,
     challenges,
     routes,
     httpsPort: config.publicHttpsPort ?? settings.https.port,

@@ -146,3 +146,20 @@ t.test('a route that refuses plain HTTP is answered 403 there, and challenges al
   t.equal((await fetchPlain(edge.httpPort, '/', host)).status, 403, 'by the defaults of all routes');
   t.equal((await fetchPlain(edge.httpPort, '/', 'unknown.example.com')).body, '<p>none');
 });
+
+t.test(
+  'what other proxies have passed on is answered as what comes at once; what goes round is not',
+  async (t) => {
+    const edge = await startWorker(t);
+    const { url } = await startUpstream(t, ({ headers }, response) => response.end(headers.via));
+    await edge.serve('shop', ['shop.example.com'], [url]);
+    await edge.applied(await edge.serve('open', ['open.example.com'], [url], ['/'], { plainHttp: 'serve' }));
+    const from = (host: string, via: string) => fetchPlain(edge.httpPort, '/', host, { via });
+    t.equal((await from('shop.example.com', '1.1 cdn.example.net, 1.1 cache')).status, 308);
+    const { status, body } = await from('open.example.com', '1.1 cdn.example.net');
+    t.match([status, body], [200, /^1\.1 cdn\.example\.net, 1\.1 lockstep-/]);
+    const own = body.split(', ')[1]!;
+    for (const host of ['shop.example.com', 'open.example.com'])
+      t.equal((await from(host, Array(4).fill(own).join(', '))).status, 508);
+  },
+);

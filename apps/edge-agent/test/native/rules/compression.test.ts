@@ -250,3 +250,23 @@ t.test('compressors are given back, and there are never more than so many', asyn
   await Promise.all(closed);
   t.equal(compressing.open, 0);
 });
+
+t.test('an answer that no client may get takes no compressor away from others', async (t) => {
+  await serve(true);
+  const session = connectEdgeH2(edge, host);
+  t.teardown(() => session.close());
+  const ask = async () => {
+    const stream = session.request({ ':path': '/', 'accept-encoding': 'gzip' });
+    const [head] = await once(stream, 'response');
+    stream.resume();
+    await once(stream, 'close');
+    return head;
+  };
+  respond = (_request, response) => response.writeHead(700, html).end(page);
+  for (let i = 0; i < 520; i += 1) {
+    const { ':status': status } = await ask();
+    if (status !== 502) t.equal(status, 502);
+  }
+  respond = (_request, response) => response.writeHead(200, html).end(page);
+  t.match(await ask(), { ':status': 200, 'content-encoding': 'gzip' });
+});

@@ -58,6 +58,15 @@ t.test(
         `https://${host}/in/x`,
       ],
     ];
+    const fixed = { status: 302, keepPath: false, keepQuery: false } as const;
+    for (const [to, location] of [
+      ['/{request_id}', '/%2Fevil.example.com'],
+      ['https://{host}{request_id}', `https://${host}%2Fevil.example.com`],
+    ]) {
+      await serve({ redirect: { ...fixed, to: to! } });
+      const { headers } = await fetchThrough(at('/', { headers: { 'x-request-id': '/evil.example.com' } }));
+      t.equal(headers.location, location, 'nor by an id of its own');
+    }
     for (const [redirect, asked, location] of cases) {
       await serve({ redirect });
       for (const fetch of protocols) t.equal((await fetch(at(asked))).headers.location, location, asked);

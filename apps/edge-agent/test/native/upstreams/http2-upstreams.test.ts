@@ -419,3 +419,20 @@ t.test('a trailer that is announced passes to an upstream of HTTP/2, and its own
   session.close();
   t.same(received, ['42', '43']);
 });
+
+t.test('fields that a client or an upstream repeats pass as over HTTP/1.1', async (t) => {
+  let seen: string[] = [];
+  await serve(t, createServer({ strictSingleValueFields: false } as object), {}, (stream, _headers, raw) => {
+    seen = raw;
+    stream.respond([':status', '200', 'user-agent', 'one', 'user-agent', 'two'] as never);
+    stream.end();
+  });
+  const names = ['User-Agent', 'If-None-Match', 'Range', 'Authorization', 'Content-Language'];
+  for (const fetch of [fetchThrough, fetchThroughH2]) {
+    const headers = fetch === fetchThrough ? Object.fromEntries(names.map((name) => [name, ['1', '2']])) : {};
+    const answer = await fetch({ ...at, headers });
+    t.match([answer.status, answer.headers['user-agent']], [200, /^one/]);
+    for (const name of Object.keys(headers))
+      t.equal(seen.filter((text) => text === name.toLowerCase()).length, 2, name);
+  }
+});
