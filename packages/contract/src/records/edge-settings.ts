@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { defaultEdgeSettings } from '../api/default-edge-settings.ts';
 import type { EdgeSettings } from '../api/edge-settings.ts';
+import type { EdgeTls } from '../api/edge-tls.ts';
 import type { OnDemand, PutSettings } from '../api/settings.ts';
 import { isCount, isFields, isText } from '../shared/fields.ts';
 import { recordKind } from './kind-module.ts';
 import { upstreamsFault } from './route.ts';
 import { defaultsFault } from './route-defaults.ts';
+import { unknownField } from './shape.ts';
 
 /** The one record of its kind. */
 export const edgeSettingsId = 'settings';
@@ -48,8 +50,21 @@ function onDemandFault(onDemand: unknown): string | null {
   return upstreamsFault(onDemand.upstreams);
 }
 
+const all = <T extends object>(fields: T) =>
+  Object.fromEntries(Object.keys(fields).map((name) => [name, true])) as Record<keyof T, true>;
+
+/** What this revision serves by. Beyond the first level what is not looked into here says by itself what it does not know. */
+const edgeShape: Record<keyof EdgeSettings, true | Record<string, true>> = {
+  ...all(defaultEdgeSettings),
+  limits: all(defaultEdgeSettings.limits),
+  timeouts: all(defaultEdgeSettings.timeouts),
+  tls: { minVersion: true, profile: true, noSniCertificate: true } satisfies Record<keyof EdgeTls, true>,
+};
+
 function edgeFault(edge: unknown): string | null {
   if (!isFields(edge)) return 'has no limits for edges';
+  const unknown = unknownField(edge, edgeShape);
+  if (unknown !== null) return `has a field "edge.${unknown}", which this revision of Lockstep does not know`;
   for (const group of ['limits', 'timeouts'] as const) {
     const given = edge[group];
     if (!isFields(given)) return `has no ${group} for edges`;
