@@ -36,14 +36,20 @@ export interface HostileEdge extends ConfiguredStore {
   attack(t: Test, title: string, run: (t: Test) => Promise<void>): Promise<void>;
 }
 
-export async function startHostileEdge(t: Test, edgeSettings: EdgeChange = {}): Promise<HostileEdge> {
-  const upstream = await startRecordingUpstream(t);
+/** `secure`: the upstream speaks TLS. */
+export async function startHostileEdge(
+  t: Test,
+  edgeSettings: EdgeChange = {},
+  secure = false,
+): Promise<HostileEdge> {
+  const upstream = await startRecordingUpstream(t, secure);
+  const to = [secure ? { url: upstream.url, tls: { verify: false } } : upstream.url];
   const configured = await createConfiguredStore();
   t.teardown(() => configured.close());
   // One certificate for all of its hosts: requests for any of them may come over one connection.
-  await configured.serve('a', ['*.wild.example.com'], [upstream.url]);
-  await configured.commit(configured.routeChange('a', [host, '*.wild.example.com'], [upstream.url]));
-  await configured.serve('other', [otherHost], [upstream.url]);
+  await configured.serve('a', ['*.wild.example.com'], to);
+  await configured.commit(configured.routeChange('a', [host, '*.wild.example.com'], to));
+  await configured.serve('other', [otherHost], to);
   await configured.commit(configured.settingsChange(null, edgeSettings));
   const { edge, addresses } = await startTestEdge(t, configured, { dataDir: testFolder(t) });
   const [workerPid] = childrenOf(edge.pid!) as [number];

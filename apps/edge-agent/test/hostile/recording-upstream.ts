@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer as createSecureServer } from 'node:tls';
+import { createLocalhostCertificate } from '@lockstep/testkit';
 import type { Test } from 'tap';
 
 /** One request as it came over the wire. */
@@ -40,7 +42,8 @@ export interface RecordingUpstream {
 
 const plainAnswer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok';
 
-export async function startRecordingUpstream(t: Test): Promise<RecordingUpstream> {
+/** `secure`: over TLS, with a certificate of an authority that nobody knows. */
+export async function startRecordingUpstream(t: Test, secure = false): Promise<RecordingUpstream> {
   const requests: RecordedRequest[] = [];
   const bytes = new Map<number, string>();
   const behaviours = new Map<string, Behaviour>();
@@ -67,7 +70,7 @@ export async function startRecordingUpstream(t: Test): Promise<RecordingUpstream
     else socket.write(behaviour);
   }
 
-  const server = createServer((socket) => {
+  function take(socket: Socket): void {
     opened += 1;
     const connection = opened;
     sockets.add(socket);
@@ -107,7 +110,10 @@ export async function startRecordingUpstream(t: Test): Promise<RecordingUpstream
         current = null;
       }
     });
-  }).listen(0, '127.0.0.1');
+  }
+
+  const server = secure ? createSecureServer(await ownCertificate(), take) : createServer(take);
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => {
     server.close();
@@ -115,7 +121,7 @@ export async function startRecordingUpstream(t: Test): Promise<RecordingUpstream
   });
 
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http${secure ? 's' : ''}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
     bytes,
     get open() {
@@ -152,4 +158,9 @@ function readHead(head: string, connection: number): RecordedRequest {
   });
   const all = (name: string) => fields.filter(([one]) => one === name).map(([, value]) => value);
   return { connection, head, method, target, fields, all, body: '' };
+}
+
+async function ownCertificate(): Promise<{ cert: string; key: string }> {
+  const { chain, keyPem } = await createLocalhostCertificate();
+  return { cert: chain, key: keyPem };
 }

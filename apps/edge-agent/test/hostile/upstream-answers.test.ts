@@ -1,6 +1,6 @@
 import t from 'tap';
 import { exchangeH2 } from './h2-exchange.ts';
-import { host, startHostileEdge } from './hostile-edge.ts';
+import { type HostileEdge, host, startHostileEdge } from './hostile-edge.ts';
 
 /** What an upstream says, and what a client gets. */
 interface Case {
@@ -314,6 +314,7 @@ const cases: Case[] = [
 ];
 
 const edge = await startHostileEdge(t);
+const overTls = await startHostileEdge(t, {}, true);
 const decode = (body: string) => (/^[0-9a-f]+\r\n/.test(body) ? unchunk(body) : body);
 
 function unchunk(text: string): string {
@@ -329,11 +330,16 @@ function unchunk(text: string): string {
   }
 }
 
-const failures = (cause: string | undefined) =>
+const failuresAt = (edge: HostileEdge) => (cause: string | undefined) =>
   cause === undefined ? Promise.resolve(0) : edge.metric('failed_exchanges_total', `cause="${cause}"`);
 
-for (const { title, answer, ends = false, method = 'GET', status, fields = {}, ...rest } of cases) {
-  await edge.attack(t, title, async (t) => {
+async function hold(
+  edge: HostileEdge,
+  way: string,
+  { title, answer, ends = false, method = 'GET', status, fields = {}, ...rest }: Case,
+): Promise<void> {
+  const failures = failuresAt(edge);
+  await edge.attack(t, `${title} (${way})`, async (t) => {
     edge.upstream.on('/x', (_request, socket) => {
       if (ends) socket.end(answer, 'latin1');
       else socket.write(answer, 'latin1');
@@ -384,6 +390,12 @@ for (const { title, answer, ends = false, method = 'GET', status, fields = {}, .
     }
     t.equal(await failures('edge_failed'), 0);
   });
+}
+
+// What speaks to upstreams is another in the clear than over TLS.
+for (const one of cases) {
+  await hold(edge, 'in the clear', one);
+  await hold(overTls, 'over TLS', one);
 }
 
 await edge.attack(t, 'names of fields keep their case over HTTP/1.1', async (t) => {
