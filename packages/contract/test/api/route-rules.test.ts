@@ -26,6 +26,18 @@ t.test('a route leads to exactly one thing', async (t) => {
   t.same(faults({ ...host, redirect: { to: '/' } }), []);
 });
 
+t.test('what says how upstreams are asked stands beside upstreams alone', async (t) => {
+  const retries = { attempts: 2, on: ['connect'] };
+  t.same(faults({ ...served, retries }), []);
+  t.same(faults({ ...host, response: { status: 204 }, retries }), [
+    'retries: says how upstreams are asked, of which a route with response has none; leave it out',
+  ]);
+  t.match(
+    faults({ ...host, redirect: { to: '/' }, rewrite: { addPrefix: '/a' }, timeouts: { totalMs: 1_000 } }),
+    [/^timeouts: .* a route with redirect/, /^rewrite: /],
+  );
+});
+
 t.test('a redirect leads to an address or a path, and to no other host by a trick', async (t) => {
   const to = (to: string, more: object = {}) => faults({ ...host, redirect: { to, ...more } });
   for (const good of [

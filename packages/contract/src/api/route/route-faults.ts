@@ -1,8 +1,14 @@
 import { wildcardOf } from '../../shared/hostname.ts';
 import { otherName } from '../../shared/served-hosts.ts';
 
+/** What says how upstreams are spoken to, and means nothing without. */
+const ofUpstreams = ['balance', 'health', 'retries', 'timeouts', 'limits', 'rewrite'] as const;
+
 /** What of a route one of its fields may be at odds with. */
-interface Given {
+interface Given
+  extends Partial<Record<Exclude<(typeof ofUpstreams)[number], 'rewrite'>, object | undefined>> {
+  upstreams?: object[] | undefined;
+  response?: object | undefined;
   hosts: string[];
   paths: string[];
   methods?: string[] | undefined;
@@ -24,6 +30,12 @@ export function* routeFaults(route: Given): Generator<RouteFault> {
   yield* alsoServeFaults(route);
   yield* redirectFaults(route);
   yield* rewriteFaults(route);
+  const { upstreams, redirect, response } = route;
+  const target = redirect !== undefined ? 'redirect' : response !== undefined ? 'response' : null;
+  if (upstreams === undefined && target !== null) {
+    const message = `says how upstreams are asked, of which a route with ${target} has none; leave it out`;
+    for (const field of ofUpstreams) if (route[field] !== undefined) yield { path: [field], message };
+  }
   if (route.plainHttp === 'serve' && route.clientCertificates !== undefined) {
     const message =
       'cannot be serve beside clientCertificates: nobody can show one there; say redirect or refuse';
