@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RouteHealth, Upstream } from '@lockstep/contract';
+import { attentiveTimeout } from './attentive-timeout.ts';
 import { openProbeConnection, type ProbeConnectionOptions } from './probe-connection.ts';
 import { ProbeFailure, wordsFor } from './probe-failure.ts';
 import { askOverHttp2, type ProbeAnswer } from './probe-http2.ts';
@@ -22,12 +23,14 @@ export function probe(options: ProbeOptions): Promise<string | null> {
     let request: ClientRequest | null = null;
     let stop: (() => void) | null = null;
     const done = (fault: string | null) => {
-      clearTimeout(timer);
+      endTimeout();
       request?.destroy();
       stop?.();
       resolve(fault);
     };
-    const timer = setTimeout(() => done(`no answer within ${words(check.timeoutMs)}`), check.timeoutMs);
+    const endTimeout = attentiveTimeout(check.timeoutMs, () =>
+      done(`no answer within ${words(check.timeoutMs)}`),
+    );
     try {
       if (options.upstream.protocol === 'h2' || options.upstream.protocol === 'h2c') {
         const host = check.host ?? hostOf(options.upstream);

@@ -154,3 +154,26 @@ t.test('what fails is told in words', async (t) => {
     'its answer is no HTTP/1.1',
   );
 });
+
+t.test('a check does not blame the upstream for the time in which the edge was held up', async (t) => {
+  const server = createServer((_request, response) => response.end('ok'));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const quick = { ...check!, timeoutMs: 100 };
+  const asked = probe({
+    upstream: { url },
+    check: quick,
+    denied: () => createDeniedAddresses([]),
+    clientCertificate: () => null,
+  });
+  const until = Date.now() + 300;
+  while (Date.now() < until); // nothing else gets its turn
+  t.equal(await asked, null);
+  const silent = createTcpServer(() => {});
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => silent.close());
+  const never = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const options = { denied: () => createDeniedAddresses([]), clientCertificate: () => null };
+  t.equal(await probe({ upstream: { url: never }, check: quick, ...options }), 'no answer within 100 ms');
+});
