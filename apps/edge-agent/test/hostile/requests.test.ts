@@ -106,6 +106,7 @@ await edge.attack(t, 'routes are matched by what the upstream receives', async (
     ['/%61dm', '/adm'],
     ['/adm%2fx', '/adm%2Fx'],
     ['/adm;x', '/adm;x'],
+    ['/%2fadm', '/%2Fadm'],
     ['/adm/..;/x', 400],
     ['/admin', 404],
     ['/adm?x=/../y', '/adm?x=/../y'],

@@ -13,18 +13,41 @@ export function compilePath(given: string): PathMatcher {
 }
 
 /**
- * `target` may carry a query: `/api` matches `/api`, `/api/…` and `/api?…`, not `/apis`; and `/api;…` and `/api%2F…`, which some upstreams take for
- * a path below it.
+ * `target` may carry a query: `/api` matches `/api`, `/api/…` and `/api?…`, not `/apis`; and what some upstreams take for one of these, as
+ * `/api;…`, `/api%2F…` and `/%2Fapi`: what holds for a path is not to be gone round by another way to write it.
  */
 export function matchesPath({ path, exact }: PathMatcher, target: string): boolean {
   if (exact) return target.startsWith(path) && endsPath(target.charCodeAt(path.length));
   if (path === '/') return true;
+  if (isUnder(path, target)) return true;
+  const loose = readLoosely(target);
+  return loose !== null && isUnder(path, loose);
+}
+
+function isUnder(path: string, target: string): boolean {
   if (!target.startsWith(path)) return false;
   const next = target.charCodeAt(path.length);
-  if (endsPath(next) || next === 0x2f || next === 0x3b) return true;
-  return next === 0x25 && (target.startsWith('%2F', path.length) || target.startsWith('%5C', path.length));
+  return endsPath(next) || next === 0x2f;
 }
 
 function endsPath(next: number): boolean {
   return Number.isNaN(next) || next === 0x3f;
+}
+
+let read = { target: '', loose: null as string | null };
+
+/** As upstreams do that decode slashes, and cut parameters off segments; null where that makes no difference. One target is asked for all paths of a host. */
+function readLoosely(target: string): string | null {
+  if (read.target !== target) read = { target, loose: loosely(target) };
+  return read.loose;
+}
+
+function loosely(target: string): string | null {
+  const query = target.indexOf('?');
+  const path = query === -1 ? target : target.slice(0, query);
+  if (!/%2F|%5C|;/.test(path)) return null;
+  return path
+    .replace(/%2F|%5C/g, '/')
+    .replace(/;[^/]*/g, '')
+    .replace(/\/{2,}/g, '/');
 }

@@ -83,6 +83,34 @@ t.test('the routes of a host are asked in the order that is documented', async (
   t.equal(find('GET', '/?y=&x=1'), 'a');
 });
 
+t.test('a path is served by its route however an upstream may read it', async (t) => {
+  const { table, find } = createTable();
+  const records: Record<string, string[]> = { rest: ['/'], admin: ['/a/admin', '/top'], exact: ['=/login'] };
+  for (const [id, paths] of Object.entries(records)) table.put(id, 1, route({ paths }));
+  for (const path of [
+    '/a/admin',
+    '/a%2Fadmin',
+    '/a%5Cadmin/x',
+    '/a;v=1/admin',
+    '/a%2F;x/admin;y',
+    '/%2Fa/admin?b',
+    '/;/top',
+    '/%2Ftop%2Fx',
+    '/top;x%2Fy',
+  ])
+    t.equal(find('GET', path), 'admin', path);
+  for (const path of [
+    '/a%2Fadmins',
+    '/a%2Fb/admin',
+    '/topic;x',
+    '/?a%2Fadmin',
+    '/x?;/top',
+    '/login;x',
+    '/a%252Fadmin',
+  ])
+    t.equal(find('GET', path), 'rest', path);
+});
+
 t.test('where only the method is wrong, the methods that would do are told', async (t) => {
   const { table, ask, find } = createTable();
   table.put('read', 1, route({ methods: ['GET'] }));
