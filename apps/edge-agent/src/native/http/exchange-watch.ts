@@ -26,6 +26,8 @@ export class ExchangeWatch {
   /** What is asked for, once that was read, and by which route. */
   forwarded: ReadRequest | null = null;
   route: ServedRoute | null = null;
+  /** Who sent what could not be read: the connection may be gone when it is told. */
+  peer: string | undefined;
   /** Why the edge answered by itself. */
   cause: RefusalReason | null = null;
   /** By `performance.now()`. */
@@ -44,6 +46,10 @@ export class ExchangeWatch {
   constructor(request: ClientRequest, response: ClientResponse) {
     this.request = request;
     this.response = response;
+  }
+
+  notePeer(): void {
+    this.peer = this.request.socket?.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
   }
 
   /** Of its body, as far as it was read. */

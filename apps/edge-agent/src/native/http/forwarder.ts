@@ -111,6 +111,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       asTunnel: upgrade !== null && 'stream' in request,
     });
     if ('reason' in forwarded) {
+      watch.notePeer();
       if (forwarded.reason !== 'bad_host' || !answeredHealth(watch, onDone)) refuse(watch, forwarded, onDone);
       return;
     }

@@ -96,6 +96,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
     const watch = new ExchangeWatch(request, response);
     response.on('close', () => onAnswer(watch, response.statusCode));
     if ('reason' in read) {
+      watch.notePeer();
       if (read.reason !== 'bad_host' || !answerHealth(request, response, drained)) refuse(watch, read);
       return;
     }

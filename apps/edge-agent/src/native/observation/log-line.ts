@@ -70,8 +70,8 @@ function combinedLine({ query, clientAddress }: LogLineOptions): LogLine {
   };
 }
 
-function clientOf({ forwarded, request }: ExchangeWatch): string | undefined {
-  return forwarded?.clientAddress ?? request.socket?.remoteAddress;
+function clientOf({ forwarded, peer }: ExchangeWatch): string | undefined {
+  return forwarded?.clientAddress ?? peer;
 }
 
 /** As it came: what a rule made of it is the upstream's to know. */

@@ -76,6 +76,19 @@ t.test('each answer has a line that tells who asked for what, and how long what 
   t.notOk('tls' in fourth);
 });
 
+t.test('who sent what is no request that can be served is told too', async (t) => {
+  const { edge, lines, at } = await startLogging(t, {});
+  for (const fetch of [fetchThrough, fetchThroughH2])
+    await fetch({ ...at(), method: 'PROPPATCHES', headers: { connection: undefined } as never }).catch(
+      () => {},
+    );
+  await fetchThroughH2({ ...at(), path: '/%' });
+  await fetchThrough({ ...at(), path: '/%' });
+  await fetch(`http://127.0.0.1:${edge.httpPort}/%`);
+  const told = (await lines(4)).map((line) => JSON.parse(line));
+  for (const { client, status } of told) t.same([client, status >= 400], ['127.0.0.1', true]);
+});
+
 t.test('a session that the client had from before is told', async (t) => {
   const { edge, lines } = await startLogging(t, {});
   const options = { host: '127.0.0.1', port: edge.httpsPort, servername: host, ca: edge.root };
