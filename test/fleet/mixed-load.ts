@@ -1,9 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { Agent, type RequestOptions, request } from 'node:https';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { bodyAt } from './mixed-upstream.ts';
 
 /** Requests of every sort, each sort at a pace of its own, until it is stopped. */
 export interface MixedLoad {
@@ -19,9 +20,6 @@ export interface MixedLoadOptions {
   ports: readonly number[];
   host: string;
   ca: string;
-  /** What `/small` and `/large` answer with. */
-  smallBytes: number;
-  largeBytes: number;
   /** Only GETs, which may be repeated. */
   onlyGets?: boolean;
 }
@@ -30,15 +28,8 @@ const pauseMs = 15;
 /** Long-lived exchanges end by themselves before an edge that drains would end them. */
 const streamMs = 1_500;
 
-/** Its upstream is `mixedUpstream`. */
-export function startMixedLoad({
-  ports,
-  host,
-  ca,
-  smallBytes,
-  largeBytes,
-  onlyGets = false,
-}: MixedLoadOptions): MixedLoad {
+/** Its upstream is one of `startMixedUpstream`. */
+export function startMixedLoad({ ports, host, ca, onlyGets = false }: MixedLoadOptions): MixedLoad {
   const answered: Record<string, number> = {};
   const failures: string[] = [];
   const stopped = new AbortController();
@@ -67,11 +58,11 @@ export function startMixedLoad({
       sessions.close();
     });
     const gets = [
-      client('h1', port, () => get(kept, '/small', smallBytes)),
-      client('h1 large', port, () => get(kept, '/large', largeBytes)),
-      client('h1 new connection', port, () => get({ ...to, agent: new Agent() }, '/small', smallBytes)),
-      client('h2', port, () => getOverHttp2(sessions, '/small', smallBytes)),
-      client('h2 large', port, () => getOverHttp2(sessions, '/large', largeBytes)),
+      client('h1', port, () => get(kept, '/small')),
+      client('h1 large', port, () => get(kept, `/large?${randomUUID()}`)),
+      client('h1 new connection', port, () => get({ ...to, agent: new Agent() }, '/small')),
+      client('h2', port, () => getOverHttp2(sessions, '/small')),
+      client('h2 large', port, () => getOverHttp2(sessions, `/large?${randomUUID()}`)),
     ];
     if (onlyGets) return gets;
     return [
@@ -105,13 +96,19 @@ function requestTo({ port, host, ca, agent }: Kept, path: string, more: RequestO
   return request({ host: '127.0.0.1', port, servername: host, ca, path, agent, headers: { host }, ...more });
 }
 
-async function get(to: Kept, path: string, bytes: number): Promise<void> {
+async function get(to: Kept, path: string): Promise<void> {
   const sent = requestTo(to, path).end();
   const [response] = await once(sent, 'response');
   expectStatus(response.statusCode);
-  let received = 0;
-  for await (const chunk of response) received += chunk.length;
-  if (received !== bytes) throw new Error(`${received} of ${bytes} bytes`);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  expectBody(path, Buffer.concat(chunks));
+}
+
+function expectBody(path: string, body: Buffer): void {
+  const expected = bodyAt(path);
+  if (body.length !== expected.length) throw new Error(`${body.length} of ${expected.length} bytes`);
+  if (!body.equals(expected)) throw new Error('the body is of something else');
 }
 
 async function upload(to: Kept): Promise<void> {
@@ -155,9 +152,8 @@ function createSessions({ port, host, ca }: To): Sessions {
   };
 }
 
-async function getOverHttp2(sessions: Sessions, path: string, bytes: number): Promise<void> {
-  const body = await exchange(sessions, { ':path': path });
-  if (body.length !== bytes) throw new Error(`${body.length} of ${bytes} bytes`);
+async function getOverHttp2(sessions: Sessions, path: string): Promise<void> {
+  expectBody(path, await exchange(sessions, { ':path': path }));
 }
 
 async function uploadOverHttp2(sessions: Sessions): Promise<void> {

@@ -4,9 +4,6 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export const smallBytes = 1_024;
-export const largeBytes = 200_000;
-
 /** An upstream of `startMixedLoad`: small and large answers, a digest of what is sent, an event stream, an echo behind an upgrade. */
 export interface MixedUpstream {
   readonly port: number;
@@ -16,8 +13,14 @@ export interface MixedUpstream {
   close(): Promise<void>;
 }
 
-const small = Buffer.alloc(smallBytes, 'a');
-const large = Buffer.alloc(largeBytes, 'b');
+const small = Buffer.alloc(1_024, 'a');
+const largeBytes = 200_000;
+
+/** Of each request for a large one its own: a part of another's would be noticed. */
+export function bodyAt(path: string): Buffer {
+  return path.startsWith('/large') ? Buffer.alloc(largeBytes, `${path} `) : small;
+}
+
 const events = 10;
 const eventPauseMs = 120;
 
@@ -50,12 +53,12 @@ async function end(server: Server): Promise<void> {
 
 async function listen(port: number): Promise<Server> {
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-    if (request.url === '/small') response.end(small);
-    else if (request.url === '/large') response.end(large);
-    else if (request.url === '/digest') {
+    const { url = '' } = request;
+    if (url === '/small' || url.startsWith('/large')) response.end(bodyAt(url));
+    else if (url === '/digest') {
       const hash = createHash('sha256');
       request.on('data', (chunk) => hash.update(chunk)).on('end', () => response.end(hash.digest('hex')));
-    } else if (request.url === '/events') void sendEvents(response);
+    } else if (url === '/events') void sendEvents(response);
     else response.writeHead(404).end();
   });
   server.on('upgrade', (_request, socket) => {
