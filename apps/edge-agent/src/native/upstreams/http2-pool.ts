@@ -84,6 +84,7 @@ export class Http2Pool implements UpstreamPool {
   readonly origin: string;
   readonly servername: string | undefined;
   readonly limits: () => UpstreamLimits;
+  readonly switchesApart = true;
   readonly #options: Http2PoolOptions;
   /** Those that take requests; and those that only end what they have. */
   readonly #open = new Set<Http2Session>();

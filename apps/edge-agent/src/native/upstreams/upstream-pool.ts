@@ -66,6 +66,8 @@ export interface UpstreamPool {
   /** The name an https upstream is to prove; undefined for an address, which proves the name the client asked for. */
   readonly servername: string | undefined;
   readonly limits: () => UpstreamLimits;
+  /** What switches to another protocol goes over another one than all else. */
+  readonly switchesApart: boolean;
   take(taker: Taker): void;
   /** Does nothing for one that does not wait. */
   withdraw(taker: Taker): void;
@@ -139,6 +141,7 @@ class Pool implements UpstreamPool {
   readonly origin: string;
   readonly servername: string | undefined;
   readonly limits: () => UpstreamLimits;
+  readonly switchesApart = false;
   readonly #connector: UpstreamConnector;
   readonly #name: UpstreamName | null;
   readonly #tellsClients: boolean;

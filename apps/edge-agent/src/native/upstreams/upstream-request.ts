@@ -174,7 +174,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   #onTotal = (): void => {
     if (this.#ended || this.#abandoned) return;
     const dialled = this.#controller !== null;
-    if (dialled && this.body === null) this.#member?.health?.onFailed('upstream_timeout_first_byte');
+    if (dialled && this.body === null) this.#blamed?.onFailed('upstream_timeout_first_byte');
     this.abandon();
     this.#targets.onFailure('upstream_timeout_total', this.#upstream!.origin, undefined);
     try {
@@ -444,6 +444,14 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     }
   }
 
+  /**
+   * Whose health it is that a failure speaks of. What switches to another protocol goes another way than all else to an upstream of HTTP/2: any client may
+   * ask that of one that does not have it, and says nothing of how it is.
+   */
+  get #blamed(): UpstreamMember['health'] {
+    return this.upgrade !== null && this.#upstream!.switchesApart ? null : (this.#member?.health ?? null);
+  }
+
   #fail(error: unknown): void {
     const inBody = this.#answered || this.#held !== null;
     const cause = failureCauseOf(error, inBody);
@@ -474,7 +482,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     }
     const dialled = this.#controller !== null;
     // Whatever comes of it comes when it has left: a verdict, its own or that of one that gets its place, sends away all that are there.
-    const health = this.#member?.health ?? null;
+    const health = this.#blamed;
     if (this.#member !== null) this.#leave();
     connection?.discard();
     if (error instanceof Declined) {

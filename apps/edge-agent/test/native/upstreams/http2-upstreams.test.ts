@@ -9,6 +9,7 @@ import {
 } from 'node:http2';
 import { createServer as createHttpsServer, request } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import { RouteHealth } from '@lockstep/contract/schemas';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import { waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
@@ -28,6 +29,7 @@ async function serve(
   server: Http2Server,
   more: object,
   onStream: OnStream,
+  route: object = {},
 ): Promise<{ sessions: Set<ServerHttp2Session>; made: () => number }> {
   const sessions = new Set<ServerHttp2Session>();
   let made = 0;
@@ -49,7 +51,7 @@ async function serve(
   });
   const { port } = server.address() as AddressInfo;
   const url = `${'setSecureContext' in server ? 'https' : 'http'}://127.0.0.1:${port}`;
-  await edge.applied(await edge.serve('shop', [host], [{ url, protocol: 'h2c', ...more }]));
+  await edge.applied(await edge.serve('shop', [host], [{ url, protocol: 'h2c', ...more }], ['/'], route));
   return { sessions, made: () => made };
 }
 
@@ -435,4 +437,21 @@ t.test('fields that a client or an upstream repeats pass as over HTTP/1.1', asyn
     for (const name of Object.keys(headers))
       t.equal(seen.filter((text) => text === name.toLowerCase()).length, 2, name);
   }
+});
+
+t.test('nobody makes an upstream of HTTP/2 unhealthy by asking it for another protocol', async (t) => {
+  const health = RouteHealth.parse({ passive: { failures: 2 }, noneHealthy: 'refuse' });
+  await serve(
+    t,
+    createServer(),
+    {},
+    (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.end('well');
+    },
+    { health },
+  );
+  const headers = { connection: 'upgrade', upgrade: 'other' };
+  for (let i = 0; i < 3; i += 1) t.equal((await fetchThrough({ ...at, headers })).status, 502);
+  t.equal(await get(), 'well');
 });
