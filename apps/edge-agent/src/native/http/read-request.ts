@@ -9,7 +9,7 @@ import type { ClientRequest } from '../../server/client-message.ts';
 import type { Refused } from '../../server/request-refusal.ts';
 import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RuledRequest } from '../rules/ruled-request.ts';
-import type { OutgoingRequest } from '../upstreams/upstream-request.ts';
+import type { OutgoingRequest } from '../upstreams/outgoing-request.ts';
 import { type RequestFields, readFields } from './request-fields.ts';
 import { traceparentOf } from './trace-context.ts';
 

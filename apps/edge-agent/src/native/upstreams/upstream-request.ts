@@ -2,58 +2,28 @@ import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { clientKey } from '../clients/client-key.ts';
+import { agreedProtocol } from './agreed-protocol.ts';
 import type { AnswerHandler, Release } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError, type FailureCause, failureCauseOf } from './failure-cause.ts';
 import { HeldAnswer } from './held-answer.ts';
+import { InterimAnswers } from './interim-answers.ts';
+import type { OutgoingRequest } from './outgoing-request.ts';
 import type { ClientEnds } from './proxy-header.ts';
+import { Repeats } from './repeats.ts';
 import type { RequestBody } from './request-body.ts';
-import type { RetryBudget, RetryReason } from './retry-budget.ts';
-import type { StickyCookie } from './sticky-cookie.ts';
-import { forwardTrailer } from './trailer-fields.ts';
+import type { RequestTargets } from './request-targets.ts';
+import type { RetryReason } from './retry-budget.ts';
+import { retryReasonOf } from './retry-reason.ts';
+import { forwardAnswerTrailer } from './trailer-fields.ts';
 import { continueStatus } from './undici-repairs.ts';
-import type { ChoiceRequest, UpstreamChoice } from './upstream-choice.ts';
+import type { ChoiceRequest } from './upstream-choice.ts';
 import type { MemberRequest, UpstreamMember } from './upstream-member.ts';
-import type { Connection, Taker, UpstreamLimits, UpstreamPool } from './upstream-pool.ts';
-
-/** A request as an upstream receives it, without its body. */
-export interface OutgoingRequest {
-  readonly method: string;
-  readonly path: string;
-  /** Flat pairs. */
-  readonly headers: string[];
-  /** On whose account it waits for a connection. */
-  readonly clientAddress: string;
-}
-
-/** Whom it may be sent to. */
-export interface RequestTargets {
-  readonly upstreams: readonly UpstreamPool[];
-  /** By their places, the Host that each receives in place of the client's; null where none does. */
-  readonly hosts: readonly (string | null)[] | null;
-  readonly choice: UpstreamChoice;
-  /** By their places, what is counted and known of each; null where the choice goes by nothing of it. */
-  readonly members: readonly UpstreamMember[] | null;
-  readonly sticky: StickyCookie | null;
-  /** Null: what failed is not repeated, save what could not be sent. */
-  readonly retries: RetryBudget | null;
-  /** Called for each repeat, and for one that there was no budget for. */
-  onRepeat(reason: RetryReason | 'no_budget'): void;
-  /** Of exchanges; a pool has its own for connections. */
-  readonly limits: () => UpstreamLimits;
-  /** How long a request may take until its answer is complete. */
-  readonly totalMs: number | null;
-  /** Called for whatever keeps an answer, or a part of it, from whoever takes it. */
-  onFailure(cause: FailureCause, upstream: string | null, error: unknown): void;
-}
+import type { Connection, Taker, UpstreamPool } from './upstream-pool.ts';
 
 const clientGone = new Error('the client went away');
 /** RFC 9110, section 9.2.2. */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-const mostInterimAnswers = 32;
-/** Before the same upstream is tried again; doubled each time. */
-const firstPauseMs = 25;
-const longestPauseMs = 1_000;
 
 /** An answer that is not taken, as the request is repeated. */
 class Declined extends Error {}
@@ -95,14 +65,12 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   #connection: Connection | null = null;
   #controller: Dispatcher.DispatchController | null = null;
   #place = -1;
-  /** Where it was tried in vain. */
-  #tried: Set<number> | null = null;
   /** Null where nothing is counted or known of the upstream, and while it is with none. */
   #member: UpstreamMember | null = null;
   /** The upstream was found dead while it was dialled. */
   #movesOn = false;
-  #repeats = 0;
-  #pauseTimer: NodeJS.Timeout | null = null;
+  /** Null until an attempt was in vain, or may be. */
+  #repeats: Repeats | null = null;
   #status = 0;
   /** What has come of an answer, and was not passed on. */
   #held: HeldAnswer | null = null;
@@ -111,8 +79,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   #repeated = false;
   /** A byte of an answer came. */
   #began = false;
-  #interimAnswers = 0;
-  #headTimer: NodeJS.Timeout | null = null;
+  #interim: InterimAnswers | null = null;
   #totalTimer: NodeJS.Timeout | null = null;
   /** The Host of the client, where upstreams receive others. */
   #host = '';
@@ -166,12 +133,12 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   start(): void {
     const { totalMs, hosts, retries } = this.#targets;
     retries?.onRequest(Date.now());
-    if (totalMs !== null) this.#totalTimer = setTimeout(this.#onTotal, totalMs);
+    if (totalMs !== null) this.#totalTimer = setTimeout(() => this.#onTotal(), totalMs);
     if (hosts !== null) this.#host = this.headers[1]!;
     if (!this.#try()) this.onResponseError(null, new ExchangeError('upstream_unhealthy'));
   }
 
-  #onTotal = (): void => {
+  #onTotal(): void {
     if (this.#ended || this.#abandoned) return;
     const dialled = this.#controller !== null;
     if (dialled && this.body === null) this.#blamed?.onFailed('upstream_timeout_first_byte');
@@ -182,12 +149,12 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     } catch {
       this.#handler.onBroken();
     }
-  };
+  }
 
   /** False: there is no upstream left to try. */
   #try(): boolean {
     const { upstreams, choice, members } = this.#targets;
-    const place = choice.choose(this, this.#tried);
+    const place = choice.choose(this, this.#repeats === null ? null : this.#repeats.tried);
     if (place === -1) return false;
     this.#place = place;
     this.#movesOn = false;
@@ -227,11 +194,11 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
     if (this.#ended) return;
     if (this.#connection === null) this.#upstream?.withdraw(this);
-    if (this.#pauseTimer !== null) clearTimeout(this.#pauseTimer);
+    this.#repeats?.stop();
     this.#dropHeld();
     this.#leave();
     this.#abort(clientGone);
-    this.#stopHeadTimer();
+    this.#interim?.stop();
   }
 
   get paused(): boolean {
@@ -289,14 +256,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       connection.discard();
       return;
     }
-    const { pairs } = head as AnswerHead;
-    const name = pairs.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'upgrade');
-    const protocol = pairs[name + 1] ?? '';
-    // RFC 9110, section 7.8: only to what was asked for.
-    if (this.upgrade === null || !listed(this.upgrade, protocol)) {
-      throw new ExchangeError('upstream_upgrade_unasked');
-    }
-    this.#stopHeadTimer();
+    const protocol = agreedProtocol(this.upgrade, head as AnswerHead);
+    this.#interim?.stop();
     // It is the client's alone from here on, as its own connection is: others need not wait for its end.
     connection.discard();
     (socket as Socket).setTimeout(this.#targets.limits().tunnelIdleMs, () => socket.destroy());
@@ -332,14 +293,14 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       return;
     }
     this.headAt = performance.now();
-    this.#stopHeadTimer();
+    this.#interim?.stop();
     if (this.#member !== null) {
       this.#status = statusCode;
       this.#stick(head);
     }
     if (statusCode >= 500 && this.#targets.retries !== null && this.#mayRepeat('5xx')) throw new Declined();
     if (this.#member?.health?.isSuspect() === true && this.#repeatable('reset')) {
-      this.#held = new HeldAnswer(statusCode, head, statusMessage, this.#onHeldLong);
+      this.#held = new HeldAnswer(statusCode, head, statusMessage, () => this.#onHeldLong());
       return;
     }
     this.#handler.onHead(statusCode, head, statusMessage);
@@ -354,51 +315,25 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     for (const chunk of held.chunks) this.#handler.onData(chunk);
   }
 
-  #onHeldLong = (): void => {
+  #onHeldLong(): void {
     if (this.#held === null) return;
     try {
       this.#passHeldOn();
     } catch (error) {
       this.#abort(error as Error);
     }
-  };
+  }
 
   #dropHeld(): void {
     this.#held?.drop();
     this.#held = null;
   }
 
-  /** A proxy passes interim answers on (RFC 9110, section 15.2). The time to the final head goes on running. */
+  /** A proxy passes interim answers on (RFC 9110, section 15.2). */
   #passInterim(statusCode: number, head: AnswerHead): void {
-    if (statusCode < 100) throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
-    if (statusCode === 101) throw new ExchangeError('upstream_upgrade_unasked');
-    this.#interimAnswers += 1;
-    if (this.#interimAnswers > mostInterimAnswers) {
-      throw new ExchangeError('upstream_head_invalid', `more than ${mostInterimAnswers} interim answers`);
-    }
-    if (this.#interimAnswers === 1) this.#startHeadTimer();
+    this.#interim ??= new InterimAnswers(() => this.#abort(new ExchangeError('upstream_timeout_first_byte')));
+    this.#interim.add(statusCode, this.body, this.sentAt, this.#targets.limits().firstByteMs);
     this.#handler.onInterim(statusCode, head);
-  }
-
-  /** undici begins anew to count with each interim answer; this does not. */
-  #startHeadTimer(): void {
-    const { firstByteMs } = this.#targets.limits();
-    const start = (ms: number) => {
-      if (this.#answered || this.#ended || this.#abandoned) return;
-      this.#headTimer = setTimeout(
-        () => this.#abort(new ExchangeError('upstream_timeout_first_byte')),
-        Math.max(ms, 1),
-      );
-    };
-    // A client may take long with its body, and has deadlines of its own.
-    if (this.body === null) start(this.sentAt + firstByteMs - performance.now());
-    else if (this.body.readableEnded) start(firstByteMs);
-    else this.body.once('end', () => start(firstByteMs));
-  }
-
-  #stopHeadTimer(): void {
-    if (this.#headTimer !== null) clearTimeout(this.#headTimer);
-    this.#headTimer = null;
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer, release?: Release): void {
@@ -429,7 +364,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     health?.onAnswered(this.#status);
     if (!this.#abandoned) {
       const raw = controller.rawTrailers as Buffer[] | string[];
-      this.#handler.onEnd(raw.length === 0 ? null : forwardTrailer(pairsOf(raw)));
+      this.#handler.onEnd(raw.length === 0 ? null : forwardAnswerTrailer(raw));
     }
     this.#connection!.release();
   }
@@ -458,7 +393,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     this.#dropHeld();
     const connection = this.#connection;
     this.#connection = null;
-    this.#stopHeadTimer();
+    this.#interim?.stop();
     if (this.#abandoned) {
       this.#end();
       connection?.discard();
@@ -499,15 +434,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
 
   /** Of what could not be sent, nothing has left the edge: it goes to each other upstream. Of anything else the route has to say so. */
   #again(cause: FailureCause, dialled: boolean): boolean {
-    if (!dialled) {
-      if (cause === 'request_not_forwardable') return false;
-      if (this.#elsewhere()) return true;
-      // Where there was no room, a moment later there is none either.
-      if (!dialFailures.has(cause) || !this.#mayRepeat('connect')) return false;
-      this.#sendAgain('connect', cause);
-      return true;
-    }
-    const reason = resets.has(cause) ? 'reset' : unanswered.has(cause) ? '5xx' : null;
+    if (!dialled && cause !== 'request_not_forwardable' && this.#elsewhere()) return true;
+    const reason = retryReasonOf(cause, dialled);
     if (reason === null || !this.#mayRepeat(reason)) return false;
     this.#sendAgain(reason, cause);
     return true;
@@ -515,29 +443,22 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
 
   /** Whether the route has it repeated: once a connection carried any of it the upstream may have acted on it (RFC 9110, section 9.2.2). */
   #repeatable(reason: RetryReason): boolean {
-    const { retries } = this.#targets;
-    return (
-      retries?.covers(reason) === true &&
-      this.#repeats < retries.attempts &&
-      !this.#answered &&
-      this.#handler.isOpen &&
-      (reason === 'connect' || (this.body === null && idempotent.has(this.method)))
-    );
+    if (this.#targets.retries === null || this.#answered || !this.#handler.isOpen) return false;
+    if (reason !== 'connect' && (this.body !== null || !idempotent.has(this.method))) return false;
+    this.#repeats ??= new Repeats(this.#targets);
+    return this.#repeats.allows(reason);
   }
 
   /** The same, and there is a budget for it, of which it takes. */
   #mayRepeat(reason: RetryReason): boolean {
-    if (!this.#repeatable(reason)) return false;
-    if (this.#targets.retries!.spend(Date.now())) return true;
-    this.#targets.onRepeat('no_budget');
-    return false;
+    return this.#repeatable(reason) && this.#repeats!.spend();
   }
 
   /** At an upstream that was not tried yet. */
   #elsewhere(): boolean {
     if (this.#member !== null) this.#leave();
-    this.#tried ??= new Set();
-    this.#tried.add(this.#place);
+    this.#repeats ??= new Repeats(this.#targets);
+    this.#repeats.triedAt(this.#place);
     this.#controller = null;
     this.#began = false;
     this.#repeated = false;
@@ -545,16 +466,11 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   #sendAgain(reason: RetryReason, cause: FailureCause): void {
-    this.#repeats += 1;
-    this.#targets.onRepeat(reason);
-    if (this.#elsewhere()) return;
-    this.#tried = null;
-    const pauseMs = Math.min(firstPauseMs * 2 ** (this.#repeats - 1), longestPauseMs);
-    this.#pauseTimer = setTimeout(this.#onPauseOver, pauseMs * (0.5 + Math.random()), cause);
+    this.#repeats!.note(reason);
+    if (!this.#elsewhere()) this.#repeats!.pause(() => this.#onPauseOver(cause));
   }
 
-  #onPauseOver = (cause: FailureCause): void => {
-    this.#pauseTimer = null;
+  #onPauseOver(cause: FailureCause): void {
     try {
       if (this.#try()) return;
       this.#end();
@@ -562,41 +478,9 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     } catch (unexpected) {
       this.onResponseError(null, unexpected);
     }
-  };
+  }
 }
-
-/** Whether a list of protocols, as `Upgrade` has it, names this one. */
-function listed(protocols: string, one: string): boolean {
-  return protocols.split(',').some((protocol) => protocol.trim().toLowerCase() === one.toLowerCase());
-}
-const resets: ReadonlySet<FailureCause> = new Set<FailureCause>(['upstream_reset', 'upstream_closed']);
-/** What a client would be told by a 502 or 504. */
-const unanswered: ReadonlySet<FailureCause> = new Set<FailureCause>([
-  'upstream_timeout_first_byte',
-  'upstream_head_invalid',
-  'upstream_body_invalid',
-  'upstream_head_too_large',
-  'upstream_coding_unsupported',
-]);
-/** What may be otherwise a moment later. */
-const dialFailures: ReadonlySet<FailureCause> = new Set<FailureCause>([
-  'upstream_name_not_found',
-  'upstream_name_unresolved',
-  'upstream_refused',
-  'upstream_unreachable',
-  'upstream_timeout_connect',
-  'upstream_tls_failed',
-  'upstream_reset',
-  'upstream_closed',
-]);
 
 function foundDead(): ExchangeError {
   return new ExchangeError('upstream_reset', 'it was found unhealthy meanwhile');
-}
-
-/** Over HTTP/2 they are text already. */
-function pairsOf(raw: readonly Buffer[] | readonly string[]): readonly string[] {
-  return typeof raw[0] === 'string'
-    ? (raw as readonly string[])
-    : new AnswerHead(raw as readonly Buffer[]).pairs;
 }

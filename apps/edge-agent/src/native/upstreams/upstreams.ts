@@ -5,7 +5,9 @@ import { type BalancedRoute, type Balancing, createBalancing } from './balancing
 import type { FailureLog } from './failure-log.ts';
 import type { HealthBoard } from './health-board.ts';
 import { Http2Pool } from './http2-pool.ts';
+import type { OutgoingRequest } from './outgoing-request.ts';
 import type { RequestBody } from './request-body.ts';
+import type { RequestTargets } from './request-targets.ts';
 import type { RetryBudget, RetryReason } from './retry-budget.ts';
 import type { StickyCookie } from './sticky-cookie.ts';
 import { isName, upstreamAddressOf } from './upstream-address.ts';
@@ -15,7 +17,7 @@ import type { UpstreamMember } from './upstream-member.ts';
 import type { NameSource } from './upstream-name.ts';
 import { createUpstreamNames } from './upstream-names.ts';
 import { createUpstreamPool, type UpstreamLimits, type UpstreamPool } from './upstream-pool.ts';
-import { type OutgoingRequest, type RequestTargets, UpstreamRequest } from './upstream-request.ts';
+import { UpstreamRequest } from './upstream-request.ts';
 
 export interface UpstreamsOptions {
   /** In force at the next use. */
