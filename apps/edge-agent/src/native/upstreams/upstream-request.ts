@@ -380,11 +380,14 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   /**
-   * Whose health it is that a failure speaks of. What switches to another protocol goes another way than all else to an upstream of HTTP/2: any client may
-   * ask that of one that does not have it, and says nothing of how it is.
+   * Whose health it is that a failure speaks of; null where any client could bring it about. What switches to another protocol goes another way
+   * than all else to an upstream of HTTP/2, which need not have it; and one that has heard enough of a body may just end the connection.
    */
   get #blamed(): UpstreamMember['health'] {
-    return this.upgrade !== null && this.#upstream!.switchesApart ? null : (this.#member?.health ?? null);
+    if (this.upgrade !== null && this.#upstream!.switchesApart) return null;
+    const sending = this.#controller !== null && this.body !== null && !this.body.readableEnded;
+    if (sending && !this.#answered) return null;
+    return this.#member?.health ?? null;
   }
 
   #fail(error: unknown): void {

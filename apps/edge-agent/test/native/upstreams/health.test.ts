@@ -220,3 +220,16 @@ t.test('a request that waits for a connection to one that dies goes elsewhere', 
   await serve([sound], {});
   for (const one of stuck) one.catch(() => {});
 });
+
+t.test('an upstream that ends the connection of an upload it does not want is no worse for it', async (t) => {
+  const { url, server } = await startUpstream(t, (request, response) => {
+    if (request.method === 'GET') response.end('well');
+    else request.socket.destroy();
+  });
+  server.on('connection', (socket) => socket.on('error', () => {}));
+  const health = healthOf({ passive: { failures: 2 }, noneHealthy: 'refuse' });
+  await serve([{ url }], { health });
+  const body = 'x'.repeat(8_000_000);
+  for (let i = 0; i < 3; i += 1) t.equal((await get({ method: 'POST', body })).status, 502);
+  t.equal((await get()).body, 'well');
+});
