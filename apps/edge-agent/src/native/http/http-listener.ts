@@ -12,10 +12,11 @@ import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
 import { pageInstead } from '../rules/pages.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
+import { allowedMethods } from './allowed-methods.ts';
 import { answerChallenge } from './answer-challenge.ts';
 import { answerHealth } from './answer-health.ts';
 import { ExchangeWatch } from './exchange-watch.ts';
-import { allowedMethods, type Forwarder } from './forwarder.ts';
+import type { Forwarder } from './forwarder.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
