@@ -42,7 +42,9 @@ function readText(bytes: Buffer): ProxyHeader | 'more' | 'bad' {
   const isAddress = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isIPv6 : () => false;
   const isWhole = words.length === 6 && [source, target].every((one) => isAddress(one!));
   if (!isWhole || ![sourcePort, targetPort].every(isPort) || source!.includes('%')) return 'bad';
-  return { ...header, client: source! };
+  const client =
+    family === 'TCP6' ? new SocketAddress({ address: source!, family: 'ipv6' }).address : source!;
+  return { ...header, client };
 }
 
 function isPort(text: string | undefined): boolean {

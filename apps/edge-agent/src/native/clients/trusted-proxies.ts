@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, SocketAddress } from 'node:net';
 import { createAddressRanges, readAuthority } from '@lockstep/contract';
 
 /** What a proxy in front says of a request that it passes on. */
@@ -94,11 +94,12 @@ function readForwarded(value: string): Partial<Record<string, string>>[] {
 function plainAddress(given: string): string | null {
   const text = given.trim();
   const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1];
-  const address = (bracketed ?? text.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1')).replace(
-    /^::ffff:(?=\d+\.)/i,
-    '',
-  );
-  return isIP(address) === 0 || address.includes('%') ? null : address;
+  const address = bracketed ?? text.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1');
+  const version = isIP(address);
+  if (version === 0 || address.includes('%')) return null;
+  if (version === 4) return address;
+  // An address has many spellings, and one limit: `::ffff:102:304` is an IPv4 client too.
+  return new SocketAddress({ address, family: 'ipv6' }).address.replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 function schemeOf(given: string | undefined): 'http' | 'https' | null {

@@ -103,6 +103,10 @@ t.test(
     const received = async (headers: Record<string, string>) =>
       JSON.parse((await fetchThrough({ port: edge.httpsPort, host, root: edge.root, headers })).body);
 
+    for (const spelling of ['::ffff:c633:6407', '[0:0:0:0:0:FFFF:198.51.100.7]:99'])
+      t.match(await received({ 'X-Forwarded-For': spelling }), {
+        'x-forwarded-for': '198.51.100.7, 127.0.0.1',
+      });
     t.match(await received({ 'X-Forwarded-For': '198.51.100.7' }), {
       'x-forwarded-for': '198.51.100.7, 127.0.0.1',
     });

@@ -18,6 +18,7 @@ t.test('headers of both versions tell whose connection it is', async (t) => {
   for (const [header, client] of [
     ['PROXY TCP4 198.51.100.7 192.0.2.1 8080 443\r\n', '198.51.100.7'],
     ['PROXY TCP6 2001:db8::7 ::1 8080 443\r\n', '2001:db8::7'],
+    ['PROXY TCP6 0:0:0:0:0:FFFF:C633:6407 ::1 8080 443\r\n', '::ffff:198.51.100.7'],
     ['PROXY UNKNOWN\r\n', null],
     ['PROXY UNKNOWN ffff:: ffff:: 1 2\r\n', null],
     [binary(0x21, 0x11, v4), '198.51.100.7'],
