@@ -80,7 +80,7 @@ t.test(
         edge.open(sealed, context);
         opened.add(kind);
       }
-      t.strictSame([...opened].sort(), ['certificate', 'edge-canary']);
+      t.strictSame([...opened].sort(), ['certificate', 'edge-canary', 'session-tickets']);
 
       const shut = await readSealed(ofControlPlane!, controlKinds);
       for (const { kind, id, sealed, context } of shut) {

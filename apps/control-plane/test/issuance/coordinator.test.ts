@@ -17,9 +17,9 @@ function startCoordinator(
   test: Pick<typeof t, 'teardown'>,
   { store, hub }: { store: ConfigStore; hub: ChangeHub },
 ) {
-  // There are no edges here: that one is live is all that the coordinator asks.
-  const view = () => ({ issuesNothing: null });
-  const fleet = { liveNodes: () => [{}], view, watch: () => () => {} } as unknown as Fleet;
+  // There are no edges here: that one is connected is all that the coordinator asks.
+  const view = () => ({ nodes: [{ connected: true }], issuesNothing: null });
+  const fleet = { view, watch: () => () => {} } as unknown as Fleet;
   const taken = new Set<string>();
   const runner = {
     run: (id: string, signal: AbortSignal) =>

@@ -14,8 +14,7 @@ import { byAdmin } from '../by-admin.ts';
 
 const log = pino({ level: 'silent' });
 const fleet = {
-  liveNodes: () => [{}],
-  view: () => ({ issuesNothing: null }),
+  view: () => ({ nodes: [{ connected: true }], issuesNothing: null }),
   watch: () => () => {},
 } as unknown as Fleet;
 
