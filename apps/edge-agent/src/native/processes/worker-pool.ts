@@ -7,25 +7,20 @@ import {
   type Traffic,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
-import type { Asker, Asks } from '../../engine/engine.ts';
+import type { Asks } from '../../engine/engine.ts';
 import type { EngineFigures } from '../../engine/figures.ts';
-import type { HealthWatcher, UpstreamHealth } from '../../engine/upstream-health.ts';
+import type { UpstreamHealth } from '../../engine/upstream-health.ts';
 import type { Feed } from '../../feed/feed.ts';
 import { serveFeed } from '../../feed/serve-feed.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/worker-message.ts';
 import { appliedByAll, isBehind, refusedByAny } from './in-force.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import { createWorkerAnswers } from './worker-answers.ts';
+import { WorkerPlace } from './worker-place.ts';
 import { startWorkerProcess, type WorkerProcess, workerSockets } from './worker-process.ts';
+import { createWorkerQuestions, type WorkerQuestions } from './worker-questions.ts';
 
-/** A worker that lived shorter than this did not last. The first that do not are replaced at once, later ones after a pause. */
-const shortLifeMs = 5_000;
-const replacedAtOnce = 3;
-const firstPauseMs = 100;
-const longestPauseMs = 10_000;
 const defaultBeatMs = 1_000;
-/** Of one place: a websocket may keep each of them for long, and each takes the memory of a worker. */
-const mostRetired = 2;
 
 export interface WorkerPoolOptions {
   count: number;
@@ -79,29 +74,9 @@ export interface WorkerPool {
   drain(): Promise<void>;
 }
 
-/** Where a worker runs, and after it the one that replaces it. */
-interface Place {
-  index: number;
-  worker: WorkerProcess | null;
-  /** Is to replace it, once it serves. */
-  coming: WorkerProcess | null;
-  /** Were replaced by a reload, and go on with the connections they have; the oldest first. */
-  retired: Set<WorkerProcess>;
-  bornAt: number;
-  /** Workers in a row that did not last. */
-  shortLives: number;
-}
-
 export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const { count, settings, sockets, feed, asks, health, log, boundary, onChange } = options;
-  const places: Place[] = Array.from({ length: count }, (_, index) => ({
-    index,
-    worker: null,
-    coming: null,
-    retired: new Set(),
-    bornAt: 0,
-    shortLives: 0,
-  }));
+  const places = Array.from({ length: count }, (_, index) => new WorkerPlace(index));
   const answers = createWorkerAnswers();
   const replacements = new Set<NodeJS.Timeout>();
   let restarts = 0;
@@ -116,23 +91,19 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   let beating: NodeJS.Timeout | undefined;
 
   /** Throws where no process can be started. */
-  function startAt(place: Place): WorkerProcess {
-    const asker: Asker & HealthWatcher = {
-      refuse: (host, client) => worker.send({ worker: 'refuse', host, client }),
-      tell: (verdicts) => worker.send({ worker: 'health', verdicts }),
-    };
+  function startAt(place: WorkerPlace): WorkerProcess {
+    const questions = createWorkerQuestions({ asks, health, send: (message) => worker.send(message) });
     const worker = startWorkerProcess({
       sockets: sockets?.pairs[place.index] ?? null,
       log,
       boundary,
-      onMessage: (message) => receive(asker, message, worker),
+      onMessage: (message) => receive(message, worker, questions),
       onChange: changed,
       onKill() {
         kills += 1;
       },
       onExit(code, signal) {
-        asks.gone(asker);
-        health.gone(asker);
+        questions.close();
         onEnd(place, worker, { pid: worker.child.pid, code, signal });
       },
     });
@@ -150,9 +121,9 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     return worker;
   }
 
-  function spawn(place: Place): void {
+  function spawn(place: WorkerPlace): void {
     if (place.worker !== null) return; // the next of a reload took the place meanwhile
-    place.bornAt = Date.now();
+    place.onBirth();
     try {
       place.worker = startAt(place);
     } catch (error) {
@@ -167,7 +138,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   }
 
   /** Resolves once the worker serves at least what `before` has in force; false when it ends before that. */
-  function serves(place: Place, coming: WorkerProcess, before: WorkerProcess | null): Promise<boolean> {
+  function serves(place: WorkerPlace, coming: WorkerProcess, before: WorkerProcess | null): Promise<boolean> {
     return new Promise((resolve) => {
       function look(): void {
         const gone = place.coming !== coming;
@@ -184,7 +155,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     });
   }
 
-  function startAnother(place: Place): WorkerProcess {
+  function startAnother(place: WorkerPlace): WorkerProcess {
     try {
       return startAt(place);
     } catch (cause) {
@@ -193,12 +164,12 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     }
   }
 
-  async function replace(place: Place): Promise<void> {
+  async function replace(place: WorkerPlace): Promise<void> {
     const before = place.worker;
     if (before === null) return; // it died, and another one is on its way
     const coming = startAnother(place);
     place.coming = coming;
-    place.bornAt = Date.now();
+    place.onBirth();
     if (!(await serves(place, coming, before))) {
       if (stopping) throw new AppError('shutting_down', 'the edge stops');
       throw new AppError('wrong_state', 'a new worker ended before it served; the one before it goes on');
@@ -210,58 +181,46 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     changed();
   }
 
-  function retire(place: Place, worker: WorkerProcess): void {
-    place.retired.add(worker);
+  function retire(place: WorkerPlace, worker: WorkerProcess): void {
     worker.send({ worker: 'drain', patient: true, limitMs: settings.config.reloadTimeoutMs });
-    const [oldest] = place.retired;
-    if (place.retired.size > mostRetired) oldest!.send(drainNow);
+    place.retire(worker)?.send(drainNow);
   }
 
   function receive(
-    asker: Asker & HealthWatcher,
     message: Exclude<FromWorker, { worker: 'beat' | 'status' }>,
     from: WorkerProcess,
+    questions: WorkerQuestions,
   ): void {
     if (message.worker === 'listening') {
       if (places.every(({ worker }) => worker?.listening)) started?.resolve();
       changed();
     } else if (message.worker === 'figures' || message.worker === 'traffic') {
       answers.receive(message, from);
-    } else if (message.worker === 'ask') {
-      asks.ask(asker, message.host, message.client);
-    } else if (message.worker === 'enough') {
-      asks.enough(asker, message.host);
     } else if (message.worker === 'took') {
       for (const worker of running())
         if (worker !== from) worker.send({ worker: 'took', taken: message.taken });
-    } else if (message.worker === 'watch') {
-      health.watch(asker, message.added);
-      health.unwatch(asker, message.dropped);
-    } else if (message.worker === 'failing') {
-      health.failed(asker, message.key, message.reason);
     } else if (message.worker === 'failed') {
       log.error({ detail: message.detail }, 'a worker cannot start');
       started?.reject(new AppError('bad_configuration', message.detail));
+    } else {
+      questions.receive(message);
     }
   }
 
-  function onEnd(place: Place, worker: WorkerProcess, facts: object): void {
-    if (place.retired.delete(worker)) log.info(facts, 'a worker that was replaced has ended');
-    else if (place.coming === worker) place.coming = null;
-    else if (place.worker === worker) {
-      place.worker = null;
+  function onEnd(place: WorkerPlace, worker: WorkerProcess, facts: object): void {
+    const was = place.remove(worker);
+    if (was === 'worker') {
       onDeath(place, facts);
       return;
     }
+    if (was === 'retired') log.info(facts, 'a worker that was replaced has ended');
     changed();
   }
 
-  function onDeath(place: Place, facts: object): void {
+  function onDeath(place: WorkerPlace, facts: object): void {
     if (stopping) return;
     restarts += 1;
-    place.shortLives = Date.now() - place.bornAt < shortLifeMs ? place.shortLives + 1 : 0;
-    const pauses = place.shortLives - replacedAtOnce;
-    const delayMs = pauses < 0 ? 0 : Math.min(firstPauseMs * 2 ** pauses, longestPauseMs);
+    const delayMs = place.pauseMs();
     log.warn({ ...facts, delayMs }, 'a worker died and is replaced');
     const timer = setTimeout(
       boundary.guard('replace', () => {
@@ -281,9 +240,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
 
   /** All that may answer requests, or soon will. */
   function running(): WorkerProcess[] {
-    return places.flatMap(({ worker, coming, retired }) =>
-      [worker, coming, ...retired].filter((one) => one !== null),
-    );
+    return places.flatMap(({ all }) => all);
   }
 
   return {
@@ -358,18 +315,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     // Before the workers close theirs: new connections are refused then, instead of waiting for nobody.
     sockets?.close();
     await Promise.all(
-      running().map((worker) => {
-        const { child } = worker;
-        if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-        return new Promise<void>((resolve) => {
-          const timer = setTimeout(() => child.kill('SIGKILL'), settings.config.drainTimeoutMs + 1_000);
-          child.on('exit', () => {
-            clearTimeout(timer);
-            resolve();
-          });
-          worker.send(drainNow);
-        });
-      }),
+      running().map((worker) => worker.end(drainNow, settings.config.drainTimeoutMs + 1_000)),
     );
   }
 }

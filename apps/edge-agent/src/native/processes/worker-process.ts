@@ -31,6 +31,8 @@ export interface WorkerProcess {
   send(message: ToWorker): void;
   /** Calls for a sign of life; kills it when there has been none for too long. Call it once a second. */
   beat(): void;
+  /** Resolves when it is gone, for which `message` asks; it is killed when that takes longer. */
+  end(message: ToWorker, mostMs: number): Promise<void>;
 }
 
 export interface WorkerProcessOptions {
@@ -120,6 +122,17 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
       return status.refusals;
     },
     send,
+    end(message, mostMs) {
+      if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => child.kill('SIGKILL'), mostMs);
+        child.on('exit', () => {
+          clearTimeout(timer);
+          resolve();
+        });
+        send(message);
+      });
+    },
     beat() {
       if (gone) return;
       unanswered += 1;
