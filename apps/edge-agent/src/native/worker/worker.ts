@@ -1,19 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Server } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type Address,
-  type Boundary,
-  defaultEdgeSettings,
-  isAppError,
-  type Traffic,
-} from '@lockstep/contract';
+import { type Boundary, defaultEdgeSettings, type Traffic } from '@lockstep/contract';
 import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import type { Logger } from 'pino';
 import type { EngineFigures } from '../../engine/figures.ts';
 import type { HealthVerdict } from '../../engine/upstream-health.ts';
 import type { Feed } from '../../feed/feed.ts';
-import { listenError } from '../../server/listen-error.ts';
 import { createAdmission } from '../clients/admission.ts';
 import { createConnectionLimits } from '../clients/connection-limits.ts';
 import { createDescriptorWatch } from '../clients/descriptor-watch.ts';
@@ -44,8 +35,10 @@ import { upstreamLimitsOf } from '../upstreams/upstream-pool.ts';
 import { createUpstreams } from '../upstreams/upstreams.ts';
 import { createConfiguration } from './configuration.ts';
 import { createFleetSettings } from './fleet-settings.ts';
+import { followFeed } from './follow-feed.ts';
 import { createWorkerDrain, type DrainOptions } from './worker-drain.ts';
 import type { WorkerSettings, WorkerStatus } from './worker-message.ts';
+import { createWorkerPorts } from './worker-ports.ts';
 
 const watchIntervalMs = 1_000;
 
@@ -67,10 +60,6 @@ export interface WorkerOptions {
   /** Hears of the upstreams whose health it needs to know. */
   health: HealthNews;
 }
-
-/** How soon a snapshot is asked for again when what came could not be applied; doubled each time. */
-const askAgainFirstMs = 100;
-const askAgainAtMostMs = 5_000;
 
 export interface Worker {
   /** Rejects with `bad_configuration` when a port cannot be bound; else ends with the worker. */
@@ -98,8 +87,6 @@ export function createWorker(options: WorkerOptions): Worker {
   const { config } = settings;
   const handshakeFailures: Partial<Record<HandshakeFailure, number>> = {};
   const stopped = new AbortController();
-  const bound = Promise.withResolvers<never>();
-  let listening: Promise<void> | null = null;
   let statusDue = false;
 
   function onHandshakeFailure(reason: HandshakeFailure): void {
@@ -258,54 +245,24 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const draining = createWorkerDrain({ https, http, forwarder, held, end });
   if (settings.drained) draining.setDrained(true);
+  const ports = createWorkerPorts({ https, http, settings, log, onListening });
 
-  async function listen(): Promise<void> {
-    await Promise.all([
-      bind(https.server as unknown as Server, settings.https, settings.sockets?.https),
-      bind(http.server, settings.http, settings.sockets?.http),
-    ]);
-    // Accepting can fail for a moment (too many open files, say); that ends neither the listener nor the worker.
-    for (const server of [https.server, http.server]) {
-      server.on('error', (error) => log.error({ err: error }, 'a connection was not accepted'));
-    }
-    onListening();
+  function run(): Promise<void> {
+    if (settings.listenAtOnce) void ports.bind();
+    const { signal } = stopped;
+    const followed = followFeed({ feed, configuration, ports, onApplied, boundary, signal });
+    return Promise.race([followed, ports.failed]);
   }
 
-  function listenOnce(): Promise<void> {
-    listening ??= listen();
-    listening.catch(bound.reject);
-    return listening;
-  }
-
-  async function follow(): Promise<void> {
-    if (settings.listenAtOnce) void listenOnce();
-    let pauseMs = askAgainFirstMs;
-    while (!stopped.signal.aborted) {
-      try {
-        for await (const event of feed.follow(null, { signal: stopped.signal })) {
-          await listening;
-          if (event.type === 'current') continue;
-          await configuration.apply(event);
-          https.refreshTls();
-          sendStatus();
-          held.proceed();
-          await listenOnce();
-          pauseMs = askAgainFirstMs;
-        }
-      } catch (error) {
-        if (isAppError(error, 'bad_configuration')) throw error;
-        // What came does not follow, cannot be read, or broke off in a snapshot: it goes on with a whole one.
-        boundary.note('configuration', error);
-      }
-      if (stopped.signal.aborted) return;
-      await delay(pauseMs, undefined, { signal: stopped.signal }).catch(() => {});
-      pauseMs = Math.min(pauseMs * 2, askAgainAtMostMs);
-    }
+  function onApplied(): void {
+    https.refreshTls();
+    sendStatus();
+    held.proceed();
   }
 
   return {
-    run: () => Promise.race([follow(), bound.promise]),
-    listen: () => void listenOnce(),
+    run,
+    listen: () => void ports.bind(),
     figures: () => ({
       answers: { ...observer.answers },
       requests: observer.figures(),
@@ -356,18 +313,4 @@ export function createWorker(options: WorkerOptions): Worker {
 /** The same for all edges of a fleet, and no other's: what has passed one of them has passed these. */
 function pseudonymOf(edgeKey: string): string {
   return `lockstep-${createHash('sha256').update(`via ${edgeKey}`).digest('hex').slice(0, 12)}`;
-}
-
-/** Takes connections of a socket that the supervisor has bound, or of one of its own. */
-function bind(server: Server, { host, port }: Address, fd: number | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (cause: NodeJS.ErrnoException) => {
-      reject(listenError({ host, port }, cause));
-    };
-    server.once('error', onError);
-    server.listen({ ...(fd === undefined ? { host, port } : { fd }), backlog: 2_048 }, () => {
-      server.off('error', onError);
-      resolve();
-    });
-  });
 }
