@@ -4,8 +4,9 @@ import { ExchangeError } from './failure-cause.ts';
 /** The protocol that an upstream switches to: only to what was asked for (RFC 9110, section 7.8). */
 export function agreedProtocol(asked: string | null, { pairs }: AnswerHead): string {
   const name = pairs.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'upgrade');
-  const protocol = pairs[name + 1] ?? '';
-  if (asked === null || !listed(asked, protocol)) throw new ExchangeError('upstream_upgrade_unasked');
+  const protocol = name === -1 ? '' : pairs[name + 1]!;
+  if (asked === null || protocol === '' || !listed(asked, protocol))
+    throw new ExchangeError('upstream_upgrade_unasked');
   return protocol;
 }
 

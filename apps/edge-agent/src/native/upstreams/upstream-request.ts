@@ -465,6 +465,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     this.#controller = null;
     this.#began = false;
     this.#repeated = false;
+    this.#interim = null;
     return this.#try();
   }
 

@@ -57,6 +57,21 @@ t.test('what was reset, or answered 5xx, goes to another upstream where the rout
   }
 });
 
+t.test('a repeat has the whole time for its answer, and no more, whatever the first try said', async (t) => {
+  const hints = { link: '</a.css>; rel=preload' };
+  const hinting = await startCounted(t, ({ socket }, response) => {
+    response.writeEarlyHints(hints, () => (socket as Socket).resetAndDestroy());
+  });
+  const stalling = await startCounted(t, (_request, response) => {
+    const again = setInterval(() => response.writeEarlyHints(hints), 40);
+    response.on('close', () => clearInterval(again));
+  });
+  const more = { timeouts: { firstByteMs: 400 } };
+  await serve([hinting.url, stalling.url], { attempts: 1, on: ['reset'] }, more);
+  t.equal((await send()).status, 504);
+  t.equal(stalling.seen.length, 1);
+});
+
 t.test('what may have been acted on is never repeated', async (t) => {
   for (const [listener, status] of [
     [reset, 502],
