@@ -49,7 +49,7 @@ t.test('a record that edges cannot read is refused by name, and costs no other r
   const value = {
     hosts: ['odd.example.com'],
     paths: ['/'],
-    redirect: 'https://example.net',
+    mirror: 'https://example.net',
     createdAt: at,
     updatedAt: at,
   };
@@ -58,7 +58,7 @@ t.test('a record that edges cannot read is refused by name, and costs no other r
     changes: [{ op: 'put', kind: 'route', id: 'odd', value: value as unknown as RouteRecord }],
   });
   t.equal((await fleet.post('after.example.com', upstream.url)).status, 201);
-  t.match(await node('edge-1'), { refusals: [{ kind: 'route', id: 'odd', reason: /upstreams/ }] });
+  t.match(await node('edge-1'), { refusals: [{ kind: 'route', id: 'odd', reason: /"mirror"/ }] });
   await two.process.signal('SIGKILL');
   await two.start();
   const { status, body } = await fleet.post('again.example.com', upstream.url);
