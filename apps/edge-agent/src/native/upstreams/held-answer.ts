@@ -1,43 +1,104 @@
-import type { AnswerHandler } from './answer-handler.ts';
+import type { Duplex } from 'node:stream';
+import type { AnswerHandler, Release } from './answer-handler.ts';
 import type { AnswerHead } from './answer-head.ts';
+import type { FailureCause } from './failure-cause.ts';
+import type { ClientEnds } from './proxy-header.ts';
 
 const mostBytes = 65_536;
 /** Event streams and long answers do not wait longer. */
 const mostMs = 250;
 
 /**
- * The beginning of an answer of an upstream that failed of late: it is passed on once it is complete, or there is much of it. One that breaks off before
- * leaves the request to be sent elsewhere.
+ * Stands in front of whoever takes the answer of an upstream that failed of late: the beginning is passed on once the answer is complete, or
+ * there is much of it. One that breaks off before leaves the request to be sent elsewhere.
  */
-export class HeldAnswer {
-  readonly #statusCode: number;
-  readonly #head: AnswerHead;
-  readonly #statusMessage: string | undefined;
-  readonly chunks: Buffer[] = [];
+export class HeldAnswer implements AnswerHandler {
+  /** Who takes the answer in the end. */
+  readonly behind: AnswerHandler;
+  readonly #onFault: (error: Error) => void;
+  #passHead: (() => void) | null = null;
+  #chunks: Buffer[] = [];
   #bytes = 0;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  #passedOn = false;
 
-  constructor(statusCode: number, head: AnswerHead, statusMessage: string | undefined, onLong: () => void) {
-    this.#statusCode = statusCode;
-    this.#head = head;
-    this.#statusMessage = statusMessage;
-    this.#timer = setTimeout(onLong, mostMs);
+  /** `onFault` hears what is thrown where it is passed on at a time of its own. */
+  constructor(behind: AnswerHandler, onFault: (error: Error) => void) {
+    this.behind = behind;
+    this.#onFault = onFault;
   }
 
-  /** False once it is too much to hold. */
-  add(chunk: Buffer): boolean {
+  /** Something of the answer went on. */
+  get passedOn(): boolean {
+    return this.#passedOn;
+  }
+
+  get isOpen(): boolean {
+    return this.behind.isOpen;
+  }
+
+  clientEnds(): ClientEnds {
+    return this.behind.clientEnds();
+  }
+
+  onInterim(statusCode: number, head: AnswerHead): void {
+    this.behind.onInterim(statusCode, head);
+  }
+
+  onHead(statusCode: number, head: AnswerHead, statusMessage: string | undefined): void {
+    this.#passHead = () => this.behind.onHead(statusCode, head, statusMessage);
+    this.#timer = setTimeout(() => this.#onLong(), mostMs);
+  }
+
+  onData(chunk: Buffer, release?: Release): void {
+    if (this.#passedOn) {
+      this.behind.onData(chunk, release);
+      return;
+    }
     // What it came in is read into again.
-    this.chunks.push(Buffer.from(chunk));
+    this.#chunks.push(Buffer.from(chunk));
     this.#bytes += chunk.length;
-    return this.#bytes <= mostBytes;
+    if (this.#bytes > mostBytes) this.#passOn();
   }
 
-  passHead(handler: AnswerHandler): void {
-    clearTimeout(this.#timer);
-    handler.onHead(this.#statusCode, this.#head, this.#statusMessage);
+  onEnd(trailer: string[] | null): void {
+    if (!this.#passedOn) this.#passOn();
+    this.behind.onEnd(trailer);
   }
 
+  onUpgrade(head: AnswerHead, protocol: string, upstream: Duplex): void {
+    this.behind.onUpgrade(head, protocol, upstream);
+  }
+
+  onFailed(cause: FailureCause, dialled: boolean): void {
+    this.drop();
+    this.behind.onFailed(cause, dialled);
+  }
+
+  onBroken(): void {
+    this.drop();
+    this.behind.onBroken();
+  }
+
+  /** What is still held goes nowhere. */
   drop(): void {
     clearTimeout(this.#timer);
+    this.#chunks = [];
+  }
+
+  #passOn(): void {
+    const chunks = this.#chunks;
+    this.drop();
+    this.#passHead!();
+    this.#passedOn = true;
+    for (const chunk of chunks) this.behind.onData(chunk);
+  }
+
+  #onLong(): void {
+    try {
+      this.#passOn();
+    } catch (error) {
+      this.#onFault(error as Error);
+    }
   }
 }

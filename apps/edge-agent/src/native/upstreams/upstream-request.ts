@@ -1,7 +1,6 @@
 import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { clientKey } from '../clients/client-key.ts';
 import { agreedProtocol } from './agreed-protocol.ts';
 import type { AnswerHandler, Release } from './answer-handler.ts';
 import { AnswerHead } from './answer-head.ts';
@@ -15,15 +14,13 @@ import type { RequestBody } from './request-body.ts';
 import type { RequestTargets } from './request-targets.ts';
 import type { RetryReason } from './retry-budget.ts';
 import { retryReasonOf } from './retry-reason.ts';
+import { SentRequest } from './sent-request.ts';
 import { forwardAnswerTrailer } from './trailer-fields.ts';
 import { continueStatus } from './undici-repairs.ts';
-import type { ChoiceRequest } from './upstream-choice.ts';
 import type { MemberRequest, UpstreamMember } from './upstream-member.ts';
 import type { Connection, Taker, UpstreamPool } from './upstream-pool.ts';
 
 const clientGone = new Error('the client went away');
-/** RFC 9110, section 9.2.2. */
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 /** An answer that is not taken, as the request is repeated. */
 class Declined extends Error {}
@@ -33,34 +30,10 @@ class Declined extends Error {}
  * undici reads as the options of a dispatch, and what it calls back. undici turns what is thrown in its callbacks into
  * `onResponseError`, which throws nothing: so one exchange ends, and nothing else.
  */
-export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, MemberRequest, ChoiceRequest {
-  readonly method: Dispatcher.HttpMethod;
-  readonly path: string;
-  readonly headers: string[];
-  readonly body: RequestBody | null;
-  /** The protocols that the client wants to switch to. */
-  readonly upgrade: string | null;
-  headersTimeout = 0;
-  bodyTimeout = 0;
-  /**
-   * Without this, undici would take the client's Host for the name in the upstream's certificate, and connect anew whenever it differs from
-   * the last request's.
-   */
-  servername: string | undefined = undefined;
-  /**
-   * By `performance.now()`, of the last attempt: when there was a connection for it, when it went out on it, and when the head of the answer
-   * came; 0: not yet.
-   */
-  connectionAt = 0;
-  sentAt = 0;
-  headAt = 0;
-  /** How often it went to an upstream. */
-  attempts = 0;
-
-  readonly clientAddress: string;
-
+export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchHandler, Taker, MemberRequest {
   readonly #targets: RequestTargets;
-  readonly #handler: AnswerHandler;
+  /** A `HeldAnswer` stands in front of whose it is while it is not certain that there will be all of the answer. */
+  #handler: AnswerHandler;
   #upstream: UpstreamPool | null = null;
   #connection: Connection | null = null;
   #controller: Dispatcher.DispatchController | null = null;
@@ -72,8 +45,6 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   /** Null until an attempt was in vain, or may be. */
   #repeats: Repeats | null = null;
   #status = 0;
-  /** What has come of an answer, and was not passed on. */
-  #held: HeldAnswer | null = null;
   /** The request went out on a connection that had carried others. */
   #reused = false;
   #repeated = false;
@@ -94,13 +65,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     upgrade: string | null,
     handler: AnswerHandler,
   ) {
+    super(request, body, upgrade);
     this.#targets = targets;
-    this.method = request.method as Dispatcher.HttpMethod;
-    this.path = request.path;
-    this.headers = request.headers;
-    this.body = body;
-    this.upgrade = upgrade;
-    this.clientAddress = request.clientAddress;
     this.#handler = handler;
   }
 
@@ -113,10 +79,6 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
 
   clientEnds(): ClientEnds {
     return this.#handler.clientEnds();
-  }
-
-  get client(): string {
-    return clientKey(this.clientAddress);
   }
 
   /** Of the last attempt. */
@@ -300,33 +262,18 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     }
     if (statusCode >= 500 && this.#targets.retries !== null && this.#mayRepeat('5xx')) throw new Declined();
     if (this.#member?.health?.isSuspect() === true && this.#repeatable('reset')) {
-      this.#held = new HeldAnswer(statusCode, head, statusMessage, () => this.#onHeldLong());
-      return;
+      this.#handler = new HeldAnswer(this.#handler, (fault) => this.#abort(fault));
     }
     this.#handler.onHead(statusCode, head, statusMessage);
     this.#answered = true;
   }
 
-  #passHeldOn(): void {
-    const held = this.#held!;
-    this.#held = null;
-    held.passHead(this.#handler);
-    this.#answered = true;
-    for (const chunk of held.chunks) this.#handler.onData(chunk);
-  }
-
-  #onHeldLong(): void {
-    if (this.#held === null) return;
-    try {
-      this.#passHeldOn();
-    } catch (error) {
-      this.#abort(error as Error);
-    }
-  }
-
+  /** Nobody has seen anything of an answer that is still held. */
   #dropHeld(): void {
-    this.#held?.drop();
-    this.#held = null;
+    if (!(this.#handler instanceof HeldAnswer)) return;
+    this.#handler.drop();
+    this.#answered = this.#handler.passedOn;
+    this.#handler = this.#handler.behind;
   }
 
   /** A proxy passes interim answers on (RFC 9110, section 15.2). */
@@ -337,9 +284,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer, release?: Release): void {
-    if (this.#abandoned) return;
-    if (this.#held === null) this.#handler.onData(chunk, release);
-    else if (!this.#held.add(chunk)) this.#passHeldOn();
+    if (!this.#abandoned) this.#handler.onData(chunk, release);
   }
 
   /** Outside of undici's own callbacks, what it throws would reach nobody. */
@@ -358,7 +303,6 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
-    if (this.#held !== null) this.#passHeldOn();
     const health = this.#member?.health ?? null;
     this.#end();
     health?.onAnswered(this.#status);
@@ -391,8 +335,7 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
   }
 
   #fail(error: unknown): void {
-    const inBody = this.#answered || this.#held !== null;
-    const cause = failureCauseOf(error, inBody);
+    const cause = failureCauseOf(error, this.#answered);
     this.#dropHeld();
     const connection = this.#connection;
     this.#connection = null;
@@ -408,9 +351,8 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
       this.#reused &&
       !this.#began &&
       !this.#repeated &&
-      this.body === null &&
       (cause === 'upstream_closed' || cause === 'upstream_reset') &&
-      idempotent.has(this.method) &&
+      this.mayGoTwice &&
       this.#member?.health?.available !== false
     ) {
       this.#repeated = true;
@@ -444,10 +386,10 @@ export class UpstreamRequest implements Dispatcher.DispatchHandler, Taker, Membe
     return true;
   }
 
-  /** Whether the route has it repeated: once a connection carried any of it the upstream may have acted on it (RFC 9110, section 9.2.2). */
+  /** Whether the route has it repeated: once a connection carried any of it the upstream may have acted on it. */
   #repeatable(reason: RetryReason): boolean {
     if (this.#targets.retries === null || this.#answered || !this.#handler.isOpen) return false;
-    if (reason !== 'connect' && (this.body !== null || !idempotent.has(this.method))) return false;
+    if (reason !== 'connect' && !this.mayGoTwice) return false;
     this.#repeats ??= new Repeats(this.#targets);
     return this.#repeats.allows(reason);
   }
