@@ -301,6 +301,18 @@ const cases = {
       t.equal((await ask()).status, 200);
     },
   },
+  tenant: {
+    route: { tenant: 'harbour-cafe', upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask()).status, 200);
+    },
+  },
+  metadata: {
+    route: { metadata: { plan: 'pro' }, upstreams: one },
+    async check(t, ask) {
+      t.equal((await ask()).status, 200);
+    },
+  },
 } satisfies Record<Field, FieldCase>;
 
 const fields = Object.entries<FieldCase>(cases);

@@ -9,6 +9,7 @@ export * from './api/edge-settings.ts';
 export * from './api/fleet.ts';
 export * from './api/health.ts';
 export * from './api/issuer.ts';
+export * from './api/labels.ts';
 export * from './api/node.ts';
 export * from './api/page.ts';
 export * from './api/problem.ts';

@@ -1,6 +1,7 @@
 import type { CertificateRecord } from '@lockstep/contract';
 import type { Change } from '@lockstep/store';
 import { broughtClaims } from './brought.ts';
+import { tenantClaims } from './tenant-claim.ts';
 
 const longestNoticeMs = 30 * 86_400_000;
 
@@ -21,6 +22,8 @@ export function putCertificate(id: string, value: CertificateRecord): Change {
     id,
     value,
     dueAt: expiresSoonFrom(value),
-    ...(value.names === undefined ? {} : { claims: broughtClaims(id, value.names) }),
+    ...(value.names === undefined
+      ? {}
+      : { claims: [...broughtClaims(id, value.names), ...tenantClaims('certificate', id, value.tenant)] }),
   };
 }

@@ -17,6 +17,7 @@ import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
+import { sameJson } from '../validation/same-json.ts';
 import { broughtId, isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
 import { refuseShown } from './client-certificate.ts';
@@ -29,7 +30,10 @@ export type RevokeAtCa = (record: StoredRecord<'certificate'>, reason: number) =
 
 /** What an operator does to certificates. All of it throws `not_found` for an id that nothing has. */
 export interface CertificateService {
-  /** Puts a certificate from elsewhere into service for every name in it. `made`: false when the same leaf was there already. */
+  /**
+   * Puts a certificate from elsewhere into service for every name in it. `made`: false when the same leaf was there already; a tenant or
+   * metadata that is left out stays then as it was.
+   */
   bring(origin: WriteOrigin, body: BringCertificate): Promise<{ id: string; made: boolean }>;
   /** Throws `in_use` while a route names the host of a managed one, or has its upstreams shown the certificate. */
   remove(origin: WriteOrigin, id: string): Promise<void>;
@@ -77,14 +81,17 @@ export function createCertificateService({
 
   async function bring(
     origin: WriteOrigin,
-    { chain, key }: BringCertificate,
+    { chain, key, ...labels }: BringCertificate,
   ): Promise<{ id: string; made: boolean }> {
     const brought = checked(chain, key);
     const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
     const id = broughtId(fingerprint256);
     return await writeInTurn(store, [recordKey('certificate', id)], async () => {
       const before = await store.get('certificate', id);
-      if (before?.value.chain === brought.chain) return { id, made: false };
+      const { tenant = before?.value.tenant, metadata = before?.value.metadata } = labels;
+      const served = before?.value.chain === brought.chain;
+      const had = { tenant: before?.value.tenant, metadata: before?.value.metadata };
+      if (served && sameJson(had, { tenant, metadata })) return { id, made: false };
       const value: CertificateRecord = {
         host: brought.names[0] ?? id,
         names: brought.names,
@@ -96,11 +103,16 @@ export function createCertificateService({
         notBefore,
         notAfter,
         issuedAt: before?.value.issuedAt ?? iso(now()),
+        ...(tenant === undefined ? {} : { tenant }),
+        ...(metadata === undefined ? {} : { metadata }),
       };
       await commit(store, {
         ...origin,
         checks: [{ kind: 'certificate', id, revision: before?.revision ?? null }],
-        changes: [putCertificate(id, value), ...stapleChanges(id, brought.chain, now(), ocspUrlOf)],
+        changes: [
+          putCertificate(id, value),
+          ...(served ? [] : stapleChanges(id, brought.chain, now(), ocspUrlOf)),
+        ],
       });
       return { id, made: before === null };
     });

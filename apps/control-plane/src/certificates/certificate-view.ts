@@ -133,6 +133,8 @@ function presentReadable(id: string, { order, certificate }: Records, view: Flee
     expiresSoon: value !== undefined && view.now > expiresSoonFrom(value),
     revision: certificate?.revision ?? null,
     chain: value?.chain ?? null,
+    ...(value?.tenant === undefined ? {} : { tenant: value.tenant }),
+    ...(value?.metadata === undefined ? {} : { metadata: value.metadata }),
   };
 }
 

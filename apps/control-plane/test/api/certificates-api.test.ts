@@ -84,6 +84,24 @@ t.test('lists those that fail by themselves, live ones too, in pages', async (t)
   t.equal((await call('GET', '/v1/certificates?failing=perhaps')).status, 400);
 });
 
+t.test('a brought certificate keeps whose it is, and what is kept beside it', async (t) => {
+  const { call, store } = await startControlPlane(t, testFolder(t));
+  const body = await makeCertificate(host);
+  const labels = { tenant: 'harbour-cafe', metadata: { plan: 'pro' } };
+  const made = await call('POST', '/v1/certificates', { body: { ...body, ...labels } });
+  t.match(made, { status: 201, body: labels });
+  const again = await call('POST', '/v1/certificates', { body });
+  t.match(again, { status: 200, body: { ...labels, revision: made.body.revision } }, 'left out: as it was');
+  const metadata = { plan: 'free' };
+  const moved = await call('POST', '/v1/certificates', { body: { ...body, metadata } });
+  t.match(moved, { status: 200, body: { tenant: 'harbour-cafe' } });
+  t.strictSame(moved.body.metadata, metadata);
+  const claims = await store.findClaims('tenant harbour-cafe ', 10);
+  t.match(claims, [{ kind: 'certificate', id: made.body.id }]);
+  const refused = await call('POST', '/v1/certificates', { body: { ...body, tenant: '' } });
+  t.match(refused, { status: 400, body: { errors: [{ pointer: '/tenant' }] } });
+});
+
 t.test('tells when a certificate is renewed, and by whose word', async (t) => {
   const controlPlane = await startIssued(t, testFolder(t));
   const renewAt = new Date(Date.now() + 86_400_000).toISOString();

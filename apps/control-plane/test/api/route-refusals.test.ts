@@ -287,6 +287,18 @@ const refusals: Record<Field, Row[]> = {
     [{ dns: { proxiedBy: 'me' } }, '/dns/proxiedBy', 'has to be cdn'],
     [{ dns: { via: 'cdn' } }, '/dns/via', noSuch],
   ],
+  tenant: [[{ tenant: 'a b' }, '/tenant', /^a tenant has 1 to 128 letters/]],
+  metadata: [
+    [{ metadata: [] }, '/metadata', 'has to be an object'],
+    [{ metadata: { plan: 7 } }, '/metadata/plan', 'has to be a text'],
+    [{ metadata: { plan: 'a'.repeat(501) } }, '/metadata/plan', 'a value has at most 500 characters'],
+    [{ metadata: { ['k'.repeat(41)]: 'a' } }, `/metadata/${'k'.repeat(41)}`, /^a key has 1 to 40 letters/],
+    [
+      { metadata: Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`key${index}`, 'a'])) },
+      '/metadata',
+      'has more than 50 keys',
+    ],
+  ],
 };
 
 t.test('what a route cannot be is refused by the name of its field, and the way out', async (t) => {

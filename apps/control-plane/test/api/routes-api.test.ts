@@ -138,6 +138,8 @@ t.test('each field of a route is kept, shown, and set by a patch of it alone', a
     },
     retries: { attempts: 2, on: ['connect', '5xx'] },
     dns: { proxiedBy: 'cdn' },
+    tenant: 'harbour-cafe',
+    metadata: { plan: 'pro', 'crm/id': '4821' },
   };
   t.match((await call('PUT', '/v1/routes/whole', { body: all })).body, shownOf(all));
   const names = Object.keys(routeDefaults.shape);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Timestamp } from '../shared/timestamp.ts';
+import { metadataField, tenantField } from './labels.ts';
 import { RenewalReason } from './renewal-reason.ts';
 import { revocationReasons } from './revocation-reasons.ts';
 
@@ -66,6 +67,8 @@ export const Certificate = CertificateStatus.extend({
   expiresSoon: z.boolean().describe('Less than a sixth of its lifetime is left, 30 days at most'),
   revision: z.int().nullable(),
   chain: z.string().nullable().describe('PEM, leaf first'),
+  tenant: z.string().optional().describe('Of a brought one, where it was given'),
+  metadata: z.record(z.string(), z.string()).optional().describe('Of a brought one, where it was given'),
 }).meta({ id: 'Certificate' });
 export type Certificate = z.infer<typeof Certificate>;
 
@@ -74,6 +77,8 @@ export const BringCertificate = z
   .strictObject({
     chain: z.string().max(100_000).describe('PEM, leaf first, without the root'),
     key: z.string().max(20_000).describe('PEM, not encrypted; never shown again'),
+    tenant: tenantField.optional(),
+    metadata: metadataField.optional(),
   })
   .meta({
     id: 'BringCertificate',

@@ -24,6 +24,9 @@ export interface CertificateRecord {
   notAfter: string;
   issuedAt: string;
   revokedAt?: string | null | undefined;
+  /** Of a brought certificate, as is the next. */
+  tenant?: string | undefined;
+  metadata?: Record<string, string> | undefined;
 }
 
 export const certificate = recordKind<CertificateRecord>()({

@@ -73,6 +73,8 @@ export const routeShape: Shape<RouteRecord> = {
   issuers: true,
   challenge: true,
   dns: { proxiedBy: true },
+  tenant: true,
+  metadata: true,
   createdAt: true,
   updatedAt: true,
 };

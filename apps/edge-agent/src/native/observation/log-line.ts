@@ -33,6 +33,7 @@ function jsonLine({ node, query, clientAddress }: LogLineOptions): LogLine {
       requestId: forwarded?.requestId,
       traceId: forwarded?.traceparent?.slice(3, 35),
       route: watch.route?.id,
+      tenant: watch.route?.record.tenant,
       client: hideAddress(clientOf(watch), clientAddress),
       method: watch.request.method,
       host: forwarded?.host,

@@ -121,7 +121,8 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
   }
 
   return {
-    put(id, revision, record) {
+    put(id, revision, given) {
+      const record = withoutMetadata(given);
       const before = byId.get(id);
       const held = build(id, revision, record, before?.route ?? null);
       if (before !== undefined) remove(before);
@@ -195,4 +196,11 @@ export function createRouteTable({ upstreams, hasCertificate, services }: RouteT
       return byHost.size;
     },
   };
+}
+
+/** Nothing is served by it, and there may be much of it. */
+function withoutMetadata(record: RouteRecord): RouteRecord {
+  if (record.metadata === undefined) return record;
+  const { metadata: _, ...rest } = record;
+  return rest;
 }

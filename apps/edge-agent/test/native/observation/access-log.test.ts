@@ -76,6 +76,14 @@ t.test('each answer has a line that tells who asked for what, and how long what 
   t.notOk('tls' in fourth);
 });
 
+t.test('a line names the tenant of the route', async (t) => {
+  const { edge, url, lines, at } = await startLogging(t, {});
+  const labels = { tenant: 'harbour-cafe', metadata: { plan: 'pro' } };
+  await edge.applied(await edge.serve('labelled', ['labelled.example.com'], [url], ['/'], labels));
+  await fetchThrough(at('labelled.example.com'));
+  t.match(JSON.parse((await lines(1))[0]!), { route: 'labelled', tenant: 'harbour-cafe' });
+});
+
 t.test('who sent what is no request that can be served is told too', async (t) => {
   const { edge, lines, at } = await startLogging(t, {});
   for (const fetch of [fetchThrough, fetchThroughH2])

@@ -5,7 +5,7 @@ import { routeFields } from './route-fields.ts';
 const ownFields = [
   ...(['hosts', 'alsoServe', 'paths', 'methods', 'match'] as const),
   ...(['upstreams', 'redirect', 'response'] as const),
-  ...(['issuers', 'challenge', 'dns'] as const),
+  ...(['issuers', 'challenge', 'dns', 'tenant', 'metadata'] as const),
   // What is secret of a route is sealed for that route.
   ...(['basicAuth'] as const),
 ] as const satisfies readonly (keyof typeof routeFields)[];

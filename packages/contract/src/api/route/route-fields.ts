@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ChallengeType } from '../challenge.ts';
 import { IssuerName } from '../issuer.ts';
+import { metadataField, tenantField } from '../labels.ts';
 import { StoredUpstream, Upstream } from '../upstream.ts';
 import { access, shownAccess } from './access.ts';
 import { alsoServe } from './also-serve.ts';
@@ -124,6 +125,8 @@ export const routeFields = {
     given: dns.describe('How its hosts are reached; left out: they lead straight here').optional(),
     shown: dns.optional(),
   },
+  tenant: { given: tenantField.optional(), shown: z.string().optional() },
+  metadata: { given: metadataField.optional(), shown: z.record(z.string(), z.string()).optional() },
 };
 
 /** What a request can lead to: a route has exactly one of these. */
