@@ -217,7 +217,14 @@ export async function createControlPlane({
           traffic: routeTraffic.read,
         },
         certificates: {
-          service: createCertificateService({ store, sealer: sealers.edges, revokeAtCa, now }),
+          service: createCertificateService({
+            store,
+            sealer: sealers.edges,
+            revokeAtCa,
+            known,
+            servesOnDemand: () => settings.current().onDemand !== null,
+            now,
+          }),
           view: createCertificateView({ store, fleet }),
         },
         issuers: {

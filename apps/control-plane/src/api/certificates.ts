@@ -45,7 +45,8 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
     schema: {
       operationId: 'bringCertificate',
       summary: 'Bring a certificate from elsewhere, to be served for every name in it',
-      description: '201; 200 when the same leaf had been brought before.',
+      description:
+        '201; 200 when it had been brought before. With `issuer` it is the managed certificate of each of its hosts from then on, and no CA is asked before its renewal is due; where the managed one lasts as long, that one stays (200).',
       tags,
       body: BringCertificate,
       response: { 200: Certificate, 201: Certificate, ...problems },
