@@ -38,7 +38,6 @@ const rooms: Record<string, (string | string[])[]> = {
       'names',
       'auth',
       'changes',
-      'tokens',
       'due-work',
       'startup',
       'outbound',

@@ -4,9 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, giveBackMemory, isAppError, type Readiness } from '@lockstep/contract';
 import {
   type AcmeConfig,
+  checkAdminToken,
   createControlPlane,
   readAcmeConfig,
-  splitAdminTokens,
 } from '@lockstep/control-plane';
 import { createStoreFeed, spawnEdge } from '@lockstep/edge-agent';
 import { createSealers, deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
@@ -62,8 +62,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   await checkPorts(plan.listeners);
 
   const secretKey = secrets.secretKey ?? folder.secret('secret-key', generateSecretKey);
-  const adminTokens = splitAdminTokens(secrets.adminToken ?? folder.secret('admin-token', createAdminToken));
-  const [adminToken = ''] = adminTokens;
+  const adminToken = checkAdminToken(secrets.adminToken ?? folder.secret('admin-token', createAdminToken));
   const sealers = createSealers(secretKey);
   const edgeKey = deriveEdgeKey(secretKey);
 
@@ -78,7 +77,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
     config: {
       listen: plan.api,
       dataDir,
-      adminTokens,
+      adminToken,
       acme,
       expectedEdges: plan.edges.length,
       adminHosts,

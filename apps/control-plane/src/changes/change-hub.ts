@@ -13,7 +13,6 @@ const watchedKinds = [
   'issuer',
   'canary',
   'rotation',
-  'token',
 ] as const satisfies readonly Kind[];
 
 export type ChangeListener = (entry: LogEntry | null) => void;

@@ -28,7 +28,7 @@ export function breakOff(answer: ClientResponse): void {
 /** The same at once, for a client that takes nothing. */
 export function cutOff(answer: ClientResponse): void {
   if ('stream' in answer) {
-    answer.stream.close(0x2); // INTERNAL_ERROR (RFC 9113, section 7)
+    answer.breakOff();
     return;
   }
   const response = answer as ServerResponse;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { ClientStream } from './client-stream.ts';
 
-export type ClientRequest = IncomingMessage | Http2ServerRequest;
-export type ClientResponse = ServerResponse | Http2ServerResponse;
+/** Over HTTP/2 both are the same object. */
+export type ClientRequest = IncomingMessage | ClientStream;
+export type ClientResponse = ServerResponse | ClientStream;

@@ -1,5 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { ClientResponse } from './client-message.ts';
+import type { ClientStream } from './client-stream.ts';
 
 /** An answer that the edge gives itself. */
 export interface OwnAnswer {
@@ -15,15 +16,39 @@ export function sendOwnAnswer(
   { status, body }: OwnAnswer,
   fields: readonly string[],
 ): void {
-  const response = answer as ServerResponse;
-  if (response.headersSent || response.destroyed) return;
+  if (answer.headersSent || answer.destroyed) return;
+  if ('stream' in answer) {
+    sendOverHttp2(answer, status, body, fields);
+    return;
+  }
+  const response = answer;
   for (let i = 0; i < fields.length; i += 2) response.appendHeader(fields[i]!, fields[i + 1]!);
   // RFC 9110, section 8.6.
   if (status !== 204) response.setHeader('content-length', body?.length ?? 0);
-  if (!('stream' in answer) && !leavesLittle(response.req)) response.setHeader('connection', 'close');
+  if (!leavesLittle(response.req)) response.setHeader('connection', 'close');
   response.writeHead(status);
   if (body === null) response.end();
   else response.end(body);
+}
+
+function sendOverHttp2(
+  answer: ClientStream,
+  status: number,
+  body: Buffer | null,
+  given: readonly string[],
+): void {
+  const fields: string[] = [];
+  for (let i = 0; i < given.length; i += 2) {
+    if (given[i]!.toLowerCase() !== 'content-length') fields.push(given[i]!, given[i + 1]!);
+  }
+  const bytes = body?.length ?? 0;
+  // RFC 9110, section 8.6.
+  if (status !== 204) fields.push('content-length', String(bytes));
+  const ends = bytes === 0 || answer.method === 'HEAD';
+  answer.sendHead(status, fields, ends, false);
+  if (ends) return;
+  answer.ownBytes = bytes;
+  answer.end(body!);
 }
 
 const mostReadToNowhere = 65_536;

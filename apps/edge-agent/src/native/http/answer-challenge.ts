@@ -1,8 +1,9 @@
-import type { ServerResponse } from 'node:http';
 import type { ClientResponse } from '../../server/client-message.ts';
+import { sendOwnAnswer } from '../../server/own-answer.ts';
 import type { ChallengeTable } from '../tls/challenge-table.ts';
 
 const prefix = '/.well-known/acme-challenge/';
+const fields = ['content-type', 'application/octet-stream'];
 
 /**
  * Answers a pending http-01 challenge (RFC 8555, section 8.3), of whatever host, and says whether there was one. A CA follows redirects
@@ -16,11 +17,6 @@ export function answerChallenge(
   if (!path.startsWith(prefix)) return false;
   const keyAuthorization = challenges.keyAuthorization(path.slice(prefix.length));
   if (keyAuthorization === null) return false;
-  const response = answer as ServerResponse;
-  response.writeHead(200, {
-    'content-type': 'application/octet-stream',
-    'content-length': Buffer.byteLength(keyAuthorization),
-  });
-  response.end(keyAuthorization);
+  sendOwnAnswer(answer, { status: 200, fields, body: Buffer.from(keyAuthorization) }, fields);
   return true;
 }

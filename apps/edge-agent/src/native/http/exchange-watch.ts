@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { EdgeSettings } from '@lockstep/contract';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
 import type { RefusalReason } from '../../server/request-refusal.ts';
@@ -61,7 +60,8 @@ export class ExchangeWatch {
   get bytesOut(): number {
     const sent = this.exchange?.sentBytes ?? 0;
     if (sent > 0) return sent;
-    const announced = (this.response as ServerResponse).getHeader('content-length');
+    if ('stream' in this.response) return this.response.ownBytes;
+    const announced = this.response.getHeader('content-length');
     return this.request.method === 'HEAD' ? 0 : Number(announced ?? 0);
   }
 
@@ -82,7 +82,7 @@ export class ExchangeWatch {
         return 'stalled_body';
       }
     }
-    const unsent = (this.response as ServerResponse).writableLength;
+    const unsent = this.response.writableLength;
     const queued = unsent === 0 ? 0 : queuedBelow(this.response);
     if (unsent === 0 || unsent !== this.#unsent || queued !== this.#queued) {
       this.#unsent = unsent;

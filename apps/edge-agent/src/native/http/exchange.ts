@@ -136,7 +136,7 @@ export class Exchange implements AnswerHandler {
     this.#through = writeAnswerHead(response, statusCode, head, statusMessage, rules, forwarded);
     if (this.#through !== null) this.#sendThrough(this.#through);
     this.#answered = true;
-    if (this.#through === null && !('stream' in response)) this.#awaitedBytes = head.bodyBytes;
+    if (this.#through === null) this.#awaitedBytes = head.bodyBytes;
     this.#bodiless = statusCode === 205 || (head.ends && this.#through === null);
     if (this.#bodiless) response.end();
   }
@@ -149,7 +149,7 @@ export class Exchange implements AnswerHandler {
       this.#only = chunk;
       return;
     }
-    const response = this.#through ?? (this.#options.response as ServerResponse);
+    const response = this.#through ?? this.#options.response;
     const upstreamRequest = this.#upstreamRequest!;
     // What transforms it may hold it for longer than the write.
     const free = this.#through === null ? release : undefined;
@@ -160,17 +160,17 @@ export class Exchange implements AnswerHandler {
   }
 
   onEnd(trailer: string[] | null): void {
-    const { response } = this.#options;
+    const response = this.#options.response as ServerResponse;
     this.#ended = true;
     if (trailer !== null && !this.#bodiless) writeTrailer(response, trailer);
-    if (this.#only !== null) (response as ServerResponse).end(this.#only);
+    if (this.#only !== null) response.end(this.#only);
     else (this.#through ?? response).end();
   }
 
   #sendThrough(through: Transform): void {
-    const response = this.#options.response as ServerResponse;
+    const { response } = this.#options;
     through.on('error', () => breakOff(response));
-    through.pipe(response);
+    through.pipe('stream' in response ? response.stream : response);
   }
 
   onUpgrade(head: AnswerHead, protocol: string, upstream: Duplex): void {

@@ -1,8 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import type { ClientStream } from '../../server/client-stream.ts';
+import { sendOwnAnswer } from '../../server/own-answer.ts';
 import type { Incidents } from '../clients/incidents.ts';
 import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import type { RouteTable, ServedRoute } from '../routing/route-table.ts';
@@ -46,7 +47,7 @@ export interface Forwarder {
   handle(request: ClientRequest, response: ClientResponse, scheme?: Scheme): void;
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer, scheme?: Scheme): void;
   /** A websocket over HTTP/2. */
-  connectWebsocket(request: Http2ServerRequest, response: Http2ServerResponse): void;
+  connectWebsocket(client: ClientStream): void;
   /** Requests without a complete answer; open tunnels are not among them. */
   readonly inFlight: number;
   readonly tunnels: number;
@@ -79,7 +80,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     open.add(watch);
     options.onRequest?.(watch);
     // What is written to an answer that was broken off a moment ago is nobody's loss.
-    response.on('error', ignore);
+    if (!('stream' in response)) response.on('error', ignore);
     try {
       serve(watch, scheme, upgrade);
     } catch (error) {
@@ -123,7 +124,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         refuse(watch, notFound(forwarded), onDone, null, forwarded);
       return;
     }
-    const shown = shownTo('stream' in request ? request.stream.session : request.socket);
+    const shown = shownTo(request.socket);
     if (shown !== null && host !== shown.name && !shown.covers(host)) {
       refuse(watch, { reason: 'misdirected' }, onDone, route.rules, forwarded);
       return;
@@ -149,7 +150,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       rules,
       forwarded,
       (answer) => {
-        if (isGone(response)) onDone(499);
+        if (response.destroyed) onDone(499);
         else if (answer === null) {
           for (const rule of rules.requests) rule.change(forwarded);
           forwardTo(route, watch, forwarded, onDone, upgrade);
@@ -208,8 +209,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return;
     }
     response.on('close', () => onDone(204));
-    (response as ServerResponse).writeHead(204, { allow: allowedMethods });
-    response.end();
+    sendOwnAnswer(response, optionsAnswer, optionsAnswer.fields);
   }
 
   return {
@@ -235,9 +235,6 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   };
 }
 
-/** The client went away while a gate took its time. */
-function isGone(response: ClientResponse): boolean {
-  return 'stream' in response ? response.stream.destroyed : response.destroyed;
-}
+const optionsAnswer = { status: 204, fields: ['allow', allowedMethods], body: null };
 
 function ignore(): void {}

@@ -1,9 +1,14 @@
 import type { EventEmitter } from 'node:events';
-import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import type { Socket } from 'node:net';
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { TLSSocket } from 'node:tls';
 import type { EdgeSettings } from '@lockstep/contract';
+import { ClientStream, type StreamConnection } from '../../server/client-stream.ts';
 import { linger } from '../../server/linger.ts';
-import { carry, shownTo } from '../tls/shown-certificates.ts';
 
 /** So many streams a client may break off at once, and so many a second in the long run; browsers do, when one scrolls. */
 const resetsAtOnce = 200;
@@ -13,7 +18,7 @@ const resetsPerSecond = 20;
  * that is, costs a hundred times its client's effort (CVE-2023-44487).
  */
 const resetsBeforePause = 20;
-const pauseMs = 25;
+const pausedForMs = 25;
 const forgivenAfterMs = 1_000;
 /** A session that was told to end has this long to do so. */
 const endWithinMs = 2_000;
@@ -23,16 +28,16 @@ export type SessionCut = 'idle' | 'resets' | 'no_preface';
 
 export interface Http2SessionsOptions {
   /** The connection of the session that is being made. */
-  socket(): Socket;
+  socket(): TLSSocket;
   timeouts(): EdgeSettings['timeouts'];
   onCut(reason: SessionCut): void;
+  /** Takes each request. A request that is likely to be broken off at once is looked at a moment later. */
+  onRequest(client: ClientStream): void;
 }
 
 /** The HTTP/2 sessions of a server, held to deadlines. */
 export interface Http2Sessions {
   readonly count: number;
-  /** How long a request should not be looked at yet, in milliseconds: it may be broken off by then. 0 but for sessions known for that. */
-  pauseFor(stream: ServerHttp2Stream): number;
   /** Ends what is over its time. To be called about every second. */
   check(now: number): void;
   /** While drained, sessions end: open streams go on, and each session that comes serves what it came for. */
@@ -40,9 +45,8 @@ export interface Http2Sessions {
   destroy(): void;
 }
 
-interface Held {
+interface Held extends StreamConnection {
   session: ServerHttp2Session;
-  socket: Socket;
   startedAt: number;
   /** The client has said that it speaks HTTP/2. */
   begun: boolean;
@@ -56,7 +60,7 @@ interface Held {
 }
 
 export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions): Http2Sessions {
-  const { timeouts, onCut } = options;
+  const { timeouts, onCut, onRequest } = options;
   const all = new Map<ServerHttp2Session, Held>();
   let lastResetsAt = 0;
   let drained = false;
@@ -91,9 +95,9 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
       warnedSince: null,
       resets: 0,
       resetsAt: now,
+      onStreamClosed: (stream) => onStreamClosed(held, stream),
     };
     all.set(session, held);
-    carry(session, shownTo(held.socket));
     session.on('close', () => {
       all.delete(session);
       // Or does not end its side.
@@ -103,20 +107,40 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
     session.on('remoteSettings', () => {
       held.begun = true;
     });
-    session.on('stream', (stream: ServerHttp2Stream) => {
+    // Node's own tells the server, where nobody listens.
+    session.removeAllListeners('stream');
+    session.on('stream', ((
+      stream: ServerHttp2Stream,
+      headers: IncomingHttpHeaders,
+      _flags: number,
+      rawHeaders: string[],
+    ) => {
       held.streams += 1;
-      stream.on('close', () => {
-        held.streams -= 1;
-        if (held.streams === 0) {
-          held.idleSince = Date.now();
-          if (drained) warn(held);
-        }
-        // The edge itself breaks off with INTERNAL_ERROR, an answer that has begun.
-        const own = stream.rstCode === constants.NGHTTP2_INTERNAL_ERROR && stream.headersSent;
-        if (stream.aborted && !own) onReset(held);
-      });
-    });
+      const client = new ClientStream(held, stream, headers, rawHeaders);
+      const pauseMs = lastResetsAt === 0 ? 0 : pauseFor(held);
+      if (pauseMs === 0) onRequest(client);
+      else setTimeout(() => client.destroyed || onRequest(client), pauseMs);
+    }) as never);
   });
+
+  function onStreamClosed(held: Held, stream: ServerHttp2Stream): void {
+    held.streams -= 1;
+    if (held.streams === 0) {
+      held.idleSince = Date.now();
+      if (drained) warn(held);
+    }
+    // The edge itself breaks off with INTERNAL_ERROR, an answer that has begun.
+    const own = stream.rstCode === constants.NGHTTP2_INTERNAL_ERROR && stream.headersSent;
+    if (stream.aborted && !own) onReset(held);
+  }
+
+  /** How long a request should not be looked at yet: it may be broken off by then. 0 but for sessions known for that. */
+  function pauseFor(held: Held): number {
+    const now = Date.now();
+    if (now - lastResetsAt > forgivenAfterMs) return 0;
+    return held.resets > resetsBeforePause && now - held.resetsAt < forgivenAfterMs ? pausedForMs : 0;
+  }
+
   server.on('sessionError', () => {});
 
   /** RFC 9113, section 6.8: a first GOAWAY refuses nothing, so that the second one finds no stream on its way. */
@@ -138,14 +162,6 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
   return {
     get count() {
       return all.size;
-    },
-    pauseFor(stream) {
-      if (lastResetsAt === 0) return 0;
-      const now = Date.now();
-      if (now - lastResetsAt > forgivenAfterMs) return 0;
-      const held = all.get(stream.session as ServerHttp2Session);
-      const isKnown = held !== undefined && held.resets > resetsBeforePause;
-      return isKnown && now - held.resetsAt < forgivenAfterMs ? pauseMs : 0;
     },
     check(now) {
       const { headMs, keepAliveMs } = timeouts();

@@ -1,13 +1,9 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import {
-  createSecureServer,
-  type Http2SecureServer,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-} from 'node:http2';
+import type { Server } from 'node:http';
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { EdgeSettings } from '@lockstep/contract';
+import type { ClientStream } from '../../server/client-stream.ts';
 import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
 import { linger } from '../../server/linger.ts';
 import type { Admission } from '../clients/admission.ts';
@@ -101,32 +97,23 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     onCut: incidents.onCut,
     onException: incidents.onException,
   });
+  // Node's own way from a stream to a request of HTTP/2 begins with the first listener for requests.
+  server.removeAllListeners('stream');
   const sessions = serveHttp2(server, {
     socket: () => accepting!,
     timeouts: () => settings().timeouts,
     onCut: incidents.onCut,
+    onRequest: handleHttp2,
   });
-  // `checkContinue`: the upstream decides whether it wants the body (RFC 9110, section 10.1.1).
-  for (const event of ['request', 'checkContinue', 'checkExpectation', 'connect']) {
-    server.on(
-      event,
-      (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
-        if (!('stream' in request) || !('stream' in response)) return;
-        const pauseMs = sessions.pauseFor(request.stream);
-        if (pauseMs === 0) handleHttp2(request, response);
-        else setTimeout(() => !request.stream.closed && handleHttp2(request, response), pauseMs);
-      },
-    );
-  }
 
-  function handleHttp2(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  function handleHttp2(client: ClientStream): void {
     try {
-      if (request.method === 'CONNECT' && request.headers[':protocol'] === 'websocket')
-        forwarder.connectWebsocket(request, response);
-      else forwarder.handle(request, response);
+      if (client.method === 'CONNECT' && client.headers[':protocol'] === 'websocket')
+        forwarder.connectWebsocket(client);
+      else forwarder.handle(client, client);
     } catch (error) {
       incidents.onException('request', error);
-      request.stream.close(0x2); // INTERNAL_ERROR
+      client.breakOff();
     }
   }
 

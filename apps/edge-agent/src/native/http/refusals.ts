@@ -48,11 +48,11 @@ export function createRefusals({ routes, settings, incidents }: RefusalsOptions)
     response.on('close', () => onDone(status));
     // Where a message ends is not clear, or was said in a language that is not spoken here.
     if (!('stream' in response) && endsConnection.has(reason)) response.setHeader('connection', 'close');
-    if (reason === 'trace_ends_here') response.setHeader('allow', allowedMethods);
     if ('stream' in request && !request.stream.endAfterHeaders) endWithAnswer(request);
     const id = forwarded?.requestId ?? requestIdOf(request.headers['x-request-id']);
     const words = detail === undefined ? usual : sentence(detail);
-    const answer = problemAnswer(status, code, words, id, fields);
+    const given = reason === 'trace_ends_here' ? ['allow', allowedMethods] : fields;
+    const answer = problemAnswer(status, code, words, id, given);
     if (forwarded === null) sendOwnAnswer(response, answer, answer.fields);
     else
       sendRuled(

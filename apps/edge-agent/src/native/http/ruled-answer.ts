@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { Transform } from 'node:stream';
 import type { ClientResponse } from '../../server/client-message.ts';
 import { type OwnAnswer, sendOwnAnswer } from '../../server/own-answer.ts';
@@ -40,12 +39,13 @@ export function sendRuled(
   rules: RouteRules | null,
   request: RuledRequest,
 ): void {
-  const response = answer as ServerResponse;
-  if (response.headersSent || response.destroyed) return;
-  // What was taken over of a head that then could not be written.
-  for (const name of response.getHeaderNames()) if (name !== 'connection') response.removeHeader(name);
+  if (answer.headersSent || answer.destroyed) return;
   const overHttp2 = 'stream' in answer;
-  if (!overHttp2) response.statusMessage = '';
+  if (!overHttp2) {
+    // What was taken over of a head that then could not be written.
+    for (const name of answer.getHeaderNames()) if (name !== 'connection') answer.removeHeader(name);
+    answer.statusMessage = '';
+  }
   sendOwnAnswer(
     answer,
     own,
@@ -67,7 +67,11 @@ export function ruleAnswer(
   if (rules.body === null) return null;
   const head = { statusCode, fields, hasLength };
   // What the client sent, whatever rules made of it for the upstream.
-  const through = rules.body.through(head, request, response.req.headers);
+  const through = rules.body.through(
+    head,
+    request,
+    'stream' in response ? response.headers : response.req.headers,
+  );
   forwarded.hasLength = head.hasLength;
   return through;
 }

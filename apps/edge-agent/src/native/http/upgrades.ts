@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import type { ClientStream } from '../../server/client-stream.ts';
 import { upgradeOf } from '../../server/http1-connections.ts';
 import { linger } from '../../server/linger.ts';
 import type { Upgrade } from './exchange.ts';
 import type { ExchangeWatch } from './exchange-watch.ts';
-import { fieldsOverHttp2 } from './fields-over-http2.ts';
 import type { ReadRequest } from './read-request.ts';
 import { tunnel } from './tunnel.ts';
 
@@ -26,7 +26,7 @@ export interface UpgradesOptions {
 export interface Upgrades {
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer, scheme?: Scheme): void;
   /** A websocket over HTTP/2. */
-  connectWebsocket(request: Http2ServerRequest, response: Http2ServerResponse): void;
+  connectWebsocket(client: ClientStream): void;
   readonly tunnels: number;
   closeTunnels(): void;
 }
@@ -63,18 +63,18 @@ export function createUpgrades({ forward, onDone }: UpgradesOptions): Upgrades {
     const watch = forward(request, response, scheme, { protocols: upgradeOf(request)!, onAgreed });
   }
 
-  function connectWebsocket(request: Http2ServerRequest, response: Http2ServerResponse): void {
-    const { stream } = request;
+  function connectWebsocket(client: ClientStream): void {
+    const { stream } = client;
     // The key shows an upstream of HTTP/1.1 that it is spoken to by a client of websockets; HTTP/2 has none.
-    request.rawHeaders.push('sec-websocket-key', randomBytes(16).toString('base64'));
+    client.rawHeaders.push('sec-websocket-key', randomBytes(16).toString('base64'));
     const onAgreed: Upgrade['onAgreed'] = (fields, _protocol, upstream) => {
       onDone(watch, 200);
-      if (stream.destroyed || stream.closed) {
+      if (client.destroyed) {
         upstream.destroy();
         return;
       }
       tunnels.add(stream);
-      stream.respond({ ':status': 200, ...fieldsOverHttp2(fields, keyFields) });
+      client.sendHead(200, withoutKey(fields), false, false);
       // As a connection that is reset (RFC 8441, section 5).
       const reset = () => {
         if (!upstream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
@@ -87,7 +87,7 @@ export function createUpgrades({ forward, onDone }: UpgradesOptions): Upgrades {
       });
       tunnel(stream, upstream, () => tunnels.delete(stream));
     };
-    const watch = forward(request, response, 'https', { protocols: 'websocket', onAgreed });
+    const watch = forward(client, client, 'https', { protocols: 'websocket', onAgreed });
   }
 
   return {
@@ -103,4 +103,12 @@ export function createUpgrades({ forward, onDone }: UpgradesOptions): Upgrades {
 }
 
 /** What only a handshake over HTTP/1.1 has. */
-const keyFields = new Set(['sec-websocket-accept']);
+const keyField = 'sec-websocket-accept';
+
+function withoutKey(fields: readonly string[]): string[] {
+  const left: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.toLowerCase() !== keyField) left.push(fields[i]!, fields[i + 1]!);
+  }
+  return left;
+}

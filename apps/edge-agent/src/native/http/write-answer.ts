@@ -11,6 +11,10 @@ import { ruleAnswer } from './ruled-answer.ts';
 
 const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
+/** Statuses without content (RFC 9110, section 6.4.1). */
+const bodiless = new Set([204, 205, 304]);
+const none: string[] = [];
+
 /**
  * Writes the head of an upstream's final answer in the client's protocol, and gives back what the body goes through by the route's rules, null
  * where that is nothing. Throws an `ExchangeError` for one that a client may not get.
@@ -28,9 +32,10 @@ export function writeAnswerHead(
   if (overHttp2 && statusCode > 599)
     throw new ExchangeError('upstream_head_invalid', `the status is ${statusCode}`);
   const forwarded = forwardAnswer(head, statusCode, overHttp2);
+  const { hasLength } = forwarded;
   const through = rules === null ? null : ruleAnswer(forwarded, statusCode, rules, request, response);
   try {
-    writeHead(response, statusCode, head, statusMessage, forwarded, through);
+    writeHead(response, statusCode, head, statusMessage, forwarded, through, hasLength);
     return through;
   } catch (error) {
     through?.destroy();
@@ -45,13 +50,13 @@ function writeHead(
   statusMessage: string | undefined,
   { fields, hasLength, trailer }: ForwardedAnswer,
   through: Transform | null,
+  lengthKnown: boolean,
 ): void {
   if ('stream' in response) {
-    if (head.ends && through === null) {
-      // It goes out with the end of the stream, which is what tells some clients that there is no trailer to wait for (gRPC).
-      response.statusCode = statusCode;
-      for (let i = 0; i < fields.length; i += 2) response.appendHeader(fields[i]!, fields[i + 1]!);
-    } else response.writeHead(statusCode, fields as never);
+    // With the end of the stream, which is what tells some clients that there is no trailer to wait for (gRPC).
+    const ends = through === null && (head.ends || response.method === 'HEAD' || bodiless.has(statusCode));
+    // Behind a length HTTP/1.1 has no room for a trailer; HTTP/2 has.
+    response.sendHead(statusCode, fields, ends, !lengthKnown || head.bytes > 0);
     return;
   }
   const h1 = response as ServerResponse;
@@ -73,24 +78,21 @@ export function writeInterim(
   head: AnswerHead,
 ): void {
   if (response.headersSent || (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)) return;
-  // The client reset the stream, and its end is not told yet.
-  if ('stream' in response && (response.stream.destroyed || response.stream.closed)) return;
-  if (statusCode === 100) {
+  if ('stream' in response) {
+    const fields = statusCode === 100 ? none : forwardAnswer(head, statusCode, true).fields;
+    response.sendInterim(statusCode, fields);
+  } else if (statusCode === 100) {
     response.writeContinue();
-  } else if ('stream' in response) {
-    const fields = asObject(forwardAnswer(head, statusCode, true).fields);
-    response.stream.additionalHeaders({ ...fields, ':status': statusCode });
   } else {
     const { fields } = forwardAnswer(head, statusCode, false);
-    (response as ServerResponse).writeInformation(statusCode, fields as never);
+    response.writeInformation(statusCode, fields as never);
   }
 }
 
 /** Flat pairs, behind the body. Over HTTP/1.1 only a body in chunks has room for them; what has none goes without (RFC 9110, section 6.5). */
 export function writeTrailer(response: ClientResponse, trailer: string[]): void {
   if ('stream' in response) {
-    const fields = asObject(trailer.map((text, i) => (i % 2 === 0 ? text.toLowerCase() : text)));
-    response.addTrailers(fields as Record<string, string>);
+    response.addTrailers(trailer);
   } else if (response.chunkedEncoding) {
     const pairs: [string, string][] = [];
     for (let i = 0; i < trailer.length; i += 2) pairs.push([trailer[i]!, trailer[i + 1]!]);
@@ -103,14 +105,4 @@ function reasonPhrase(statusCode: number, given: string | undefined): string {
   const usual = STATUS_CODES[statusCode];
   if (given === undefined || given === usual) return usual ?? '';
   return /^[\t\x20-\x7e]*$/.test(given) ? given : (usual ?? '');
-}
-
-function asObject(fields: string[]): Record<string, string | string[]> {
-  const all: Record<string, string | string[]> = Object.create(null);
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!;
-    const before = all[name];
-    all[name] = before === undefined ? fields[i + 1]! : [before, fields[i + 1]!].flat();
-  }
-  return all;
 }

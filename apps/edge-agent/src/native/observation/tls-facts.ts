@@ -18,8 +18,8 @@ export function tlsFactsOf(request: ClientRequest): TlsFacts {
   try {
     let facts = ofRequest.get(request);
     if (facts !== undefined) return facts;
-    const connection = 'stream' in request ? request.stream.session! : request.socket;
-    facts = ofConnection.get(connection) ?? read(request.socket as TLSSocket);
+    const connection = request.socket;
+    facts = ofConnection.get(connection) ?? read(connection as TLSSocket);
     ofConnection.set(connection, facts);
     ofRequest.set(request, facts);
     return facts;

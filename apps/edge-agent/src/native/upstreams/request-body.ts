@@ -1,7 +1,6 @@
-import type { IncomingMessage } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
 import { Readable } from 'node:stream';
 import type { EdgeSettings } from '@lockstep/contract';
+import type { ClientRequest } from '../../server/client-message.ts';
 import { ExchangeError } from './failure-cause.ts';
 import { forwardTrailer } from './trailer-fields.ts';
 
@@ -18,14 +17,14 @@ export class RequestBody extends Readable {
   trailer: string[] | null = null;
   /** Called where there is a trailer, when the body has ended and nobody else has heard of it. */
   onTrailer: (() => void) | null = null;
-  readonly #source: IncomingMessage | Http2ServerRequest;
+  readonly #source: ClientRequest;
   readonly #limits: EdgeSettings['limits'];
   readonly #mostBytes: number;
   #attached = false;
 
   /** Of `limits`, those of heads hold for the trailer. */
   constructor(
-    source: IncomingMessage | Http2ServerRequest,
+    source: ClientRequest,
     limits: EdgeSettings['limits'],
     expectsContinue: boolean,
     mostBytes: number = Number.POSITIVE_INFINITY,
@@ -64,6 +63,10 @@ export class RequestBody extends Readable {
 
   #onEnd = (): void => {
     const { rawTrailers } = this.#source;
+    if (this.#source.aborted) {
+      this.destroy(new ExchangeError('client_body_broke_off'));
+      return;
+    }
     if (rawTrailers.length > 0 && !this.#fits(rawTrailers)) {
       this.destroy(new ExchangeError('client_trailer_too_large'));
       return;
