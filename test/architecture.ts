@@ -38,6 +38,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'names',
       'auth',
       'changes',
+      'tokens',
       'due-work',
       'startup',
       'outbound',

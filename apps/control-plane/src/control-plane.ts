@@ -50,6 +50,9 @@ import { type ControlPlaneConfig, readRoots } from './startup/config.ts';
 import { keepSeenHistory, readSeenHistory, rememberHistory } from './startup/seen-history.ts';
 import { version } from './startup/version.ts';
 import { createLoopShare } from './time/loop-share.ts';
+import { createKnownTokens } from './tokens/known-tokens.ts';
+import { createTokenService } from './tokens/token-service.ts';
+import { createTokenUses } from './tokens/token-uses.ts';
 
 export interface ControlPlane {
   /** Where the API answers: the port is a real one also when 0 was asked for. */
@@ -174,10 +177,17 @@ export async function createControlPlane({
     closers.push(stapler.close);
     const ticketKeys = await createTicketKeys({ store, sealer: sealers.edges, hub, log, now });
     closers.push(ticketKeys.close);
+    const tokens = await createKnownTokens({ store, hub, log });
+    closers.push(tokens.close);
+    const tokenUses = createTokenUses({ store, tokens, log, now });
+    closers.push(tokenUses.close);
     const expiry = createExpiryWatch({ store, hub, log, now });
     closers.push(expiry.close);
     const app = await createServer({
-      authenticate: createAuthenticate(config.adminToken),
+      access: {
+        authenticate: createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now }),
+        onUse: tokenUses.note,
+      },
       adminHosts: [config.listen.host, ...config.adminHosts],
       system: {
         ready: createReadiness({
@@ -217,7 +227,14 @@ export async function createControlPlane({
           traffic: routeTraffic.read,
         },
         certificates: {
-          service: createCertificateService({ store, sealer: sealers.edges, revokeAtCa, now }),
+          service: createCertificateService({
+            store,
+            sealer: sealers.edges,
+            revokeAtCa,
+            known,
+            servesOnDemand: () => settings.current().onDemand !== null,
+            now,
+          }),
           view: createCertificateView({ store, fleet }),
         },
         issuers: {
@@ -234,6 +251,7 @@ export async function createControlPlane({
         settings: { service: createSettingsService({ store, sealer, known, denied, now }) },
         nodes: { store, fleet, fleetWatch, upstreams: nodeUpstreams },
         keys: { rotate: createRotation({ keys, sealers, fleet, keyrings, now }), status: keys.status },
+        tokens: { service: createTokenService({ store, known: tokens, now }) },
         authority: { store },
       },
       share,

@@ -4,7 +4,7 @@ import { openStore } from '@lockstep/store/open-store';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { createControlPlane } from './control-plane.ts';
-import { readAcmeConfig, readAdminToken, readSecretKey } from './startup/config.ts';
+import { readAcmeConfig, readAdminTokens, readSecretKey } from './startup/config.ts';
 
 export interface RunControlPlaneOptions {
   listen: Address;
@@ -27,7 +27,7 @@ export async function runControlPlane(options: RunControlPlaneOptions): Promise<
     dataDir,
     newStore,
     restored,
-    adminToken: readAdminToken(),
+    adminTokens: readAdminTokens(),
     acme: readAcmeConfig(),
     expectedEdges: 0,
     ownServices: storeAddresses(storeUrl),

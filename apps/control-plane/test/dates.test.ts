@@ -1,6 +1,7 @@
 import t from 'tap';
+import { renewalDate } from '../src/certificates/renewal-date.ts';
 import { backOffMs } from '../src/issuance/back-off.ts';
-import { firstRenewalDate, renewalDate } from '../src/issuance/renewal-dates.ts';
+import { firstRenewalDate } from '../src/issuance/renewal-dates.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

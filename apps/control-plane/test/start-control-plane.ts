@@ -31,7 +31,7 @@ export async function startControlPlane(
     config: {
       listen: { host: '127.0.0.1', port: 0 },
       dataDir,
-      adminToken,
+      adminTokens: [adminToken],
       acme: null,
       expectedEdges: 0,
       adminHosts: [],

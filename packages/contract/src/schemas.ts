@@ -22,6 +22,7 @@ export { PathPrefix } from './api/route/paths.ts';
 export { RouteRetries } from './api/route/retries.ts';
 export * from './api/route.ts';
 export * from './api/settings.ts';
+export * from './api/token.ts';
 export * from './api/traffic.ts';
 export * from './api/upstream.ts';
 export * from './edge/node-report.ts';

@@ -33,8 +33,8 @@ function rotateCommand(): Command {
         print(`${file} has a new key; start \`lockstep up\` again, and it changes to that key`);
         return;
       }
-      const { adminToken: token } = readSecrets();
-      if (token === null) throw new AppError('bad_configuration', 'LOCKSTEP_ADMIN_TOKEN is not set');
+      const [token] = readSecrets().adminToken?.split(',') ?? [];
+      if (token === undefined) throw new AppError('bad_configuration', 'LOCKSTEP_ADMIN_TOKEN is not set');
       const { rotateKeys } = await import('../keys/rotate-keys.ts');
       await rotateKeys({ apiUrl: api.replace(/\/+$/, ''), token, print });
     });

@@ -4,9 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, giveBackMemory, isAppError, type Readiness } from '@lockstep/contract';
 import {
   type AcmeConfig,
-  checkAdminToken,
   createControlPlane,
   readAcmeConfig,
+  splitAdminTokens,
 } from '@lockstep/control-plane';
 import { createStoreFeed, spawnEdge } from '@lockstep/edge-agent';
 import { createSealers, deriveEdgeKey, generateSecretKey } from '@lockstep/pki';
@@ -62,7 +62,8 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   await checkPorts(plan.listeners);
 
   const secretKey = secrets.secretKey ?? folder.secret('secret-key', generateSecretKey);
-  const adminToken = checkAdminToken(secrets.adminToken ?? folder.secret('admin-token', createAdminToken));
+  const adminTokens = splitAdminTokens(secrets.adminToken ?? folder.secret('admin-token', createAdminToken));
+  const [adminToken = ''] = adminTokens;
   const sealers = createSealers(secretKey);
   const edgeKey = deriveEdgeKey(secretKey);
 
@@ -77,7 +78,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
     config: {
       listen: plan.api,
       dataDir,
-      adminToken,
+      adminTokens,
       acme,
       expectedEdges: plan.edges.length,
       adminHosts,

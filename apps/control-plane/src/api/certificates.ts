@@ -11,6 +11,7 @@ import { z } from 'zod';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { needs } from './needs.ts';
 import { originOf } from './request-origin.ts';
 
 const CertificatePage = pageOf(Certificate, 'CertificatePage');
@@ -29,6 +30,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   app.get('/certificates', {
     schema: {
       operationId: 'listCertificates',
+      security: needs('certificates:read'),
       summary: 'List certificates by id, managed and brought ones, and those not issued yet',
       description: 'With `failing=true` a page may be short, or empty: go on until `next` is null.',
       tags,
@@ -44,8 +46,10 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   app.post('/certificates', {
     schema: {
       operationId: 'bringCertificate',
+      security: needs('certificates:write'),
       summary: 'Bring a certificate from elsewhere, to be served for every name in it',
-      description: '201; 200 when the same leaf had been brought before.',
+      description:
+        '201; 200 when it had been brought before. With `issuer` it is the managed certificate of each of its hosts from then on, and no CA is asked before its renewal is due; where the managed one lasts as long, that one stays (200).',
       tags,
       body: BringCertificate,
       response: { 200: Certificate, 201: Certificate, ...problems },
@@ -60,6 +64,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   app.get('/certificates/:id', {
     schema: {
       operationId: 'getCertificate',
+      security: needs('certificates:read'),
       summary: 'Get a certificate and how far it is',
       description: 'The id of a managed one is its host.',
       tags,
@@ -72,6 +77,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   app.delete('/certificates/:id', {
     schema: {
       operationId: 'deleteCertificate',
+      security: needs('certificates:write'),
       summary: 'Delete a brought certificate, or a managed one whose host no route names',
       description:
         '409 `in_use` while a route names the host of a managed one, or shows the certificate to its upstreams.',
@@ -88,6 +94,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   app.post('/certificates/:id/renew', {
     schema: {
       operationId: 'renewCertificate',
+      security: needs('certificates:write'),
       summary: 'Obtain a managed certificate anew at once; the old one serves until then',
       description: '409 `wrong_state` for a brought one. `renewal` tells of it until it has come.',
       tags,
@@ -103,6 +110,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   app.post('/certificates/:id/revoke', {
     schema: {
       operationId: 'revokeCertificate',
+      security: needs('certificates:write'),
       summary: 'Revoke a managed certificate at its CA, and obtain another at once',
       description:
         'The body may be left out. 502 `issuer_failed` where the CA refuses: nothing has changed then.',
@@ -120,6 +128,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   app.get('/certificates/:id/attempts', {
     schema: {
       operationId: 'listAttempts',
+      security: needs('certificates:read'),
       summary: 'The last attempts to obtain a certificate, the newest first',
       description: 'At most 20, each with what the CA answered, word for word.',
       tags,

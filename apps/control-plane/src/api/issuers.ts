@@ -15,6 +15,7 @@ import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { limitsOf } from '../issuers/ledger/lets-encrypt-limits.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { nullsLeftOut } from './json-body.ts';
+import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
 
@@ -40,6 +41,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
   app.get('/issuers', {
     schema: {
       operationId: 'listIssuers',
+      security: needs('issuers:read'),
       summary: 'List issuers by name: those put, that of the environment, and the internal CA',
       description: 'Of their secrets only which are stored.',
       tags,
@@ -54,6 +56,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
   app.get('/issuers/:name', {
     schema: {
       operationId: 'getIssuer',
+      security: needs('issuers:read'),
       summary: 'Get an issuer; of its secrets only which are stored',
       description: '`source` tells whether it was put, comes from the environment, or is built in.',
       tags,
@@ -66,6 +69,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
   app.put('/issuers/:name', {
     schema: {
       operationId: 'putIssuer',
+      security: needs('issuers:write'),
       summary: 'Create or replace an issuer',
       description:
         'With a `directory` and no `type`, the type is `acme`. A field that is null is as if left out. A secret that is left out stays as it was while what it belongs to is the same. 201 when it was created.',
@@ -85,6 +89,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
   app.delete('/issuers/:name', {
     schema: {
       operationId: 'deleteIssuer',
+      security: needs('issuers:write'),
       summary: 'Delete an issuer that neither the settings nor a route name',
       description:
         '`internal` and the issuer of the environment are never gone: what was put over them is removed, and they are as they were.',
@@ -101,6 +106,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
   app.post('/issuers/:name/retry', {
     schema: {
       operationId: 'retryIssuer',
+      security: needs('issuers:write'),
       summary: 'Try again soon every certificate that the issuer failed for a reason of its own',
       description:
         'For when what failed has been repaired. Limits and the CA’s Retry-After hold on; hosts that a CA could not validate keep their back-off.',
@@ -117,6 +123,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
   app.get('/issuers/:name/limits', {
     schema: {
       operationId: 'getIssuerLimits',
+      security: needs('issuers:read'),
       summary: 'What is left of the CA’s limits, for each that something was spent of',
       description: 'By what each is counted by: a registered domain, a host, or the account.',
       tags,

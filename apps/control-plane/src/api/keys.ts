@@ -1,6 +1,7 @@
 import { FleetKeysStatus, Problem } from '@lockstep/contract/schemas';
 import type { Rotate } from '../keys/rotation.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { needs } from './needs.ts';
 import { originOf } from './request-origin.ts';
 
 export interface KeysApiOptions {
@@ -13,6 +14,7 @@ export function keysApi(app: ApiInstance, { rotate, status }: KeysApiOptions): v
   app.post('/keys/rotate', {
     schema: {
       operationId: 'rotateKeys',
+      security: needs('admin'),
       summary:
         'Seal everything with the first key of `LOCKSTEP_SECRET_KEY`, and the edge key that follows from it',
       description:

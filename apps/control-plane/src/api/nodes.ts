@@ -15,6 +15,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { NodeUpstreams } from '../fleet/node-upstreams.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
 
@@ -55,6 +56,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.get('/fleet', {
     schema: {
       operationId: 'getFleet',
+      security: needs('nodes:read'),
       summary: 'How the fleet stands: whether all edges are in step, who is not, and what the store has lost',
       tags: ['nodes'],
       response: { 200: FleetStatus, '4xx': Problem, '5xx': Problem },
@@ -65,6 +67,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.get('/nodes', {
     schema: {
       operationId: 'listNodes',
+      security: needs('nodes:read'),
       summary: 'List the expected edges: those heard of that neither left for good nor were forgotten',
       tags: ['nodes'],
       querystring: PageQuery,
@@ -81,6 +84,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.get('/nodes/:id', {
     schema: {
       operationId: 'getNode',
+      security: needs('nodes:read'),
       summary: 'Get an edge: what it has applied, and what it refused',
       tags: ['nodes'],
       params,
@@ -94,6 +98,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.get('/nodes/:id/upstreams', {
     schema: {
       operationId: 'listNodeUpstreams',
+      security: needs('nodes:read'),
       summary: 'List how an edge finds the upstreams of routes with `health`, as it says when it is asked',
       tags: ['nodes'],
       params,
@@ -114,6 +119,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.delete('/nodes/:id', {
     schema: {
       operationId: 'forgetNode',
+      security: needs('nodes:write'),
       summary: 'Expect a lost edge no more',
       description:
         'One that still runs is refused: stop it first. An edge that reports again is expected again.',
@@ -136,6 +142,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.post('/nodes/:id/drain', {
     schema: {
       operationId: 'drainNode',
+      security: needs('nodes:write'),
       summary: 'Have an edge ask for no more traffic: its `/readyz` answers 503',
       description:
         'It ends clients’ connections after their next request, serves whoever comes all the same, and follows the store on. It stays drained, over restarts too, until `undrain`. Where it says that this is in force, it no longer counts for `live`, and no order waits for it.',
@@ -157,6 +164,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.post('/nodes/:id/undrain', {
     schema: {
       operationId: 'undrainNode',
+      security: needs('nodes:write'),
       summary: 'Have a drained edge ask for traffic again',
       tags: ['nodes'],
       params,
@@ -173,6 +181,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   app.post('/nodes/:id/confirm-snapshot', {
     schema: {
       operationId: 'confirmSnapshot',
+      security: needs('nodes:write'),
       summary: 'Let an edge apply the snapshot it holds back because it removes most of what the edge serves',
       tags: ['nodes'],
       params,

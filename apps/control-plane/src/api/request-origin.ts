@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Principal } from '@lockstep/contract';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Authenticate } from '../auth/authenticate.ts';
+import type { FastifyRequest } from 'fastify';
+import type { Access } from '../auth/access.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
 
 /** Goes into log lines, and into problem documents as a URI reference (RFC 9457, section 3.1.5). */
@@ -10,23 +9,20 @@ const usable = /^[A-Za-z0-9._~+=@-]{1,128}$/;
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose it is; null at addresses that are open to all. */
-    principal: Principal | null;
+    /** Whose it is, and what it may do; null at addresses that are open to all. */
+    access: Access | null;
   }
 }
 
-/** Has each request below this instance's prefix say whose it is, or refuses it. */
-export function requirePrincipal(app: FastifyInstance, authenticate: Authenticate): void {
-  app.decorateRequest('principal', null);
-  app.addHook('onRequest', async (request) => {
-    request.principal = authenticate(request.headers.authorization);
-  });
+/** Whose a request is, and what it may do. */
+export function accessOf({ access }: Pick<FastifyRequest, 'access'>): Access {
+  if (access === null) throw new Error('an address that is open to all');
+  return access;
 }
 
 /** On whose account a request changes the store. */
-export function originOf({ principal, id }: Pick<FastifyRequest, 'principal' | 'id'>): WriteOrigin {
-  if (principal === null) throw new Error('a change at an address that is open to all');
-  return { by: principal, requestId: id };
+export function originOf(request: Pick<FastifyRequest, 'access' | 'id'>): WriteOrigin {
+  return { by: accessOf(request).principal, requestId: request.id };
 }
 
 /** The X-Request-Id that the caller gave, where it can be used as it is; else a new id. */

@@ -20,6 +20,7 @@ import type { RouteView } from '../routes/route-view.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { mergePatchType } from './json-body.ts';
 import type { LoadBound } from './load-bound.ts';
+import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { parseWait } from './prefer.ts';
 import { originOf } from './request-origin.ts';
@@ -104,6 +105,7 @@ export function routesApi(
   app.post('/routes', {
     schema: {
       operationId: 'createRoute',
+      security: needs('routes:write'),
       summary: 'Create a route, and obtain its certificates',
       description:
         '201 at once, or with `Prefer: wait=N` when every live edge serves it; 202 with the state reached when that takes longer or every issuer failed. The route stays either way.',
@@ -122,6 +124,7 @@ export function routesApi(
   app.get('/routes', {
     schema: {
       operationId: 'listRoutes',
+      security: needs('routes:read'),
       summary: 'List routes by id, or those of one host',
       description: 'With `host`: those that name it, and those that name the wildcard which stands for it.',
       tags: ['routes'],
@@ -143,6 +146,7 @@ export function routesApi(
   app.get('/routes/:id', {
     schema: {
       operationId: 'getRoute',
+      security: needs('routes:read'),
       summary: 'Get a route and how far it is',
       description: '`status` is worked out from what is stored and from the last reports of the edges.',
       tags: ['routes'],
@@ -159,6 +163,7 @@ export function routesApi(
   app.put('/routes/:id', {
     schema: {
       operationId: 'putRoute',
+      security: needs('routes:write'),
       summary: 'Replace a route, or create it under this id',
       description:
         '200 when every live edge serves it, 202 when not yet; 201 when it was created. One that changes nothing makes no revision.',
@@ -178,6 +183,7 @@ export function routesApi(
   app.patch('/routes/:id', {
     schema: {
       operationId: 'patchRoute',
+      security: needs('routes:write'),
       summary: 'Change some fields of a route (RFC 7396)',
       description:
         '200 when every live edge serves it, 202 when not yet. One that changes nothing makes no revision.',
@@ -198,6 +204,7 @@ export function routesApi(
   app.delete('/routes/:id', {
     schema: {
       operationId: 'deleteRoute',
+      security: needs('routes:write'),
       summary: 'Delete a route',
       description: 'The certificate of a host that no other route names is kept for an hour.',
       tags: ['routes'],
@@ -213,6 +220,7 @@ export function routesApi(
   app.post('/routes/:id/check', {
     schema: {
       operationId: 'checkRoute',
+      security: needs('routes:write'),
       summary: 'Look now whether the DNS leads each host here, and try at once those that it does',
       description:
         'For every host of the route, whatever its state; ends the back-off of those that are well.',
@@ -226,6 +234,7 @@ export function routesApi(
   app.get('/routes/:id/traffic', {
     schema: {
       operationId: 'getRouteTraffic',
+      security: needs('routes:read'),
       summary: 'What the edges served of a route in the last minutes: requests, errors, bytes, durations',
       description:
         'The live edges are asked, and their figures added up; those that do not answer within 2 s are named. Nothing of it is kept in the store.',

@@ -8,7 +8,6 @@ import {
 } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
-import type { Authenticate } from '../auth/authenticate.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import { invalidRequest } from '../validation/invalid-field.ts';
 import { answerUnknown } from './allowed-methods.ts';
@@ -22,15 +21,17 @@ import { createLoadBound, type LoadBoundOptions } from './load-bound.ts';
 import { type NodesApiOptions, nodesApi } from './nodes.ts';
 import { answerWithProblem, unknownParameters } from './problem-answers.ts';
 import { checkHead, parsedHeadBytes } from './read-head.ts';
-import { requestIdOf, requirePrincipal } from './request-origin.ts';
+import { requestIdOf } from './request-origin.ts';
 import { toOriginForm } from './request-target.ts';
+import { type AccessOptions, requireAccess } from './require-access.ts';
 import { type RoutesApiOptions, routesApi } from './routes.ts';
 import { type SettingsApiOptions, settingsApi } from './settings.ts';
 import { type AuthorityApiOptions, authorityApi, type SystemApiOptions, systemApi } from './system.ts';
+import { type TokensApiOptions, tokensApi } from './tokens.ts';
 
 export interface ServerOptions {
-  /** Whose each request below /v1 is. */
-  authenticate: Authenticate;
+  /** Whose each request below /v1 is, and what it may do. */
+  access: AccessOptions;
   /** The names of this server, besides addresses and localhost: a request to any other is refused. */
   adminHosts: readonly string[];
   system: SystemApiOptions;
@@ -42,6 +43,7 @@ export interface ServerOptions {
     settings: SettingsApiOptions;
     nodes: NodesApiOptions;
     keys: KeysApiOptions;
+    tokens: TokensApiOptions;
     authority: AuthorityApiOptions;
   };
   /** Where writes wait for their turn of the event loop. */
@@ -126,7 +128,7 @@ export async function createServer(
   await app.register(async (open) => systemApi(open as ApiInstance, options.system));
   await app.register(
     async (guarded) => {
-      requirePrincipal(guarded as unknown as FastifyInstance, options.authenticate);
+      requireAccess(guarded as unknown as FastifyInstance, options.access);
       load.attach(guarded as unknown as FastifyInstance);
       guarded.setNotFoundHandler(() => {}); // of its own, so that unknown addresses below /v1 need the token as well
       // Those with a schema say so themselves.
@@ -140,6 +142,7 @@ export async function createServer(
       settingsApi(api, resources.settings);
       nodesApi(api, resources.nodes);
       keysApi(api, resources.keys);
+      tokensApi(api, resources.tokens);
       authorityApi(api, resources.authority);
     },
     { prefix: '/v1' },

@@ -6,6 +6,7 @@ import { findAuthority } from '../issuers/authority.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
 import type { Ready } from '../monitoring/readiness.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { needs } from './needs.ts';
 
 export interface SystemApiOptions {
   ready: Ready;
@@ -71,6 +72,7 @@ export function authorityApi(app: ApiInstance, { store }: AuthorityApiOptions): 
   app.get('/ca/root.crt', {
     schema: {
       operationId: 'getRootCertificate',
+      security: needs('certificates:read'),
       summary: 'The root certificate of the internal CA',
       tags: ['certificates'],
       response: { 200: { content: { 'application/x-pem-file': { schema: z.string() } } }, '4xx': Problem },

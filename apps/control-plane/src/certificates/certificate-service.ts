@@ -10,9 +10,10 @@ import {
   revocationReasons,
   type StoredRecord,
 } from '@lockstep/contract';
-import { checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
+import { type BroughtCertificate, checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
+import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import { stapleChanges } from '../stapling/staple-changes.ts';
 import { iso } from '../time/iso.ts';
@@ -21,6 +22,7 @@ import { sameJson } from '../validation/same-json.ts';
 import { broughtId, isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
 import { refuseShown } from './client-certificate.ts';
+import { createTakeOver } from './take-over.ts';
 
 /**
  * Has the CA that issued a certificate revoke it, for a reason of RFC 5280, section 5.3.1. One that the CA has revoked before is no
@@ -31,8 +33,8 @@ export type RevokeAtCa = (record: StoredRecord<'certificate'>, reason: number) =
 /** What an operator does to certificates. All of it throws `not_found` for an id that nothing has. */
 export interface CertificateService {
   /**
-   * Puts a certificate from elsewhere into service for every name in it. `made`: false when the same leaf was there already; a tenant or
-   * metadata that is left out stays then as it was.
+   * Puts a certificate from elsewhere into service for every name in it; with `issuer` as the managed one of each. `made`: false when the
+   * same leaf was there already, or a managed one that lasts as long; a tenant or metadata that is left out stays then as it was.
    */
   bring(origin: WriteOrigin, body: BringCertificate): Promise<{ id: string; made: boolean }>;
   /** Throws `in_use` while a route names the host of a managed one, or has its upstreams shown the certificate. */
@@ -47,6 +49,9 @@ export interface CertificateServiceOptions {
   store: ConfigStore;
   sealer: Sealer<'edges'>;
   revokeAtCa: RevokeAtCa;
+  known: Pick<KnownIssuers, 'getMany'>;
+  /** Whether names that no route names may have certificates. */
+  servesOnDemand: () => boolean;
   now?: () => number;
 }
 
@@ -59,8 +64,12 @@ export function createCertificateService({
   store,
   sealer,
   revokeAtCa,
+  known,
+  servesOnDemand,
   now = Date.now,
 }: CertificateServiceOptions): CertificateService {
+  const takeOver = createTakeOver({ store, sealer, servesOnDemand, now });
+
   async function find(id: string): Promise<Managed> {
     const [certificate, order] = await Promise.all([store.get('certificate', id), store.get('order', id)]);
     if (certificate === null && order === null) throw certificateNotFound(id);
@@ -81,9 +90,13 @@ export function createCertificateService({
 
   async function bring(
     origin: WriteOrigin,
-    { chain, key, ...labels }: BringCertificate,
+    { chain, key, issuer, ...labels }: BringCertificate,
   ): Promise<{ id: string; made: boolean }> {
     const brought = checked(chain, key);
+    if (issuer !== undefined) {
+      await checkTakenOver(brought, issuer, labels);
+      return takeOver(origin, brought, issuer);
+    }
     const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
     const id = broughtId(fingerprint256);
     return await writeInTurn(store, [recordKey('certificate', id)], async () => {
@@ -116,6 +129,29 @@ export function createCertificateService({
       });
       return { id, made: before === null };
     });
+  }
+
+  async function checkTakenOver(
+    { names }: BroughtCertificate,
+    issuer: string,
+    labels: Pick<BringCertificate, 'tenant' | 'metadata'>,
+  ): Promise<void> {
+    const label = (['tenant', 'metadata'] as const).find((name) => labels[name] !== undefined);
+    if (label !== undefined)
+      throw invalidField(
+        `/${label}`,
+        'is that of the routes of a managed certificate’s hosts; leave it or issuer out',
+      );
+    if ((await known.getMany([issuer]))[0] == null)
+      throw invalidField(
+        '/issuer',
+        `there is no issuer "${issuer}"; put it first, or leave it out to bring the certificate as your own`,
+      );
+    if (names.length === 0)
+      throw invalidField(
+        '/issuer',
+        'the certificate is for clients alone, which no issuer here renews; leave it out',
+      );
   }
 
   /** What is wrong with a certificate that comes in a request is wrong with the request. */

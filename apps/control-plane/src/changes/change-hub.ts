@@ -13,6 +13,7 @@ const watchedKinds = [
   'issuer',
   'canary',
   'rotation',
+  'token',
 ] as const satisfies readonly Kind[];
 
 export type ChangeListener = (entry: LogEntry | null) => void;

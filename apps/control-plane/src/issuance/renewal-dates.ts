@@ -1,22 +1,12 @@
 import type { OrderRecord, RenewalReason, RenewalWindow } from '@lockstep/contract';
 import { expiresSoonFrom } from '../certificates/certificate-record.ts';
+import { renewalDate } from '../certificates/renewal-date.ts';
 
 const hourMs = 3_600_000;
 export const dayMs = 24 * hourMs;
-const tenDaysMs = 10 * dayMs;
 
 /** Where a CA's answer on renewal cannot be had, it is asked again then (RFC 9773, section 4.3.3 allows up to 6 h). */
 export const ariRetryMs = hourMs;
-
-/**
- * When to renew a certificate, in milliseconds since 1970: at 2/3 of its lifetime, at 1/2 for lifetimes under ten days, up to
- * 2 % of the lifetime earlier so that a fleet's renewals spread.
- */
-export function renewalDate(notBefore: number, notAfter: number, random: () => number = Math.random): number {
-  const lifetimeMs = notAfter - notBefore;
-  const share = lifetimeMs < tenDaysMs ? 1 / 2 : 2 / 3;
-  return Math.round(notBefore + lifetimeMs * (share - random() * 0.02));
-}
 
 /**
  * When to renew a certificate that was issued just now: never before a third of what is left of it, wherever its dates (backdated by

@@ -11,7 +11,8 @@ import {
 /** Of the codes with one status, the example's; and a detail such as it has. */
 const examples: [ErrorCode, string][] = [
   ['invalid_request', '/hosts/0: host "192.0.2.7" is an IP address; a route needs a name'],
-  ['unauthorized', 'send the admin token as "Authorization: Bearer …"'],
+  ['unauthorized', 'send a token as "Authorization: Bearer …"'],
+  ['forbidden', 'the token "shop backend" lacks the scope issuers:write'],
   ['not_found', 'there is no route "shop"'],
   ['host_taken', 'host "shop.example.com" with path "/" belongs to route "shop"'],
   ['payload_too_large', 'the body is over 1 MiB'],
@@ -67,7 +68,7 @@ function errorsOf(path: string, method: string, { security, requestBody }: Opera
   const writes = method !== 'get';
   return [
     400,
-    ...(security === undefined ? [401] : []),
+    ...(security?.length === 0 ? [] : [401, 403]),
     ...(path.includes('{') || path.includes('/ca/') ? [404] : []),
     ...(writes ? [409] : []),
     ...(requestBody === undefined ? [] : [413, 415]),

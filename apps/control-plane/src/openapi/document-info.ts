@@ -25,12 +25,18 @@ export const documentInfo = {
     { name: 'settings', description: 'What holds for the whole fleet' },
     { name: 'nodes', description: 'The edges' },
     { name: 'keys', description: 'The keys that secrets are sealed with' },
+    { name: 'tokens', description: 'Who may call this API, and for what' },
     { name: 'system', description: 'Health, readiness and metrics; no token is needed' },
   ],
   security: [{ token: [] }],
   components: {
     securitySchemes: {
-      token: { type: 'http' as const, scheme: 'bearer', description: 'The admin token' },
+      token: {
+        type: 'http' as const,
+        scheme: 'bearer',
+        description:
+          'A token of `POST /v1/tokens` with the scope that the operation names, or the admin’s, which is for all of them',
+      },
     },
   },
 };

@@ -28,10 +28,11 @@ export async function openapiDocument(): Promise<object> {
       settings: {},
       nodes: {},
       keys: {},
+      tokens: {},
       authority: {},
     },
   };
-  const options = { ...unused, adminHosts: [], log: null } as unknown as ServerOptions;
+  const options = { ...unused, access: {}, adminHosts: [], log: null } as unknown as ServerOptions;
   const app = await createServer(options, (app) =>
     app.register(swagger, {
       openapi: documentInfo,

@@ -12,7 +12,8 @@ export interface AcmeConfig {
 export interface ControlPlaneConfig {
   listen: Address;
   dataDir: string;
-  adminToken: string;
+  /** Each of them is the admin's; two while one is changed for the other. */
+  adminTokens: readonly string[];
   /** Null: the internal CA. */
   acme: AcmeConfig | null;
   /** `/readyz` answers 200 once this many edges are live. */
@@ -74,24 +75,27 @@ export function readSecretKey(env: NodeJS.ProcessEnv = process.env): string {
   return key;
 }
 
-/** The admin token for a fleet over Redis, where no process may make one up. */
-export function readAdminToken(env: NodeJS.ProcessEnv = process.env): string {
-  const token = env.LOCKSTEP_ADMIN_TOKEN;
-  if (!token)
+/** The admin's tokens for a fleet over Redis, where no process may make one up. */
+export function readAdminTokens(env: NodeJS.ProcessEnv = process.env): string[] {
+  const tokens = env.LOCKSTEP_ADMIN_TOKEN;
+  if (!tokens)
     throw new AppError(
       'bad_configuration',
       'LOCKSTEP_ADMIN_TOKEN is not set; callers of the API send it as their bearer token',
     );
-  return checkAdminToken(token);
+  return splitAdminTokens(tokens);
 }
 
-/** Throws `bad_configuration` unless the token has 16 printable characters or more. */
-export function checkAdminToken(token: string): string {
-  if (!/^[\x21-\x7e]{16,}$/.test(token)) {
+const mostAdminTokens = 2;
+
+/** One token, or two with a comma between, the one that callers are to send first. Throws `bad_configuration`. */
+export function splitAdminTokens(value: string): string[] {
+  const tokens = value.split(',');
+  if (tokens.length > mostAdminTokens || !tokens.every((token) => /^[\x21-\x7e]{16,}$/.test(token))) {
     throw new AppError(
       'bad_configuration',
-      'LOCKSTEP_ADMIN_TOKEN needs 16 printable characters or more, without spaces',
+      'LOCKSTEP_ADMIN_TOKEN needs 16 printable characters or more, without spaces and commas; or two such tokens with a comma between, while one is changed for the other',
     );
   }
-  return token;
+  return tokens;
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { errorCodes } from '@lockstep/contract';
-import { PatchRoute, PutIssuer, PutRoute, PutSettings } from '@lockstep/contract/schemas';
+import { PatchRoute, PostToken, PutIssuer, PutRoute, PutSettings } from '@lockstep/contract/schemas';
 import t from 'tap';
 import { nullsLeftOut } from '../../src/api/json-body.ts';
 import {
@@ -120,7 +120,7 @@ t.test('settings are taken within the bounds that are described, and not beyond'
 });
 
 t.test('every body that is an example is taken', async (t) => {
-  for (const [name, schema] of Object.entries({ PutRoute, PatchRoute, PutSettings, PutIssuer })) {
+  for (const [name, schema] of Object.entries({ PutRoute, PatchRoute, PutSettings, PutIssuer, PostToken })) {
     const examples = [schemas[name]?.examples ?? []].flat() as object[];
     t.ok(examples.length > 0, name);
     for (const example of examples) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Timestamp } from '../shared/timestamp.ts';
+import { IssuerName } from './issuer.ts';
 import { metadataField, tenantField } from './labels.ts';
 import { RenewalReason } from './renewal-reason.ts';
 import { revocationReasons } from './revocation-reasons.ts';
@@ -77,6 +78,9 @@ export const BringCertificate = z
   .strictObject({
     chain: z.string().max(100_000).describe('PEM, leaf first, without the root'),
     key: z.string().max(20_000).describe('PEM, not encrypted; never shown again'),
+    issuer: IssuerName.optional().describe(
+      'The issuer that it is from: it becomes the managed certificate of each of its hosts, which Lockstep renews when its turn comes. Left out: it is served before any managed one, and its successor is yours to bring',
+    ),
     tenant: tenantField.optional(),
     metadata: metadataField.optional(),
   })

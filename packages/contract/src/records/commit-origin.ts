@@ -1,6 +1,13 @@
 /** Who changes the store: the bearer of an API token, or a part of the control plane by itself. */
 export type Principal =
-  | { kind: 'token'; name: string }
+  | {
+      kind: 'token';
+      name: string;
+      /** Left out: the admin's, which the environment names. */
+      id?: string;
+      /** Whose token it is; left out: nobody's in particular. */
+      tenant?: string;
+    }
   | { kind: 'coordinator' | 'on-demand' | 'stapler' | 'system' };
 
 /** Whose commit it is, and what led to it. */

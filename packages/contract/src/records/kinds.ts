@@ -18,6 +18,8 @@ import { route } from './route.ts';
 import { sessionTickets } from './session-tickets.ts';
 import { settings } from './settings.ts';
 import { staple } from './staple.ts';
+import { token } from './token.ts';
+import { tokenUse } from './token-use.ts';
 
 /** All that the store keeps, in the order of a snapshot. */
 const recordKinds = [
@@ -40,6 +42,8 @@ const recordKinds = [
   rotation,
   keyring,
   sessionTickets,
+  token,
+  tokenUse,
 ];
 
 type AnyKind = (typeof recordKinds)[number];

@@ -4,7 +4,8 @@ export const errorCodes = {
     status: 400,
     title: 'A field, parameter or header is not acceptable; `errors` points at each.',
   },
-  unauthorized: { status: 401, title: 'The bearer token is missing or wrong.' },
+  unauthorized: { status: 401, title: 'The bearer token is missing, wrong, expired or revoked.' },
+  forbidden: { status: 403, title: 'The token is not for this; `detail` names what it lacks.' },
   not_authenticated: { status: 401, title: 'The route wants a name and a password, and right ones.' },
   client_certificate_refused: {
     status: 403,
@@ -32,7 +33,7 @@ export const errorCodes = {
   misdirected: { status: 421, title: 'The `Host` of the request is no name of this server.' },
   rate_limited: {
     status: 429,
-    title: 'The route takes no more requests for now; try again after `Retry-After`.',
+    title: 'More requests than are taken for now; try again after `Retry-After`.',
   },
   headers_too_large: { status: 431, title: 'The fields of the request are larger than is read.' },
   not_implemented: {

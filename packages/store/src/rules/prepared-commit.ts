@@ -88,8 +88,8 @@ export function parseOrigin(origin: string): CommitOrigin | null {
 
 function isPrincipal(by: unknown): by is Principal {
   if (typeof by !== 'object' || by === null) return false;
-  const { kind, name } = by as Record<string, unknown>;
-  return kind === 'token' ? isName(name) : partsThatCommit.includes(kind);
+  const { kind, name, id = '-', tenant = '-' } = by as Record<string, unknown>;
+  return kind === 'token' ? [name, id, tenant].every(isName) : partsThatCommit.includes(kind);
 }
 
 function isName(name: unknown): name is string {
