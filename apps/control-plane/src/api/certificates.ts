@@ -38,8 +38,8 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 200: CertificatePage, ...problems },
     },
     async handler(request) {
-      const { failing, ...page } = request.query;
-      return failing === undefined ? view.list(page) : view.listFailing(page);
+      const { failing, tenant, ...page } = request.query;
+      return failing === undefined ? view.list(page, tenant) : view.listFailing(page, tenant);
     },
   });
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import type { Access } from '../auth/access.ts';
+import { boundsOf } from '../auth/bounds.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
 
 /** Goes into log lines, and into problem documents as a URI reference (RFC 9457, section 3.1.5). */
@@ -22,7 +23,8 @@ export function accessOf({ access }: Pick<FastifyRequest, 'access'>): Access {
 
 /** On whose account a request changes the store. */
 export function originOf(request: Pick<FastifyRequest, 'access' | 'id'>): WriteOrigin {
-  return { by: accessOf(request).principal, requestId: request.id };
+  const access = accessOf(request);
+  return { by: access.principal, requestId: request.id, bounds: boundsOf(access) };
 }
 
 /** The X-Request-Id that the caller gave, where it can be used as it is; else a new id. */

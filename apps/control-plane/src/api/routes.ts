@@ -11,9 +11,10 @@ import {
   RoutesQuery,
   RouteTraffic,
 } from '@lockstep/contract/schemas';
-import type { ConfigStore } from '@lockstep/store';
+import type { ConfigStore, PageRequest } from '@lockstep/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { tenantClaimPrefix } from '../certificates/tenant-claim.ts';
 import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import { type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
@@ -102,6 +103,25 @@ export function routesApi(
     return [...ids].sort();
   }
 
+  async function pageOfAll(page: PageRequest, tenant: string | undefined) {
+    if (tenant === undefined) return store.list('route', page);
+    const prefix = tenantClaimPrefix('route', tenant);
+    const after = page.cursor === undefined ? undefined : prefix + page.cursor;
+    const holders = await store.findClaims(prefix, page.limit + 1, after);
+    const ids = holders.slice(0, page.limit).map(({ id }) => id);
+    return { items: await read(ids), next: holders.length > page.limit ? (ids.at(-1) ?? null) : null };
+  }
+
+  async function pageOfHost(page: PageRequest, host: string, tenant: string | undefined) {
+    const found = await read(await routesOf(host));
+    const own = tenant === undefined ? found : found.filter(({ value }) => value.tenant === tenant);
+    return pageOfList(own, page, ({ id }) => id);
+  }
+
+  async function read(ids: string[]) {
+    return (await store.getMany('route', ids)).filter((record) => record !== null);
+  }
+
   app.post('/routes', {
     schema: {
       operationId: 'createRoute',
@@ -132,14 +152,11 @@ export function routesApi(
       response: { 200: RoutePage, '4xx': Problem, '5xx': Problem },
     },
     async handler(request) {
-      const { host, ...page } = request.query;
-      if (host === undefined) {
-        const { items, next } = await store.list('route', page);
-        return { items: await view.routes(items), next };
-      }
-      const ids = pageOfList(await routesOf(parseHost(host)), page, (id) => id);
-      const records = (await store.getMany('route', ids.items)).filter((record) => record !== null);
-      return { items: await view.routes(records), next: ids.next };
+      const { host, tenant, ...page } = request.query;
+      const { items, next } = await (host === undefined
+        ? pageOfAll(page, tenant)
+        : pageOfHost(page, parseHost(host), tenant));
+      return { items: await view.routes(items), next };
     },
   });
 

@@ -27,6 +27,7 @@ import { type AccessOptions, requireAccess } from './require-access.ts';
 import { type RoutesApiOptions, routesApi } from './routes.ts';
 import { type SettingsApiOptions, settingsApi } from './settings.ts';
 import { type AuthorityApiOptions, authorityApi, type SystemApiOptions, systemApi } from './system.ts';
+import { boundTenants } from './tenant-bounds.ts';
 import { type TokensApiOptions, tokensApi } from './tokens.ts';
 
 export interface ServerOptions {
@@ -130,6 +131,7 @@ export async function createServer(
     async (guarded) => {
       requireAccess(guarded as unknown as FastifyInstance, options.access);
       load.attach(guarded as unknown as FastifyInstance);
+      boundTenants(guarded as unknown as FastifyInstance, resources.routes.store);
       guarded.setNotFoundHandler(() => {}); // of its own, so that unknown addresses below /v1 need the token as well
       // Those with a schema say so themselves.
       guarded.addHook('preValidation', async ({ routeOptions, query }) => {

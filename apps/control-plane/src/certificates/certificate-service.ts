@@ -12,6 +12,7 @@ import {
 } from '@lockstep/contract';
 import { type BroughtCertificate, checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { isOwn, ownTenant } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
@@ -22,6 +23,14 @@ import { sameJson } from '../validation/same-json.ts';
 import { broughtId, isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
 import { refuseShown } from './client-certificate.ts';
+import {
+  createRouteWords,
+  hostTaken,
+  isOwnCertificate,
+  type RouteWords,
+  requireNames,
+  requireServable,
+} from './own-certificates.ts';
 import { createTakeOver } from './take-over.ts';
 
 /**
@@ -76,9 +85,18 @@ export function createCertificateService({
     return { certificate, order };
   }
 
-  /** A certificate that Lockstep obtains itself; `what` completes "cannot be …" for one that it does not. */
-  async function findManaged(id: string, what: string): Promise<Managed> {
+  /** The same, for whoever changes it: of others there is none. */
+  async function findOwn({ bounds }: WriteOrigin, id: string): Promise<Managed> {
     const found = await find(id);
+    if (bounds === undefined) return found;
+    if (!(await isOwnCertificate(store, bounds, id))) throw certificateNotFound(id);
+    if (bounds.tenant === null) requireNames(bounds, found.certificate?.value.names ?? [id], '');
+    return found;
+  }
+
+  /** A certificate that Lockstep obtains itself; `what` completes "cannot be …" for one that it does not. */
+  async function findManaged(origin: WriteOrigin, id: string, what: string): Promise<Managed> {
+    const found = await findOwn(origin, id);
     if (found.certificate !== null && isBrought(found.certificate)) {
       throw wrongState(
         id,
@@ -92,16 +110,23 @@ export function createCertificateService({
     origin: WriteOrigin,
     { chain, key, issuer, ...labels }: BringCertificate,
   ): Promise<{ id: string; made: boolean }> {
+    const { bounds } = origin;
     const brought = checked(chain, key);
+    await requireServable(store, bounds, brought.names, now());
     if (issuer !== undefined) {
       await checkTakenOver(brought, issuer, labels);
       return takeOver(origin, brought, issuer);
     }
+    ownTenant(bounds, labels.tenant);
     const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
     const id = broughtId(fingerprint256);
     return await writeInTurn(store, [recordKey('certificate', id)], async () => {
       const before = await store.get('certificate', id);
-      const { tenant = before?.value.tenant, metadata = before?.value.metadata } = labels;
+      if (before !== null && !isOwn(bounds, before.value.tenant)) throw hostTaken(before.value.host);
+      const {
+        tenant = before?.value.tenant ?? ownTenant(bounds, undefined),
+        metadata = before?.value.metadata,
+      } = labels;
       const served = before?.value.chain === brought.chain;
       const had = { tenant: before?.value.tenant, metadata: before?.value.metadata };
       if (served && sameJson(had, { tenant, metadata })) return { id, made: false };
@@ -166,11 +191,12 @@ export function createCertificateService({
   }
 
   async function remove(origin: WriteOrigin, id: string): Promise<void> {
+    const wordsOf = createRouteWords(store, origin.bounds);
     await writeInTurn(store, [recordKey('order', id)], async () => {
-      const { certificate, order } = await find(id);
+      const { certificate, order } = await findOwn(origin, id);
       const managed = certificate === null || !isBrought(certificate);
-      await refuseShown(store, id);
-      if (managed) await refuseNamed(id, order?.value.host ?? certificate?.value.host ?? id);
+      await refuseShown(store, id, wordsOf);
+      if (managed) await refuseNamed(wordsOf, id, order?.value.host ?? certificate?.value.host ?? id);
       await commit(store, {
         ...origin,
         checks: checksOf({ certificate, order }),
@@ -179,13 +205,14 @@ export function createCertificateService({
     });
   }
 
-  async function refuseNamed(id: string, host: string): Promise<void> {
+  async function refuseNamed(wordsOf: RouteWords, id: string, host: string): Promise<void> {
     const [holder] = await store.findClaims(`${host} `, 1);
     if (holder === undefined) return;
+    const { words, facts } = await wordsOf(holder.id);
     throw new AppError(
       'in_use',
-      `route "${holder.id}" names "${host}", so certificate "${id}" would be obtained again; take the host out of its routes first`,
-      { facts: { certificate: id, route: holder.id } },
+      `${words} names "${host}", so certificate "${id}" would be obtained again; take the host out of its routes first`,
+      { facts: { certificate: id, ...facts } },
     );
   }
 
@@ -204,7 +231,7 @@ export function createCertificateService({
 
   async function renew(origin: WriteOrigin, id: string): Promise<void> {
     await writeInTurn(store, [recordKey('order', id)], async () => {
-      const { certificate, order } = await findManaged(id, 'renewed');
+      const { certificate, order } = await findManaged(origin, id, 'renewed');
       if (order === null || order.value.unusedSince !== null)
         throw wrongState(
           id,
@@ -220,7 +247,7 @@ export function createCertificateService({
   }
 
   async function revoke(origin: WriteOrigin, id: string, { reason }: RevokeCertificate): Promise<void> {
-    const { certificate } = await findManaged(id, 'revoked');
+    const { certificate } = await findManaged(origin, id, 'revoked');
     if (certificate === null)
       throw wrongState(id, `certificate "${id}" has not been issued yet: there is nothing to revoke`);
     if (certificate.value.revokedAt != null) return;

@@ -13,18 +13,19 @@ import { isBrought } from './brought.ts';
 import { expiresSoonFrom } from './certificate-record.ts';
 import { certificateNotFound } from './certificate-service.ts';
 import { deriveCertificateStatus } from './certificate-status.ts';
+import { certificatesOfTenant } from './own-certificates.ts';
 
 /** Certificates as the API shows them, those not issued yet too: what is stored, and what the fleet last said of it. */
 export interface CertificateView {
   /** Throws `not_found`. */
   get(id: string): Promise<Certificate>;
-  /** By id, managed and brought ones in one order. */
-  list(page: PageRequest): Promise<Page<Certificate>>;
+  /** By id, managed and brought ones in one order; with `tenant` those of one tenant. */
+  list(page: PageRequest, tenant?: string): Promise<Page<Certificate>>;
   /**
    * Of these those with an error, or that wait for the DNS, whatever is served meanwhile. A page looks through some thousand
    * certificates at the most, so it may have fewer than `limit`, or none, and a next one all the same.
    */
-  listFailing(page: PageRequest): Promise<Page<Certificate>>;
+  listFailing(page: PageRequest, tenant?: string): Promise<Page<Certificate>>;
   /** The last attempts, the newest first. Throws `not_found`. */
   attempts(id: string): Promise<Attempts>;
 }
@@ -50,7 +51,28 @@ export function createCertificateView({ store, fleet }: CertificateViewOptions):
     return { order, certificate };
   }
 
-  async function list({ limit, cursor }: PageRequest): Promise<Page<Certificate>> {
+  async function listOfTenant(
+    { limit, cursor = '' }: PageRequest,
+    tenant: string,
+  ): Promise<Page<Certificate>> {
+    const left = (await certificatesOfTenant(store, tenant)).filter((id) => id > cursor);
+    const ids = left.slice(0, limit);
+    const next = left.length > limit ? (ids.at(-1) ?? null) : null;
+    const { epoch } = store;
+    const [orders, certificates] = await Promise.all([
+      store.getMany('order', ids),
+      store.getMany('certificate', ids),
+    ]);
+    const view = inEpoch(await fleet.judge(), epoch);
+    const items = ids.flatMap((id, index) => {
+      const records = { order: orders[index] ?? null, certificate: certificates[index] ?? null };
+      return records.order === null && records.certificate === null ? [] : [present(id, records, view)];
+    });
+    return { items, next };
+  }
+
+  async function list({ limit, cursor }: PageRequest, tenant?: string): Promise<Page<Certificate>> {
+    if (tenant !== undefined) return listOfTenant({ limit, cursor }, tenant);
     // The first ids of both kinds together are among the first of each.
     const page = { limit, cursor };
     const { epoch } = store;
@@ -81,11 +103,11 @@ export function createCertificateView({ store, fleet }: CertificateViewOptions):
 
     list,
 
-    async listFailing({ limit, cursor }) {
+    async listFailing({ limit, cursor }, tenant) {
       const found: Certificate[] = [];
       let next: string | null = cursor ?? '';
       for (let looked = 0; looked < mostLooked && next !== null; looked += pageSize) {
-        const page: Page<Certificate> = await list({ limit: pageSize, cursor: next });
+        const page: Page<Certificate> = await list({ limit: pageSize, cursor: next }, tenant);
         found.push(...page.items.filter(isFailing));
         const last = found[limit - 1];
         if (last !== undefined && (found.length > limit || page.next !== null))

@@ -1,6 +1,7 @@
 import { AppError, type PutRoute } from '@lockstep/contract';
 import type { Check, ConfigStore } from '@lockstep/store';
 import { invalidField } from '../validation/invalid-field.ts';
+import type { RouteWords } from './own-certificates.ts';
 
 /** The claim by which a route tells that its upstreams are shown a certificate: found by its prefix. */
 export function clientCertificateClaim(certificate: string, route: string): string {
@@ -22,21 +23,26 @@ export async function checkClientCertificates(
   return ids.map((id, i) => {
     const record = found[i] ?? null;
     if (record !== null) return { kind: 'certificate', id, revision: record.revision };
-    const index = route.upstreams!.findIndex(({ tls }) => tls?.clientCertificate === id);
-    throw invalidField(
-      `/upstreams/${index}/tls/clientCertificate`,
-      `there is no certificate "${id}"; bring it with POST /v1/certificates, and name the id that it gets`,
-    );
+    throw noSuchCertificate(route, id);
   });
 }
 
+export function noSuchCertificate({ upstreams = [] }: Pick<PutRoute, 'upstreams'>, id: string): AppError {
+  const index = upstreams.findIndex(({ tls }) => tls?.clientCertificate === id);
+  return invalidField(
+    `/upstreams/${index}/tls/clientCertificate`,
+    `there is no certificate "${id}"; bring it with POST /v1/certificates, and name the id that it gets`,
+  );
+}
+
 /** Throws `in_use` while a route has its upstreams shown the certificate. */
-export async function refuseShown(store: ConfigStore, id: string): Promise<void> {
+export async function refuseShown(store: ConfigStore, id: string, wordsOf: RouteWords): Promise<void> {
   const [holder] = await store.findClaims(clientCertificateClaim(id, ''), 1);
   if (holder === undefined) return;
+  const { words, facts } = await wordsOf(holder.id);
   throw new AppError(
     'in_use',
-    `route "${holder.id}" shows certificate "${id}" to its upstreams; take it out of their tls first`,
-    { facts: { certificate: id, route: holder.id } },
+    `${words} shows certificate "${id}" to its upstreams; take it out of their tls first`,
+    { facts: { certificate: id, ...facts } },
   );
 }

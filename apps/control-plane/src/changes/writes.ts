@@ -9,6 +9,7 @@ import {
   recordKey,
 } from '@lockstep/contract';
 import type { Commit, ConfigStore } from '@lockstep/store';
+import type { Bounds } from '../auth/bounds.ts';
 
 /*
  * The one way in which this control plane changes the store. A commit says who makes it and what led to it, is made at most once, however
@@ -16,7 +17,10 @@ import type { Commit, ConfigStore } from '@lockstep/store';
  */
 
 /** Whose change it is, and what led to it. */
-export type WriteOrigin = Pick<CommitOrigin, 'by'> & Partial<CommitOrigin>;
+export interface WriteOrigin extends Pick<CommitOrigin, 'by'>, Partial<Omit<CommitOrigin, 'by'>> {
+  /** What alone it may reach; left out: everything. */
+  bounds?: Bounds | undefined;
+}
 
 export type Write = WriteOrigin & Omit<Commit, 'id' | keyof CommitOrigin>;
 
@@ -40,7 +44,10 @@ const queues = new WeakMap<object, Map<string, Promise<void>>>();
  * Makes one commit. Where the store could not say whether it did, it is repeated under the same id, which makes it at most once. Each
  * attempt waits for the store by itself, so this throws `store_unavailable` after some seconds, as it throws all else at once.
  */
-export async function commit(store: Pick<ConfigStore, 'commit'>, write: Write): Promise<Position> {
+export async function commit(
+  store: Pick<ConfigStore, 'commit'>,
+  { bounds: _, ...write }: Write,
+): Promise<Position> {
   const repeatable: Commit = { id: randomUUID(), ...write };
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -1,5 +1,6 @@
 import { type RouteCheck, recordKey, servedHosts } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
+import { isOwn } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { Preflight } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
@@ -44,7 +45,7 @@ export function createDnsRecheck({ store, preflight, queue, now = Date.now }: Dn
   return {
     async check(origin, id) {
       const route = await store.get('route', id);
-      if (route === null) throw routeNotFound(id);
+      if (route === null || !isOwn(origin.bounds, route.value.tenant)) throw routeNotFound(id);
       const hosts = await Promise.all(
         servedHosts(route.value).map(async (host) => {
           const { ok, detail, requirements } = await preflight.check(host);

@@ -13,6 +13,8 @@ import {
 import { PutRoute } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { isOwn } from '../auth/bounds.ts';
+import { hostTaken } from '../certificates/own-certificates.ts';
 import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { EnterOptions, OrderQueue } from '../orders/order-queue.ts';
 import {
@@ -27,6 +29,7 @@ import { iso } from '../time/iso.ts';
 import { toInvalidRequest } from '../validation/invalid-field.ts';
 import { mergePatch } from '../validation/merge-patch.ts';
 import { sameJson } from '../validation/same-json.ts';
+import { boundRoute, refuseOthers, refuseOthersCertificates } from './route-bounds.ts';
 import { putRoute } from './route-record.ts';
 import type { RouteRules } from './route-rules.ts';
 import { sealRoute } from './route-secrets.ts';
@@ -81,7 +84,7 @@ export function createRouteService({
         writeOnce(origin, id, waitMs, await find(store, id), edit),
       );
     } catch (error) {
-      throw isAppError(error, 'host_taken') ? explainHostTaken(error) : error;
+      throw isAppError(error, 'host_taken') ? await explainHostTaken(store, origin, error) : error;
     }
   }
 
@@ -92,7 +95,10 @@ export function createRouteService({
     current: StoredRecord<'route'> | null,
     edit: Edit,
   ): Promise<void> {
-    const next = edit(current);
+    const { bounds } = origin;
+    if (current !== null && !isOwn(bounds, current.value.tenant)) throw routeNotFound(id);
+    const next = boundRoute(bounds, current, edit(current));
+    if (next !== null) await refuseOthersCertificates(store, bounds, current, next);
     const named = next === null ? [] : await check(next);
     const before = current === null ? [] : hostsOf(current);
     const after = next === null ? [] : servedHosts(next);
@@ -103,6 +109,7 @@ export function createRouteService({
       const orders = await orderChanges(id, before, after, entering);
       const changes = [...changesTo(id, current, next), ...orders.changes];
       if (changes.length === 0) return;
+      await refuseOthers(store, bounds, current, next, now());
       await commit(store, {
         ...origin,
         checks: [{ kind: 'route', id, revision: current?.revision || null }, ...named, ...orders.checks],
@@ -173,15 +180,12 @@ export function createRouteService({
 
   async function create(origin: WriteOrigin, body: PutRoute, waitMs: number | null = null): Promise<string> {
     const id = body.id ?? `rt_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
-    const find = body.id === undefined ? async () => null : findRoute; // nobody else has this id
-    const edit: Edit = (current) => {
-      if (current !== null) {
-        throw new AppError('id_taken', `a route with id "${id}" exists; PUT /v1/routes/${id} replaces it`, {
-          facts: { route: id },
-        });
-      }
-      return recordOf(id, body, null);
+    const find = async () => {
+      const found = body.id === undefined ? null : await findRoute(store, id); // nobody else has one that is made here
+      if (found !== null) throw idTaken(id, isOwn(origin.bounds, found.value.tenant));
+      return null;
     };
+    const edit: Edit = (current) => recordOf(id, body, current);
     await write(origin, id, waitMs, edit, find);
     return id;
   }
@@ -253,12 +257,26 @@ function changesTo(id: string, current: StoredRecord<'route'> | null, next: Rout
   return [putRoute(id, next)];
 }
 
-function explainHostTaken(error: AppError): AppError {
-  const [host, path, matchers] = String(error.facts.claim).split(' ');
-  const route = error.facts.id ?? null;
+function idTaken(id: string, own: boolean): AppError {
+  const detail = own
+    ? `a route with id "${id}" exists; PUT /v1/routes/${id} replaces it`
+    : `the id "${id}" is taken; choose another, or leave it out`;
+  return new AppError('id_taken', detail, { facts: { route: id } });
+}
+
+async function explainHostTaken(
+  store: ConfigStore,
+  { bounds }: WriteOrigin,
+  error: AppError,
+): Promise<AppError> {
+  if (error.facts.claim === undefined) return error;
+  const [host = '', path = null, matchers] = String(error.facts.claim).split(' ');
+  const route = String(error.facts.id);
+  if (bounds !== undefined && !isOwn(bounds, (await findRoute(store, route))?.value.tenant))
+    return hostTaken(host, { path });
   const same = matchers === undefined ? '' : ', with the same methods and match,';
   return new AppError('host_taken', `host "${host}" with path "${path}"${same} belongs to route "${route}"`, {
     cause: error,
-    facts: { host: host ?? null, path: path ?? null, route },
+    facts: { host, path, route },
   });
 }

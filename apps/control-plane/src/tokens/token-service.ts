@@ -10,6 +10,7 @@ import {
 } from '@lockstep/contract';
 import type { ConfigStore, Page, PageRequest } from '@lockstep/store';
 import type { Access } from '../auth/access.ts';
+import { beyondToken } from '../auth/bounds.ts';
 import { commit, type WriteOrigin } from '../changes/writes.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
@@ -133,7 +134,7 @@ function bounded(
       },
     );
   if (by.tenant !== null && tenant != null && tenant !== by.tenant)
-    throw invalidField(
+    throw beyondToken(
       '/tenant',
       `has to be "${by.tenant}", that of the token which makes it; or leave it out`,
     );
@@ -147,11 +148,11 @@ function bounded(
   });
   hostSuffixes?.forEach((suffix, index) => {
     if (by.hostSuffixes !== null && !isWithinSuffixes(suffix, by.hostSuffixes))
-      throw invalidField(`/hostSuffixes/${index}`, `"${suffix}" is beyond those of the token which makes it`);
+      throw beyondToken(`/hostSuffixes/${index}`, `"${suffix}" is beyond those of the token which makes it`);
   });
   const until = expiresAt == null ? by.expiresAt : Date.parse(expiresAt);
   if (by.expiresAt !== null && until !== null && until > by.expiresAt)
-    throw invalidField('/expiresAt', `is after ${iso(by.expiresAt)}, when the token which makes it expires`);
+    throw beyondToken('/expiresAt', `is after ${iso(by.expiresAt)}, when the token which makes it expires`);
   return {
     tenant: own,
     hostSuffixes: hostSuffixes ?? (by.hostSuffixes === null ? null : [...by.hostSuffixes]),

@@ -103,12 +103,15 @@ t.test('nobody gives what it does not have', async (t) => {
   t.equal((await make({ name: 'b', scopes: ['admin'] }, token)).status, 403);
   const scopes = ['routes:read'];
   t.match(await make({ name: 'b', scopes, tenant: 'b' }, token), {
+    status: 403,
     body: { errors: [{ pointer: '/tenant' }] },
   });
   t.match(await make({ name: 'b', scopes, hostSuffixes: ['b.example'] }, token), {
+    status: 403,
     body: { errors: [{ pointer: '/hostSuffixes/0' }] },
   });
   t.match(await make({ name: 'b', scopes, expiresAt: '2999-01-02T00:00:00Z' }, token), {
+    status: 403,
     body: { errors: [{ pointer: '/expiresAt' }] },
   });
   t.match(await make({ name: 'b', scopes }, token), {

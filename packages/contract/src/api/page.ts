@@ -1,13 +1,17 @@
 import { z } from 'zod';
+import { Tenant } from './labels.ts';
 
 export const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   cursor: z.string().max(512).optional(),
 });
 
-export const RoutesQuery = PageQuery.extend({ host: z.string().max(300).optional() });
+const tenant = Tenant.optional().describe('Only what belongs to this tenant');
+
+export const RoutesQuery = PageQuery.extend({ host: z.string().max(300).optional(), tenant });
 
 export const CertificatesQuery = PageQuery.extend({
+  tenant: tenant.describe('Only those that belong to this tenant, or are for a host of its routes'),
   failing: z
     .literal('true')
     .optional()
