@@ -88,6 +88,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   #again(error: Error): void {
     this.#over = true;
     this.#clearTimer();
+    this.#handler.onRequestUnsent?.();
     if (this.#owner.again(this.#options, this.#handler)) return;
     this.#over = false;
     this.#fail(error);

@@ -21,6 +21,8 @@ export interface CarriedRequest {
 export interface CarrierHandler extends Dispatcher.DispatchHandler {
   /** The first byte of an answer came. */
   onResponseStarted?(): void;
+  /** After `onRequestStart`: the upstream did nothing with the request, which is as if it had not been sent. */
+  onRequestUnsent?(): void;
 }
 
 /** Carries one request at a time to an upstream, and tells of the answer as undici's client does. */

@@ -205,6 +205,11 @@ export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchH
     else if (this.#movesOn) controller.abort(foundDead());
   }
 
+  /** It is sent once more at once, or not at all: then to another upstream. */
+  onRequestUnsent(): void {
+    this.#controller = null;
+  }
+
   /** Called by undici at the first byte of each answer, interim ones included. */
   onResponseStarted(): void {
     this.#began = true;

@@ -13,6 +13,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
+import { waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { startWorker } from '../../start-worker.ts';
 
@@ -169,7 +170,7 @@ for (const protocol of ['h2c', 'h2'] as const) {
     dropped.write(Buffer.from('x'));
     await once(dropped, 'data');
     dropped.cancel();
-    while (cancelled === before) await new Promise((resolve) => setTimeout(resolve, 10));
+    await waitFor(() => cancelled > before, { what: 'the upstream to hear of the end' });
 
     const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ask(String(i))));
     t.ok(

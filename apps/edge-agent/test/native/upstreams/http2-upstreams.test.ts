@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import {
+  constants,
   createSecureServer,
   createServer,
   type Http2Server,
@@ -108,6 +109,31 @@ t.test(
     session.close();
   },
 );
+
+t.test('what an upstream of HTTP/2 refuses as it goes down is sent to the next one', async (t) => {
+  const next = createServer((_, response) => response.end('the next'));
+  next.listen(0, '127.0.0.1');
+  await once(next, 'listening');
+  t.teardown(() => next.close());
+  const server = createServer();
+  const bodies: number[] = [];
+  const { sessions } = await serve(t, server, {}, (stream, headers) => {
+    if (headers[':path'] === '/first') {
+      stream.respond({ ':status': 200 });
+      stream.end('first');
+      return;
+    }
+    stream.on('data', (chunk) => bodies.push(chunk.length));
+    server.close();
+    stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  });
+  const url = (one: Http2Server) => `http://127.0.0.1:${(one.address() as AddressInfo).port}`;
+  const upstreams = [server, next].map((one) => ({ url: url(one), protocol: 'h2c' as const }));
+  await edge.applied(await edge.serve('shop', [host], upstreams, ['/'], { balance: { policy: 'first' } }));
+  t.equal(await get('/first'), 'first');
+  t.equal(await get('/second'), 'the next', 'though the route asks for no repeats');
+  for (const session of sessions) session.destroy();
+});
 
 t.test('over TLS an upstream has to agree on HTTP/2, and is proven as any other', async (t) => {
   const authority = await createAuthority();
@@ -281,13 +307,12 @@ t.test('an answer goes no faster than its client takes it', async (t) => {
   await once(slow, 'response');
   let last = -1;
   await waitFor(
-    async () => {
+    () => {
       const still = sent === last;
       last = sent;
-      await new Promise((resolve) => setTimeout(resolve, 100));
       return still;
     },
-    { what: 'the upstream to be held up' },
+    { what: 'the upstream to be held up', intervalMs: 100 },
   );
   t.ok(sent < 16 * 1_048_576, `${sent} bytes`);
   let received = 0;
