@@ -4,39 +4,47 @@ import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { readProcessTree } from './bench/process-tree.ts';
 import { quantilesOf } from './bench/report.ts';
-import { startMixedLoad } from './fleet/mixed-load.ts';
-import { startMixedUpstream } from './fleet/mixed-upstream.ts';
+import { type MixedSort, startMixedLoad } from './fleet/mixed-load.ts';
+import { type MixedProtocol, startMixedUpstream } from './fleet/mixed-upstream.ts';
 import { type EdgeUnderTest, startFleet } from './fleet/start-fleet.ts';
 
 /** Before a release, ten minutes: SOAK_SECONDS=600 npx tap run test/soak.long.test.ts */
 const seconds = Number(process.env.SOAK_SECONDS ?? 40);
 const changesPerSecond = 20;
 const host = 'shop.example.com';
-const restartingHost = 'restarting.example.com';
+/** A worker that was replaced waits for connections that are idle: with so many of them as there are reloads here, not for a minute. */
+const keepAliveMs = 10_000;
 /** Processes take memory over until they are warm; from a third of the time on they may grow so much. */
 const mostGrowth = 1.3;
 
 t.test('everything at once fails no request, and takes no more memory in the end', async (t) => {
   const fleet = await startFleet(t, { dir: testFolder(t), edges: 2, workers: 2 });
-  const upstreams = await Promise.all([1, 2, 3].map(() => startMixedUpstream()));
-  t.teardown(() => Promise.all(upstreams.map((upstream) => upstream.close())));
-  const [steady, restarting, other] = upstreams as [
-    (typeof upstreams)[0],
-    (typeof upstreams)[0],
-    (typeof upstreams)[0],
-  ];
-  await put('shop', host, [steady.url]);
+  await fleet.call('PATCH', '/v1/settings', { edge: { timeouts: { keepAliveMs } } });
+  const upstream = async (protocol?: MixedProtocol) => {
+    const started = await startMixedUpstream(protocol);
+    t.teardown(() => started.close());
+    return started;
+  };
+  const steady = await upstream();
+  const other = await upstream();
+  const restarting = [await upstream(), await upstream('h2c')];
+  const h2c = { url: (await upstream('h2c')).url, protocol: 'h2c' };
+  const h2 = { url: (await upstream('h2')).url, protocol: 'h2', tls: { verify: false } };
   // An upstream that ends breaks off what it had accepted and not read yet.
   const retries = { attempts: 2, on: ['connect', 'reset'] };
-  await put('restarting', restartingHost, [restarting.url, other.url], { retries });
+  const routes: [name: string, upstreams: object[], sorts: MixedSort[], more?: object][] = [
+    [host, [{ url: steady.url }], ['gets', 'uploads', 'events', 'tunnels']],
+    ['restarting.example.com', [{ url: restarting[0]!.url }, { url: other.url }], ['gets'], { retries }],
+    ['h2c.example.com', [h2c], ['gets', 'uploads', 'events', 'calls']],
+    ['h2.example.com', [h2], ['gets', 'uploads', 'tunnels', 'calls']],
+    ['restarting-h2c.example.com', [{ ...h2c, url: restarting[1]!.url }, h2c], ['gets'], { retries }],
+  ];
+  for (const [name, upstreams, , more] of routes) await put(name, upstreams, more);
 
   const authority = await createAuthority();
   const ca = `${await fleet.internalRoot()}\n${authority.certificate}`;
   const ports = fleet.edges.map(({ https }) => https);
-  const loads = [
-    startMixedLoad({ ports, host, ca }),
-    startMixedLoad({ ports, host: restartingHost, ca, onlyGets: true }),
-  ];
+  const loads = routes.map(([name, , sorts]) => startMixedLoad({ ports, host: name, ca, sorts }));
   const stopped = new AbortController();
   const faults: string[] = [];
   let brought: string | null = null;
@@ -55,7 +63,7 @@ t.test('everything at once fails no request, and takes no more memory in the end
       done.reloads += 1;
     }),
     repeat(3_000, async () => {
-      await restarting.restart();
+      await restarting[done.restarts % 2]!.restart();
       done.restarts += 1;
     }),
   ];
@@ -87,10 +95,12 @@ t.test('everything at once fails no request, and takes no more memory in the end
     }
   }
 
-  async function put(id: string, name: string, urls: string[], more: object = {}): Promise<void> {
-    const body = { hosts: [name], upstreams: urls.map((url) => ({ url })), ...more };
-    const { status, text } = await fleet.call('PUT', `/v1/routes/${id}`, body, { prefer: 'wait=60' });
-    if (status !== 201) throw new Error(`PUT ${id}: ${status} ${text}`);
+  async function put(name: string, upstreams: object[], more: object = {}): Promise<void> {
+    const body = { hosts: [name], upstreams, ...more };
+    const { status, text } = await fleet.call('PUT', `/v1/routes/${idOf(name)}`, body, {
+      prefer: 'wait=60',
+    });
+    if (status !== 201) throw new Error(`PUT ${name}: ${status} ${text}`);
   }
 
   /** Made, changed and deleted in turn; every third change is of a route under load, which stays what it was to its clients. */
@@ -100,7 +110,7 @@ t.test('everything at once fails no request, and takes no more memory in the end
     const paths = turn % 2 === 0 ? ['/'] : ['/', '/elsewhere'];
     const { status } = await [
       () => fleet.call('PUT', `/v1/routes/${id}`, body),
-      () => fleet.call('PATCH', '/v1/routes/shop', { paths }),
+      () => fleet.call('PATCH', `/v1/routes/${idOf(host)}`, { paths }),
       () => fleet.call('DELETE', `/v1/routes/passing-${Math.trunc(turn / 3)}`),
     ][turn % 3]!();
     if (status > 299) throw new Error(`change ${turn}: ${status}`);
@@ -138,6 +148,10 @@ t.test('everything at once fails no request, and takes no more memory in the end
     return Object.fromEntries(Object.entries(looks).map(([node, all]) => [node, quantilesOf(all).p50]));
   }
 });
+
+function idOf(name: string): string {
+  return name.split('.')[0]!;
+}
 
 function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1_048_576)} MB`;
