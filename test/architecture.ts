@@ -15,12 +15,13 @@ interface Workspace {
 /** Which workspaces' sources each may import, tests aside. Apps never import each other, save cli, which starts them. */
 const mayImport: Record<string, string[]> = {
   'packages/contract': [],
+  'packages/caddy': ['contract'],
   'packages/store': ['contract'],
   'packages/pki': ['contract'],
   'packages/testkit': ['contract', 'store', 'pki'],
   'apps/control-plane': ['contract', 'store', 'pki'],
   'apps/edge-agent': ['contract', 'store', 'pki'],
-  'apps/cli': ['contract', 'store', 'pki', 'control-plane', 'edge-agent'],
+  'apps/cli': ['contract', 'caddy', 'store', 'pki', 'control-plane', 'edge-agent'],
 };
 
 /**

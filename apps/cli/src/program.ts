@@ -3,6 +3,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { backupCommand, restoreCommand } from './commands/backup.ts';
 import { controlPlaneCommand } from './commands/control-plane.ts';
 import { edgeCommand } from './commands/edge.ts';
+import { importCommand } from './commands/import.ts';
 import { keygenCommand } from './commands/keygen.ts';
 import { keysCommand } from './commands/keys.ts';
 import { upCommand } from './commands/up.ts';
@@ -20,6 +21,7 @@ export function createProgram({ openLog }: { openLog: OpenLog }): Command {
     keysCommand(),
     backupCommand(),
     restoreCommand(),
+    importCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands, ...commands.flatMap((one) => one.commands)]) {

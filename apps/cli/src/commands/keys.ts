@@ -1,7 +1,8 @@
 import { join, resolve } from 'node:path';
 import { AppError } from '@lockstep/contract';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { readSecrets } from '../config.ts';
+import { httpUrl } from './option-values.ts';
 import { environmentHelp } from './shared-options.ts';
 
 export function keysCommand(): Command {
@@ -38,9 +39,4 @@ function rotateCommand(): Command {
       const { rotateKeys } = await import('../keys/rotate-keys.ts');
       await rotateKeys({ apiUrl: api.replace(/\/+$/, ''), token, print });
     });
-}
-
-function httpUrl(input: string): string {
-  if (URL.canParse(input) && /^https?:$/.test(new URL(input).protocol)) return input;
-  throw new InvalidArgumentError('It takes an address like http://127.0.0.1:7400.');
 }

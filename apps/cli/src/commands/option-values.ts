@@ -37,6 +37,11 @@ export function hostNames(input: string): string[] {
   throw new InvalidArgumentError('It takes host names without ports, with commas between them.');
 }
 
+export function httpUrl(input: string): string {
+  if (URL.canParse(input) && /^https?:$/.test(new URL(input).protocol)) return input;
+  throw new InvalidArgumentError('It takes an address like http://127.0.0.1:7400.');
+}
+
 /** For `--help`, where an object would be printed as JSON. */
 export function shownAddress(value: Address): string {
   return `"${formatAddress(value)}"`;

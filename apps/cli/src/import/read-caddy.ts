@@ -1,0 +1,58 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { AppError } from '@lockstep/contract';
+
+const mostBytes = 256 * 1_048_576;
+
+/** The configuration of a Caddy, from its admin API, JSON, or a Caddyfile that `caddy` adapts. Throws `bad_configuration`. */
+export async function readCaddy(source: string, caddy: string): Promise<unknown> {
+  if (/^https?:\/\//.test(source)) return ask(source);
+  let text: string;
+  try {
+    text = readFileSync(source, 'utf8');
+  } catch (cause) {
+    throw new AppError('bad_configuration', `"${source}" cannot be read`, { cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    if (source.endsWith('.json'))
+      throw new AppError('bad_configuration', `"${source}" is no JSON: ${(cause as Error).message}`, {
+        cause,
+      });
+    return adapt(source, caddy);
+  }
+}
+
+async function ask(source: string): Promise<unknown> {
+  const url = new URL(source);
+  if (url.pathname === '/') url.pathname = '/config/';
+  try {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    const config = await response.json();
+    if (config === null) throw new Error('it runs without a configuration');
+    return config;
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new AppError('bad_configuration', `no configuration can be had from ${url.href}: ${message}`, {
+      cause,
+    });
+  }
+}
+
+async function adapt(file: string, caddy: string): Promise<unknown> {
+  try {
+    const args = ['adapt', '--config', file, '--adapter', 'caddyfile'];
+    const { stdout } = await promisify(execFile)(caddy, args, { maxBuffer: mostBytes });
+    return JSON.parse(stdout);
+  } catch (cause) {
+    const { code, stderr, message } = cause as NodeJS.ErrnoException & { stderr?: string };
+    const detail =
+      code === 'ENOENT'
+        ? `"${file}" is taken for a Caddyfile, and there is no command "${caddy}" to adapt it; name one with --caddy, or give the JSON that \`caddy adapt\` prints`
+        : `"${caddy} adapt" refuses "${file}": ${stderr?.trim().split('\n').at(-1) || message}`;
+    throw new AppError('bad_configuration', detail, { cause });
+  }
+}

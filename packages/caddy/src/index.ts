@@ -1,0 +1,4 @@
+export type { Note, NoteLevel } from './notes.ts';
+export { routeIdOf } from './route-id.ts';
+export { issuerOfStorage, storageKeyOf } from './storage-key.ts';
+export * from './translate.ts';
