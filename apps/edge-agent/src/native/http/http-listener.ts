@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { EdgeSettings } from '@lockstep/contract';
+import { connectionOptions } from '../../server/connection-options.ts';
 import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
 import { sendOwnAnswer } from '../../server/own-answer.ts';
 import { requestIdOf } from '../../server/request-id.ts';
@@ -126,7 +127,7 @@ export function createHttpListener(options: HttpListenerOptions): HttpListener {
     sendOwnAnswer(response, own, own.fields);
   }
 
-  const server = createServer();
+  const server = createServer(connectionOptions);
   let drained = false;
   serveHttp1(server, {
     handle(request, response) {

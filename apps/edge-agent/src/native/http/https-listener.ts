@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { EdgeSettings } from '@lockstep/contract';
 import type { ClientStream } from '../../server/client-stream.ts';
+import { connectionOptions } from '../../server/connection-options.ts';
 import { holdToSettings, serveHttp1 } from '../../server/http1-connections.ts';
 import { linger } from '../../server/linger.ts';
 import type { Admission } from '../clients/admission.ts';
@@ -70,9 +71,7 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
     SNICallback: handshakes.SNICallback,
     ALPNCallback: handshakes.ALPNCallback,
     handshakeTimeout: handshakeTimeoutMs,
-    // A client that vanished without a word would keep its websocket or event stream for ever.
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
+    ...connectionOptions,
     settings: {
       maxConcurrentStreams: settings().limits.streams,
       maxHeaderListSize: mostListBytes,

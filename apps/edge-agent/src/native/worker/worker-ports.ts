@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { Address } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import { setForAll } from '../../server/connection-options.ts';
 import { listenError } from '../../server/listen-error.ts';
 import type { HttpListener } from '../http/http-listener.ts';
 import type { HttpsListener } from '../http/https-listener.ts';
@@ -68,6 +69,7 @@ function take(server: Server, { host, port }: Address, fd: number | undefined): 
     server.once('error', onError);
     server.listen({ ...(fd === undefined ? { host, port } : { fd }), backlog: 2_048 }, () => {
       server.off('error', onError);
+      setForAll(server);
       resolve();
     });
   });

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { connect as connectPlain, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -85,3 +86,22 @@ t.test('clients of HTTP/1.0 are served: by the end of the connection, or by a le
   bare.write(`GET /x HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
   t.match(await text(bare), /^HTTP\/1.1 308 /, 'on port 80 as well');
 });
+
+t.test(
+  'a client that is silent is asked whether it is there, on both ports',
+  { skip: process.platform !== 'linux' && 'what the system does is read from its files' },
+  async (t) => {
+    const { edge } = await start(t, '');
+    for (const port of [edge.httpsPort, edge.httpPort]) {
+      const socket = connectPlain(port, '127.0.0.1');
+      t.teardown(() => socket.destroy());
+      await once(socket, 'connect');
+      const end = (number: number | undefined) =>
+        `0100007F:${number!.toString(16).toUpperCase().padStart(4, '0')}`;
+      const connection = readFileSync('/proc/net/tcp', 'utf8')
+        .split('\n')
+        .find((line) => line.includes(`${end(port)} ${end(socket.localPort)}`));
+      t.match(connection, / 01 \S+ 02:/, 'established, and the timer that runs is that of keep-alive');
+    }
+  },
+);
