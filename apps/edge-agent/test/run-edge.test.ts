@@ -11,6 +11,7 @@ import { createRedisStore } from '@lockstep/store';
 import { freePort, type RedisServer, startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
+import { connectTls } from './connect-tls.ts';
 import { fetchThrough } from './fetch-through.ts';
 import { startUpstream } from './start-upstream.ts';
 
@@ -93,6 +94,18 @@ async function redisWith(t: Test): Promise<{ redis: RedisServer; configured: Con
   return { redis, configured };
 }
 
+/** How many tickets of TLS 1.3 a handshake brings; they come before the answer. */
+async function ticketsOf({ httpsPort }: RedisEdge, root: string): Promise<number> {
+  const socket = await connectTls(httpsPort, { servername: host, ca: root, minVersion: 'TLSv1.3' });
+  let tickets = 0;
+  socket.on('session', () => {
+    tickets += 1;
+  });
+  socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  await text(socket);
+  return tickets;
+}
+
 t.test('an edge follows Redis, serves from disk without it, also after a kill, and catches up', async (t) => {
   const { redis, configured } = await redisWith(t);
   const dataDir = testFolder(t);
@@ -101,6 +114,11 @@ t.test('an edge follows Redis, serves from disk without it, also after a kill, a
   const first = await startEdge(t, redis.url, dataDir, configured.edgeKey);
   await ready(first);
   t.equal(await status(first, host), 200);
+  t.equal(
+    await ticketsOf(first, configured.root),
+    1,
+    'a handshake is not charged with tickets that nobody uses',
+  );
 
   await redis.stop();
   t.equal(await status(first, host), 200);

@@ -42,6 +42,11 @@ export function withDefaults(config: EdgeConfig): CompleteEdgeConfig {
   };
 }
 
+/** Whether whoever runs it has said what OpenSSL is to do in a process, by a file of his own: it stays in force. */
+export function configuresOpenssl(env: NodeJS.ProcessEnv = process.env): boolean {
+  return env.OPENSSL_CONF !== undefined || /--openssl-/.test(env.NODE_OPTIONS ?? '');
+}
+
 /** The key that opens what is sealed for edges. Throws `bad_configuration` when it is not set, and where the secret key was given. */
 export function readEdgeKey(env: NodeJS.ProcessEnv = process.env): string {
   const { LOCKSTEP_EDGE_KEY: key, LOCKSTEP_SECRET_KEY: secretKey } = env;

@@ -4,6 +4,8 @@ const told = Symbol('client address');
 interface Connection {
   remoteAddress?: string | undefined;
   _parent?: object | undefined;
+  /** What Node keeps of the other end once it has asked the system. */
+  _peername?: object;
 }
 
 /** Has a connection be another client's than the one that made it, for whoever asks it for its `remoteAddress`. */
@@ -19,7 +21,9 @@ export function clientAddressOf(socket: Connection): string {
 
 /** TLS is through: its connection is the same client's as the one below. */
 export function takeClientAddress(socket: Connection): void {
-  const address = toldOf(socket._parent);
+  const below = socket._parent as (Connection & { [told]?: string }) | undefined;
+  if (below?._peername !== undefined) socket._peername = below._peername;
+  const address = toldOf(below);
   if (address !== undefined) setClientAddress(socket, address);
 }
 

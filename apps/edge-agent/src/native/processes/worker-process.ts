@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Boundary, isPosition, type Position, type Refusal } from '@lockstep/contract';
 import type { Logger } from 'pino';
+import { configuresOpenssl } from '../../startup/config.ts';
 import type { FromWorker, ToWorker, WorkerStatus } from '../worker/worker-message.ts';
 import type { SocketPair } from './listening-sockets.ts';
 
@@ -11,6 +12,7 @@ import type { SocketPair } from './listening-sockets.ts';
  */
 const youngGeneration = '--min-semi-space-size=8';
 const entry = fileURLToPath(new URL('../worker/main.ts', import.meta.url));
+const openssl = `--openssl-config=${fileURLToPath(new URL('./openssl.cnf', import.meta.url))}`;
 /** Where a worker finds its sockets: behind stdin, stdout, stderr and the channel. */
 export const workerSockets = { https: 4, http: 5 };
 
@@ -52,7 +54,7 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
   const { sockets, log, boundary, onChange } = options;
   const child = fork(entry, {
     serialization: 'advanced',
-    execArgv: [youngGeneration],
+    execArgv: configuresOpenssl() ? [youngGeneration] : [youngGeneration, openssl],
     stdio: [
       'ignore',
       'inherit',

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomFillSync, timingSafeEqual } from 'node:crypto';
 import {
   AppError,
   type Boundary,
@@ -80,7 +80,7 @@ export function createTicketKeys({ open, own, boundary, digest }: TicketKeysOpti
     const key = making ? current[0] : current.find((one) => timingSafeEqual(one.name, name));
     if (key === undefined) return [unknown, name, name];
     if (!making) return [renewed, key.hmac, key.cipher];
-    return [made, key.hmac, key.cipher, key.name, randomBytes(partBytes)];
+    return [made, key.hmac, key.cipher, key.name, nextIv()];
   }
 
   return {
@@ -121,6 +121,19 @@ export function createTicketKeys({ open, own, boundary, digest }: TicketKeysOpti
       return refusals.values();
     },
   };
+}
+
+/** Random bytes cost by the call, not by the byte. Each of these is given once, and is copied before the next. */
+const ivs = Buffer.alloc(256 * partBytes);
+let ivAt = ivs.length;
+
+function nextIv(): Buffer {
+  if (ivAt === ivs.length) {
+    randomFillSync(ivs);
+    ivAt = 0;
+  }
+  ivAt += partBytes;
+  return ivs.subarray(ivAt - partBytes, ivAt);
 }
 
 function nameOf({ name }: TicketKey, digest: Buffer): Buffer {
