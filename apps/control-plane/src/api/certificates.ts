@@ -3,14 +3,18 @@ import {
   BringCertificate,
   Certificate,
   CertificatesQuery,
+  DeleteQuery,
   Problem,
   pageOf,
   RevokeCertificate,
 } from '@lockstep/contract/schemas';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { tag } from './conditions.ts';
+import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { originOf } from './request-origin.ts';
 
@@ -18,6 +22,7 @@ const CertificatePage = pageOf(Certificate, 'CertificatePage');
 const params = z.object({ id: z.string().max(300) });
 const problems = { '4xx': Problem, '5xx': Problem };
 const tags = ['certificates'];
+const config = { conditional: true } as const;
 /** No body at all: for no stated reason. */
 const revokeBody = z.preprocess((input) => input ?? {}, RevokeCertificate);
 
@@ -27,6 +32,12 @@ export interface CertificatesApiOptions {
 }
 
 export function certificatesApi(app: ApiInstance, { service, view }: CertificatesApiOptions): void {
+  async function answer(request: FastifyRequest, reply: FastifyReply, id: string): Promise<Certificate> {
+    const certificate = await view.get(id);
+    tag(request, reply, certificate.revision);
+    return certificate;
+  }
+
   app.get('/certificates', {
     schema: {
       operationId: 'listCertificates',
@@ -44,6 +55,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
   });
 
   app.post('/certificates', {
+    config,
     schema: {
       operationId: 'bringCertificate',
       security: needs('certificates:write'),
@@ -57,11 +69,12 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
     async handler(request, reply) {
       const { id, made } = await service.bring(originOf(request), request.body);
       if (made) reply.header('location', `/v1/certificates/${id}`);
-      return reply.code(made ? 201 : 200).send(await view.get(id));
+      return reply.code(made ? 201 : 200).send(await answer(request, reply, id));
     },
   });
 
   app.get('/certificates/:id', {
+    config,
     schema: {
       operationId: 'getCertificate',
       security: needs('certificates:read'),
@@ -71,10 +84,11 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       params,
       response: { 200: Certificate, ...problems },
     },
-    handler: async (request) => view.get(request.params.id),
+    handler: async (request, reply) => answer(request, reply, request.params.id),
   });
 
   app.delete('/certificates/:id', {
+    config,
     schema: {
       operationId: 'deleteCertificate',
       security: needs('certificates:write'),
@@ -83,15 +97,17 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
         '409 `in_use` while a route names the host of a managed one, or shows the certificate to its upstreams.',
       tags,
       params,
+      querystring: DeleteQuery,
       response: { 204: z.null().describe('The certificate is gone, or about to go'), ...problems },
     },
     async handler(request, reply) {
-      await service.remove(originOf(request), request.params.id);
+      await missingOk(request.query, service.remove(originOf(request), request.params.id));
       return reply.code(204).send(null);
     },
   });
 
   app.post('/certificates/:id/renew', {
+    config,
     schema: {
       operationId: 'renewCertificate',
       security: needs('certificates:write'),
@@ -103,11 +119,12 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
     },
     async handler(request, reply) {
       await service.renew(originOf(request), request.params.id);
-      return reply.code(202).send(await view.get(request.params.id));
+      return reply.code(202).send(await answer(request, reply, request.params.id));
     },
   });
 
   app.post('/certificates/:id/revoke', {
+    config,
     schema: {
       operationId: 'revokeCertificate',
       security: needs('certificates:write'),
@@ -121,7 +138,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
     },
     async handler(request, reply) {
       await service.revoke(originOf(request), request.params.id, request.body);
-      return reply.code(202).send(await view.get(request.params.id));
+      return reply.code(202).send(await answer(request, reply, request.params.id));
     },
   });
 

@@ -1,4 +1,5 @@
 import {
+  DeleteQuery,
   Issuer,
   IssuerLimits,
   IssuerName,
@@ -8,13 +9,16 @@ import {
   PutIssuer,
   pageOf,
 } from '@lockstep/contract/schemas';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { RetryFailed } from '../issuance/retry-failed.ts';
 import type { IssuerService } from '../issuers/issuer-service.ts';
 import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { limitsOf } from '../issuers/ledger/lets-encrypt-limits.ts';
 import type { ApiInstance } from './api-instance.ts';
-import { nullsLeftOut } from './json-body.ts';
+import { tag } from './conditions.ts';
+import { nullsLeftOut, withoutShown } from './json-body.ts';
+import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
@@ -23,10 +27,16 @@ const IssuerPage = pageOf(Issuer, 'IssuerPage');
 const params = z.object({ name: IssuerName });
 const problems = { '4xx': Problem, '5xx': Problem };
 const tags = ['issuers'];
+const config = { conditional: true } as const;
+
+/** What answers have beside what bodies take. */
+export const shownOfIssuers = ['name', 'source', 'secrets', 'accountUrl', 'revision'];
+export const shownOfZerossl = [...shownOfIssuers, 'directory'];
 
 /** A body with a directory and no type is an ACME CA's. */
 const body = z.preprocess((given) => {
-  const input = nullsLeftOut(given);
+  const zerossl = Object(given).type === 'zerossl';
+  const input = nullsLeftOut(withoutShown(given, zerossl ? shownOfZerossl : shownOfIssuers));
   const untyped = typeof input === 'object' && input !== null && 'directory' in input && !('type' in input);
   return untyped ? { type: 'acme', ...input } : input;
 }, PutIssuer);
@@ -38,6 +48,12 @@ export interface IssuersApiOptions {
 }
 
 export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: IssuersApiOptions): void {
+  async function answer(request: FastifyRequest, reply: FastifyReply, name: string): Promise<Issuer> {
+    const issuer = await service.view(name);
+    tag(request, reply, issuer.revision);
+    return issuer;
+  }
+
   app.get('/issuers', {
     schema: {
       operationId: 'listIssuers',
@@ -54,6 +70,7 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
   });
 
   app.get('/issuers/:name', {
+    config,
     schema: {
       operationId: 'getIssuer',
       security: needs('issuers:read'),
@@ -63,10 +80,11 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
       params,
       response: { 200: Issuer, ...problems },
     },
-    handler: async (request) => service.view(request.params.name),
+    handler: async (request, reply) => answer(request, reply, request.params.name),
   });
 
   app.put('/issuers/:name', {
+    config,
     schema: {
       operationId: 'putIssuer',
       security: needs('issuers:write'),
@@ -82,11 +100,12 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
       const { name } = request.params;
       const made = await service.put(originOf(request), name, request.body);
       if (made) reply.header('location', `/v1/issuers/${name}`);
-      return reply.code(made ? 201 : 200).send(await service.view(name));
+      return reply.code(made ? 201 : 200).send(await answer(request, reply, name));
     },
   });
 
   app.delete('/issuers/:name', {
+    config,
     schema: {
       operationId: 'deleteIssuer',
       security: needs('issuers:write'),
@@ -95,15 +114,17 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
         '`internal` and the issuer of the environment are never gone: what was put over them is removed, and they are as they were.',
       tags,
       params,
+      querystring: DeleteQuery,
       response: { 204: z.null().describe('The issuer is gone, or as it was'), ...problems },
     },
     async handler(request, reply) {
-      await service.remove(originOf(request), request.params.name);
+      await missingOk(request.query, service.remove(originOf(request), request.params.name));
       return reply.code(204).send(null);
     },
   });
 
   app.post('/issuers/:name/retry', {
+    config,
     schema: {
       operationId: 'retryIssuer',
       security: needs('issuers:write'),
@@ -115,7 +136,8 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
       response: { 202: IssuerRetry, ...problems },
     },
     async handler(request, reply) {
-      const { name } = await service.get(request.params.name);
+      const { name, record } = await service.get(request.params.name);
+      originOf(request).condition?.(record?.revision ?? 0);
       return reply.code(202).send({ issuer: name, certificates: await retryFailed(originOf(request), name) });
     },
   });

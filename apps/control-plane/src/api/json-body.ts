@@ -87,3 +87,9 @@ export function nullsLeftOut(input: unknown): unknown {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return input;
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }
+
+/** The body without what answers show beside what bodies take: what GET shows can be put back as it is. */
+export function withoutShown(input: unknown, names: readonly string[]): unknown {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return input;
+  return Object.fromEntries(Object.entries(input).filter(([name]) => !names.includes(name)));
+}

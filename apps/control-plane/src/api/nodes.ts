@@ -1,5 +1,6 @@
 import { AppError, isAppError, type NodePresence } from '@lockstep/contract';
 import {
+  DeleteQuery,
   FleetStatus,
   Node,
   NodeId,
@@ -15,6 +16,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { NodeUpstreams } from '../fleet/node-upstreams.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
@@ -51,6 +53,15 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
     const checks = [{ kind: 'drain', id, revision: held.revision }] as const;
     const changes = [{ op: 'delete', kind: 'drain', id }] as const;
     await commitUnlessChanged(store, { ...origin, checks: [...checks], changes: [...changes] });
+  }
+
+  async function forget(id: string, origin: WriteOrigin): Promise<void> {
+    if (find(id).live)
+      throw new AppError('wrong_state', `node "${id}" is live; stop it, and it is gone`, {
+        facts: { node: id },
+      });
+    await fleet.forget(id);
+    await undrain(id, origin);
   }
 
   app.get('/fleet', {
@@ -125,16 +136,11 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
         'One that still runs is refused: stop it first. An edge that reports again is expected again.',
       tags: ['nodes'],
       params,
+      querystring: DeleteQuery,
       response: { 204: z.null().describe('Forgotten'), '4xx': Problem, '5xx': Problem },
     },
     async handler(request, reply) {
-      const { id } = request.params;
-      if (find(id).live)
-        throw new AppError('wrong_state', `node "${id}" is live; stop it, and it is gone`, {
-          facts: { node: id },
-        });
-      await fleet.forget(id);
-      await undrain(id, originOf(request));
+      await missingOk(request.query, forget(request.params.id, originOf(request)));
       return reply.code(204).send(null);
     },
   });

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Access } from '../auth/access.ts';
 import { boundsOf } from '../auth/bounds.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
+import { conditionOf } from './conditions.ts';
 
 /** Goes into log lines, and into problem documents as a URI reference (RFC 9457, section 3.1.5). */
 const usable = /^[A-Za-z0-9._~+=@-]{1,128}$/;
@@ -21,10 +22,11 @@ export function accessOf({ access }: Pick<FastifyRequest, 'access'>): Access {
   return access;
 }
 
-/** On whose account a request changes the store. */
-export function originOf(request: Pick<FastifyRequest, 'access' | 'id'>): WriteOrigin {
+/** On whose account a request changes the store, within which bounds, and on which condition. Throws `invalid_request`. */
+export function originOf(request: Pick<FastifyRequest, 'access' | 'id' | 'headers'>): WriteOrigin {
   const access = accessOf(request);
-  return { by: access.principal, requestId: request.id, bounds: boundsOf(access) };
+  const condition = conditionOf(request);
+  return { by: access.principal, requestId: request.id, bounds: boundsOf(access), condition };
 }
 
 /** The X-Request-Id that the caller gave, where it can be used as it is; else a new id. */

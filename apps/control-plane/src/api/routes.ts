@@ -1,5 +1,6 @@
 import { AppError, wildcardOf } from '@lockstep/contract';
 import {
+  DeleteQuery,
   Host,
   PatchRoute,
   Problem,
@@ -19,8 +20,10 @@ import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import { type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import type { ApiInstance } from './api-instance.ts';
-import { mergePatchType } from './json-body.ts';
+import { tag } from './conditions.ts';
+import { mergePatchType, withoutShown } from './json-body.ts';
 import type { LoadBound } from './load-bound.ts';
+import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { parseWait } from './prefer.ts';
@@ -36,6 +39,10 @@ const headers = z.looseObject({
     ),
 });
 const claimsAtOnce = 1_000;
+const config = { conditional: true } as const;
+/** What answers have beside what bodies take. */
+export const shownOfRoutes = ['revision', 'createdAt', 'updatedAt', 'status'];
+const body = z.preprocess((given) => withoutShown(given, shownOfRoutes), PutRoute);
 const RoutePage = pageOf(Route, 'RoutePage');
 const written = { 200: Route, 202: Route, '4xx': Problem, '5xx': Problem };
 const made = { 201: Route, ...written };
@@ -83,6 +90,7 @@ export function routesApi(
       waitSeconds === null ? await view.route(id) : await settled(request, id, waitSeconds * 1_000);
     if (route === null) throw routeNotFound(id);
     if (created) reply.header('location', `/v1/routes/${id}`);
+    tag(request, reply, route.revision);
     const live = route.status.state === 'live';
     if (created) return reply.code(live || preferred === null ? 201 : 202).send(route);
     return reply.code(live ? 200 : 202).send(route);
@@ -123,6 +131,7 @@ export function routesApi(
   }
 
   app.post('/routes', {
+    config,
     schema: {
       operationId: 'createRoute',
       security: needs('routes:write'),
@@ -131,7 +140,7 @@ export function routesApi(
         '201 at once, or with `Prefer: wait=N` when every live edge serves it; 202 with the state reached when that takes longer or every issuer failed. The route stays either way.',
       tags: ['routes'],
       headers,
-      body: PutRoute,
+      body,
       response: { 201: Route, 202: Route, '4xx': Problem, '5xx': Problem },
     },
     async handler(request, reply) {
@@ -161,6 +170,7 @@ export function routesApi(
   });
 
   app.get('/routes/:id', {
+    config,
     schema: {
       operationId: 'getRoute',
       security: needs('routes:read'),
@@ -170,14 +180,16 @@ export function routesApi(
       params,
       response: { 200: Route, '4xx': Problem, '5xx': Problem },
     },
-    async handler(request) {
+    async handler(request, reply) {
       const route = await view.route(request.params.id);
       if (route === null) throw routeNotFound(request.params.id);
+      tag(request, reply, route.revision);
       return route;
     },
   });
 
   app.put('/routes/:id', {
+    config,
     schema: {
       operationId: 'putRoute',
       security: needs('routes:write'),
@@ -187,7 +199,7 @@ export function routesApi(
       tags: ['routes'],
       params,
       headers,
-      body: PutRoute,
+      body,
       response: made,
     },
     async handler(request, reply) {
@@ -198,6 +210,7 @@ export function routesApi(
   });
 
   app.patch('/routes/:id', {
+    config,
     schema: {
       operationId: 'patchRoute',
       security: needs('routes:write'),
@@ -219,6 +232,7 @@ export function routesApi(
   });
 
   app.delete('/routes/:id', {
+    config,
     schema: {
       operationId: 'deleteRoute',
       security: needs('routes:write'),
@@ -226,15 +240,17 @@ export function routesApi(
       description: 'The certificate of a host that no other route names is kept for an hour.',
       tags: ['routes'],
       params,
+      querystring: DeleteQuery,
       response: { 204: z.null().describe('The route is gone'), '4xx': Problem, '5xx': Problem },
     },
     async handler(request, reply) {
-      await service.remove(originOf(request), request.params.id);
+      await missingOk(request.query, service.remove(originOf(request), request.params.id));
       return reply.code(204).send(null);
     },
   });
 
   app.post('/routes/:id/check', {
+    config,
     schema: {
       operationId: 'checkRoute',
       security: needs('routes:write'),

@@ -14,6 +14,7 @@ import { answerUnknown } from './allowed-methods.ts';
 import { createUnreadable } from './answer-unreadable.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
+import { answerConditions } from './conditions.ts';
 import { type IssuersApiOptions, issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
 import { type KeysApiOptions, keysApi } from './keys.ts';
@@ -132,6 +133,7 @@ export async function createServer(
       requireAccess(guarded as unknown as FastifyInstance, options.access);
       load.attach(guarded as unknown as FastifyInstance);
       boundTenants(guarded as unknown as FastifyInstance, resources.routes.store);
+      answerConditions(guarded as unknown as FastifyInstance);
       guarded.setNotFoundHandler(() => {}); // of its own, so that unknown addresses below /v1 need the token as well
       // Those with a schema say so themselves.
       guarded.addHook('preValidation', async ({ routeOptions, query }) => {

@@ -1,33 +1,44 @@
 import { PatchSettings, Problem, PutSettings, Settings } from '@lockstep/contract/schemas';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { SettingsService } from '../settings/settings-service.ts';
 import type { ApiInstance } from './api-instance.ts';
-import { mergePatchType, nullsLeftOut } from './json-body.ts';
+import { tag } from './conditions.ts';
+import { mergePatchType, nullsLeftOut, withoutShown } from './json-body.ts';
 import { needs } from './needs.ts';
 import { originOf } from './request-origin.ts';
 
 const response = { 200: Settings, '4xx': Problem, '5xx': Problem };
 const tags = ['settings'];
-const body = z.preprocess(nullsLeftOut, PutSettings);
+const body = z.preprocess((given) => nullsLeftOut(withoutShown(given, ['revision'])), PutSettings);
+const config = { conditional: true } as const;
 
 export interface SettingsApiOptions {
   service: SettingsService;
 }
 
 export function settingsApi(app: ApiInstance, { service }: SettingsApiOptions): void {
+  async function answer(request: FastifyRequest, reply: FastifyReply): Promise<Settings> {
+    const settings = await service.view();
+    tag(request, reply, settings.revision);
+    return settings;
+  }
+
   app.get('/settings', {
+    config,
     schema: {
       operationId: 'getSettings',
       security: needs('settings:read'),
       summary: 'Get the settings of the fleet',
-      description: '`issuers` is the chain in force. What is shown can be put back without `revision`.',
+      description: '`issuers` is the chain in force. What is shown can be put back.',
       tags,
       response,
     },
-    handler: async () => service.view(),
+    handler: answer,
   });
 
   app.put('/settings', {
+    config,
     schema: {
       operationId: 'putSettings',
       security: needs('settings:write'),
@@ -38,13 +49,14 @@ export function settingsApi(app: ApiInstance, { service }: SettingsApiOptions): 
       body,
       response,
     },
-    async handler(request) {
+    async handler(request, reply) {
       await service.put(originOf(request), request.body);
-      return service.view();
+      return answer(request, reply);
     },
   });
 
   app.patch('/settings', {
+    config,
     schema: {
       operationId: 'patchSettings',
       security: needs('settings:write'),
@@ -56,9 +68,9 @@ export function settingsApi(app: ApiInstance, { service }: SettingsApiOptions): 
       body: PatchSettings,
       response,
     },
-    async handler(request) {
+    async handler(request, reply) {
       await service.patch(originOf(request), request.body);
-      return service.view();
+      return answer(request, reply);
     },
   });
 }

@@ -1,7 +1,18 @@
-import { NewToken, PageQuery, PostToken, Problem, pageOf, Token, TokenId } from '@lockstep/contract/schemas';
+import {
+  DeleteQuery,
+  NewToken,
+  PageQuery,
+  PostToken,
+  Problem,
+  pageOf,
+  Token,
+  TokenId,
+} from '@lockstep/contract/schemas';
 import { z } from 'zod';
 import type { TokenService } from '../tokens/token-service.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { tag } from './conditions.ts';
+import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
 
@@ -50,6 +61,7 @@ export function tokensApi(app: ApiInstance, { service }: TokensApiOptions): void
   });
 
   app.get('/tokens/:id', {
+    config: { conditional: true },
     schema: {
       operationId: 'getToken',
       security: needs('tokens:read'),
@@ -58,10 +70,15 @@ export function tokensApi(app: ApiInstance, { service }: TokensApiOptions): void
       params,
       response: { 200: Token, ...problems },
     },
-    handler: async (request) => service.view(accessOf(request), request.params.id),
+    async handler(request, reply) {
+      const token = await service.view(accessOf(request), request.params.id);
+      tag(request, reply, token.revision);
+      return token;
+    },
   });
 
   app.delete('/tokens/:id', {
+    config: { conditional: true },
     schema: {
       operationId: 'revokeToken',
       security: needs('tokens:write'),
@@ -69,10 +86,12 @@ export function tokensApi(app: ApiInstance, { service }: TokensApiOptions): void
       description: 'The control plane that answers refuses it at once, the others when they hear of it.',
       tags,
       params,
+      querystring: DeleteQuery,
       response: { 204: z.null().describe('The token is revoked'), ...problems },
     },
     async handler(request, reply) {
-      await service.revoke(originOf(request), accessOf(request), request.params.id);
+      const removal = service.revoke(originOf(request), accessOf(request), request.params.id);
+      await missingOk(request.query, removal);
       return reply.code(204).send(null);
     },
   });

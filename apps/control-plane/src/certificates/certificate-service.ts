@@ -123,6 +123,7 @@ export function createCertificateService({
     return await writeInTurn(store, [recordKey('certificate', id)], async () => {
       const before = await store.get('certificate', id);
       if (before !== null && !isOwn(bounds, before.value.tenant)) throw hostTaken(before.value.host);
+      origin.condition?.(before?.revision ?? null);
       const {
         tenant = before?.value.tenant ?? ownTenant(bounds, undefined),
         metadata = before?.value.metadata,
@@ -197,6 +198,7 @@ export function createCertificateService({
       const managed = certificate === null || !isBrought(certificate);
       await refuseShown(store, id, wordsOf);
       if (managed) await refuseNamed(wordsOf, id, order?.value.host ?? certificate?.value.host ?? id);
+      origin.condition?.(certificate?.revision ?? 0);
       await commit(store, {
         ...origin,
         checks: checksOf({ certificate, order }),
@@ -237,10 +239,11 @@ export function createCertificateService({
           id,
           `no route names the host of certificate "${id}"; it goes when its grace time is over`,
         );
+      origin.condition?.(certificate?.revision ?? 0);
       const value = dueNow(order.value, certificate === null ? order.value.renewal : 'asked');
       await commit(store, {
         ...origin,
-        checks: [{ kind: 'order', id, revision: order.revision }],
+        checks: checksOf({ certificate, order }),
         changes: [putOrder(id, value)],
       });
     });
@@ -250,7 +253,9 @@ export function createCertificateService({
     const { certificate } = await findManaged(origin, id, 'revoked');
     if (certificate === null)
       throw wrongState(id, `certificate "${id}" has not been issued yet: there is nothing to revoke`);
+    origin.condition?.(certificate.revision);
     if (certificate.value.revokedAt != null) return;
+    // From here on it is revoked, whoever changes its record meanwhile.
     await revokeAtCa(certificate, revocationReasons[reason]);
     const { fingerprint256 } = certificate.value;
     await writeInTurn(store, [recordKey('order', id)], async () => {

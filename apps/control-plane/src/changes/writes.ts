@@ -16,10 +16,17 @@ import type { Bounds } from '../auth/bounds.ts';
  * often its answer is lost, and comes in turn where others of this process are at the same records.
  */
 
+/**
+ * What a caller asks of the resource that it changes: told its revision at each try, null where there is none, and before the commit that
+ * checks this revision. Throws `precondition_failed`.
+ */
+export type Condition = (revision: number | null) => void;
+
 /** Whose change it is, and what led to it. */
 export interface WriteOrigin extends Pick<CommitOrigin, 'by'>, Partial<Omit<CommitOrigin, 'by'>> {
   /** What alone it may reach; left out: everything. */
   bounds?: Bounds | undefined;
+  condition?: Condition | undefined;
 }
 
 export type Write = WriteOrigin & Omit<Commit, 'id' | keyof CommitOrigin>;
@@ -46,7 +53,7 @@ const queues = new WeakMap<object, Map<string, Promise<void>>>();
  */
 export async function commit(
   store: Pick<ConfigStore, 'commit'>,
-  { bounds: _, ...write }: Write,
+  { bounds: _, condition: _condition, ...write }: Write,
 ): Promise<Position> {
   const repeatable: Commit = { id: randomUUID(), ...write };
   for (let attempt = 1; ; attempt += 1) {

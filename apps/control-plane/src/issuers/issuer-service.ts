@@ -74,6 +74,7 @@ export function createIssuerService({
       const before = record === null ? null : { config: record.value.config, secrets: open(record) };
       const secrets = keepIssuerSecrets(next, before);
       checkIssuer(name, next.config, secrets);
+      origin.condition?.(issuer == null ? null : (record?.revision ?? 0));
       if (before !== null && sameJson({ config: next.config, secrets }, before)) return false;
       const updatedAt = iso(now());
       const value: IssuerRecord = {
@@ -95,7 +96,7 @@ export function createIssuerService({
     await writeInTurn(store, [recordKey('issuer', name)], async () => {
       const { record, source } = await get(name);
       if (record === null) {
-        if (name === internalIssuer) return; // it is as it was already
+        if (name === internalIssuer) return origin.condition?.(0); // it is as it was already
         throw new AppError(
           'in_use',
           `issuer "${name}" comes from the ${source}: LOCKSTEP_ACME_DIRECTORY names it`,
@@ -106,6 +107,7 @@ export function createIssuerService({
       }
       const checks: Check[] = [{ kind: 'issuer', id: name, revision: record.revision }];
       if (!staysWithout(name)) checks.push(await refuseNamed(name));
+      origin.condition?.(record.revision);
       await commit(store, {
         ...origin,
         checks,

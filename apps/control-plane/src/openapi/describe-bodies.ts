@@ -1,7 +1,16 @@
+import { shownOfIssuers, shownOfZerossl } from '../api/issuers.ts';
+import { shownOfRoutes } from '../api/routes.ts';
 import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from './document-parts.ts';
 
 /** The bodies of which a field that is null is as if left out. */
 const nullsLeftOut = ['PutIssuer', 'PutSettings'];
+
+/** What answers have beside what bodies take, and may be put back: it is passed over. */
+const shown: Record<string, { of: string; fields: readonly string[] }> = {
+  PutRoute: { of: 'Route', fields: shownOfRoutes },
+  PutIssuer: { of: 'Issuer', fields: shownOfIssuers },
+  PutSettings: { of: 'Settings', fields: ['revision'] },
+};
 
 /** Tells of bodies what their schemas do not: which may be missing, what may be left out of them or be null instead, and what a merge patch may be. */
 export function describeBodies(document: OpenapiDocument, optionalBodies: ReadonlySet<string>): void {
@@ -20,10 +29,21 @@ export function describeBodies(document: OpenapiDocument, optionalBodies: Readon
   for (const variant of schemas.PutIssuer?.oneOf ?? [])
     if (variant.required?.includes('directory'))
       variant.required = variant.required.filter((field) => field !== 'type');
-  for (const name of nullsLeftOut) {
-    const schema = schemas[name];
-    for (const variant of schema?.oneOf ?? (schema === undefined ? [] : [schema])) allowNulls(variant);
+  for (const name of nullsLeftOut) for (const variant of variantsOf(schemas[name])) allowNulls(variant);
+  for (const [name, { of, fields }] of Object.entries(shown)) {
+    for (const variant of variantsOf(schemas[name])) {
+      const isZerossl = variant.properties?.type?.const === 'zerossl';
+      const properties = (isZerossl ? shownOfZerossl : fields).map((field) => [
+        field,
+        { ...schemas[of]?.properties?.[field], readOnly: true },
+      ]);
+      variant.properties = { ...variant.properties, ...Object.fromEntries(properties) };
+    }
   }
+}
+
+function variantsOf(schema: Schema | undefined): Schema[] {
+  return schema?.oneOf ?? (schema === undefined ? [] : [schema]);
 }
 
 function allowNulls(schema: Schema): void {

@@ -15,6 +15,7 @@ const examples: [ErrorCode, string][] = [
   ['forbidden', 'the token "shop backend" lacks the scope issuers:write'],
   ['not_found', 'there is no route "shop"'],
   ['host_taken', 'host "shop.example.com" with path "/" belongs to route "shop"'],
+  ['precondition_failed', 'If-Match asks for another revision of this: it is at "41"'],
   ['payload_too_large', 'the body is over 1 MiB'],
   ['unsupported_media_type', 'send the body as application/json'],
   ['misdirected', '"evil.example" is no name of this server'],
@@ -40,12 +41,16 @@ const headers = {
     description: 'The wait that was kept to (RFC 7240)',
     schema: { type: 'string', examples: ['wait=60'] },
   },
+  ETag: {
+    description: 'The revision of what is stored of it, for `If-Match`; its `status` moves without',
+    schema: { type: 'string', examples: ['"41"'] },
+  },
   RetryAfter: { description: 'Seconds until another try', schema: { type: 'integer', minimum: 1 } },
   Authenticate: { description: 'RFC 6750, section 3', schema: { type: 'string' } },
 };
 
 /** Tells of each operation with which errors it answers, with which fields, and what its answers are. */
-export function describeResponses(document: OpenapiDocument): void {
+export function describeResponses(document: OpenapiDocument, conditional: ReadonlySet<string>): void {
   document.components.headers = headers;
   document.components.responses = Object.fromEntries([
     ...examples.map(([code, detail]) => [nameOf(errorCodes[code].status), problemResponse(code, detail)]),
@@ -54,23 +59,33 @@ export function describeResponses(document: OpenapiDocument): void {
   for (const { path, method, operation } of operationsOf(document)) {
     operation.description ??= `${operation.summary}.`;
     const answers = Object.entries(operation.responses).filter(([status]) => /^\d+$/.test(status));
-    for (const [status, response] of answers) describeAnswer(operation, status, response);
-    const errors = errorsOf(path, method, operation).filter((status) => !(status in operation.responses));
+    const tagged = conditional.has(operation.operationId);
+    for (const [status, response] of answers) describeAnswer(operation, status, response, tagged);
+    const errors = errorsOf(path, method, operation, tagged).filter(
+      (status) => !(status in operation.responses),
+    );
     operation.responses = Object.fromEntries([
       ...answers,
+      ...(tagged && method === 'get' ? [['304', notModified]] : []),
       ...errors.map((status) => [String(status), { $ref: `#/components/responses/${nameOf(status)}` }]),
       ['default', { $ref: '#/components/responses/Problem' }],
     ]);
   }
 }
 
-function errorsOf(path: string, method: string, { security, requestBody }: Operation): number[] {
+function errorsOf(
+  path: string,
+  method: string,
+  { security, requestBody }: Operation,
+  tagged: boolean,
+): number[] {
   const writes = method !== 'get';
   return [
     400,
     ...(security?.length === 0 ? [] : [401, 403]),
     ...(path.includes('{') || path.includes('/ca/') ? [404] : []),
     ...(writes ? [409] : []),
+    ...(writes || tagged ? [412] : []),
     ...(requestBody === undefined ? [] : [413, 415]),
     421,
     500,
@@ -79,13 +94,19 @@ function errorsOf(path: string, method: string, { security, requestBody }: Opera
   ];
 }
 
-function describeAnswer({ operationId }: Operation, status: string, response: Response): void {
+function describeAnswer(
+  { operationId }: Operation,
+  status: string,
+  response: Response,
+  tagged: boolean,
+): void {
   const [content] = Object.values(response.content ?? {});
   const name = nameOfRef(content?.schema.$ref);
   if (response.description === 'Default Response') response.description = descriptionOf(name, status);
   const routes = /^(create|put|patch)Route$/.test(operationId);
   response.headers = {
     ...requestIdHeader,
+    ...(tagged && name !== '' && { ETag: { $ref: '#/components/headers/ETag' } }),
     ...(status === '201' && { Location: { $ref: '#/components/headers/Location' } }),
     ...(routes && { 'Preference-Applied': { $ref: '#/components/headers/PreferenceApplied' } }),
   };
@@ -126,6 +147,11 @@ function problemResponse(code: ErrorCode, detail: string) {
     },
   };
 }
+
+const notModified = {
+  description: 'It is what `If-None-Match` names',
+  headers: { ...requestIdHeader, ETag: { $ref: '#/components/headers/ETag' } },
+};
 
 const anyProblem = {
   description: 'Any other error: 405, 408, 414, 417, 431, 501 or 505',

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { createServer, type ServerOptions } from '../api/server.ts';
 import { describeBodies } from './describe-bodies.ts';
+import { describeConditions } from './describe-conditions.ts';
 import { describeResponses } from './describe-responses.ts';
 import { documentInfo } from './document-info.ts';
 import type { OpenapiDocument } from './document-parts.ts';
@@ -12,10 +13,13 @@ import { tidySchemas } from './tidy-schemas.ts';
 /** The API in OpenAPI 3.1, rendered from the zod schemas that check requests: those of a server that nobody calls. */
 export async function openapiDocument(): Promise<object> {
   const optionalBodies = new Set<string>();
+  const conditional = new Set<string>();
   const transform: typeof jsonSchemaTransform = (route) => {
     const { body, operationId } = (route.schema ?? {}) as { body?: unknown; operationId?: string };
     const schema = body as { safeParse(input: unknown): { success: boolean } } | undefined;
     if (schema?.safeParse(undefined).success && operationId !== undefined) optionalBodies.add(operationId);
+    const { config } = route.route;
+    if (config?.conditional === true && operationId !== undefined) conditional.add(operationId);
     return jsonSchemaTransform(route);
   };
   // Describing calls none of the parts behind the API.
@@ -45,6 +49,7 @@ export async function openapiDocument(): Promise<object> {
   await app.close();
   restoreHints(document.components.schemas);
   describeBodies(document, optionalBodies);
-  describeResponses(document);
+  describeConditions(document, conditional);
+  describeResponses(document, conditional);
   return document;
 }

@@ -46,6 +46,7 @@ export function createDnsRecheck({ store, preflight, queue, now = Date.now }: Dn
     async check(origin, id) {
       const route = await store.get('route', id);
       if (route === null || !isOwn(origin.bounds, route.value.tenant)) throw routeNotFound(id);
+      origin.condition?.(route.revision);
       const hosts = await Promise.all(
         servedHosts(route.value).map(async (host) => {
           const { ok, detail, requirements } = await preflight.check(host);

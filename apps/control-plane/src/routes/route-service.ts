@@ -98,6 +98,7 @@ export function createRouteService({
     const { bounds } = origin;
     if (current !== null && !isOwn(bounds, current.value.tenant)) throw routeNotFound(id);
     const next = boundRoute(bounds, current, edit(current));
+    origin.condition?.(current?.revision ?? null);
     if (next !== null) await refuseOthersCertificates(store, bounds, current, next);
     const named = next === null ? [] : await check(next);
     const before = current === null ? [] : hostsOf(current);

@@ -62,6 +62,7 @@ export function createSettingsService({
       await refuseUnknownCertificate(wanted.edge.tls);
       const { checks } = await checkIssuers(known, wanted.issuers ?? []);
       const next = complete(wanted, record);
+      origin.condition?.(record?.revision ?? 0);
       if (record !== null && sameJson(next, { config: record.value.config, secret: secretOf(record) }))
         return;
       await commit(store, {
@@ -109,6 +110,12 @@ export function createSettingsService({
     return { config, sealedSecrets, updatedAt: iso(now()) };
   }
 
+  /** The default chain is shown where none was set: put back, it is still none. */
+  function withoutShownChain(body: PutSettings, current: PutSettings | null): PutSettings {
+    const shown = current?.issuers === undefined && sameJson(body.issuers ?? null, known.defaultChain);
+    return shown ? { ...body, issuers: undefined } : body;
+  }
+
   function secretOf({ value }: StoredRecord<'settings'>): string | undefined {
     return openSecrets(sealer, value.sealedSecrets, settingsKey).dnsProvider;
   }
@@ -138,7 +145,7 @@ export function createSettingsService({
         revision: record?.revision ?? null,
       };
     },
-    put: (origin, body) => write(origin, () => body),
+    put: (origin, body) => write(origin, (current) => withoutShownChain(body, current)),
     patch: (origin, patch) =>
       write(origin, (current) => {
         const merged = PutSettings.safeParse(mergePatch(withoutOtherProvider(current ?? {}, patch), patch));

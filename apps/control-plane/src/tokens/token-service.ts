@@ -106,6 +106,7 @@ export function createTokenService({ store, known, now = Date.now }: TokenServic
 
     async revoke(origin, by, id) {
       const { revision } = await find(by, id);
+      origin.condition?.(revision);
       await commit(store, {
         ...origin,
         checks: [{ kind: 'token', id, revision }],

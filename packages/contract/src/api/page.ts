@@ -24,3 +24,8 @@ export const CertificatesQuery = PageQuery.extend({
 export function pageOf<T extends z.ZodType>(item: T, id: string) {
   return z.object({ items: z.array(item), next: z.string().nullable() }).meta({ id });
 }
+
+export const DeleteQuery = z.strictObject({
+  missing: z.literal('ok').optional().describe('204 also where it is gone already'),
+});
+export type DeleteQuery = z.infer<typeof DeleteQuery>;

@@ -26,6 +26,10 @@ export const errorCodes = {
     title: 'The record is not in a state, or not of a sort, that this can be done to.',
   },
   revision_conflict: { status: 409, title: 'The record changed since it was read.' },
+  precondition_failed: {
+    status: 412,
+    title: 'The resource is not at a revision that `If-Match` or `If-None-Match` asks for.',
+  },
   payload_too_large: { status: 413, title: 'The body is larger than is taken.' },
   unsupported_media_type: { status: 415, title: 'The body is not of a type this address takes.' },
   uri_too_long: { status: 414, title: 'The address is longer than is read.' },

@@ -1,0 +1,130 @@
+import { join } from 'node:path';
+import { createSealers, generateSecretKey } from '@lockstep/pki';
+import { createSqliteStore } from '@lockstep/store';
+import { testFolder } from '@lockstep/testkit';
+import t from 'tap';
+import { makeCertificate } from '../brought-certificate.ts';
+import { startControlPlane } from '../start-control-plane.ts';
+
+const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
+const other = { ...shop, upstreams: [{ url: 'http://127.0.0.1:4000' }] };
+const settings = { edgeAddresses: ['203.0.113.7'] };
+const issuer = { directory: 'https://ca.example.com/directory' };
+
+t.test('each resource tells its revision, and is changed by whoever knows it', async (t) => {
+  const { call, store } = await startControlPlane(t, testFolder(t));
+  const { body: brought } = await call('POST', '/v1/certificates', {
+    body: await makeCertificate('b.example.com'),
+  });
+  await call('PUT', '/v1/routes/shop', { body: shop });
+  const resources = [
+    { path: '/v1/routes/shop', put: shop, change: ['PATCH', { methods: ['GET'] }] },
+    { path: '/v1/settings', put: settings, change: ['PATCH', { liveNeeds: 'expected' }] },
+    { path: '/v1/issuers/ca', put: issuer, change: ['PUT', { ...issuer, email: 'ops@example.net' }] },
+    { path: '/v1/issuers/internal', put: { type: 'internal' }, change: ['DELETE'] },
+    { path: `/v1/certificates/${brought.id}`, put: null, change: ['DELETE'] },
+  ] as const;
+  for (const { path, put, change } of resources) {
+    const [method, body] = change;
+    if (put !== null) t.match(await call('PUT', path, { body: put }), { headers: { get: Function } });
+    const shown = await call('GET', path);
+    const etag = shown.headers.get('etag') ?? '';
+    t.equal(etag, `"${shown.body.revision}"`, path);
+    t.equal((await call('HEAD', path)).headers.get('etag'), etag);
+
+    const known = await call('GET', path, { headers: { 'if-none-match': `"0", W/${etag}` } });
+    t.match(known, { status: 304, text: '' }, path);
+    t.same([known.headers.get('etag'), known.headers.has('x-request-id')], [etag, true]);
+    t.equal((await call('GET', path, { headers: { 'if-none-match': '"0"' } })).status, 200);
+    t.equal((await call('GET', path, { headers: { 'if-match': '"0"' } })).status, 412);
+
+    const stale = await call(method, path, { body, headers: { 'if-match': `"0", W/${etag}` } });
+    t.match(stale, { status: 412, body: { code: 'precondition_failed', revision: shown.body.revision } });
+    const only = await call(method, path, { body, headers: { 'if-none-match': '*' } });
+    t.equal(only.status, 412, 'If-None-Match: * is for what is not there');
+    t.match(await call('GET', path, { headers: { 'if-match': etag } }), { status: 200 }, 'nothing changed');
+
+    const made = await call(method, path, { body, headers: { 'if-match': `"0", ${etag}` } });
+    t.ok(made.status < 300, `${path} ${made.text}`);
+    if (method !== 'DELETE') t.not(made.headers.get('etag'), etag);
+  }
+  const { number } = await store.head();
+  const quoted = await call('PATCH', '/v1/routes/shop', { body: {}, headers: { 'if-match': '41' } });
+  t.match(quoted, { status: 400, body: { errors: [{ pointer: 'If-Match', detail: /entity tags/ }] } });
+  const nodes = await call('POST', '/v1/keys/rotate', { headers: { 'if-match': '*' } });
+  t.match(nodes, { status: 412, body: { detail: /has no ETag/ } });
+  t.equal((await store.head()).number, number);
+});
+
+t.test('whoever asks for it makes a route, or none', async (t) => {
+  const { call } = await startControlPlane(t, testFolder(t));
+  const path = '/v1/routes/shop';
+  const missing = { headers: { 'if-match': '*' } };
+  t.match(await call('PUT', path, { body: shop, ...missing }), { status: 412, body: { revision: null } });
+  for (const method of ['PATCH', 'DELETE'])
+    t.equal((await call(method, path, { ...missing, ...(method === 'PATCH' && { body: {} }) })).status, 404);
+  const only = { headers: { 'if-none-match': '*' } };
+  t.equal((await call('PUT', path, { body: shop, ...only })).status, 201);
+  t.equal((await call('PUT', path, { body: other, ...only })).status, 412);
+  t.equal((await call('PUT', path, { body: { hosts: [] }, ...only })).status, 400);
+});
+
+t.test('of those who change one revision at once, at two control planes, one wins', async (t) => {
+  const store = createSqliteStore({ path: ':memory:' });
+  const sealers = createSealers(generateSecretKey());
+  const folder = testFolder(t);
+  const planes = [
+    await startControlPlane(t, join(folder, '1'), {}, { store, sealers }),
+    await startControlPlane(t, join(folder, '2'), {}, { store, sealers }),
+  ];
+  const path = '/v1/routes/shop';
+  await planes[0]!.call('PUT', path, { body: shop });
+  for (let round = 0; round < 5; round += 1) {
+    const etag = (await planes[0]!.call('GET', path)).headers.get('etag') ?? '';
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, async (_, index) => {
+        const body = { metadata: { writer: `${round} ${index}` } };
+        return planes[index % 2]!.call('PATCH', path, { body, headers: { 'if-match': etag } });
+      }),
+    );
+    const won = answers.filter(({ status }) => status < 300);
+    t.equal(won.length, 1);
+    t.ok(answers.every(({ status }) => status < 300 || status === 412));
+    t.same((await planes[1]!.call('GET', path)).body.metadata, won[0]!.body.metadata);
+  }
+});
+
+t.test('what GET shows is put back as it is, and changes nothing', async (t) => {
+  const { call, store } = await startControlPlane(t, testFolder(t));
+  await call('PUT', '/v1/routes/shop', { body: { ...shop, tenant: 'a', metadata: { b: 'c' } } });
+  await call('PUT', '/v1/settings', { body: settings });
+  await call('PUT', '/v1/issuers/ca', { body: { ...issuer, challenges: ['http-01'] } });
+  await call('PUT', '/v1/issuers/internal', { body: { type: 'internal', lifetimeHours: 10 } });
+  await call('PUT', '/v1/issuers/zerossl', { body: { type: 'zerossl', apiKey: 'a' } });
+  const issuers = ['ca', 'zerossl', 'internal'].map((name) => `/v1/issuers/${name}`);
+  for (const path of ['/v1/routes/shop', '/v1/settings', ...issuers]) {
+    const { body } = await call('GET', path);
+    const { number } = await store.head();
+    const put = await call('PUT', path, { body });
+    t.ok(put.status < 300, `${path} ${put.text}`);
+    t.equal(put.body.revision, body.revision, path);
+    t.equal((await store.head()).number, number, 'no commit is made');
+    const unknown = await call('PUT', path, { body: { ...body, colour: 'red' } });
+    t.match(unknown, { status: 400, body: { errors: [{ pointer: '/colour' }] } }, path);
+  }
+  for (const path of ['/v1/routes/shop', '/v1/settings'])
+    t.match(
+      await call('PATCH', path, { body: { revision: 1 } }),
+      { status: 400 },
+      'a patch names what it changes',
+    );
+});
+
+t.test('what is gone is deleted, for whoever says so', async (t) => {
+  const { call } = await startControlPlane(t, testFolder(t));
+  for (const path of ['/v1/routes/a', '/v1/certificates/a.example.com', '/v1/issuers/a', '/v1/nodes/a']) {
+    t.match(await call('DELETE', path), { status: 404, body: { code: 'not_found' } });
+    t.equal((await call('DELETE', `${path}?missing=ok`)).status, 204);
+    t.equal((await call('DELETE', `${path}?missing=no`)).status, 400);
+  }
+});
