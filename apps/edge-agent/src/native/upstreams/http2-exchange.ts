@@ -140,6 +140,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // nghttp2 tells of a request that it does not send by this alone.
       if (error.code !== 'ERR_HTTP2_STREAM_ERROR') this.reason ??= error;
+      // Node does not see to it that it closes.
+      if (!stream.destroyed) this.#fail(error);
     });
     stream.on('close', this.#onClose);
   }
@@ -170,9 +172,24 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#handler.onResponseEnd!(this, {});
   };
 
+  /** The connection is gone, and the client had not taken all of the answer, which is here as a whole. */
+  #takeRest(stream: ClientHttp2Stream): void {
+    try {
+      for (let chunk = stream.read(); chunk !== null && !this.#over; chunk = stream.read())
+        this.#handler.onResponseData!(this, chunk);
+      if (!this.#over) this.#onEnd();
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
   #onClose = (): void => {
     if (this.#over) return;
     const stream = this.#stream!;
+    if (this.#answered && this.#complete) {
+      this.#takeRest(stream);
+      return;
+    }
     const { body } = this.#options;
     const refused = stream.rstCode === NGHTTP2_REFUSED_STREAM && !this.#began;
     // RFC 9113, section 8.7.
@@ -201,7 +218,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     });
     stream.on('drain', () => body.resume());
     body.on('data', (chunk: Buffer) => {
-      if (!this.#over && !stream.destroyed && !stream.write(chunk)) body.pause();
+      // Not behind a reset with NO_ERROR, which comes with a complete answer (RFC 9113, section 8.1): that one may still be on its way to the client.
+      if (!this.#over && stream.writable && !stream.write(chunk)) body.pause();
     });
     body.on('end', () => {
       if (this.#over) return;

@@ -4,6 +4,7 @@ import { AnswerHead } from './answer-head.ts';
 import { AnswerParser, type BodyKind } from './answer-parser.ts';
 import { ExchangeError } from './failure-cause.ts';
 import { PlainExchange, type PlainRequest } from './plain-exchange.ts';
+import { lostWrite } from './read-on.ts';
 import { type Reading, reader, type Slab, sharedBytes, type TakeChunk, takeSlab } from './shared-read.ts';
 
 /** How long a connection is kept that its upstream says nothing of, and the most that one may ask for. */
@@ -180,6 +181,8 @@ export class PlainClient implements UpstreamClient {
 
   #onEnd = (): void => {
     try {
+      const lost = lostWrite(this.#socket!);
+      if (lost !== null) throw lost;
       if (this.#left > 0) throw new ExchangeError('upstream_closed');
       this.#parser!.finish();
       if (this.#completed !== null) this.#complete(this.#completed, false);
@@ -269,7 +272,24 @@ export class PlainClient implements UpstreamClient {
     this.#options.onDisconnect();
   }
 
+  /** Throws nothing: the others are still to be looked at. */
   look(now: number): void {
+    try {
+      this.#look(now);
+    } catch (error) {
+      this.#giveUp(error);
+    }
+  }
+
+  #giveUp(error: unknown): void {
+    try {
+      this.#broke(error);
+    } catch {
+      connected.delete(this);
+    }
+  }
+
+  #look(now: number): void {
     const exchange = this.#exchange;
     if (exchange === null) {
       if (this.#keepUntil === 0) this.#keepUntil = now + this.#keptForMs;

@@ -4,6 +4,7 @@ import type { Release } from './answer-handler.ts';
 import type { AnswerHead } from './answer-head.ts';
 import type { BodyKind } from './answer-parser.ts';
 import { ExchangeError } from './failure-cause.ts';
+import { beginBody, endBody } from './read-on.ts';
 import { BodyWriter, headOf, type WrittenRequest } from './request-writer.ts';
 
 export interface PlainRequest extends WrittenRequest {
@@ -70,6 +71,7 @@ export class PlainExchange implements Dispatcher.DispatchController {
         return;
       }
       // Together with as much of the body as is there by the end of this turn.
+      beginBody(socket);
       socket.cork();
       setImmediate(() => socket.uncork());
       socket.write(head, 'latin1');
@@ -155,6 +157,7 @@ export class PlainExchange implements Dispatcher.DispatchController {
 
   #settle(): void {
     this.#over = true;
+    if (this.#request.body !== null && this.#socket !== null) endBody(this.#socket);
     if (this.paused) {
       this.paused = false;
       this.#socket!.resume();

@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError } from './failure-cause.ts';
+import { beginBody, endBody, lostWrite } from './read-on.ts';
 import { RequestBody } from './request-body.ts';
 
 /**
@@ -16,6 +17,7 @@ interface Parser {
   readonly socket: Socket;
   /** Null once it is given back. */
   readonly ptr: number | null;
+  shouldKeepAlive: boolean;
   readonly llhttp: {
     llhttp_get_http_major(ptr: number | null): number;
     llhttp_set_lenient_keep_alive(ptr: number | null, on: 0 | 1): void;
@@ -36,7 +38,7 @@ let parserKey: symbol | undefined;
  * 1. `100 Continue` comes as `continueStatus` (RFC 9110, section 15.2: a client has to be able to parse it). 2. The head comes as
  * an `AnswerHead`. 3. Other versions than HTTP/1 are no answer, nor are RTSP and ICE, which the parser takes for HTTP. 4. An interim answer
  * that says `Connection: close` is not the last one. 5. A length counts without the space behind it. 6. A reason phrase that comes in parts
- * is one, and counts as part of the head. To be called once undici has taken the socket.
+ * is one, and counts as part of the head. 7. Behind a write that failed an end is not the regular one of a body. To be called once undici has taken the socket.
  */
 export function repairParser(socket: Socket): void {
   parserKey ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'parser');
@@ -59,6 +61,12 @@ function repair(parser: Parser): void {
     return -1;
   }
 
+  socket.prependListener('end', () => {
+    const lost = lostWrite(socket);
+    if (lost === null) return;
+    parser.shouldKeepAlive = true;
+    socket.destroy(lost);
+  });
   parser.execute = (data) => {
     chunk = data;
     at = 0;
@@ -119,7 +127,11 @@ interface SendHeaders {
  */
 function sendHeadAtOnce({ request, headers, socket }: SendHeaders): void {
   const { contentLength } = request;
-  if (!(request.body instanceof RequestBody)) return;
+  if (!(request.body instanceof RequestBody)) {
+    endBody(socket);
+    return;
+  }
+  beginBody(socket);
   const body = request.body;
   const write = socket.write as (this: Socket, data: unknown, ...rest: unknown[]) => boolean;
   const expect = body.expectsContinue ? 'expect: 100-continue\r\n' : '';

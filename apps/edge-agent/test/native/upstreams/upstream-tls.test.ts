@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import type { RouteRecord } from '@lockstep/contract';
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import t from 'tap';
@@ -79,3 +79,34 @@ t.test('a TLS session is resumed by the next connection', async (t) => {
   await edge.applied(await edge.commit(edge.settingsChange(null)));
   t.equal(JSON.parse((await ask(tls)).body)[2], true);
 });
+
+t.test(
+  'an answer over TLS that is cut never looks complete, save where only the end says how long it is',
+  async (t) => {
+    let said = '';
+    const raw = createTcpServer((socket) => {
+      const secured = new TLSSocket(socket, {
+        isServer: true,
+        secureContext: createSecureContext({ key: keyPem, cert }),
+      });
+      socket.on('error', () => {});
+      // Without close_notify, as many servers end a connection.
+      secured.on('error', () => {}).once('data', () => secured.write(said, () => socket.end()));
+    }).listen(0, '127.0.0.1');
+    await once(raw, 'listening');
+    t.teardown(() => raw.close());
+    const cut = { url: `https://127.0.0.1:${(raw.address() as AddressInfo).port}`, tls: { verify: false } };
+    await edge.applied(await edge.serve('shop', [host], [cut]));
+    const at = { port: edge.httpsPort, host, root: edge.root };
+    for (const head of [
+      'content-length: 10',
+      'transfer-encoding: chunked',
+      'connection: close\r\ncontent-length: 10',
+    ]) {
+      said = `HTTP/1.1 200 OK\r\n${head}\r\n\r\n4\r\nhalf\r\n`.slice(0, -1);
+      await t.rejects(fetchThrough(at), head);
+    }
+    said = 'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nwhole';
+    t.match(await fetchThrough(at), { status: 200, body: 'whole' });
+  },
+);
