@@ -1,8 +1,11 @@
 import { PutRoute, PutSettings } from '@lockstep/contract/schemas';
+import { createAuthority } from '@lockstep/pki';
 import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import type { z } from 'zod';
 import { startControlPlane } from '../start-control-plane.ts';
+
+const authority = await createAuthority();
 
 const url = 'http://10.0.0.7:3000';
 const shop = { hosts: ['shop.example.com'], upstreams: [{ url }] };
@@ -159,6 +162,11 @@ const refusals: Record<Field, Row[]> = {
       '/response/body',
       'cannot stand beside the status 204, which has no content; leave it out',
     ],
+    [
+      { upstreams: undefined, response: { status: 200, body: 'ü'.repeat(32_769) } },
+      '/response/body',
+      'has more than 65536 bytes as UTF-8',
+    ],
   ],
   rewrite: [
     [
@@ -186,7 +194,14 @@ const refusals: Record<Field, Row[]> = {
       'is not a time such as 2026-12-01T06:00:00Z',
     ],
   ],
-  plainHttp: [[{ plainHttp: 'allow' }, '/plainHttp', 'has to be one of redirect, serve, refuse']],
+  plainHttp: [
+    [{ plainHttp: 'allow' }, '/plainHttp', 'has to be one of redirect, serve, refuse'],
+    [
+      { plainHttp: 'serve', clientCertificates: { ca: authority.certificate } },
+      '/plainHttp',
+      /^cannot be serve beside clientCertificates that are required: /,
+    ],
+  ],
   hsts: [
     [
       { hsts: { maxAge: 60, preload: true } },

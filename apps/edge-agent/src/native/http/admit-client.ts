@@ -8,7 +8,8 @@ export function refusalOfClient(
   shown: ShownCertificate | null,
   { host, headers }: { host: string; headers: string[] },
 ): RefusalReason | null {
-  if (shown === null) return 'client_certificate_needed'; // there is no TLS
+  // There is no TLS, and so none to show.
+  if (shown === null) return asked.required ? 'client_certificate_needed' : null;
   // Its handshake was another host's, and asked for what that one wants. A resumed session of TLS 1.2 has no name, and all that it may have shown.
   if (shown.name !== null && shown.name !== host) return 'misdirected';
   const client = shown.client();

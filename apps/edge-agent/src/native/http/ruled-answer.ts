@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Transform } from 'node:stream';
 import type { ClientResponse } from '../../server/client-message.ts';
 import { type OwnAnswer, sendOwnAnswer } from '../../server/own-answer.ts';
@@ -46,11 +47,30 @@ export function sendRuled(
     for (const name of answer.getHeaderNames()) if (name !== 'connection') answer.removeHeader(name);
     answer.statusMessage = '';
   }
-  sendOwnAnswer(
-    answer,
-    own,
-    rules === null ? own.fields : changeFields([...own.fields], rules, request, overHttp2),
-  );
+  if (rules === null) sendOwnAnswer(answer, own, own.fields);
+  else sendChanged(answer, own, rules, request);
+}
+
+function sendChanged(answer: ClientResponse, own: OwnAnswer, rules: RouteRules, request: RuledRequest): void {
+  const fields = changeFields([...own.fields], rules, request, 'stream' in answer);
+  if (own.body === null || rules.body === null) {
+    sendOwnAnswer(answer, own, fields);
+    return;
+  }
+  // HEAD is answered with the fields that GET is (RFC 9110, section 9.3.2), and they depend on what becomes of the body.
+  const asGet = { ...request, method: 'GET' };
+  const length = ['content-length', String(own.body.length)];
+  const head = { statusCode: own.status, fields: [...fields, ...length], hasLength: true };
+  const through = rules.body.through(head, asGet, headersOf(answer));
+  if (through === null) {
+    sendOwnAnswer(answer, own, head.fields);
+    return;
+  }
+  const chunks: Buffer[] = [];
+  through.on('data', (chunk) => chunks.push(chunk));
+  through.on('end', () => sendOwnAnswer(answer, { ...own, body: Buffer.concat(chunks) }, head.fields));
+  through.on('error', () => sendOwnAnswer(answer, own, fields));
+  through.end(own.body);
 }
 
 /** What an upstream's answer becomes by the rules of its route; what its body goes through, or null. */
@@ -66,14 +86,14 @@ export function ruleAnswer(
   forwarded.fields = fields;
   if (rules.body === null) return null;
   const head = { statusCode, fields, hasLength };
-  // What the client sent, whatever rules made of it for the upstream.
-  const through = rules.body.through(
-    head,
-    request,
-    'stream' in response ? response.headers : response.req.headers,
-  );
+  const through = rules.body.through(head, request, headersOf(response));
   forwarded.hasLength = head.hasLength;
   return through;
+}
+
+/** What the client sent, whatever rules made of it for the upstream. */
+function headersOf(response: ClientResponse): IncomingHttpHeaders {
+  return 'stream' in response ? response.headers : response.req.headers;
 }
 
 /** What the fields of an answer become by the rules of its route. */

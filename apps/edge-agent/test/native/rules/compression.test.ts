@@ -111,6 +111,37 @@ t.test('what is not to be touched passes as it is', async (t) => {
   t.strictSame([off.body, off.headers.vary], [page, undefined], 'without compression nothing is');
 });
 
+t.test('what the edge answers itself is compressed as well, HEAD with the fields of GET', async (t) => {
+  const text = page.toString();
+  await serve(true, {
+    upstreams: undefined,
+    response: { status: 200, headers: { ETag: '"v1"' }, body: text },
+  });
+  for (const [coding, decode] of Object.entries(decoders)) {
+    const answer = await open({ 'accept-encoding': coding });
+    const body = await buffer(answer);
+    t.strictSame(decode(body), page, coding);
+    const fields = { 'content-encoding': coding, etag: 'W/"v1"', 'content-length': String(body.length) };
+    t.match(answer.headers, fields);
+    const head = await open({ 'accept-encoding': coding }, { method: 'HEAD' });
+    head.resume();
+    t.match(head.headers, fields);
+  }
+  const plain = await open();
+  t.match(plain.headers, { 'content-length': String(page.length), vary: 'accept-encoding' });
+  t.strictSame(await buffer(plain), page);
+  await serve(true, { pages: { 503: text }, maintenance: true });
+  const session = connectEdgeH2(edge, host);
+  t.teardown(() => session.close());
+  const stream = session.request({ ':path': '/', 'accept-encoding': 'br' });
+  const [head] = await once(stream, 'response');
+  t.match(head, { ':status': 503, 'content-encoding': 'br', 'retry-after': '300' });
+  t.strictSame(decoders.br(await buffer(stream)), page);
+  const asked = await open({ 'accept-encoding': 'br', accept: 'application/json' });
+  t.notOk('content-encoding' in asked.headers, 'a problem is too short');
+  asked.resume();
+});
+
 t.test('a 304 has the tag that the client got from here', async (t) => {
   await serve(true);
   const tags = async (given: string) =>

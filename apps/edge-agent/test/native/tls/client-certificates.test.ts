@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { connect as connectH2 } from 'node:http2';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -115,6 +116,23 @@ t.test(
     t.match(await ask(edge.httpsPort, { ...to, ...bob }), { status: 403 });
   },
 );
+
+t.test('over port 80, where nobody can show one, only those come in that need none', async (t) => {
+  const { edge, serve } = await start();
+  for (const [mode, status] of [
+    ['require', 403],
+    ['request', 200],
+  ] as const) {
+    await serve('plain', ['plain.example.com'], {
+      clientCertificates: { ca: one, mode },
+      plainHttp: 'serve',
+    });
+    const sent = get({ port: edge.httpPort, headers: { host: 'plain.example.com' } });
+    const [answer] = await once(sent, 'response');
+    t.equal(answer.statusCode, status, mode);
+    answer.resume();
+  }
+});
 
 t.test('routes of one host ask for themselves', async (t) => {
   const { edge, serve } = await start();

@@ -1,11 +1,7 @@
 import { z } from 'zod';
+import { servedText } from './served-text.ts';
 
-const page = z
-  .string()
-  .min(1, 'is empty; leave it out')
-  .max(65_536)
-  .refine((html) => html.isWellFormed(), 'is not valid Unicode')
-  .optional();
+const page = servedText.min(1, 'is empty; leave it out').optional();
 
 /** HTML in place of the problem documents that edges answer with. */
 export const pages = z

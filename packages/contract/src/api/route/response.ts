@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FieldValue } from './field-text.ts';
 import { fieldsOf } from './headers.ts';
+import { servedText } from './served-text.ts';
 
 /** Without content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). */
 const bodiless = [204, 205, 304];
@@ -11,12 +12,7 @@ export const response = z
     headers: fieldsOf(z.union([FieldValue, z.array(FieldValue).min(1).max(20)]))
       .describe('With the placeholders of `headers` of the route')
       .optional(),
-    body: z
-      .string()
-      .max(65_536)
-      .refine((body) => body.isWellFormed(), 'is not valid Unicode')
-      .describe('Sent as UTF-8; `text/plain` where `headers` names no Content-Type')
-      .optional(),
+    body: servedText.describe('Sent as UTF-8; `text/plain` where `headers` names no Content-Type').optional(),
   })
   .superRefine(({ status, body }, context) => {
     if (body === undefined || body === '' || !bodiless.includes(status)) return;

@@ -16,7 +16,7 @@ interface Given
   alsoServe?: 'www' | 'apex' | undefined;
   redirect?: { to: string; keepPath: boolean } | undefined;
   plainHttp?: string | undefined;
-  clientCertificates?: object | undefined;
+  clientCertificates?: { mode: 'require' | 'request' } | undefined;
   rewrite?: { stripPrefix?: string | undefined } | undefined;
 }
 
@@ -36,9 +36,9 @@ export function* routeFaults(route: Given): Generator<RouteFault> {
     const message = `says how upstreams are asked, of which a route with ${target} has none; leave it out`;
     for (const field of ofUpstreams) if (route[field] !== undefined) yield { path: [field], message };
   }
-  if (route.plainHttp === 'serve' && route.clientCertificates !== undefined) {
+  if (route.plainHttp === 'serve' && route.clientCertificates?.mode === 'require') {
     const message =
-      'cannot be serve beside clientCertificates: nobody can show one there; say redirect or refuse';
+      'cannot be serve beside clientCertificates that are required: nobody can show one there; say redirect or refuse';
     yield { path: ['plainHttp'], message };
   }
 }
