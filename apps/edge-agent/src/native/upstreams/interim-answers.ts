@@ -28,7 +28,7 @@ export class InterimAnswers {
     if (this.#count > 1) return;
     // A client may take long with its body, and has deadlines of its own.
     if (body === null) this.#start(sentAt + firstByteMs - performance.now());
-    else if (body.readableEnded) this.#start(firstByteMs);
+    else if (body.isTaken) this.#start(firstByteMs);
     else body.once('end', () => this.#start(firstByteMs));
   }
 

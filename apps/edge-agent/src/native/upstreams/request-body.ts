@@ -4,6 +4,15 @@ import type { ClientRequest } from '../../server/client-message.ts';
 import { ExchangeError } from './failure-cause.ts';
 import { forwardTrailer } from './trailer-fields.ts';
 
+/** Who takes a body as it comes. */
+export interface BodyTaker {
+  onChunk(chunk: Buffer): void;
+  /** It came as a whole. */
+  onBodyEnd(): void;
+  /** No more of it comes. */
+  onBodyError(error: unknown): void;
+}
+
 /**
  * A client's body on its way to the upstream. It reads nothing before the upstream's connection asks, so a dial that
  * fails leaves it whole for the next one; and it can be given up without destroying the client's connection, on which the
@@ -21,6 +30,10 @@ export class RequestBody extends Readable {
   readonly #limits: EdgeSettings['limits'];
   readonly #mostBytes: number;
   #attached = false;
+  #taker: BodyTaker | null = null;
+  /** It is not read as a stream. */
+  #handed = false;
+  #handedWhole = false;
 
   /** Of `limits`, those of heads hold for the trailer. */
   constructor(
@@ -38,26 +51,68 @@ export class RequestBody extends Readable {
     this.on('error', () => {});
   }
 
+  /**
+   * Has `taker` get it, instead of being read as a stream: a second queue would cost as much again as the first. To be called once, before
+   * anything was read. `pause`, `resume` and `destroy` hold as they do for a stream.
+   */
+  handTo(taker: BodyTaker): void {
+    this.#taker = taker;
+    this.#handed = true;
+    this.#attach();
+  }
+
+  /** Who took it hears no more. */
+  letGo(): void {
+    this.#taker = null;
+  }
+
+  /** All of it was given to whoever takes or reads it. */
+  get isTaken(): boolean {
+    return this.#handed ? this.#handedWhole : this.readableEnded;
+  }
+
+  override pause(): this {
+    if (!this.#handed) return super.pause();
+    this.#source.pause();
+    return this;
+  }
+
+  override resume(): this {
+    if (!this.#handed) return super.resume();
+    this.#source.resume();
+    return this;
+  }
+
   override _read(): void {
-    if (this.#attached) {
-      this.#source.resume();
-      return;
-    }
+    if (this.#attached) this.#source.resume();
+    else this.#attach();
+  }
+
+  #attach(): void {
     this.#attached = true;
     this.#source.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
   }
 
+  #detach(): void {
+    this.#source.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
+  }
+
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    const source = this.#source;
-    source.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
+    this.#detach();
     // What the upstream did not want is read to nowhere: the connection's next request comes after it.
-    source.resume();
+    this.#source.resume();
+    const taker = this.#taker;
+    if (taker !== null)
+      process.nextTick(() => {
+        if (this.#taker === taker) taker.onBodyError(error ?? new ExchangeError('client_body_broke_off'));
+      });
     callback(error);
   }
 
   #onData = (chunk: Buffer): void => {
     this.receivedBytes += chunk.length;
     if (this.receivedBytes > this.#mostBytes) this.destroy(new ExchangeError('client_body_too_large'));
+    else if (this.#handed) this.#taker?.onChunk(chunk);
     else if (!this.push(chunk)) this.#source.pause();
   };
 
@@ -73,10 +128,18 @@ export class RequestBody extends Readable {
     }
     if (rawTrailers.length > 0) {
       this.trailer = forwardTrailer(rawTrailers);
-      if (this.trailer !== null) this.prependOnceListener('end', () => this.onTrailer?.());
+      if (this.trailer !== null && !this.#handed) this.prependOnceListener('end', () => this.onTrailer?.());
     }
-    this.push(null);
+    if (this.#handed) this.#endHanded();
+    else this.push(null);
   };
+
+  #endHanded(): void {
+    this.#detach();
+    this.#handedWhole = true;
+    this.#taker?.onBodyEnd();
+    this.emit('end');
+  }
 
   #fits(trailer: string[]): boolean {
     const { headBytes, headFields } = this.#limits;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { ExchangeError } from './failure-cause.ts';
-import type { RequestBody } from './request-body.ts';
+import type { BodyTaker, RequestBody } from './request-body.ts';
 
 /** A request as it is written. */
 export interface WrittenRequest {
@@ -58,7 +58,7 @@ export interface WriterEvents {
 }
 
 /** Writes the body of a request behind its head, no faster than the socket takes it. */
-export class BodyWriter {
+export class BodyWriter implements BodyTaker {
   readonly #socket: Socket;
   readonly #body: RequestBody;
   /** Null: chunked. */
@@ -75,16 +75,13 @@ export class BodyWriter {
 
   start(): void {
     this.#socket.on('drain', this.#onDrain);
-    this.#body.on('end', this.#onBodyEnd).on('error', this.#onBodyError).on('close', this.#onBodyClose);
-    this.#body.on('data', this.#onData);
+    this.#body.handTo(this);
   }
 
   /** Writes no more; what is left of the body is the caller's. */
   stop(): void {
     this.#socket.off('drain', this.#onDrain);
-    const body = this.#body;
-    body.off('data', this.#onData).off('end', this.#onBodyEnd);
-    body.off('error', this.#onBodyError).off('close', this.#onBodyClose);
+    this.#body.letGo();
   }
 
   #onDrain = (): void => {
@@ -92,7 +89,7 @@ export class BodyWriter {
     this.#body.resume();
   };
 
-  #onData = (chunk: Buffer): void => {
+  onChunk(chunk: Buffer): void {
     const socket = this.#socket;
     this.#written += chunk.length;
     if (this.#length === null) {
@@ -102,14 +99,14 @@ export class BodyWriter {
       socket.write('\r\n', 'latin1');
       socket.uncork();
     } else if (this.#written > this.#length) {
-      this.#fail(new ExchangeError('client_body_broke_off', 'the body is longer than its length'));
+      this.onBodyError(new ExchangeError('client_body_broke_off', 'the body is longer than its length'));
       return;
     } else socket.write(chunk);
     if (socket.writableNeedDrain) this.#body.pause();
     else this.#told.onProgress();
-  };
+  }
 
-  #onBodyEnd = (): void => {
+  onBodyEnd(): void {
     if (this.#length === null) {
       const { trailer } = this.#body;
       let lines = '';
@@ -117,18 +114,14 @@ export class BodyWriter {
         for (let i = 0; i < trailer.length; i += 2) lines += `${trailer[i]}: ${trailer[i + 1]}\r\n`;
       this.#socket.write(`0\r\n${lines}\r\n`, 'latin1');
     } else if (this.#written !== this.#length) {
-      this.#fail(new ExchangeError('client_body_broke_off'));
+      this.onBodyError(new ExchangeError('client_body_broke_off'));
       return;
     }
     this.stop();
     this.#told.onEnd();
-  };
+  }
 
-  #onBodyError = (error: unknown): void => this.#fail(error);
-
-  #onBodyClose = (): void => this.#fail(new ExchangeError('client_body_broke_off'));
-
-  #fail(error: unknown): void {
+  onBodyError(error: unknown): void {
     this.stop();
     this.#told.onError(error);
   }

@@ -334,7 +334,7 @@ export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchH
    */
   get #blamed(): UpstreamMember['health'] {
     if (this.upgrade !== null && this.#upstream!.switchesApart) return null;
-    const sending = this.#controller !== null && this.body !== null && !this.body.readableEnded;
+    const sending = this.#controller !== null && this.body !== null && !this.body.isTaken;
     if (sending && !this.#answered) return null;
     return this.#member?.health ?? null;
   }
