@@ -99,6 +99,7 @@ export * from './shared/admin-hosts.ts';
 export * from './shared/app-error.ts';
 export * from './shared/authority.ts';
 export * from './shared/boundary.ts';
+export * from './shared/client-key.ts';
 export * from './shared/error-code.ts';
 export * from './shared/forwarded-methods.ts';
 export * from './shared/give-back-memory.ts';

@@ -26,7 +26,7 @@ export function answerWithProblem(
   if (known === null) request.log.error({ err: error }, 'a request failed unexpectedly');
   const answered = known ?? unexpected;
   if (answered.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="lockstep"');
-  const retryAfterSeconds = retryAfterSecondsOf[answered.code];
+  const retryAfterSeconds = answered.facts.retryAfterSeconds ?? retryAfterSecondsOf[answered.code];
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
   // Fastify closes after every body that it could not use: only one that is still under way cannot be told from what follows.
   const closes = reply.hasHeader('connection') && answered.code !== 'shutting_down';

@@ -19,6 +19,7 @@ const examples: [ErrorCode, string][] = [
   ['payload_too_large', 'the body is over 1 MiB'],
   ['unsupported_media_type', 'send the body as application/json'],
   ['misdirected', '"evil.example" is no name of this server'],
+  ['rate_limited', 'the token "shop backend" may call 6000 times in 60 s'],
   ['internal', 'something unexpected failed; the log has it under this request’s id'],
   ['issuer_failed', 'the CA refused'],
   ['store_unavailable', 'the store cannot be reached'],
@@ -27,6 +28,11 @@ const examples: [ErrorCode, string][] = [
 const instance = '0b4b7f0e-3f5e-4f0e-9d53-6f0f4a6f7c11';
 
 const requestIdHeader = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
+
+const rateLimitHeaders = {
+  RateLimit: { $ref: '#/components/headers/RateLimit' },
+  'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
+};
 
 const headers = {
   RequestId: {
@@ -47,6 +53,15 @@ const headers = {
   },
   RetryAfter: { description: 'Seconds until another try', schema: { type: 'integer', minimum: 1 } },
   Authenticate: { description: 'RFC 6750, section 3', schema: { type: 'string' } },
+  RateLimit: {
+    description:
+      'How many calls the token has left, and in how many seconds it has them all again (draft-ietf-httpapi-ratelimit-headers); not for the admin’s',
+    schema: { type: 'string', examples: ['"token";r=5999;t=60'] },
+  },
+  RateLimitPolicy: {
+    description: 'How many calls the token has, in how many seconds',
+    schema: { type: 'string', examples: ['"token";q=6000;w=60'] },
+  },
 };
 
 /** Tells of each operation with which errors it answers, with which fields, and what its answers are. */
@@ -88,6 +103,7 @@ function errorsOf(
     ...(writes || tagged ? [412] : []),
     ...(requestBody === undefined ? [] : [413, 415]),
     421,
+    ...(security?.length === 0 ? [] : [429]),
     500,
     ...(path.endsWith('/revoke') ? [502] : []),
     503,
@@ -95,7 +111,7 @@ function errorsOf(
 }
 
 function describeAnswer(
-  { operationId }: Operation,
+  { operationId, security }: Operation,
   status: string,
   response: Response,
   tagged: boolean,
@@ -107,6 +123,7 @@ function describeAnswer(
   response.headers = {
     ...requestIdHeader,
     ...(tagged && name !== '' && { ETag: { $ref: '#/components/headers/ETag' } }),
+    ...(security?.length !== 0 && rateLimitHeaders),
     ...(status === '201' && { Location: { $ref: '#/components/headers/Location' } }),
     ...(routes && { 'Preference-Applied': { $ref: '#/components/headers/PreferenceApplied' } }),
   };
@@ -136,7 +153,8 @@ function problemResponse(code: ErrorCode, detail: string) {
     description: `${codes.length === 1 ? 'Code' : 'Codes'} ${codes.join(', ')}`,
     headers: {
       ...requestIdHeader,
-      ...(status === 503 && { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } }),
+      ...(status === 429 && rateLimitHeaders),
+      ...([429, 503].includes(status) && { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } }),
       ...(status === 401 && { 'WWW-Authenticate': { $ref: '#/components/headers/Authenticate' } }),
     },
     content: {

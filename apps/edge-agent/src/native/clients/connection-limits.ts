@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import type { EdgeSettings } from '@lockstep/contract';
-import { clientKey } from './client-key.ts';
+import { clientKey, type EdgeSettings } from '@lockstep/contract';
 
 /** Descriptors that are no connection: files, pipes, listeners, what is being opened. */
 const otherDescriptors = 64;

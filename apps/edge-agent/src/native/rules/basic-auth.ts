@@ -1,12 +1,12 @@
 import {
   AppError,
+  clientKey,
   passwordOf,
   type RouteRecord,
   type RouteSecrets,
   readPasswordHash,
   recordKey,
 } from '@lockstep/contract';
-import { clientKey } from '../clients/client-key.ts';
 import type { PasswordVerdict } from './password-checks.ts';
 import type { Gate, GateAnswer } from './rule.ts';
 import type { RuleServices } from './rule-services.ts';

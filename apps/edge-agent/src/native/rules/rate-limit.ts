@@ -1,5 +1,4 @@
-import type { BucketLimit, RouteRecord } from '@lockstep/contract';
-import { clientKey } from '../clients/client-key.ts';
+import { type BucketLimit, clientKey, type RouteRecord } from '@lockstep/contract';
 import type { Gate } from './rule.ts';
 import type { RuleServices } from './rule-services.ts';
 import type { RuledRequest } from './ruled-request.ts';

@@ -1,9 +1,8 @@
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import { type EdgeOnDemand, normaliseHost } from '@lockstep/contract';
+import { clientKey, type EdgeOnDemand, normaliseHost } from '@lockstep/contract';
 import { clientAddressOf } from '../clients/client-address.ts';
-import { clientKey } from '../clients/client-key.ts';
 import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
 import type { AskedOfClients } from '../routing/asking-hosts.ts';
 import type { RouteTable } from '../routing/route-table.ts';

@@ -1,5 +1,5 @@
+import { clientKey } from '@lockstep/contract';
 import type { Dispatcher } from 'undici';
-import { clientKey } from '../clients/client-key.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import type { RequestBody } from './request-body.ts';
 import type { CarriedRequest } from './request-carrier.ts';

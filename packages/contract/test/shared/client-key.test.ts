@@ -1,5 +1,5 @@
 import t from 'tap';
-import { clientKey } from '../../../src/native/clients/client-key.ts';
+import { clientKey } from '../../src/shared/client-key.ts';
 
 t.test('limits count an IPv4 address, or the /64 of an IPv6 address, however it is written', async (t) => {
   t.equal(clientKey('192.0.2.7'), '192.0.2.7');
