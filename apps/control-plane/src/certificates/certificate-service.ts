@@ -87,10 +87,9 @@ export function createCertificateService({
 
   /** The same, for whoever changes it: of others there is none. */
   async function findOwn({ bounds }: WriteOrigin, id: string): Promise<Managed> {
-    const found = await find(id);
-    if (bounds === undefined) return found;
     if (!(await isOwnCertificate(store, bounds, id))) throw certificateNotFound(id);
-    if (bounds.tenant === null) requireNames(bounds, found.certificate?.value.names ?? [id], '');
+    const found = await find(id);
+    if (bounds?.tenant === null) requireNames(bounds, found.certificate?.value.names ?? [id], '');
     return found;
   }
 

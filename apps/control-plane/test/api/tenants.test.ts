@@ -139,6 +139,8 @@ t.test('no operation reads, writes, counts or tells of what is another tenant’
       if (next === null) break;
     }
   }
+  for (const path of ['/v1/routes/alpha-route', '/v1/certificates/alpha.example', '/v1/routes/omega-route'])
+    t.equal((await beta.call('DELETE', `${path}?missing=ok`)).status, 204, path);
   t.strictSame((await alpha.call('GET', '/v1/routes/alpha-route')).body.revision, alpha.route.body.revision);
   const made = (await store.readLog({ ...(await store.head()), number: before, commitId: '' }, 100)) ?? [];
   for (const { changes } of made)

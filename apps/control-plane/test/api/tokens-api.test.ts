@@ -151,7 +151,13 @@ t.test('a token holds at every control plane at once, and when it is revoked no 
   ).body;
   t.equal((await second.call('GET', '/v1/routes', bearer(token))).status, 200);
   t.equal((await first.call('GET', '/v1/routes', bearer(token))).status, 200);
+  const { revision } = (await first.call('GET', `/v1/tokens/${id}`)).body;
+  const held = await first.call('DELETE', `/v1/tokens/${id}`, {
+    headers: { 'if-match': `"${revision + 1}"` },
+  });
+  t.equal(held.status, 412);
   t.equal((await first.call('DELETE', `/v1/tokens/${id}`)).status, 204);
+  t.equal((await first.call('DELETE', `/v1/tokens/${id}?missing=ok`)).status, 204);
   t.match(await first.call('GET', '/v1/routes', bearer(token)), {
     status: 401,
     body: { code: 'unauthorized' },
