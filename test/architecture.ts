@@ -19,9 +19,10 @@ const mayImport: Record<string, string[]> = {
   'packages/store': ['contract'],
   'packages/pki': ['contract'],
   'packages/testkit': ['contract', 'store', 'pki'],
+  'packages/client': [],
   'apps/control-plane': ['contract', 'store', 'pki'],
   'apps/edge-agent': ['contract', 'store', 'pki'],
-  'apps/cli': ['contract', 'caddy', 'store', 'pki', 'control-plane', 'edge-agent'],
+  'apps/cli': ['contract', 'caddy', 'store', 'pki', 'client', 'control-plane', 'edge-agent'],
 };
 
 /**
@@ -75,6 +76,7 @@ const onlyImporter: Record<string, string> = {
   'node:sqlite': 'packages/store',
   'acme-client': 'packages/pki',
   fastify: 'apps/control-plane',
+  'openapi-fetch': 'packages/client',
 };
 
 /** Every breach of the rules of CONTRIBUTING.md below `root`, as `file: what is wrong`. */

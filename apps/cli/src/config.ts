@@ -21,3 +21,19 @@ export function readSecrets(env: NodeJS.ProcessEnv = process.env) {
     token: env.LOCKSTEP_TOKEN ?? null,
   };
 }
+
+/** Where the API is, and who asks, as far as the environment says. */
+export function readApiEnvironment(env: NodeJS.ProcessEnv = process.env) {
+  return {
+    api: env.LOCKSTEP_API ?? null,
+    // Of two admin tokens, while one is changed, either does.
+    token: env.LOCKSTEP_TOKEN ?? env.LOCKSTEP_ADMIN_TOKEN?.split(',', 1)[0] ?? null,
+    context: env.LOCKSTEP_CONTEXT ?? null,
+    configDir: env.LOCKSTEP_CONFIG_DIR ?? null,
+  };
+}
+
+/** What opens a text to be edited, as other programs choose it. */
+export function editorCommand(env: NodeJS.ProcessEnv = process.env): string {
+  return env.VISUAL ?? env.EDITOR ?? 'vi';
+}

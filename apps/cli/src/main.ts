@@ -1,5 +1,6 @@
 import { logDestination } from '@lockstep/contract';
 import { tidyEnvironment } from './config.ts';
+import { exitCodes } from './output/exit-codes.ts';
 import { createProgram } from './program.ts';
 import type { OpenLog } from './up/run-up.ts';
 
@@ -22,5 +23,7 @@ try {
 } catch (error) {
   const detail = error instanceof Error ? error.message : String(error);
   process.stderr.write(`lockstep: ${detail}\n`);
-  process.exit(1);
+  // By what it is, since what talks to the API is not loaded by every command.
+  const { code, status } = error as { code?: unknown; status?: unknown };
+  process.exit(code === 'not_found' || status === 404 ? exitCodes.notFound : 1);
 }

@@ -20,7 +20,8 @@ export function startLockstep(args: readonly string[], options: LockstepOptions 
   return startChild({
     command: process.execPath,
     args: [...nodeArgs, join(root, 'apps/cli/bin/lockstep.js'), ...args],
-    env: { PATH: '/usr/bin:/bin', ...env },
+    // No test changes the configuration of whoever runs it.
+    env: { PATH: '/usr/bin:/bin', LOCKSTEP_CONFIG_DIR: '/dev/null/none', ...env },
     onlyThese: true,
     ...(cwd === undefined ? {} : { cwd }),
   });

@@ -63,3 +63,16 @@ export function checkStoreUrl(input: string | undefined): string {
   }
   return input;
 }
+
+/** A flag that may be given more than once. */
+export function collect(input: string, before: string[] = []): string[] {
+  return [...before, input];
+}
+
+export function keyValue(input: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = input.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It takes key=value.');
+  return { ...before, [input.slice(0, at)]: input.slice(at + 1) };
+}
+
+export const seconds = wholeNumber(1, 240);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, giveBackMemory, isAppError, type Readiness } from '@lockstep/contract';
 import {
@@ -140,6 +141,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
     await waitUntilReady(controlPlane.url, { signal, print });
     giveBackMemory();
     print('Ready.');
+    await keepContextOf(facts);
     for (const line of describeAddresses(facts)) print(line);
     if (demo) {
       const upstream = await createDemoUpstream();
@@ -156,6 +158,16 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   print('Stopping …');
   await parts.disposeAsync();
   print('stopped');
+
+  /** The commands that ask the API find it at once. A folder that cannot be written costs that alone. */
+  async function keepContextOf({ apiUrl, tokenFile }: ScreenFacts): Promise<void> {
+    try {
+      const { keepContext } = await import('../session/keep-context.ts');
+      keepContext('up', { api: apiUrl, ...(tokenFile !== null && { tokenFile: resolve(tokenFile) }) });
+    } catch (error) {
+      log.info({ err: error }, 'no context was written for the commands that ask the API');
+    }
+  }
 
   /** After `lockstep keys rotate`, the file has two keys: all parts of this process have both, and what is sealed is changed over now. */
   async function changeToNewKey(): Promise<void> {

@@ -1,0 +1,28 @@
+import { Command, Option } from 'commander';
+import type { Session, SessionFlags } from '../session/open-session.ts';
+import { httpUrl } from './option-values.ts';
+
+/** A command that asks the API: where it is, and who asks, comes from flags, the environment or a context. */
+export function apiCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .addOption(
+      new Option('--api <url>', 'of any control plane (LOCKSTEP_API; else that of the context)').argParser(
+        httpUrl,
+      ),
+    )
+    .option('--context <name>', 'in place of the current one (LOCKSTEP_CONTEXT); see `lockstep context`')
+    .option('--json', 'answer in JSON');
+}
+
+/** An action that gets a session, then the arguments, then the flags. */
+export function inSession<Args extends unknown[]>(
+  run: (session: Session, ...args: Args) => Promise<void>,
+): (...args: unknown[]) => Promise<void> {
+  return async (...args) => {
+    const command = args.at(-1) as Command;
+    const { openSession } = await import('../session/open-session.ts');
+    const session = openSession(command.optsWithGlobals<SessionFlags>());
+    await run(session, ...(args.slice(0, -1) as Args));
+  };
+}

@@ -1,0 +1,52 @@
+import type { PeerCertificate } from 'node:tls';
+
+const { connect } = process.getBuiltinModule('tls');
+
+/** What an address serves for a host. */
+export interface Served {
+  fingerprint256: string;
+  issuer: string;
+  notAfter: Date;
+  /** Null where a client would trust it. */
+  fault: string | null;
+  stapled: boolean;
+  protocol: string;
+}
+
+const longestMs = 5_000;
+
+/** Makes a handshake as a browser would, with the host's name. Rejects where there is none. */
+export function probe(
+  address: { host: string; port: number },
+  host: string,
+  roots: string[],
+): Promise<Served> {
+  return new Promise((resolve, reject) => {
+    let stapled = false;
+    const socket = connect({
+      ...address,
+      servername: host,
+      // What is wrong with the certificate is what is asked for.
+      rejectUnauthorized: false,
+      requestOCSP: true,
+      ...(roots.length > 0 && { ca: [...process.getBuiltinModule('tls').rootCertificates, ...roots] }),
+    });
+    socket.setTimeout(longestMs, () => socket.destroy(new Error(`no answer within ${longestMs / 1_000} s`)));
+    socket.on('OCSPResponse', (response: Buffer | null) => {
+      stapled = response !== null && response.length > 0;
+    });
+    socket.on('error', reject);
+    socket.on('secureConnect', () => {
+      const certificate: PeerCertificate = socket.getPeerCertificate();
+      resolve({
+        fingerprint256: certificate.fingerprint256,
+        issuer: String(certificate.issuer?.CN ?? certificate.issuer?.O ?? ''),
+        notAfter: new Date(certificate.valid_to),
+        fault: socket.authorized ? null : String(socket.authorizationError),
+        stapled,
+        protocol: socket.getProtocol() ?? '',
+      });
+      socket.end();
+    });
+  });
+}

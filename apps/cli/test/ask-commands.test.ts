@@ -1,0 +1,125 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePortsInARow, testFolder } from '@lockstep/testkit';
+import t from 'tap';
+import { runLockstep, startLockstep } from './lockstep-process.ts';
+import { upArgs } from './up-args.ts';
+
+t.test(
+  'the commands that ask the API work beside `up` at once, and their exit codes tell scripts what came of it',
+  async (t) => {
+    const folder = testFolder(t, {});
+    const env = { LOCKSTEP_CONFIG_DIR: join(folder, 'config'), EDITOR: 'sed -i s/upstream-1/upstream-2/' };
+    const up = startLockstep(t, [...upArgs(await freePortsInARow(7), folder), '--edges', '1'], { env });
+    await up.seen(/Ctrl-C stops everything/);
+    const run = (...args: string[]) => runLockstep(t, args, { env });
+    const json = async (...args: string[]) => JSON.parse((await run(...args, '--json')).output);
+    const token = readFileSync(join(folder, 'data', 'admin-token'), 'utf8').trim();
+
+    await t.test('`up` leaves a context that says where its token is, for its user alone', async (t) => {
+      const file = join(folder, 'config', 'contexts.json');
+      t.equal(statSync(file).mode & 0o777, 0o600);
+      t.notMatch(readFileSync(file, 'utf8'), token);
+      t.match((await run('context', 'ls')).output, /^\* +up +http:\/\/127\.0\.0\.1:\d+ +\S+admin-token$/m);
+    });
+
+    await t.test('a route is added, shown, changed, checked and deleted', async (t) => {
+      const added = await run(
+        ...'route add shop.example.com --id shop --to http://upstream-1.example:3000 --tenant acme'.split(
+          ' ',
+        ),
+        ...['--metadata', 'plan=pro', '--wait'],
+      );
+      t.strictSame(added, { code: 0, output: 'shop  shop.example.com  live\n' }, 'nothing moves in a pipe');
+      t.match(await json('route', 'show', 'shop.example.com'), {
+        id: 'shop',
+        tenant: 'acme',
+        metadata: { plan: 'pro' },
+        status: { state: 'live' },
+      });
+      t.match(
+        (await run('route', 'ls')).output,
+        /^shop +shop\.example\.com +http:\/\/upstream-1\.example:3000 +live +1\/1$/m,
+      );
+      t.match(await run('route', 'edit', 'shop'), { code: 0, output: /^shop / });
+      t.match(await json('route', 'show', 'shop'), {
+        upstreams: [{ url: 'http://upstream-2.example:3000' }],
+      });
+      t.equal((await run('route', 'edit', 'shop', '--path', '/api')).code, 0);
+      t.match(await json('route', 'ls', '--host', 'shop.example.com'), [{ paths: ['/api'] }]);
+      t.match(await run('route', 'check', 'shop'), { code: 0, output: /shop\.example\.com +ok / });
+      t.match(await run('doctor', 'shop.example.com'), { code: 0, output: /^✔ node edge-1: TLSv1\.3/m });
+      t.match(await run('doctor'), { code: 0, output: /^✔ nodes: 1 of 1 are live and in step$/m });
+      t.match(await run('route', 'rm', 'shop'), {
+        code: 1,
+        output: /Delete shop \(shop\.example\.com\)\? Say so with --yes/,
+      });
+      t.match(await run('route', 'rm', 'shop', '--yes'), { code: 0, output: 'deleted shop\n' });
+    });
+
+    await t.test('what is wrong is one line, and an exit code', async (t) => {
+      t.match(await run('route', 'show', 'nowhere.example.com'), {
+        code: 4,
+        output: 'lockstep: there is no route "nowhere.example.com", by id or by host\n',
+      });
+      t.match(await run('route', 'add', 'shop.example.com', '--to', 'ftp://x'), {
+        code: 1,
+        output: /^lockstep: \/upstreams\/0\/url: [^\n]+\n$/,
+      });
+      t.match(await run('route', 'ls', '--api', 'http://127.0.0.1:9'), {
+        code: 1,
+        output: /^lockstep: there is no token for http:\/\/127\.0\.0\.1:9; [^\n]+\n$/,
+      });
+      t.match(await run('doctor', 'nowhere.example.com'), {
+        code: 5,
+        output: /^✖ route: no route has the host/,
+      });
+      t.match(await run('settings', 'set', 'edge.nothing=1'), {
+        code: 1,
+        output: /^lockstep: \/edge\/nothing: /,
+      });
+    });
+
+    await t.test(
+      '`apply` makes what files say, says so before, and changes nothing a second time',
+      async (t) => {
+        const file = join(folder, 'fleet.yaml');
+        const route = (id: string) =>
+          `  - id: ${id}\n    hosts: [${id}.example.com]\n    upstreams: [{ url: "http://10.0.0.1:3000" }]\n`;
+        writeFileSync(
+          file,
+          `routes:\n${route('a')}${route('b')}settings:\n  edge: { timeouts: { connectMs: 1500 } }\n`,
+        );
+        const dry = await run('apply', '-f', file, '--dry-run');
+        t.match(dry, { code: 6, output: /^create route a$/m });
+        t.strictSame(await json('route', 'ls'), []);
+        t.match(await run('apply', '-f', file, '--yes'), { code: 0, output: /^made 3 changes$/m });
+        t.equal(await json('settings', 'get', 'edge.timeouts.connectMs'), 1500);
+        t.match(await run('apply', '-f', file), { code: 0, output: 'nothing is to be changed\n' });
+
+        writeFileSync(file, `routes:\n${route('b')}`);
+        const pruned = await run('apply', '-f', file, '--prune', '--yes');
+        t.match(pruned, { code: 0, output: /^delete route a$/m });
+        const exported = join(folder, 'exported.yaml');
+        writeFileSync(exported, (await run('export')).output);
+        t.match(readFileSync(exported, 'utf8'), /^ {2}- id: b$/m);
+        t.match(await run('apply', '-f', exported, '--prune'), {
+          code: 0,
+          output: 'nothing is to be changed\n',
+        });
+
+        writeFileSync(file, 'routes:\n  - hosts: [c.example.com]\n');
+        t.match(await run('apply', '-f', file), {
+          code: 1,
+          output: `lockstep: ${file}: routes/0: it needs an id`,
+        });
+      },
+    );
+
+    await t.test('shells complete commands and flags', async (t) => {
+      t.match((await run('complete', '--', 'route', '')).output, /^check\t/m);
+      for (const shell of ['bash', 'zsh', 'fish'])
+        t.match((await run('completion', shell)).output, /lockstep complete --/, shell);
+    });
+  },
+);

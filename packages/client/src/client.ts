@@ -1,0 +1,32 @@
+import { type Api, type ApiOptions, answerOf, createApi } from './api.ts';
+import { type CallOptions, given } from './call-options.ts';
+import { createCertificates } from './certificates.ts';
+import { createNodes, createSettings, type FleetStatus } from './fleet.ts';
+import { createIssuers } from './issuers.ts';
+import { createRoutes } from './routes.ts';
+
+export interface Client {
+  routes: ReturnType<typeof createRoutes>;
+  certificates: ReturnType<typeof createCertificates>;
+  issuers: ReturnType<typeof createIssuers>;
+  settings: ReturnType<typeof createSettings>;
+  nodes: ReturnType<typeof createNodes>;
+  /** Whether the fleet is in step, and who is not. */
+  fleet(options?: CallOptions): Promise<FleetStatus>;
+  /** Every operation of openapi.yaml, with the same retries, as openapi-fetch gives them. */
+  api: Api;
+}
+
+/** A client of the control planes behind one address. It holds no connection open, and needs no closing. */
+export function createClient(options: ApiOptions): Client {
+  const api = createApi(options);
+  return {
+    routes: createRoutes(api),
+    certificates: createCertificates(api),
+    issuers: createIssuers(api),
+    settings: createSettings(api),
+    nodes: createNodes(api),
+    fleet: async ({ signal } = {}) => answerOf(api.GET('/v1/fleet', { ...given(signal) })),
+    api,
+  };
+}

@@ -1,0 +1,30 @@
+import { createHmac } from 'node:crypto';
+import t from 'tap';
+import { verifyWebhook } from '../src/index.ts';
+
+const key = Buffer.from('0123456789abcdef0123456789abcdef');
+const secret = `whsec_${key.toString('base64')}`;
+const body = '{"type":"route.live"}';
+
+/** As the specification of Standard Webhooks has it. */
+function signed(at: number, text: string): Record<string, string> {
+  const seconds = String(Math.floor(at / 1_000));
+  const signature = createHmac('sha256', key).update(`msg_1.${seconds}.${text}`).digest('base64');
+  return { 'Webhook-Id': 'msg_1', 'webhook-timestamp': seconds, 'webhook-signature': `v1,${signature}` };
+}
+
+t.test('a delivery that was signed with the secret is given, in whatever form its fields come', (t) => {
+  const headers = signed(Date.now(), body);
+  t.strictSame(verifyWebhook(body, headers, secret), { type: 'route.live' });
+  t.strictSame(verifyWebhook(Buffer.from(body), new Headers(headers), secret), { type: 'route.live' });
+  t.end();
+});
+
+t.test('another body, another secret and an old delivery are refused', (t) => {
+  const headers = signed(Date.now(), body);
+  t.throws(() => verifyWebhook(`${body} `, headers, secret));
+  t.throws(() => verifyWebhook(body, headers, `whsec_${Buffer.alloc(32).toString('base64')}`));
+  t.throws(() => verifyWebhook(body, signed(Date.now() - 600_000, body), secret));
+  t.throws(() => verifyWebhook(body, {}, secret));
+  t.end();
+});
