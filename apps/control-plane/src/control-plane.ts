@@ -10,6 +10,7 @@ import { createAuthenticate } from './auth/authenticate.ts';
 import { createCertificateService } from './certificates/certificate-service.ts';
 import { createCertificateView } from './certificates/certificate-view.ts';
 import { createExpiryWatch } from './certificates/expiry-watch.ts';
+import { createAudit } from './changes/audit.ts';
 import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
 import { createFleet } from './fleet/fleet.ts';
@@ -252,6 +253,7 @@ export async function createControlPlane({
         nodes: { store, fleet, fleetWatch, upstreams: nodeUpstreams },
         keys: { rotate: createRotation({ keys, sealers, fleet, keyrings, now }), status: keys.status },
         tokens: { service: createTokenService({ store, known: tokens, now }) },
+        audit: { audit: createAudit(store) },
         authority: { store },
       },
       share,

@@ -596,6 +596,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List who changed what, the latest first, and what it was before
+         * @description One entry for each record that a commit changed, as long as the setting `journal` keeps it, without what is secret. With a filter a page may be short, or empty: go on until `next` is null.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ca/root.crt": {
         parameters: {
             query?: never;
@@ -725,6 +745,46 @@ export interface components {
         };
         Attempts: {
             items: components["schemas"]["Attempt"][];
+        };
+        AuditEntry: {
+            /**
+             * Format: date-time
+             * @description By the store’s clock
+             */
+            at: string;
+            /** @description Who did it */
+            by: {
+                /** @description `token`, or the part of the control plane that did it by itself */
+                kind: string;
+                /** @description Of the token; `admin`: that of the environment. Null for another kind, and, to a tenant, for whoever is not of it */
+                name: string | null;
+                /** @description Of the token; null: it has none, as the admin’s */
+                id: string | null;
+            };
+            /** @description The request that led to it directly */
+            requestId: string | null;
+            /** @description The commit; those of one moment may have one */
+            revision: number;
+            /** @description The revision that led to it, where it was no request */
+            cause: number | null;
+            /** @description Of the record */
+            kind: string;
+            /** @description Of the record */
+            id: string;
+            /** @enum {string} */
+            action: "created" | "updated" | "deleted";
+            /** @description The record before, without what is secret; null where there was none */
+            before: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The record after it; null where it was deleted */
+            after: {
+                [key: string]: unknown;
+            } | null;
+        };
+        AuditPage: {
+            items: components["schemas"]["AuditEntry"][];
+            next: string | null;
         };
         /** @description An expected node that does not serve this, and why */
         BehindNode: {
@@ -5325,6 +5385,52 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+                /** @description The name or id of a token, `admin`, or a part of the control plane, such as `coordinator` */
+                principal?: string;
+                /** @description Of the record: `route`, `certificate`, `settings`, … */
+                kind?: string;
+                /** @description Of the record */
+                id?: string;
+                /** @description Only changes of what belongs, or belonged, to this tenant */
+                tenant?: string;
+                /** @description Not before this moment */
+                since?: string;
+                /** @description Not after this moment */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Audit page */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             421: components["responses"]["Problem421"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];

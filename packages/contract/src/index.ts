@@ -1,6 +1,7 @@
 // Without zod, which costs a process 8 MB: the schemas themselves are in `@lockstep/contract/schemas`.
 export type * from './api/access-log.ts';
 export type * from './api/attempt.ts';
+export type * from './api/audit.ts';
 export type * from './api/certificate.ts';
 export type * from './api/challenge.ts';
 export * from './api/create-problem.ts';

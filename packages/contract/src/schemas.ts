@@ -2,6 +2,7 @@
 import './shared/field-words.ts';
 
 export * from './api/attempt.ts';
+export * from './api/audit.ts';
 export * from './api/certificate.ts';
 export * from './api/challenge.ts';
 export * from './api/dns-provider.ts';

@@ -13,6 +13,7 @@ import { invalidRequest } from '../validation/invalid-field.ts';
 import { answerUnknown } from './allowed-methods.ts';
 import { createUnreadable } from './answer-unreadable.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { type AuditApiOptions, auditApi } from './audit.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
 import { answerConditions } from './conditions.ts';
 import { type IssuersApiOptions, issuersApi } from './issuers.ts';
@@ -46,6 +47,7 @@ export interface ServerOptions {
     nodes: NodesApiOptions;
     keys: KeysApiOptions;
     tokens: TokensApiOptions;
+    audit: AuditApiOptions;
     authority: AuthorityApiOptions;
   };
   /** Where writes wait for their turn of the event loop. */
@@ -147,6 +149,7 @@ export async function createServer(
       nodesApi(api, resources.nodes);
       keysApi(api, resources.keys);
       tokensApi(api, resources.tokens);
+      auditApi(api, resources.audit);
       authorityApi(api, resources.authority);
     },
     { prefix: '/v1' },

@@ -33,6 +33,7 @@ const boundBy: Record<string, 'route' | 'certificate' | 'list' | 'service' | 'pu
   listTokens: 'service',
   getToken: 'service',
   revokeToken: 'service',
+  listAudit: 'list',
   getRootCertificate: 'public',
 };
 

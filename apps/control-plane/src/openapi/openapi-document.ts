@@ -33,6 +33,7 @@ export async function openapiDocument(): Promise<object> {
       nodes: {},
       keys: {},
       tokens: {},
+      audit: {},
       authority: {},
     },
   };
