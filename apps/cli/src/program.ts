@@ -15,6 +15,7 @@ import { keysCommand } from './commands/keys.ts';
 import { nodeCommand } from './commands/node.ts';
 import { routeCommand } from './commands/route.ts';
 import { settingsCommand } from './commands/settings.ts';
+import { tokenCommand } from './commands/token.ts';
 import { upCommand } from './commands/up.ts';
 import type { OpenLog } from './up/run-up.ts';
 
@@ -35,6 +36,7 @@ export function createProgram({ openLog, completes = true }: ProgramOptions): Co
     issuerCommand(),
     nodeCommand(),
     settingsCommand(),
+    tokenCommand(),
     applyCommand(),
     exportCommand(),
     doctorCommand(),

@@ -57,6 +57,17 @@ t.test(
       t.match(await run('route', 'rm', 'shop', '--yes'), { code: 0, output: 'deleted shop\n' });
     });
 
+    await t.test('a token is made, printed once, used and revoked', async (t) => {
+      const made = (await run('token', 'add', 'backend', '--scope', 'routes:read')).output.trim();
+      t.match(made, /^lks_/);
+      const use = (...args: string[]) => runLockstep(t, args, { env: { ...env, LOCKSTEP_TOKEN: made } });
+      t.equal((await use('route', 'ls')).code, 0);
+      t.match(await use('node', 'ls'), { code: 1, output: /nodes:read/ });
+      const [{ id }] = await json('token', 'ls');
+      t.match(await run('token', 'rm', id, '--yes'), { code: 0, output: `revoked ${id}\n` });
+      t.equal((await use('route', 'ls')).code, 1);
+    });
+
     await t.test('what is wrong is one line, and an exit code', async (t) => {
       t.match(await run('route', 'show', 'nowhere.example.com'), {
         code: 4,

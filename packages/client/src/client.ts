@@ -4,6 +4,7 @@ import { createCertificates } from './certificates.ts';
 import { createNodes, createSettings, type FleetStatus } from './fleet.ts';
 import { createIssuers } from './issuers.ts';
 import { createRoutes } from './routes.ts';
+import { createTokens } from './tokens.ts';
 
 export interface Client {
   routes: ReturnType<typeof createRoutes>;
@@ -11,6 +12,7 @@ export interface Client {
   issuers: ReturnType<typeof createIssuers>;
   settings: ReturnType<typeof createSettings>;
   nodes: ReturnType<typeof createNodes>;
+  tokens: ReturnType<typeof createTokens>;
   /** Whether the fleet is in step, and who is not. */
   fleet(options?: CallOptions): Promise<FleetStatus>;
   /** Every operation of openapi.yaml, with the same retries, as openapi-fetch gives them. */
@@ -26,6 +28,7 @@ export function createClient(options: ApiOptions): Client {
     issuers: createIssuers(api),
     settings: createSettings(api),
     nodes: createNodes(api),
+    tokens: createTokens(api),
     fleet: async ({ signal } = {}) => answerOf(api.GET('/v1/fleet', { ...given(signal) })),
     api,
   };

@@ -6,5 +6,14 @@ export { type Client, createClient } from './client.ts';
 export type { FleetStatus, Node, Settings } from './fleet.ts';
 export type { Issuer } from './issuers.ts';
 export { LockstepError } from './lockstep-error.ts';
-export type { CreateOptions, Route, RouteFilter, RouteInput, RoutePatch, WriteOptions } from './routes.ts';
+export type {
+  ChangeOptions,
+  CreateOptions,
+  Route,
+  RouteFilter,
+  RouteInput,
+  RoutePatch,
+  WriteOptions,
+} from './routes.ts';
+export type { Token } from './tokens.ts';
 export { verifyWebhook } from './verify-webhook.ts';

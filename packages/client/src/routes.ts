@@ -17,6 +17,11 @@ export interface WriteOptions extends CallOptions {
   wait?: number | undefined;
 }
 
+export interface ChangeOptions extends WriteOptions {
+  /** The `revision` that it is to be at: it throws 412 `precondition_failed` where somebody else has changed it since. */
+  ifRevision?: number | undefined;
+}
+
 export interface CreateOptions extends WriteOptions {
   /** Of the caller's own, so that a create that is repeated after a crash makes one route; without it, each call has one of its own. */
   idempotencyKey?: string | undefined;
@@ -34,21 +39,29 @@ export function createRoutes(api: Api) {
     get: async (id: string, { signal }: CallOptions = {}): Promise<Route> =>
       answerOf(api.GET('/v1/routes/{id}', { params: { path: { id } }, ...given(signal) })),
     /** Creates or replaces. */
-    put: async (id: string, body: RouteInput, { wait, signal }: WriteOptions = {}): Promise<Route> =>
+    put: async (
+      id: string,
+      body: RouteInput,
+      { wait, ifRevision, signal }: ChangeOptions = {},
+    ): Promise<Route> =>
       answerOf(
         api.PUT('/v1/routes/{id}', {
           params: { path: { id } },
           body,
-          headers: preferring(wait),
+          headers: { ...preferring(wait), ...atRevision(ifRevision) },
           ...given(signal),
         }),
       ),
-    patch: async (id: string, body: RoutePatch, { wait, signal }: WriteOptions = {}): Promise<Route> =>
+    patch: async (
+      id: string,
+      body: RoutePatch,
+      { wait, ifRevision, signal }: ChangeOptions = {},
+    ): Promise<Route> =>
       answerOf(
         api.PATCH('/v1/routes/{id}', {
           params: { path: { id } },
           body,
-          headers: preferring(wait),
+          headers: { ...preferring(wait), ...atRevision(ifRevision) },
           ...given(signal),
         }),
       ),
@@ -89,6 +102,10 @@ export function createRoutes(api: Api) {
 /** Whether waiting alone does not change it soon. */
 function isSettled(state: Route['status']['state']): boolean {
   return state === 'live' || state === 'failed' || state.startsWith('waiting_for_');
+}
+
+function atRevision(revision: number | undefined): Record<string, string> {
+  return revision === undefined ? {} : { 'if-match': `"${revision}"` };
 }
 
 function preferring(wait: number | undefined): Record<string, string> {

@@ -63,7 +63,7 @@ export async function editRoute(session: Session, text: string, flags: EditRoute
     Object.keys(patch).length > 0
       ? await client.routes.patch(before.id, patch as RoutePatch)
       : await editText(`${before.id}.yaml`, stringify(editableRoute(before)), async (edited) =>
-          client.routes.put(before.id, parse(edited) as RouteInput),
+          client.routes.put(before.id, parse(edited) as RouteInput, { ifRevision: before.revision }),
         );
   if (route === null) return output.line('nothing was changed');
   await finish(session, route, flags);
