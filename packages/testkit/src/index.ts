@@ -1,4 +1,5 @@
 export * from './acme-faults.ts';
+export * from './caddy.ts';
 export { type Child, type Exit, startChild } from './child.ts';
 export * from './clock.ts';
 export * from './cutting-proxy.ts';
