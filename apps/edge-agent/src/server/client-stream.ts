@@ -14,6 +14,7 @@ const plain = {};
 const trailing = { waitForTrailers: true };
 const ending = { endStream: true };
 const none: string[] = [];
+const noHeaders: IncomingHttpHeaders = {};
 const brokenOff = new Error('the answer was broken off');
 
 /**
@@ -22,9 +23,9 @@ const brokenOff = new Error('the answer was broken off');
  */
 export class ClientStream {
   readonly stream: ServerHttp2Stream;
-  readonly headers: IncomingHttpHeaders;
+  headers: IncomingHttpHeaders;
   /** Flat pairs, pseudo-fields among them. */
-  readonly rawHeaders: string[];
+  rawHeaders: string[];
   /** Of the connection. */
   readonly socket: TLSSocket;
   rawTrailers: string[] = none;
@@ -136,6 +137,13 @@ export class ClientStream {
     const more = this.#alsoOnClose;
     this.#onClose?.();
     if (more !== null) for (const listener of more) listener();
+    // V8 makes one of the closures of Node's stream among its old objects, and with it all that the stream leads to outlives the collections that
+    // cost little.
+    this.#onClose = null;
+    this.#alsoOnClose = null;
+    this.headers = noHeaders;
+    this.rawHeaders = none;
+    this.rawTrailers = none;
   }
 
   #onTrailers = (_fields: unknown, _flags: number, raw: string[]): void => {
@@ -150,6 +158,8 @@ export class ClientStream {
     if (this.destroyed) return;
     fields.push(':status', String(statusCode));
     this.stream.respond(fields as never, ends ? ending : trails ? trailing : plain);
+    // They are written; the stream would keep them.
+    fields.length = 0;
     this.headersSent = true;
     this.statusCode = statusCode;
   }
