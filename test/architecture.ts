@@ -41,6 +41,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'auth',
       'changes',
       'tokens',
+      'idempotency',
       'due-work',
       'startup',
       'outbound',

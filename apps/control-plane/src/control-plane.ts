@@ -20,6 +20,7 @@ import { createNodeUpstreams } from './fleet/node-upstreams.ts';
 import { createRouteTraffic } from './fleet/route-traffic.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createStoreWatch } from './fleet/store-watch.ts';
+import { createIdempotencyKeys } from './idempotency/idempotency-keys.ts';
 import { createIssuance } from './issuance/issuance.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { accountIdOf } from './issuers/acme/account-id.ts';
@@ -184,7 +185,10 @@ export async function createControlPlane({
     closers.push(tokenUses.close);
     const expiry = createExpiryWatch({ store, hub, log, now });
     closers.push(expiry.close);
+    const idempotency = createIdempotencyKeys({ store, sealer, boundary, now });
+    closers.push(idempotency.close);
     const app = await createServer({
+      idempotency,
       access: {
         authenticate: createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now }),
         onUse: tokenUses.note,

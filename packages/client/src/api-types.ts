@@ -2157,7 +2157,7 @@ export interface components {
              * @description Stable: what programs go by
              * @enum {string}
              */
-            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
+            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
             /** @description The id of the request, as in the log */
             instance?: string;
             /** @description With `invalid_request`: one for each fault */
@@ -3399,6 +3399,26 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Code `idempotency_key_reused` */
+        Problem422: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lockstep:problem:idempotency_key_reused",
+                 *       "title": "The `Idempotency-Key` was used for another request before.",
+                 *       "status": 422,
+                 *       "detail": "the Idempotency-Key \"b7f0…\" was used for another request",
+                 *       "code": "idempotency_key_reused",
+                 *       "instance": "0b4b7f0e-3f5e-4f0e-9d53-6f0f4a6f7c11"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Code `unsupported_media_type` */
         Problem415: {
             headers: {
@@ -3545,6 +3565,8 @@ export interface components {
          * @example *
          */
         IfNoneMatch: string;
+        /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+        IdempotencyKey: string;
     };
     requestBodies: never;
     headers: {
@@ -3556,6 +3578,8 @@ export interface components {
         PreferenceApplied: string;
         /** @description The revision of what is stored of it, for `If-Match`; its `status` moves without */
         ETag: string;
+        /** @description `true`: the answer to an earlier request with the same `Idempotency-Key` */
+        Replayed: "true";
         /** @description Seconds until another try */
         RetryAfter: number;
         /** @description RFC 6750, section 3 */
@@ -3709,6 +3733,8 @@ export interface operations {
                  * @example *
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
             cookie?: never;
@@ -3726,6 +3752,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     [name: string]: unknown;
@@ -3741,6 +3768,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     [name: string]: unknown;
                 };
@@ -3756,6 +3784,7 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -4038,6 +4067,8 @@ export interface operations {
                  * @example *
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 id: string;
@@ -4053,6 +4084,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4066,6 +4098,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -4158,6 +4191,8 @@ export interface operations {
                  * @example *
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
             cookie?: never;
@@ -4175,6 +4210,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4188,6 +4224,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
@@ -4203,6 +4240,7 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -4327,6 +4365,8 @@ export interface operations {
                  * @example *
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 id: string;
@@ -4342,6 +4382,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4355,6 +4396,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -4375,6 +4417,8 @@ export interface operations {
                  * @example *
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 id: string;
@@ -4394,6 +4438,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4409,6 +4454,7 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
@@ -4670,6 +4716,8 @@ export interface operations {
                  * @example *
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 name: string;
@@ -4685,6 +4733,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4698,6 +4747,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -5073,7 +5123,10 @@ export interface operations {
     drainNode: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: string;
             };
@@ -5087,6 +5140,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5100,6 +5154,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -5109,7 +5164,10 @@ export interface operations {
     undrainNode: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: string;
             };
@@ -5123,6 +5181,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5136,6 +5195,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -5145,7 +5205,10 @@ export interface operations {
     confirmSnapshot: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: string;
             };
@@ -5159,6 +5222,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5172,6 +5236,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -5181,7 +5246,10 @@ export interface operations {
     rotateKeys: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5193,6 +5261,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5208,6 +5277,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -5251,7 +5321,10 @@ export interface operations {
     createToken: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5267,6 +5340,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
@@ -5282,6 +5356,7 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];

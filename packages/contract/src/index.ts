@@ -51,6 +51,7 @@ export {
   edgeSettingsOf,
 } from './records/edge-settings.ts';
 export { healthKeyOf } from './records/health-key.ts';
+export type * from './records/idempotency.ts';
 export type * from './records/issuer.ts';
 export * from './records/journal.ts';
 export type * from './records/keyring.ts';

@@ -14,6 +14,7 @@ import type { CertificateService } from '../certificates/certificate-service.ts'
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
+import { once } from './idempotent.ts';
 import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { originOf } from './request-origin.ts';
@@ -118,7 +119,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 202: Certificate, ...problems },
     },
     async handler(request, reply) {
-      await service.renew(originOf(request), request.params.id);
+      await once(request, {}, () => service.renew(originOf(request), request.params.id));
       return reply.code(202).send(await answer(request, reply, request.params.id));
     },
   });
@@ -137,7 +138,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 202: Certificate, ...problems },
     },
     async handler(request, reply) {
-      await service.revoke(originOf(request), request.params.id, request.body);
+      await once(request, {}, () => service.revoke(originOf(request), request.params.id, request.body));
       return reply.code(202).send(await answer(request, reply, request.params.id));
     },
   });

@@ -23,10 +23,16 @@ export function accessOf({ access }: Pick<FastifyRequest, 'access'>): Access {
 }
 
 /** On whose account a request changes the store, within which bounds, and on which condition. Throws `invalid_request`. */
-export function originOf(request: Pick<FastifyRequest, 'access' | 'id' | 'headers'>): WriteOrigin {
+export function originOf(request: Pick<FastifyRequest, 'access' | 'id' | 'headers' | 'keyed'>): WriteOrigin {
   const access = accessOf(request);
   const condition = conditionOf(request);
-  return { by: access.principal, requestId: request.id, bounds: boundsOf(access), condition };
+  return {
+    by: access.principal,
+    requestId: request.id,
+    bounds: boundsOf(access),
+    condition,
+    along: request.keyed?.along,
+  };
 }
 
 /** The X-Request-Id that the caller gave, where it can be used as it is; else a new id. */

@@ -17,10 +17,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { tenantClaimPrefix } from '../certificates/tenant-claim.ts';
 import type { DnsRecheck } from '../routes/dns-recheck.ts';
-import { type RouteService, routeNotFound } from '../routes/route-service.ts';
+import { newRouteId, type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
+import { once } from './idempotent.ts';
 import { mergePatchType, withoutShown } from './json-body.ts';
 import type { LoadBound } from './load-bound.ts';
 import { missingOk } from './missing-ok.ts';
@@ -145,7 +146,9 @@ export function routesApi(
     },
     async handler(request, reply) {
       const wait = parseWait(request.headers.prefer);
-      const id = await service.create(originOf(request), request.body, msOf(wait));
+      const { id } = await once(request, { id: request.body.id ?? newRouteId() }, ({ id }) =>
+        service.create(originOf(request), request.body, msOf(wait), id),
+      );
       return answer(request, reply, id, wait, true);
     },
   });

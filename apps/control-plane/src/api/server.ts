@@ -8,6 +8,7 @@ import {
 } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
+import type { IdempotencyKeys } from '../idempotency/idempotency-keys.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import { invalidRequest } from '../validation/invalid-field.ts';
 import { answerUnknown } from './allowed-methods.ts';
@@ -16,6 +17,7 @@ import type { ApiInstance } from './api-instance.ts';
 import { type AuditApiOptions, auditApi } from './audit.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
 import { answerConditions } from './conditions.ts';
+import { takeIdempotencyKeys } from './idempotent.ts';
 import { type IssuersApiOptions, issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
 import { type KeysApiOptions, keysApi } from './keys.ts';
@@ -50,6 +52,7 @@ export interface ServerOptions {
     audit: AuditApiOptions;
     authority: AuthorityApiOptions;
   };
+  idempotency: IdempotencyKeys;
   /** Where writes wait for their turn of the event loop. */
   share: LoopShare;
   load?: LoadBoundOptions;
@@ -140,6 +143,11 @@ export async function createServer(
       // Those with a schema say so themselves.
       guarded.addHook('preValidation', async ({ routeOptions, query }) => {
         if (routeOptions.schema?.querystring === undefined) refuseParameters(query as object);
+      });
+      takeIdempotencyKeys(guarded as unknown as FastifyInstance, {
+        keys: options.idempotency,
+        load,
+        stopping,
       });
       const api = guarded as ApiInstance;
       routesApi(api, { ...resources.routes, load, stopping });

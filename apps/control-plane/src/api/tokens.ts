@@ -10,8 +10,10 @@ import {
 } from '@lockstep/contract/schemas';
 import { z } from 'zod';
 import type { TokenService } from '../tokens/token-service.ts';
+import { makeToken } from '../tokens/token-text.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
+import { once } from './idempotent.ts';
 import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
@@ -38,7 +40,11 @@ export function tokensApi(app: ApiInstance, { service }: TokensApiOptions): void
       response: { 201: NewToken, ...problems },
     },
     async handler(request, reply) {
-      const made = await service.make(originOf(request), accessOf(request), request.body);
+      const access = accessOf(request);
+      const { id, text } = await once(request, makeToken(), (token) =>
+        service.make(originOf(request), access, request.body, token),
+      );
+      const made = { ...(await service.view(access, id)), token: text };
       return reply
         .code(201)
         .header('location', `/v1/tokens/${made.id}`)

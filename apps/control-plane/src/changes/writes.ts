@@ -8,7 +8,7 @@ import {
   type Position,
   recordKey,
 } from '@lockstep/contract';
-import type { Commit, ConfigStore } from '@lockstep/store';
+import type { Check, Commit, ConfigStore } from '@lockstep/store';
 import type { Bounds } from '../auth/bounds.ts';
 
 /*
@@ -27,6 +27,17 @@ export interface WriteOrigin extends Pick<CommitOrigin, 'by'>, Partial<Omit<Comm
   /** What alone it may reach; left out: everything. */
   bounds?: Bounds | undefined;
   condition?: Condition | undefined;
+  along?: Along | undefined;
+}
+
+/** What goes with the first commit that is made on an origin's account: both are made, or neither. */
+export interface Along {
+  /** Runs `make` with it, or with null once it has gone with one. */
+  take(
+    make: (
+      more: (Pick<Required<Commit>, 'changes'> & { checks: readonly Check[] }) | null,
+    ) => Promise<Position>,
+  ): Promise<Position>;
 }
 
 export type Write = WriteOrigin & Omit<Commit, 'id' | keyof CommitOrigin>;
@@ -53,8 +64,17 @@ const queues = new WeakMap<object, Map<string, Promise<void>>>();
  */
 export async function commit(
   store: Pick<ConfigStore, 'commit'>,
-  { bounds: _, condition: _condition, ...write }: Write,
+  { bounds: _, condition: _condition, along, ...write }: Write,
 ): Promise<Position> {
+  if (along === undefined) return commitAlone(store, write);
+  return along.take((more) => {
+    if (more === null) return commitAlone(store, write);
+    const checks = [...(write.checks ?? []), ...more.checks];
+    return commitAlone(store, { ...write, checks, changes: [...write.changes, ...more.changes] });
+  });
+}
+
+async function commitAlone(store: Pick<ConfigStore, 'commit'>, write: Omit<Commit, 'id'>): Promise<Position> {
   const repeatable: Commit = { id: randomUUID(), ...write };
   for (let attempt = 1; ; attempt += 1) {
     try {

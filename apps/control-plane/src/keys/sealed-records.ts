@@ -9,6 +9,7 @@ import {
 import { keyIdOf, type Sealers } from '@lockstep/pki';
 import type { Change } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
+import { putKey } from '../idempotency/keyed-request.ts';
 import { putOrder } from '../orders/order-record.ts';
 import { putRoute } from '../routes/route-record.ts';
 import { putTicketKeys } from '../session-tickets/put-ticket-keys.ts';
@@ -23,6 +24,7 @@ const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change 
   authority: (id, value) => ({ op: 'put', kind: 'authority', id, value }),
   issuer: (id, value) => ({ op: 'put', kind: 'issuer', id, value }),
   settings: (id, value) => ({ op: 'put', kind: 'settings', id, value }),
+  idempotency: putKey,
   'session-tickets': (_id, value) => putTicketKeys(value),
 };
 

@@ -18,15 +18,24 @@ const parameters = {
   },
 };
 
-/** Tells which operations hold the conditions of a request against the revision of their resource. */
+const idempotencyKey = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours',
+  schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
+};
+
+/** Tells which operations hold the conditions of a request against the revision of their resource, and which take a key. */
 export function describeConditions(document: OpenapiDocument, conditional: ReadonlySet<string>): void {
-  document.components.parameters = parameters;
-  for (const { operation } of operationsOf(document)) {
-    if (!conditional.has(operation.operationId)) continue;
+  document.components.parameters = { ...parameters, IdempotencyKey: idempotencyKey };
+  for (const { method, operation } of operationsOf(document)) {
     const own = Array.isArray(operation.parameters) ? operation.parameters : [];
-    operation.parameters = [
-      ...own,
-      ...Object.keys(parameters).map((name) => ({ $ref: `#/components/parameters/${name}` })),
+    const names = [
+      ...(conditional.has(operation.operationId) ? Object.keys(parameters) : []),
+      ...(method === 'post' ? ['IdempotencyKey'] : []),
     ];
+    if (names.length > 0)
+      operation.parameters = [...own, ...names.map((name) => ({ $ref: `#/components/parameters/${name}` }))];
   }
 }

@@ -17,6 +17,7 @@ const examples: [ErrorCode, string][] = [
   ['host_taken', 'host "shop.example.com" with path "/" belongs to route "shop"'],
   ['precondition_failed', 'If-Match asks for another revision of this: it is at "41"'],
   ['payload_too_large', 'the body is over 1 MiB'],
+  ['idempotency_key_reused', 'the Idempotency-Key "b7f0…" was used for another request'],
   ['unsupported_media_type', 'send the body as application/json'],
   ['misdirected', '"evil.example" is no name of this server'],
   ['rate_limited', 'the token "shop backend" may call 6000 times in 60 s'],
@@ -51,6 +52,10 @@ const headers = {
     description: 'The revision of what is stored of it, for `If-Match`; its `status` moves without',
     schema: { type: 'string', examples: ['"41"'] },
   },
+  Replayed: {
+    description: '`true`: the answer to an earlier request with the same `Idempotency-Key`',
+    schema: { type: 'string', enum: ['true'] },
+  },
   RetryAfter: { description: 'Seconds until another try', schema: { type: 'integer', minimum: 1 } },
   Authenticate: { description: 'RFC 6750, section 3', schema: { type: 'string' } },
   RateLimit: {
@@ -75,7 +80,8 @@ export function describeResponses(document: OpenapiDocument, conditional: Readon
     operation.description ??= `${operation.summary}.`;
     const answers = Object.entries(operation.responses).filter(([status]) => /^\d+$/.test(status));
     const tagged = conditional.has(operation.operationId);
-    for (const [status, response] of answers) describeAnswer(operation, status, response, tagged);
+    for (const [status, response] of answers)
+      describeAnswer(operation, status, response, { tagged, keyed: method === 'post' });
     const errors = errorsOf(path, method, operation, tagged).filter(
       (status) => !(status in operation.responses),
     );
@@ -103,6 +109,7 @@ function errorsOf(
     ...(writes || tagged ? [412] : []),
     ...(requestBody === undefined ? [] : [413, 415]),
     421,
+    ...(method === 'post' ? [422] : []),
     ...(security?.length === 0 ? [] : [429]),
     500,
     ...(path.endsWith('/revoke') ? [502] : []),
@@ -114,7 +121,7 @@ function describeAnswer(
   { operationId, security }: Operation,
   status: string,
   response: Response,
-  tagged: boolean,
+  { tagged, keyed }: { tagged: boolean; keyed: boolean },
 ): void {
   const [content] = Object.values(response.content ?? {});
   const name = nameOfRef(content?.schema.$ref);
@@ -124,6 +131,7 @@ function describeAnswer(
     ...requestIdHeader,
     ...(tagged && name !== '' && { ETag: { $ref: '#/components/headers/ETag' } }),
     ...(security?.length !== 0 && rateLimitHeaders),
+    ...(keyed && { 'Idempotency-Replayed': { $ref: '#/components/headers/Replayed' } }),
     ...(status === '201' && { Location: { $ref: '#/components/headers/Location' } }),
     ...(routes && { 'Preference-Applied': { $ref: '#/components/headers/PreferenceApplied' } }),
   };

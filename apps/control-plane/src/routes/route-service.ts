@@ -44,7 +44,7 @@ const unusedGraceMs = 3_600_000;
  */
 export interface RouteService {
   /** Throws `id_taken`, `host_taken`, `invalid_request`. */
-  create(origin: WriteOrigin, body: PutRoute, waitMs?: number | null): Promise<string>;
+  create(origin: WriteOrigin, body: PutRoute, waitMs?: number | null, newId?: string): Promise<string>;
   /** Replaces the route, or makes it where there is none: true when made. */
   replace(origin: WriteOrigin, id: string, body: PutRoute, waitMs?: number | null): Promise<boolean>;
   patch(origin: WriteOrigin, id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
@@ -179,8 +179,13 @@ export function createRouteService({
     return { ...order.value, unusedSince: iso(now()), dueAt };
   }
 
-  async function create(origin: WriteOrigin, body: PutRoute, waitMs: number | null = null): Promise<string> {
-    const id = body.id ?? `rt_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
+  async function create(
+    origin: WriteOrigin,
+    body: PutRoute,
+    waitMs: number | null = null,
+    newId = newRouteId(),
+  ): Promise<string> {
+    const id = body.id ?? newId;
     const find = async () => {
       const found = body.id === undefined ? null : await findRoute(store, id); // nobody else has one that is made here
       if (found !== null) throw idTaken(id, isOwn(origin.bounds, found.value.tenant));
@@ -245,6 +250,11 @@ export function createRouteService({
   }
 
   return { create, replace, patch, remove };
+}
+
+/** For a route that comes without an id. */
+export function newRouteId(): string {
+  return `rt_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
 }
 
 export function routeNotFound(id: string): AppError {

@@ -15,12 +15,12 @@ import { commit, type WriteOrigin } from '../changes/writes.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
 import type { KnownTokens } from './known-tokens.ts';
-import { hashToken, makeToken } from './token-text.ts';
+import { hashToken, type MadeToken, makeToken } from './token-text.ts';
 
 /** Tokens as the API shows and makes them. Whoever is of a tenant sees those of the tenant alone; nobody gives what it does not have. */
 export interface TokenService {
   /** Throws `forbidden` and `invalid_request`. */
-  make(origin: WriteOrigin, by: Access, body: PostToken): Promise<NewToken>;
+  make(origin: WriteOrigin, by: Access, body: PostToken, token?: MadeToken): Promise<NewToken>;
   /** Throws `not_found`. */
   view(by: Access, id: string): Promise<Token>;
   list(by: Access, page: PageRequest): Promise<Page<Token>>;
@@ -71,8 +71,7 @@ export function createTokenService({ store, known, now = Date.now }: TokenServic
   }
 
   return {
-    async make(origin, by, body) {
-      const { id, text } = makeToken();
+    async make(origin, by, body, { id, text } = makeToken()) {
       const value: TokenRecord = {
         ...bounded(by, body),
         name: body.name,

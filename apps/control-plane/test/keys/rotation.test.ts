@@ -32,7 +32,12 @@ async function filledStore(t: Test) {
   const put = await first.call('PUT', '/v1/routes/shop', { body, headers: { prefer: 'wait=20' } });
   t.equal(put.body.status.state, 'live');
   t.equal(
-    (await first.call('POST', '/v1/certificates', { body: await makeCertificate('own.example.com') })).status,
+    (
+      await first.call('POST', '/v1/certificates', {
+        body: await makeCertificate('own.example.com'),
+        headers: { 'idempotency-key': 'own' },
+      })
+    ).status,
     201,
   );
   const dnsProvider = { type: 'cloudflare', token: 'a-token-of-cloudflare' };

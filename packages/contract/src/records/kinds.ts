@@ -9,6 +9,7 @@ import { confirmation } from './confirmation.ts';
 import { drain } from './drain.ts';
 import { edgeCanary } from './edge-canary.ts';
 import { edgeSettings } from './edge-settings.ts';
+import { idempotency } from './idempotency.ts';
 import { issuer } from './issuer.ts';
 import { keyring } from './keyring.ts';
 import type { Audience, KindModule, SealedField } from './kind-module.ts';
@@ -42,6 +43,7 @@ const recordKinds = [
   rotation,
   keyring,
   sessionTickets,
+  idempotency,
   token,
   tokenUse,
 ];

@@ -35,6 +35,10 @@ export const errorCodes = {
   uri_too_long: { status: 414, title: 'The address is longer than is read.' },
   expectation_failed: { status: 417, title: 'The `Expect` of the request is none that can be met.' },
   misdirected: { status: 421, title: 'The `Host` of the request is no name of this server.' },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'The `Idempotency-Key` was used for another request before.',
+  },
   rate_limited: {
     status: 429,
     title: 'More requests than are taken for now; try again after `Retry-After`.',

@@ -12,12 +12,12 @@ import {
   wholeTokens,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
+import { sweepDue } from '../../changes/sweep-due.ts';
 import { commit, writeAtOnce } from '../../changes/writes.ts';
 import { identifierOf, registeredDomain } from '../../names/registered-domain.ts';
 import { iso } from '../../time/iso.ts';
 import { type Exemption, isRefusal, type Ledger, type LedgerEntry, type LedgerRefusal } from './ledger.ts';
 import { putBucket } from './put-bucket.ts';
-import { sweepBuckets } from './sweep-buckets.ts';
 
 const accountKey = 'account';
 /** Beyond this many tokens ahead, or this long, turns begin again at the next token. */
@@ -177,7 +177,7 @@ export function createLedger({ store, waitingShare = () => 0, now = Date.now, wa
         { kind: 'bucket', wait },
       ),
 
-    sweep: (signal) => sweepBuckets(store, now(), signal),
+    sweep: (signal) => sweepDue({ store, kind: 'bucket', now: now(), signal }),
   };
 }
 
