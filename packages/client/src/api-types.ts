@@ -73,13 +73,13 @@ export interface paths {
         };
         /**
          * List routes by id, or those of one host
-         * @description With `host`: those that name it, and those that name the wildcard which stands for it.
+         * @description With `host`: those that name it, and those that name the wildcard which stands for it. Takes the scope `routes:read`.
          */
         get: operations["listRoutes"];
         put?: never;
         /**
          * Create a route, and obtain its certificates
-         * @description 201 at once, or with `Prefer: wait=N` when every live edge serves it; 202 with the state reached when that takes longer or every issuer failed. The route stays either way.
+         * @description 201 at once, or with `Prefer: wait=N` when every live edge serves it; 202 with the state reached when that takes longer or every issuer failed. The route stays either way. Takes the scope `routes:write`.
          */
         post: operations["createRoute"];
         delete?: never;
@@ -97,25 +97,25 @@ export interface paths {
         };
         /**
          * Get a route and how far it is
-         * @description `status` is worked out from what is stored and from the last reports of the edges.
+         * @description `status` is worked out from what is stored and from the last reports of the edges. Takes the scope `routes:read`.
          */
         get: operations["getRoute"];
         /**
          * Replace a route, or create it under this id
-         * @description 200 when every live edge serves it, 202 when not yet; 201 when it was created. One that changes nothing makes no revision.
+         * @description 200 when every live edge serves it, 202 when not yet; 201 when it was created. One that changes nothing makes no revision. Takes the scope `routes:write`.
          */
         put: operations["putRoute"];
         post?: never;
         /**
          * Delete a route
-         * @description The certificate of a host that no other route names is kept for an hour.
+         * @description The certificate of a host that no other route names is kept for an hour. Takes the scope `routes:write`.
          */
         delete: operations["deleteRoute"];
         options?: never;
         head?: never;
         /**
          * Change some fields of a route (RFC 7396)
-         * @description 200 when every live edge serves it, 202 when not yet. One that changes nothing makes no revision.
+         * @description 200 when every live edge serves it, 202 when not yet. One that changes nothing makes no revision. Takes the scope `routes:write`.
          */
         patch: operations["patchRoute"];
         trace?: never;
@@ -131,7 +131,7 @@ export interface paths {
         put?: never;
         /**
          * Look now whether the DNS leads each host here, and try at once those that it does
-         * @description For every host of the route, whatever its state; ends the back-off of those that are well.
+         * @description For every host of the route, whatever its state; ends the back-off of those that are well. Takes the scope `routes:write`.
          */
         post: operations["checkRoute"];
         delete?: never;
@@ -149,7 +149,7 @@ export interface paths {
         };
         /**
          * What the edges served of a route in the last minutes: requests, errors, bytes, durations
-         * @description The live edges are asked, and their figures added up; those that do not answer within 2 s are named. Nothing of it is kept in the store.
+         * @description The live edges are asked, and their figures added up; those that do not answer within 2 s are named. Nothing of it is kept in the store. Takes the scope `routes:read`.
          */
         get: operations["getRouteTraffic"];
         put?: never;
@@ -169,13 +169,13 @@ export interface paths {
         };
         /**
          * List certificates by id, managed and brought ones, and those not issued yet
-         * @description With `failing=true` a page may be short, or empty: go on until `next` is null.
+         * @description With `failing=true` a page may be short, or empty: go on until `next` is null. Takes the scope `certificates:read`.
          */
         get: operations["listCertificates"];
         put?: never;
         /**
          * Bring a certificate from elsewhere, to be served for every name in it
-         * @description 201; 200 when it had been brought before. With `issuer` it is the managed certificate of each of its hosts from then on, and no CA is asked before its renewal is due; where the managed one lasts as long, that one stays (200).
+         * @description 201; 200 when it had been brought before. With `issuer` it is the managed certificate of each of its hosts from then on, and no CA is asked before its renewal is due; where the managed one lasts as long, that one stays (200). Takes the scope `certificates:write`.
          */
         post: operations["bringCertificate"];
         delete?: never;
@@ -193,14 +193,14 @@ export interface paths {
         };
         /**
          * Get a certificate and how far it is
-         * @description The id of a managed one is its host.
+         * @description The id of a managed one is its host. Takes the scope `certificates:read`.
          */
         get: operations["getCertificate"];
         put?: never;
         post?: never;
         /**
          * Delete a brought certificate, or a managed one whose host no route names
-         * @description 409 `in_use` while a route names the host of a managed one, or shows the certificate to its upstreams.
+         * @description 409 `in_use` while a route names the host of a managed one, or shows the certificate to its upstreams. Takes the scope `certificates:write`.
          */
         delete: operations["deleteCertificate"];
         options?: never;
@@ -219,7 +219,7 @@ export interface paths {
         put?: never;
         /**
          * Obtain a managed certificate anew at once; the old one serves until then
-         * @description 409 `wrong_state` for a brought one. `renewal` tells of it until it has come.
+         * @description 409 `wrong_state` for a brought one. `renewal` tells of it until it has come. Takes the scope `certificates:write`.
          */
         post: operations["renewCertificate"];
         delete?: never;
@@ -239,7 +239,7 @@ export interface paths {
         put?: never;
         /**
          * Revoke a managed certificate at its CA, and obtain another at once
-         * @description The body may be left out. 502 `issuer_failed` where the CA refuses: nothing has changed then.
+         * @description The body may be left out. 502 `issuer_failed` where the CA refuses: nothing has changed then. Takes the scope `certificates:write`.
          */
         post: operations["revokeCertificate"];
         delete?: never;
@@ -257,7 +257,7 @@ export interface paths {
         };
         /**
          * The last attempts to obtain a certificate, the newest first
-         * @description At most 20, each with what the CA answered, word for word.
+         * @description At most 20, each with what the CA answered, word for word. Takes the scope `certificates:read`.
          */
         get: operations["listAttempts"];
         put?: never;
@@ -277,7 +277,7 @@ export interface paths {
         };
         /**
          * List issuers by name: those put, that of the environment, and the internal CA
-         * @description Of their secrets only which are stored.
+         * @description Of their secrets only which are stored. Takes the scope `issuers:read`.
          */
         get: operations["listIssuers"];
         put?: never;
@@ -297,18 +297,18 @@ export interface paths {
         };
         /**
          * Get an issuer; of its secrets only which are stored
-         * @description `source` tells whether it was put, comes from the environment, or is built in.
+         * @description `source` tells whether it was put, comes from the environment, or is built in. Takes the scope `issuers:read`.
          */
         get: operations["getIssuer"];
         /**
          * Create or replace an issuer
-         * @description With a `directory` and no `type`, the type is `acme`. A field that is null is as if left out. A secret that is left out stays as it was while what it belongs to is the same. 201 when it was created.
+         * @description With a `directory` and no `type`, the type is `acme`. A field that is null is as if left out. A secret that is left out stays as it was while what it belongs to is the same. 201 when it was created. Takes the scope `issuers:write`.
          */
         put: operations["putIssuer"];
         post?: never;
         /**
          * Delete an issuer that neither the settings nor a route name
-         * @description `internal` and the issuer of the environment are never gone: what was put over them is removed, and they are as they were.
+         * @description `internal` and the issuer of the environment are never gone: what was put over them is removed, and they are as they were. Takes the scope `issuers:write`.
          */
         delete: operations["deleteIssuer"];
         options?: never;
@@ -327,7 +327,7 @@ export interface paths {
         put?: never;
         /**
          * Try again soon every certificate that the issuer failed for a reason of its own
-         * @description For when what failed has been repaired. Limits and the CA’s Retry-After hold on; hosts that a CA could not validate keep their back-off.
+         * @description For when what failed has been repaired. Limits and the CA’s Retry-After hold on; hosts that a CA could not validate keep their back-off. Takes the scope `issuers:write`.
          */
         post: operations["retryIssuer"];
         delete?: never;
@@ -345,7 +345,7 @@ export interface paths {
         };
         /**
          * What is left of the CA’s limits, for each that something was spent of
-         * @description By what each is counted by: a registered domain, a host, or the account.
+         * @description By what each is counted by: a registered domain, a host, or the account. Takes the scope `issuers:read`.
          */
         get: operations["getIssuerLimits"];
         put?: never;
@@ -365,12 +365,12 @@ export interface paths {
         };
         /**
          * Get the settings of the fleet
-         * @description `issuers` is the chain in force. What is shown can be put back.
+         * @description `issuers` is the chain in force. What is shown can be put back. Takes the scope `settings:read`.
          */
         get: operations["getSettings"];
         /**
          * Replace the settings of the fleet
-         * @description What is left out, or null, goes back to its default. The secret of `dnsProvider` is kept when it is left out and the provider’s account is the same.
+         * @description What is left out, or null, goes back to its default. The secret of `dnsProvider` is kept when it is left out and the provider’s account is the same. Takes the scope `settings:write`.
          */
         put: operations["putSettings"];
         post?: never;
@@ -379,7 +379,7 @@ export interface paths {
         head?: never;
         /**
          * Change some settings of the fleet (RFC 7396)
-         * @description Also within `onDemand`, `edge`, and a `dnsProvider` of the same type; null is the default again.
+         * @description Also within `onDemand`, `edge`, and a `dnsProvider` of the same type; null is the default again. Takes the scope `settings:write`.
          */
         patch: operations["patchSettings"];
         trace?: never;
@@ -393,7 +393,7 @@ export interface paths {
         };
         /**
          * How the fleet stands: whether all edges are in step, who is not, and what the store has lost
-         * @description How the fleet stands: whether all edges are in step, who is not, and what the store has lost.
+         * @description How the fleet stands: whether all edges are in step, who is not, and what the store has lost. Takes the scope `nodes:read`.
          */
         get: operations["getFleet"];
         put?: never;
@@ -413,7 +413,7 @@ export interface paths {
         };
         /**
          * List the expected edges: those heard of that neither left for good nor were forgotten
-         * @description List the expected edges: those heard of that neither left for good nor were forgotten.
+         * @description List the expected edges: those heard of that neither left for good nor were forgotten. Takes the scope `nodes:read`.
          */
         get: operations["listNodes"];
         put?: never;
@@ -433,14 +433,14 @@ export interface paths {
         };
         /**
          * Get an edge: what it has applied, and what it refused
-         * @description Get an edge: what it has applied, and what it refused.
+         * @description Get an edge: what it has applied, and what it refused. Takes the scope `nodes:read`.
          */
         get: operations["getNode"];
         put?: never;
         post?: never;
         /**
          * Expect a lost edge no more
-         * @description One that still runs is refused: stop it first. An edge that reports again is expected again.
+         * @description One that still runs is refused: stop it first. An edge that reports again is expected again. Takes the scope `nodes:write`.
          */
         delete: operations["forgetNode"];
         options?: never;
@@ -457,7 +457,7 @@ export interface paths {
         };
         /**
          * List how an edge finds the upstreams of routes with `health`, as it says when it is asked
-         * @description List how an edge finds the upstreams of routes with `health`, as it says when it is asked.
+         * @description List how an edge finds the upstreams of routes with `health`, as it says when it is asked. Takes the scope `nodes:read`.
          */
         get: operations["listNodeUpstreams"];
         put?: never;
@@ -479,7 +479,7 @@ export interface paths {
         put?: never;
         /**
          * Have an edge ask for no more traffic: its `/readyz` answers 503
-         * @description It ends clients’ connections after their next request, serves whoever comes all the same, and follows the store on. It stays drained, over restarts too, until `undrain`. Where it says that this is in force, it no longer counts for `live`, and no order waits for it.
+         * @description It ends clients’ connections after their next request, serves whoever comes all the same, and follows the store on. It stays drained, over restarts too, until `undrain`. Where it says that this is in force, it no longer counts for `live`, and no order waits for it. Takes the scope `nodes:write`.
          */
         post: operations["drainNode"];
         delete?: never;
@@ -499,7 +499,7 @@ export interface paths {
         put?: never;
         /**
          * Have a drained edge ask for traffic again
-         * @description Have a drained edge ask for traffic again.
+         * @description Have a drained edge ask for traffic again. Takes the scope `nodes:write`.
          */
         post: operations["undrainNode"];
         delete?: never;
@@ -519,7 +519,7 @@ export interface paths {
         put?: never;
         /**
          * Let an edge apply the snapshot it holds back because it removes most of what the edge serves
-         * @description Let an edge apply the snapshot it holds back because it removes most of what the edge serves.
+         * @description Let an edge apply the snapshot it holds back because it removes most of what the edge serves. Takes the scope `nodes:write`.
          */
         post: operations["confirmSnapshot"];
         delete?: never;
@@ -539,7 +539,7 @@ export interface paths {
         put?: never;
         /**
          * Seal everything with the first key of `LOCKSTEP_SECRET_KEY`, and the edge key that follows from it
-         * @description Every control plane has to have that key beside the current one, and every expected edge as its first; who has not is named (409 `wrong_state`). What is sealed with older keys is sealed anew from then on; `keys` of `GET /v1/fleet` says what is left. Asked again meanwhile, it changes nothing.
+         * @description Every control plane has to have that key beside the current one, and every expected edge as its first; who has not is named (409 `wrong_state`). What is sealed with older keys is sealed anew from then on; `keys` of `GET /v1/fleet` says what is left. Asked again meanwhile, it changes nothing. Takes the scope `admin`.
          */
         post: operations["rotateKeys"];
         delete?: never;
@@ -557,13 +557,13 @@ export interface paths {
         };
         /**
          * List tokens by id, without their texts, expired ones too
-         * @description Those of the environment are not among them.
+         * @description Those of the environment are not among them. Takes the scope `tokens:read`.
          */
         get: operations["listTokens"];
         put?: never;
         /**
          * Make a token; its text is in this answer alone
-         * @description It reaches no further than the token that makes it: 403 `forbidden` names a scope that this one lacks. A token never changes: make another, then revoke the one before.
+         * @description It reaches no further than the token that makes it: 403 `forbidden` names a scope that this one lacks. A token never changes: make another, then revoke the one before. Takes the scope `tokens:write`.
          */
         post: operations["createToken"];
         delete?: never;
@@ -581,14 +581,14 @@ export interface paths {
         };
         /**
          * Get a token, without its text, and when it was used last
-         * @description Get a token, without its text, and when it was used last.
+         * @description Get a token, without its text, and when it was used last. Takes the scope `tokens:read`.
          */
         get: operations["getToken"];
         put?: never;
         post?: never;
         /**
          * Revoke a token
-         * @description The control plane that answers refuses it at once, the others when they hear of it.
+         * @description The control plane that answers refuses it at once, the others when they hear of it. Takes the scope `tokens:write`.
          */
         delete: operations["revokeToken"];
         options?: never;
@@ -605,7 +605,7 @@ export interface paths {
         };
         /**
          * List who changed what, the latest first, and what it was before
-         * @description One entry for each record that a commit changed, as long as the setting `journal` keeps it, without what is secret. With a filter a page may be short, or empty: go on until `next` is null.
+         * @description One entry for each record that a commit changed, as long as the setting `journal` keeps it, without what is secret. With a filter a page may be short, or empty: go on until `next` is null. Takes the scope `audit:read`.
          */
         get: operations["listAudit"];
         put?: never;
@@ -625,7 +625,7 @@ export interface paths {
         };
         /**
          * The root certificate of the internal CA
-         * @description The root certificate of the internal CA.
+         * @description The root certificate of the internal CA. Takes the scope `certificates:read`.
          */
         get: operations["getRootCertificate"];
         put?: never;

@@ -40,6 +40,11 @@ export function describeBodies(document: OpenapiDocument, optionalBodies: Readon
       variant.properties = { ...variant.properties, ...Object.fromEntries(properties) };
     }
   }
+  // Since a type may be left out, what tells them apart is not in each of them.
+  if (schemas.PutIssuer?.oneOf !== undefined) {
+    const { oneOf, ...rest } = schemas.PutIssuer;
+    schemas.PutIssuer = { ...rest, anyOf: oneOf };
+  }
 }
 
 function variantsOf(schema: Schema | undefined): Schema[] {

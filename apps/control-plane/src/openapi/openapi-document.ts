@@ -4,6 +4,7 @@ import { createServer, type ServerOptions } from '../api/server.ts';
 import { describeBodies } from './describe-bodies.ts';
 import { describeConditions } from './describe-conditions.ts';
 import { describeResponses } from './describe-responses.ts';
+import { describeScopes } from './describe-scopes.ts';
 import { documentInfo } from './document-info.ts';
 import type { OpenapiDocument } from './document-parts.ts';
 import { pruneSchemas } from './prune-schemas.ts';
@@ -52,5 +53,6 @@ export async function openapiDocument(): Promise<object> {
   describeBodies(document, optionalBodies);
   describeConditions(document, conditional);
   describeResponses(document, conditional);
+  describeScopes(document);
   return document;
 }
