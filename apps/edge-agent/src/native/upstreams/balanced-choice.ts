@@ -51,7 +51,7 @@ export class BalancedChoice implements UpstreamChoice {
     const now = Date.now();
     this.#warmUntil = Math.max(0, ...members.map(({ warmUntil }) => warmUntil));
     this.#unsteady = members.some(({ health }) => health?.onTrial(now) === true);
-    this.#candidates = this.#eligible(null, now);
+    this.#candidates = this.#eligible(anyRequest, null, now);
     const weight = this.#candidates[0]?.weight;
     this.#weighted = this.#candidates.some((member) => member.weight !== weight);
   }
@@ -62,22 +62,27 @@ export class BalancedChoice implements UpstreamChoice {
     if (this.#unsteady && !members.some(({ health }) => health?.onTrial(now) === true)) this.refresh();
     if (sticky !== null) {
       const member = members[sticky.placeOf(request)];
-      if (member?.available(now) && !tried?.has(member.place)) return member.place;
+      if (member?.available(now, request) && !tried?.has(member.place)) return member.place;
     }
-    const candidates = tried === null && !this.#unsteady ? this.#candidates : this.#eligible(tried, now);
+    const candidates =
+      tried === null && !this.#unsteady ? this.#candidates : this.#eligible(request, tried, now);
     if (candidates.length === 0) return -1;
     return candidates.length === 1 ? candidates[0]!.place : this.#policy(candidates, request).place;
   }
 
-  #eligible(tried: ReadonlySet<number> | null, now: number): readonly UpstreamMember[] {
+  #eligible(
+    request: { mayGoTwice: boolean },
+    tried: ReadonlySet<number> | null,
+    now: number,
+  ): readonly UpstreamMember[] {
     const { members, tryAll } = this.#options;
     const left = members.filter(({ place }) => !tried?.has(place));
     const takers = left.filter(({ weight }) => weight > 0);
-    const free = takers.filter((member) => member.available(now));
+    const free = takers.filter((member) => member.available(now, request));
     const first = free.filter(({ backup }) => !backup);
     if (first.length > 0) return first;
     if (free.length > 0) return free;
-    // Those under trial have one request already.
+    // Those under trial have one request already, or it is none for them.
     const well = takers.filter(({ health }) => health?.available !== false);
     if (well.length > 0) return well;
     const someWell = members.some(({ health, weight }) => weight > 0 && health?.available !== false);
@@ -147,6 +152,9 @@ export class BalancedChoice implements UpstreamChoice {
     return now;
   }
 }
+
+/** Where none is on trial. */
+const anyRequest = { mayGoTwice: true };
 
 /** Requests for each part of its weight, with the one that would come. */
 function burden(member: UpstreamMember, now: number): number {

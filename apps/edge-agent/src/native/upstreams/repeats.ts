@@ -39,15 +39,16 @@ export class Repeats {
     return false;
   }
 
-  note(reason: RetryReason): void {
-    this.#count += 1;
+  /** `counts`: it is one of those that the route has. */
+  note(reason: RetryReason, counts: boolean): void {
+    if (counts) this.#count += 1;
     this.#targets.onRepeat(reason);
   }
 
   /** All were tried: any may be again after a while. */
   pause(onOver: () => void): void {
     this.#tried = null;
-    const pauseMs = Math.min(firstPauseMs * 2 ** (this.#count - 1), longestPauseMs);
+    const pauseMs = Math.min(firstPauseMs * 2 ** Math.max(this.#count - 1, 0), longestPauseMs);
     this.#pause = setTimeout(onOver, pauseMs * (0.5 + Math.random()));
   }
 

@@ -3,6 +3,8 @@ export interface ChoiceRequest {
   /** Flat pairs. */
   readonly headers: readonly string[];
   readonly clientAddress: string;
+  /** It does no harm where it is sent to two of them. */
+  readonly mayGoTwice: boolean;
 }
 
 /** Which of a route's upstreams a request goes to. */

@@ -72,11 +72,14 @@ export class UpstreamMember {
     }
   }
 
-  /** It may get requests. One that has just rested gets them one by one, until one of them went well. */
-  available(now: number): boolean {
+  /**
+   * It may get this request. One that has just rested gets them one by one, until one of them went well, and only such as can be sent to another where
+   * it did not.
+   */
+  available(now: number, { mayGoTwice }: { mayGoTwice: boolean }): boolean {
     const { health } = this;
     if (health === null) return true;
-    return health.available && (this.load.inFlight === 0 || !health.onTrial(now));
+    return health.available && (!health.onTrial(now) || (mayGoTwice && this.load.inFlight === 0));
   }
 
   /** What it is to get now of all requests: of one that became well again, a growing part of its weight. */

@@ -40,6 +40,8 @@ export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchH
   #place = -1;
   /** Null where nothing is counted or known of the upstream, and while it is with none. */
   #member: UpstreamMember | null = null;
+  /** It shows whether its upstream is well again after a rest, and there is another should it not be. */
+  #onTrial = false;
   /** The upstream was found dead while it was dialled. */
   #movesOn = false;
   /** Null until an attempt was in vain, or may be. */
@@ -126,10 +128,20 @@ export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchH
     this.#upstream = upstreams[place]!;
     if (members !== null) {
       this.#member = members[place]!;
+      this.#onTrial = this.#member.health?.untried === true && this.mayGoTwice && this.#hasOther(members);
       this.#member.join(this);
     }
     this.#upstream.take(this);
     return true;
+  }
+
+  #hasOther(members: readonly UpstreamMember[]): boolean {
+    const now = Date.now();
+    const tried = this.#repeats?.tried;
+    return members.some(
+      (other) =>
+        other !== this.#member && other.weight > 0 && !tried?.has(other.place) && other.available(now, this),
+    );
   }
 
   #leave(): void {
@@ -265,8 +277,8 @@ export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchH
       this.#status = statusCode;
       this.#stick(head);
     }
-    if (statusCode >= 500 && this.#targets.retries !== null && this.#mayRepeat('5xx')) throw new Declined();
-    if (this.#member?.health?.isSuspect() === true && this.#repeatable('reset')) {
+    if (statusCode >= 500 && this.#mayRepeat('5xx')) throw new Declined();
+    if ((this.#onTrial || this.#member?.health?.isSuspect() === true) && this.#repeatable('reset')) {
       this.#handler = new HeldAnswer(this.#handler, (fault) => this.#abort(fault));
     }
     this.#handler.onHead(statusCode, head, statusMessage);
@@ -391,17 +403,18 @@ export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchH
     return true;
   }
 
-  /** Whether the route has it repeated: once a connection carried any of it the upstream may have acted on it. */
+  /** Whether it is repeated, by the route's will or because it was on trial: once a connection carried any of it the upstream may have acted on it. */
   #repeatable(reason: RetryReason): boolean {
-    if (this.#targets.retries === null || this.#answered || !this.#handler.isOpen) return false;
-    if (reason !== 'connect' && !this.mayGoTwice) return false;
+    if (this.#targets.retries === null && !this.#onTrial) return false;
+    if (this.#answered || !this.#handler.isOpen || (reason !== 'connect' && !this.mayGoTwice)) return false;
     this.#repeats ??= new Repeats(this.#targets);
-    return this.#repeats.allows(reason);
+    // What the edge finds out by it is not at the client's cost.
+    return this.#onTrial || this.#repeats.allows(reason);
   }
 
   /** The same, and there is a budget for it, of which it takes. */
   #mayRepeat(reason: RetryReason): boolean {
-    return this.#repeatable(reason) && this.#repeats!.spend();
+    return this.#repeatable(reason) && (this.#onTrial || this.#repeats!.spend());
   }
 
   /** At an upstream that was not tried yet. */
@@ -417,7 +430,7 @@ export class UpstreamRequest extends SentRequest implements Dispatcher.DispatchH
   }
 
   #sendAgain(reason: RetryReason, cause: FailureCause): void {
-    this.#repeats!.note(reason);
+    this.#repeats!.note(reason, !this.#onTrial);
     if (!this.#elsewhere()) this.#repeats!.pause(() => this.#onPauseOver(cause));
   }
 

@@ -50,6 +50,11 @@ export class WatchedHealth {
     return now < this.#trialUntil;
   }
 
+  /** Nothing went well there since its rest. */
+  get untried(): boolean {
+    return this.#trialUntil !== 0;
+  }
+
   /** It failed of late: what it answers may break off. */
   isSuspect(): boolean {
     return this.#suspectUntil !== 0 && Date.now() < this.#suspectUntil;

@@ -3,6 +3,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { RouteHealth } from '@lockstep/contract/schemas';
 import { waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
+import { BalancedChoice } from '../../../src/native/upstreams/balanced-choice.ts';
+import { UpstreamMember } from '../../../src/native/upstreams/upstream-member.ts';
+import type { WatchedHealth } from '../../../src/native/upstreams/watched-health.ts';
 import { fetchThrough, openThrough } from '../../fetch-through.ts';
 import { startWorker } from '../../start-worker.ts';
 
@@ -118,4 +121,47 @@ t.test('what an upstream that failed of late answers bit by bit is not held for 
   send('second');
   t.equal(String((await once(stream, 'data'))[0]), 'second', 'and then not at all');
   stream.destroy();
+});
+
+t.test('without retries as well, what tries an upstream after its rest is answered by another', async (t) => {
+  const rests = RouteHealth.parse({ passive: { failures: 1, withinMs: 60_000, coolDownMs: 100 } });
+  const more = { health: rests, balance: { policy: 'first' } } as const;
+  for (const mood of ['resets', 'breaks', '500'] as const) {
+    const [sick, sound] = [await startMoody(t, 'sick'), await startMoody(t, 'sound')];
+    await edge.applied(await edge.serve('shop', [host], [sick.url, sound.url], ['/'], more));
+    sick.mood = mood;
+    await get().catch(() => {});
+    await edge.found(({ url, state }) => url === sick.url && state === 'unhealthy');
+    const { requests } = sick;
+    const tried = async () => {
+      t.match(await get(), { status: 200, body: 'sound' }, mood);
+      return sick.requests > requests;
+    };
+    await waitFor(tried, { what: 'it to be tried again' });
+    sick.mood = 'well';
+    await waitFor(async () => (await get()).body === 'sick', { what: 'it to be back' });
+  }
+});
+
+t.test('nothing that may be acted on twice tries an upstream after its rest, while there is another', (t) => {
+  const rested = { available: true, onTrial: () => true } as unknown as WatchedHealth;
+  const members = [rested, null].map(
+    (watched, place) =>
+      new UpstreamMember({
+        place,
+        identity: String(place),
+        upstream: { url: `http://127.0.0.1:${place + 1}` },
+        load: { inFlight: 0, credit: 0 },
+        health: watched,
+        slowStartMs: 0,
+      }),
+  );
+  const options = { balance: { policy: 'first' }, sticky: null, tryAll: true } as const;
+  const request = { headers: [], clientAddress: '127.0.0.1' };
+  const choice = new BalancedChoice({ ...options, members });
+  t.equal(choice.choose({ ...request, mayGoTwice: true }, null), 0);
+  t.equal(choice.choose({ ...request, mayGoTwice: false }, null), 1);
+  const alone = new BalancedChoice({ ...options, members: members.slice(0, 1) });
+  t.equal(alone.choose({ ...request, mayGoTwice: false }, null), 0, 'there is none');
+  t.end();
 });
