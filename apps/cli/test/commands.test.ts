@@ -38,6 +38,9 @@ t.test('every command has --version and --help, which names the variable of each
     ],
     'control-plane': [
       'LISTEN',
+      'TLS_CERT',
+      'TLS_KEY',
+      'TLS_CLIENT_CA',
       'STORE',
       'STORE_PREFIX',
       'DATA_DIR',

@@ -50,6 +50,7 @@ import { createSettingsSource } from './settings/settings-source.ts';
 import { createStapler } from './stapling/stapler.ts';
 import { type ControlPlaneConfig, readRoots } from './startup/config.ts';
 import { keepSeenHistory, readSeenHistory, rememberHistory } from './startup/seen-history.ts';
+import { openTlsFiles } from './startup/tls-files.ts';
 import { version } from './startup/version.ts';
 import { createLoopShare } from './time/loop-share.ts';
 import { createKnownTokens } from './tokens/known-tokens.ts';
@@ -187,7 +188,10 @@ export async function createControlPlane({
     closers.push(expiry.close);
     const idempotency = createIdempotencyKeys({ store, sealer, boundary, now });
     closers.push(idempotency.close);
+    const tls = config.tls === undefined ? undefined : await openTlsFiles(config.tls, log);
+    if (tls !== undefined) closers.push(tls.close);
     const app = await createServer({
+      tls,
       idempotency,
       access: {
         authenticate: createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now }),
@@ -269,7 +273,7 @@ export async function createControlPlane({
     api = address;
     return {
       address,
-      url: `http://${formatAddress(address)}`,
+      url: `${tls === undefined ? 'http' : 'https'}://${formatAddress(address)}`,
       rootCertificate,
       chain,
       close,

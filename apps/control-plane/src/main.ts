@@ -5,10 +5,12 @@ import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { createControlPlane } from './control-plane.ts';
 import { readAcmeConfig, readAdminTokens, readSecretKey } from './startup/config.ts';
+import type { TlsFiles } from './startup/tls-files.ts';
 
 export interface RunControlPlaneOptions {
   listen: Address;
   adminHosts: string[];
+  tls: TlsFiles | undefined;
   dataDir: string;
   storeUrl: string;
   storePrefix: string;
@@ -20,10 +22,11 @@ export interface RunControlPlaneOptions {
 /** Runs a control plane over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start. */
 export async function runControlPlane(options: RunControlPlaneOptions): Promise<void> {
   const log = pino({ name: 'control-plane', level: options.logLevel }, logDestination(pino.destination));
-  const { listen, adminHosts, dataDir, newStore, restored, storeUrl, storePrefix } = options;
+  const { listen, adminHosts, tls, dataDir, newStore, restored, storeUrl, storePrefix } = options;
   const config = {
     listen,
     adminHosts,
+    tls,
     dataDir,
     newStore,
     restored,

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { type Address, parseAddress } from '@lockstep/contract';
+import { type Address, AppError, parseAddress } from '@lockstep/contract';
 import { Command, Option } from 'commander';
 import { address, checkStoreUrl, shownAddress } from './option-values.ts';
 import {
@@ -24,6 +24,19 @@ export function controlPlaneCommand(): Command {
         .default(defaultListen, shownAddress(defaultListen)),
     )
     .addOption(adminHostsOption())
+    .addOption(
+      new Option(
+        '--tls-cert <file>',
+        'serve the API over TLS: PEM, the certificate and its chain; read anew when it changes',
+      ).env('LOCKSTEP_TLS_CERT'),
+    )
+    .addOption(new Option('--tls-key <file>', 'the key of --tls-cert, PEM').env('LOCKSTEP_TLS_KEY'))
+    .addOption(
+      new Option(
+        '--tls-client-ca <file>',
+        'let nobody connect without a certificate of these CAs, PEM; tokens are asked for all the same',
+      ).env('LOCKSTEP_TLS_CLIENT_CA'),
+    )
     .addOption(storeOption())
     .addOption(storePrefixOption())
     .addOption(dataDirOption('.lockstep/control-plane'))
@@ -52,6 +65,7 @@ export function controlPlaneCommand(): Command {
       await runControlPlane({
         listen: flags.listen,
         adminHosts: flags.adminHosts,
+        tls: tlsFilesOf(flags),
         dataDir: resolve(flags.dataDir ?? join('.lockstep', 'control-plane')),
         storeUrl,
         storePrefix: flags.storePrefix,
@@ -62,7 +76,24 @@ export function controlPlaneCommand(): Command {
     });
 }
 
+function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ControlPlaneFlags) {
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new AppError(
+      'bad_configuration',
+      'TLS takes both --tls-cert and --tls-key (LOCKSTEP_TLS_CERT, LOCKSTEP_TLS_KEY)',
+    );
+  return {
+    cert: resolve(tlsCert),
+    key: resolve(tlsKey),
+    clientCa: tlsClientCa === undefined ? null : resolve(tlsClientCa),
+  };
+}
+
 interface ControlPlaneFlags {
+  tlsCert?: string;
+  tlsKey?: string;
+  tlsClientCa?: string;
   listen: Address;
   adminHosts: string[];
   store?: string;

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { AppError, errorCodes, maxBodyBytes } from '@lockstep/contract';
 import {
   type FastifyBaseLogger,
@@ -9,6 +10,7 @@ import {
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { IdempotencyKeys } from '../idempotency/idempotency-keys.ts';
+import type { TlsSource } from '../startup/tls-files.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import { invalidRequest } from '../validation/invalid-field.ts';
 import { answerUnknown } from './allowed-methods.ts';
@@ -32,11 +34,16 @@ import { type RoutesApiOptions, routesApi } from './routes.ts';
 import { type SettingsApiOptions, settingsApi } from './settings.ts';
 import { type AuthorityApiOptions, authorityApi, type SystemApiOptions, systemApi } from './system.ts';
 import { boundTenants } from './tenant-bounds.ts';
+import { createTlsServer } from './tls-server.ts';
 import { type TokensApiOptions, tokensApi } from './tokens.ts';
+
+const requestTimeoutMs = 30_000;
 
 export interface ServerOptions {
   /** Whose each request below /v1 is, and what it may do. */
   access: AccessOptions;
+  /** Left out: plain HTTP. */
+  tls?: TlsSource | undefined;
   /** The names of this server, besides addresses and localhost: a request to any other is refused. */
   adminHosts: readonly string[];
   system: SystemApiOptions;
@@ -83,7 +90,8 @@ export async function createServer(
     return503OnClosing: false, // the first hook says it in a problem document
     genReqId: requestIdOf,
     requestIdHeader: false,
-    requestTimeout: 30_000, // to receive a request; an answer may take as long as its caller prefers to wait
+    requestTimeout: requestTimeoutMs, // to receive a request; an answer may take as long as its caller prefers to wait
+    ...(options.tls !== undefined && { serverFactory: overTls(options.tls) }),
     rewriteUrl: toOriginForm,
     frameworkErrors: answerWithProblem,
     clientErrorHandler: unreadable.answer,
@@ -163,6 +171,11 @@ export async function createServer(
     { prefix: '/v1' },
   );
   return app;
+}
+
+function overTls(source: TlsSource) {
+  const limits = { maxHeaderSize: parsedHeadBytes, requestTimeoutMs, keepAliveTimeoutMs: 72_000 };
+  return (listener: RequestListener) => createTlsServer(source, limits, listener);
 }
 
 function refuseParameters(query: object): void {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Address, AppError, hasNoUser } from '@lockstep/contract';
 import type { OwnService } from '@lockstep/pki/denied-addresses';
+import type { TlsFiles } from './tls-files.ts';
 
 export interface AcmeConfig {
   directory: string;
@@ -22,6 +23,8 @@ export interface ControlPlaneConfig {
   adminHosts: string[];
   /** Listeners of the fleet beside the API and the edges, where no upstream may lead: the store. */
   ownServices?: OwnService[];
+  /** The listener's TLS; left out: plain HTTP. */
+  tls?: TlsFiles | undefined;
   /** Makes a new history although this data folder knows of an older one. */
   newStore: boolean;
   /** The store was put back from a backup: begins a new epoch. */
