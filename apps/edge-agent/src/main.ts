@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type AppError, edgeCanaryId, giveBackMemory, isAppError, logDestination } from '@lockstep/contract';
 import { checkCanary, createEdgeSealer } from '@lockstep/pki/sealer';
 import { openStore } from '@lockstep/store/open-store';
@@ -8,6 +9,10 @@ import { createNativeEngine } from './native/native-engine.ts';
 import { type EdgeConfig, readEdgeKey, readServiceManager } from './startup/config.ts';
 import { createServiceManager } from './startup/service-manager.ts';
 import { createSupervisor } from './supervisor/supervisor.ts';
+
+/** Below the time that systemd gives a start (90 s). An edge that waits for longer is ready all the same, or it would be killed for what it cannot mend. */
+const firstConfigurationMs = 60_000;
+const waitingStatus = 'waiting for the first configuration; until then no host is served';
 
 export interface RunEdgeOptions {
   storeUrl: string;
@@ -66,18 +71,25 @@ export async function runEdge(config: EdgeConfig, { storeUrl, storePrefix }: Run
     log.warn({ err: error }, 'the store cannot be reached; serving the saved configuration');
   }
   let started = false;
+  let status = waitingStatus;
   process.on('SIGHUP', () => {
     if (!started) return;
     service.reloading();
     supervisor
       .reload()
       .catch((error) => log.error({ err: error }, 'the workers were not replaced'))
-      .finally(service.ready);
+      .finally(() => service.ready(status));
   });
   process.on('SIGUSR1', () => supervisor.reopenLogs());
   await supervisor.start();
   started = true;
-  service.ready();
+  service.starting(status);
+  const configured = supervisor.configured.then(() => {
+    status = 'serving';
+  });
+  await Promise.race([configured, ended.promise, delay(firstConfigurationMs, undefined, { ref: false })]);
+  service.ready(status);
+  if (status === waitingStatus) void configured.then(() => service.ready(status));
   const givingBack = giveBackMemory();
   const error = await ended.promise;
   clearInterval(givingBack);

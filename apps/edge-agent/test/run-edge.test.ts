@@ -173,8 +173,7 @@ t.test(
       waitFor(() => told().some((line) => what.test(line)), { what: `${what}` });
     const dataDir = join(folder, 'data');
     const first = await startEdge(t, redis.url, dataDir, configured.edgeKey, { env, given });
-    await hears(/^READY=1/);
-    await ready(first); // the first configuration comes when it comes
+    await hears(/^READY=1 STATUS=serving$/);
     const status = async () => (await fetchThrough({ port, host, root: configured.root })).status;
     t.equal(await status(), 200, 'at the address of the socket that was passed');
     await hears(/^WATCHDOG=1$/);

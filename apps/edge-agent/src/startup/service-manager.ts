@@ -7,7 +7,10 @@ const pingsInTime = 2;
 
 /** systemd, or whatever else started this process and wants to hear of it (sd_notify(3)); where nobody does, nothing happens. */
 export interface ServiceManager {
-  ready(): void;
+  /** It is about to be ready; `status` says what for. */
+  starting(status: string): void;
+  /** It takes connections; may be said again, when what is to be said of it has changed. */
+  ready(status: string): void;
   /** The workers are replaced; `ready` says that they were. */
   reloading(): void;
   /** Resolves when it was told, for the process may be gone a moment later. */
@@ -53,7 +56,8 @@ export function createServiceManager(
     setInterval(() => void tell('WATCHDOG=1'), watchdogMs / pingsInTime).unref();
 
   return {
-    ready: () => void tell('READY=1', 'STATUS=serving'),
+    starting: (status) => void tell(`STATUS=${status}`),
+    ready: (status) => void tell('READY=1', `STATUS=${status}`),
     reloading() {
       const monotonicUs = process.hrtime.bigint() / 1_000n;
       void tell('RELOADING=1', `MONOTONIC_USEC=${monotonicUs}`, 'STATUS=replacing the workers');

@@ -65,6 +65,8 @@ export interface Supervisor {
    * Resolves when the ports are bound. Rejects with nothing left behind: `bad_configuration` when a port cannot be bound.
    */
   start(): Promise<EdgeAddresses>;
+  /** Resolves once a configuration is in force. */
+  readonly configured: Promise<void>;
   /** As those of `Engine`. */
   reload(): Promise<void>;
   reopenLogs(): void;
@@ -93,6 +95,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let drains: NodeDrain | null = null;
   /** Once it takes connections. */
   let presence: Presence | null = null;
+  const configured = Promise.withResolvers<void>();
 
   const sealer = createEdgeSealer(options.edgeKey);
   const cache = createConfigCache({
@@ -247,6 +250,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     function changed(): void {
       drain.look();
       presence?.changed();
+      if (serving.applied() !== null) configured.resolve();
     }
 
     followed.start();
@@ -289,6 +293,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         throw error;
       }
     },
+    configured: configured.promise,
     reload,
     reopenLogs: () => engine?.reopenLogs(),
     stop,

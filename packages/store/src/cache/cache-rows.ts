@@ -5,6 +5,7 @@ import {
   edgeKinds,
   type Kind,
   type StoredRecord,
+  servedHosts,
   withVersion,
 } from '@lockstep/contract';
 import { type Sql, transact } from '../sqlite/statements.ts';
@@ -169,9 +170,11 @@ export function createCacheRows({ sealer, home, prefix, onDamaged }: CacheRowsOp
 
   /** A record that no edge can read is kept as it is, and counts for no host. */
   function hashesOf({ kind, value }: StoredRecord): Buffer[] {
-    const names: unknown = kind === 'route' ? value?.hosts : [];
+    const { hosts: names, alsoServe } = (kind === 'route' ? value : null) ?? {};
     if (!Array.isArray(names)) return [];
-    return [...new Set(names.filter((name) => typeof name === 'string'))].map((name) =>
+    const named = names.filter((name) => typeof name === 'string');
+    const known = alsoServe === 'www' || alsoServe === 'apex' ? alsoServe : undefined;
+    return [...new Set(servedHosts({ hosts: named, alsoServe: known }))].map((name) =>
       createHash('sha256').update(home).update(name).digest().subarray(0, 16),
     );
   }

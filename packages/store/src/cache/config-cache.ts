@@ -61,7 +61,7 @@ export interface ConfigCache {
   /** Rows that are damaged and left out, until a commit or a snapshot brings them again. */
   readonly damaged: readonly Refusal[];
   count(kind: Kind): number;
-  /** Distinct hosts over all routes. */
+  /** Distinct hosts over all routes, those included that `alsoServe` adds. */
   hosts(): number;
   get<K extends Kind>(kind: K, id: string): StoredRecord<K> | null;
   /** The first record of a kind by id, if there is one. */

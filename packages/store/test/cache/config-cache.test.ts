@@ -133,6 +133,21 @@ t.test('a commit that does not continue the saved configuration is refused', asy
   t.same(cache.position(), at(4));
 });
 
+t.test('names that alsoServe adds count as hosts, and are gone with it', async (t) => {
+  const cache = bench(t).open();
+  const both = (revision: number, alsoServe?: 'www') => {
+    const { value, ...rest } = stored('a', revision, ['example.com']);
+    return { ...rest, value: { ...value, alsoServe } } as StoredRecord;
+  };
+  (await cache.stage(snapshot(at(1), [both(1, 'www'), stored('b', 1, ['www.example.com'])]))).accept();
+  t.equal(cache.hosts(), 2);
+  t.match(await cache.stage(snapshot(at(2), [both(2)])), { hosts: 1, removed: { hosts: 1 } });
+  cache.apply([entry(2, { op: 'delete', kind: 'route', id: 'b' })]);
+  t.equal(cache.hosts(), 2, 'www.example.com is still served by a');
+  cache.apply([entry(3, { op: 'put', kind: 'route', id: 'a', value: both(3).value as never })]);
+  t.equal(cache.hosts(), 1);
+});
+
 t.test('a staged snapshot tells what it would remove, and can be discarded', async (t) => {
   const cache = bench(t).open();
   (await cache.stage(snapshot(at(1), [stored('a', 1, ['a', 'b', 'c', 'd'])]))).accept();
