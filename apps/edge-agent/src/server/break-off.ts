@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ClientResponse } from './client-message.ts';
+import { flushHead } from './flush-head.ts';
 import { linger } from './linger.ts';
 
 /** Answers whose body only the end of the connection ends, as HTTP/1.0 has them. */
@@ -21,7 +22,7 @@ export function breakOff(answer: ClientResponse): void {
     cutOff(answer);
     return;
   }
-  (answer as ServerResponse).flushHeaders();
+  flushHead(answer as ServerResponse);
   linger(socket);
 }
 

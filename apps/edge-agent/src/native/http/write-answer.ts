@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Transform } from 'node:stream';
 import { noteFraming } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import { flushHead } from '../../server/flush-head.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { RuledRequest } from '../rules/ruled-request.ts';
 import type { AnswerHead } from '../upstreams/answer-head.ts';
@@ -66,7 +67,7 @@ function writeHead(
   h1.writeHead(statusCode, reasonPhrase(statusCode, statusMessage), fields);
   if (hasLength) return;
   // The head goes out at once: an event stream may send nothing for a while.
-  h1.flushHeaders();
+  flushHead(h1);
   noteFraming(h1);
 }
 

@@ -52,6 +52,26 @@ t.test('names of fields keep their case, and values their bytes, both ways over 
     t.ok(heads[0]!.includes(`\r\n${line}\r\n`), line);
 });
 
+t.test('bytes beyond ASCII pass as they are, whatever frames the answer', async (t) => {
+  // Latin-1, and UTF-8 as servers send names of files.
+  const field = 'X-Name: \xe9 \xc3\xa9\r\n';
+  for (const [rest, ended] of [
+    ['200 OK', `Content-Length: 2\r\n${field}\r\nok`],
+    ['200 OK', `Transfer-Encoding: chunked\r\n${field}\r\n2\r\nok\r\n0\r\n\r\n`],
+    ['204 No Content', `${field}\r\n`],
+    ['103 Early Hints', `${field}\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n`],
+  ] as const) {
+    const { heads, connect } = await start(t, `HTTP/1.1 ${rest}\r\n${ended}`);
+    const socket = await connect();
+    socket.setEncoding('latin1');
+    socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n${field}Connection: close\r\n\r\n`, 'latin1');
+    let answer = '';
+    for await (const chunk of socket) answer += chunk;
+    t.ok(answer.includes(`\r\n${field}`), `${rest}: ${ended.split('\r')[0]}`);
+    t.ok(heads[0]!.includes(`\r\n${field}`), 'the request');
+  }
+});
+
 t.test('clients of HTTP/1.0 are served: by the end of the connection, or by a length and kept', async (t) => {
   const chunked = await start(t, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n');
   const socket = await chunked.connect();
