@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-const lingerMs = 2_000;
+export const lingerMs = 2_000;
 
 /**
  * Ends a connection after what was written to it. What the client still sends is read to nowhere for a moment, for unread bytes make the
