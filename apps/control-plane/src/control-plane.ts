@@ -13,6 +13,8 @@ import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createAudit } from './changes/audit.ts';
 import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
+import { createEventHistory } from './events/event-history.ts';
+import { createObserver } from './events/observer.ts';
 import { createFleet } from './fleet/fleet.ts';
 import { createFleetWatch } from './fleet/fleet-status.ts';
 import { createTurns } from './fleet/history-turns.ts';
@@ -190,6 +192,10 @@ export async function createControlPlane({
     closers.push(idempotency.close);
     const tls = config.tls === undefined ? undefined : await openTlsFiles(config.tls, log);
     if (tls !== undefined) closers.push(tls.close);
+    const events = createEventHistory({ store, hub, log, boundary });
+    closers.push(events.close);
+    const observer = createObserver({ store, hub, fleet, fleetWatch, known, now, log, boundary });
+    closers.push(observer.close);
     const app = await createServer({
       tls,
       idempotency,
@@ -263,6 +269,7 @@ export async function createControlPlane({
         tokens: { service: createTokenService({ store, known: tokens, now }) },
         audit: { audit: createAudit(store) },
         authority: { store },
+        events: { history: events },
       },
       share,
       stopping: stopping.signal,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { heartbeatIntervalMs, type NodeReport } from '@lockstep/contract';
+import { heartbeatIntervalMs, type LogEntry, type NodeReport } from '@lockstep/contract';
 import { createSealers, generateSecretKey, type Sealers } from '@lockstep/pki';
 import { type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { nodeReport } from '@lockstep/testkit';
@@ -74,6 +74,13 @@ export async function startControlPlane(
     };
   }
 
+  /** The commits that callers of the API have made: what the control plane does by itself is none of them. */
+  async function askedFor(): Promise<LogEntry[]> {
+    const { epoch } = await store.head();
+    const entries = await store.readLog({ epoch, number: 0, commitId: '' }, 10_000);
+    return (entries ?? []).filter(({ by }) => by?.kind === 'token');
+  }
+
   const instances = new Map<string, string>();
   /** Reports as a node would that has applied everything so far, or what `changes` says. */
   async function report(node: string, changes: Partial<NodeReport> = {}): Promise<void> {
@@ -104,5 +111,5 @@ export async function startControlPlane(
     return () => stop.abort();
   }
 
-  return { ...controlPlane, store, sealers, call, report, acknowledge };
+  return { ...controlPlane, store, sealers, call, askedFor, report, acknowledge };
 }

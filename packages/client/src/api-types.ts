@@ -636,6 +636,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happens, as it happens: a stream of server-sent events, or a list of those that are kept
+         * @description A stream sends each event as `id`, `event` (its type) and `data` (the event in JSON), a heartbeat every 15 s, and goes on after a cut with `Last-Event-ID`, at any control plane. Where events between are no longer kept, it says so with an event `gap`; a list answers 410 then. Takes the scope `events:read`.
+         */
+        get: operations["getEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1251,6 +1271,45 @@ export interface components {
              * @default true
              */
             sampled?: boolean;
+        };
+        Event: {
+            /** @description Orders as text; `since` and `Last-Event-ID` go on behind it */
+            id: string;
+            /** @enum {string} */
+            type: "route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near";
+            /** Format: date-time */
+            occurredAt: string;
+            subject: {
+                /** @enum {string} */
+                kind: "route" | "certificate" | "node" | "fleet" | "issuer" | "limit";
+                id: string;
+            };
+            tenant?: string;
+            /** @description By its type; `hosts` and `routes` are those that it concerns */
+            data: {
+                [key: string]: unknown;
+            };
+        };
+        EventPage: {
+            items: components["schemas"]["Event"][];
+            /** @description The `since` of the next page; null: there is no more for now */
+            next: string | null;
+            /** @description The `since` to go on with when there is more again */
+            last: string;
+        };
+        EventSettings: {
+            /**
+             * @description How long an event is kept: seconds, or a time such as `7d`, from `10s` to `365d`
+             * @default 604800
+             * @example 604800
+             * @example 7d
+             */
+            keepFor?: number | string;
+            /**
+             * @description How many are kept, at most; 0: none, and nothing is told
+             * @default 100000
+             */
+            entries?: number;
         };
         FeedState: {
             /** @enum {string} */
@@ -2105,6 +2164,12 @@ export interface components {
                 /** @description How many are kept, at most: one for each record that a commit changed; 0: none */
                 entries?: number | null;
             } | null;
+            events?: {
+                /** @description How long an event is kept: seconds, or a time such as `7d`, from `10s` to `365d` */
+                keepFor?: number | string | null;
+                /** @description How many are kept, at most; 0: none, and nothing is told */
+                entries?: number | null;
+            } | null;
             /** @description Percent of each CA’s limits that are kept for hosts whose caller waits */
             waitingShare?: number | null;
         };
@@ -2157,7 +2222,7 @@ export interface components {
              * @description Stable: what programs go by
              * @enum {string}
              */
-            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
+            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "events_gone" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
             /** @description The id of the request, as in the log */
             instance?: string;
             /** @description With `invalid_request`: one for each fault */
@@ -2398,6 +2463,8 @@ export interface components {
             durability?: components["schemas"]["DurabilityInput"] | null;
             /** @default {} */
             journal?: components["schemas"]["JournalSettings"] | null;
+            /** @default {} */
+            events?: components["schemas"]["EventSettings"] | null;
             /**
              * @description Percent of each CA’s limits that are kept for hosts whose caller waits
              * @default 20
@@ -2995,6 +3062,7 @@ export interface components {
             forgetNodesAfter: number;
             durability: components["schemas"]["Durability"];
             journal: components["schemas"]["StoredJournalSettings"];
+            events: components["schemas"]["StoredEventSettings"];
             waitingShare: number;
             revision: number | null;
         };
@@ -3092,6 +3160,11 @@ export interface components {
              * @default null
              */
             notReadyAfterMs: number | null;
+        };
+        StoredEventSettings: {
+            /** @description In seconds */
+            keepFor: number;
+            entries: number;
         };
         StoredJournalSettings: {
             /** @description In seconds */
@@ -3373,6 +3446,26 @@ export interface components {
                  *       "status": 412,
                  *       "detail": "If-Match asks for another revision of this: it is at \"41\"",
                  *       "code": "precondition_failed",
+                 *       "instance": "0b4b7f0e-3f5e-4f0e-9d53-6f0f4a6f7c11"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Code `events_gone` */
+        Problem410: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lockstep:problem:events_gone",
+                 *       "title": "Events after the one that was named are no longer kept; `detail` says where to go on.",
+                 *       "status": 410,
+                 *       "detail": "events after \"000000000000042-0000-6f1d2c3b\" are no longer kept; go on with since=beginning",
+                 *       "code": "events_gone",
                  *       "instance": "0b4b7f0e-3f5e-4f0e-9d53-6f0f4a6f7c11"
                  *     }
                  */
@@ -5538,6 +5631,55 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getEvents: {
+        parameters: {
+            query?: {
+                /** @description What comes after this event; `beginning`: the oldest that is kept. Left out, a stream begins now, and a list at the oldest */
+                since?: "beginning" | string;
+                /** @description Only those types: comma-separated, or given more than once; `route.*` is all of routes */
+                type?: string | string[];
+                /** @description Only what concerns this route, its certificates too */
+                route?: string;
+                /** @description Only what concerns this host, also by the wildcard that covers it */
+                host?: string;
+                /** @description Only what is this tenant’s */
+                tenant?: string;
+                /** @description A list of so many, not a stream; without it `Accept: application/json` asks for one of 100 */
+                limit?: number;
+            };
+            header?: {
+                /** @description As `since`, which it goes before: what a browser’s EventSource sends when it comes back */
+                "last-event-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                    "application/json": components["schemas"]["EventPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            410: components["responses"]["Problem410"];
             421: components["responses"]["Problem421"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];

@@ -9,6 +9,7 @@ export * from './api/default-edge-settings.ts';
 export type * from './api/dns-provider.ts';
 export type * from './api/edge-settings.ts';
 export type * from './api/edge-tls.ts';
+export type * from './api/event.ts';
 export type * from './api/fleet.ts';
 export type * from './api/health.ts';
 export type * from './api/issuer.ts';
@@ -50,6 +51,8 @@ export {
   edgeSettingsId,
   edgeSettingsOf,
 } from './records/edge-settings.ts';
+export * from './records/event.ts';
+export { eventsOfChange, tellsOf } from './records/events-of-change.ts';
 export { healthKeyOf } from './records/health-key.ts';
 export type * from './records/idempotency.ts';
 export type * from './records/issuer.ts';
@@ -94,6 +97,7 @@ export { type SettingsRecord, settingsId } from './records/settings.ts';
 export type * from './records/staple.ts';
 export type * from './records/token.ts';
 export type * from './records/token-use.ts';
+export type * from './records/told.ts';
 export * from './records/unreadable-record.ts';
 export * from './shared/address.ts';
 export * from './shared/address-ranges.ts';
@@ -103,6 +107,7 @@ export * from './shared/authority.ts';
 export * from './shared/boundary.ts';
 export * from './shared/client-key.ts';
 export * from './shared/error-code.ts';
+export * from './shared/event-types.ts';
 export * from './shared/forwarded-methods.ts';
 export * from './shared/give-back-memory.ts';
 export * from './shared/host-suffix.ts';

@@ -7,6 +7,7 @@ export * from './api/certificate.ts';
 export * from './api/challenge.ts';
 export * from './api/dns-provider.ts';
 export * from './api/edge-settings.ts';
+export * from './api/event.ts';
 export * from './api/fleet.ts';
 export * from './api/health.ts';
 export * from './api/issuer.ts';

@@ -19,6 +19,7 @@ import type { ApiInstance } from './api-instance.ts';
 import { type AuditApiOptions, auditApi } from './audit.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
 import { answerConditions } from './conditions.ts';
+import { type EventsApiOptions, eventsApi } from './events.ts';
 import { takeIdempotencyKeys } from './idempotent.ts';
 import { type IssuersApiOptions, issuersApi } from './issuers.ts';
 import { readJsonBody } from './json-body.ts';
@@ -58,6 +59,7 @@ export interface ServerOptions {
     tokens: TokensApiOptions;
     audit: AuditApiOptions;
     authority: AuthorityApiOptions;
+    events: Omit<EventsApiOptions, 'authenticate' | 'stopping'>;
   };
   idempotency: IdempotencyKeys;
   /** Where writes wait for their turn of the event loop. */
@@ -167,6 +169,7 @@ export async function createServer(
       tokensApi(api, resources.tokens);
       auditApi(api, resources.audit);
       authorityApi(api, resources.authority);
+      eventsApi(api, { ...resources.events, authenticate: options.access.authenticate, stopping });
     },
     { prefix: '/v1' },
   );

@@ -34,6 +34,7 @@ const boundBy: Record<string, 'route' | 'certificate' | 'list' | 'service' | 'pu
   getToken: 'service',
   revokeToken: 'service',
   listAudit: 'list',
+  getEvents: 'service',
   getRootCertificate: 'public',
 };
 

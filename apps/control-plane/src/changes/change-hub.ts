@@ -14,6 +14,8 @@ const watchedKinds = [
   'canary',
   'rotation',
   'token',
+  'attempts',
+  'bucket',
 ] as const satisfies readonly Kind[];
 
 export type ChangeListener = (entry: LogEntry | null) => void;

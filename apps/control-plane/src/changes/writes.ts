@@ -10,6 +10,7 @@ import {
 } from '@lockstep/contract';
 import type { Check, Commit, ConfigStore } from '@lockstep/store';
 import type { Bounds } from '../auth/bounds.ts';
+import { eventsOfWrite, type WrittenStore } from './events-of-write.ts';
 
 /*
  * The one way in which this control plane changes the store. A commit says who makes it and what led to it, is made at most once, however
@@ -59,11 +60,11 @@ const longestWaitMs = 200;
 const queues = new WeakMap<object, Map<string, Promise<void>>>();
 
 /**
- * Makes one commit. Where the store could not say whether it did, it is repeated under the same id, which makes it at most once. Each
+ * Makes one commit, with what callers are told of it. Where the store could not say whether it did, it is repeated under the same id, which makes it at most once. Each
  * attempt waits for the store by itself, so this throws `store_unavailable` after some seconds, as it throws all else at once.
  */
 export async function commit(
-  store: Pick<ConfigStore, 'commit'>,
+  store: WrittenStore,
   { bounds: _, condition: _condition, along, ...write }: Write,
 ): Promise<Position> {
   if (along === undefined) return commitAlone(store, write);
@@ -74,8 +75,8 @@ export async function commit(
   });
 }
 
-async function commitAlone(store: Pick<ConfigStore, 'commit'>, write: Omit<Commit, 'id'>): Promise<Position> {
-  const repeatable: Commit = { id: randomUUID(), ...write };
+async function commitAlone(store: WrittenStore, write: Omit<Commit, 'id'>): Promise<Position> {
+  const repeatable: Commit = { id: randomUUID(), ...write, events: await eventsOfWrite(store, write) };
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await store.commit(repeatable);
@@ -86,10 +87,7 @@ async function commitAlone(store: Pick<ConfigStore, 'commit'>, write: Omit<Commi
 }
 
 /** The same; null where a record that it checks has changed, for a write that is of no use then. */
-export async function commitUnlessChanged(
-  store: Pick<ConfigStore, 'commit'>,
-  write: Write,
-): Promise<Position | null> {
+export async function commitUnlessChanged(store: WrittenStore, write: Write): Promise<Position | null> {
   try {
     return await commit(store, write);
   } catch (error) {

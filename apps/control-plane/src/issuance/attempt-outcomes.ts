@@ -1,5 +1,6 @@
 import {
-  type Attempt,
+  type AttemptsRecord,
+  type EventDraft,
   isAppError,
   type LastError,
   type OrderRecord,
@@ -64,7 +65,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     id: string,
     { attempts: number, step, challengeType: challenge }: OrderRecord,
     issuer: string,
-    ending: Pick<Attempt, 'outcome' | 'detail' | 'problem' | 'next'>,
+    ending: Pick<AttemptsRecord['attempts'][number], 'outcome' | 'detail' | 'problem' | 'next' | 'failure'>,
   ): Promise<Change> {
     const known = await store.get('attempts', id);
     const attempt = { number, issuer, step, challenge, ...ending, at: iso(now()) };
@@ -152,6 +153,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       now: now(),
     });
     const checks: Check[] = [];
+    const events: EventDraft[] = [];
     const changes: Change[] = reaction.ended ? withdrawChallenge(order) : [];
     const entries =
       issuer === null ? [] : await ledgerEntries(issuer, order, failure, reaction.ended, exempt);
@@ -180,10 +182,23 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
         detail,
         problem: failure.problem,
         next: reaction.next,
+        failure: failure.kind,
       });
       changes.push(attempt);
+      events.push({
+        type: 'certificate.failed',
+        subject: { kind: 'certificate', id },
+        data: {
+          hosts: [order.host],
+          issuer: name,
+          detail,
+          type: failure.type,
+          nextAttemptAt: next.dueAt,
+          notAfter: certificate?.value.notAfter ?? null,
+        },
+      });
     }
-    return { order: next, checks, changes, ended: reaction.ended };
+    return { order: next, checks, changes, events, ended: reaction.ended };
   }
 
   async function passedOver(

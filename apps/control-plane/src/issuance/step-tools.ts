@@ -1,4 +1,4 @@
-import { isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
+import { type EventDraft, isAppError, type OrderRecord, type StoredRecord } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import type { KeptLease } from '../changes/kept-lease.ts';
 import { commit, retryOnConflict, type Write } from '../changes/writes.ts';
@@ -14,6 +14,8 @@ export interface Outcome {
   order: OrderRecord;
   changes?: Change[];
   checks?: Check[];
+  /** What callers are told of it. */
+  events?: EventDraft[];
   /** Until the next step; 0 when left out, and the order's own date counts. */
   waitMs?: number;
 }
@@ -58,7 +60,7 @@ export function createStepTools(
   /** What came of the step, written onto the order as it is by now. */
   function writeOf(
     { id, revision, value: latest }: StoredRecord<'order'>,
-    { order, changes = [], checks = [], waitMs = 0 }: Outcome,
+    { order, changes = [], checks = [], events = [], waitMs = 0 }: Outcome,
   ): { write: Write; value: OrderRecord } {
     // Short waits are not dates: whoever takes over goes on at once.
     const dueAt = waitMs > shortWaitMs ? iso(now() + waitMs) : order.dueAt;
@@ -69,6 +71,7 @@ export function createStepTools(
       lease: lease.current(),
       checks: [{ kind: 'order', id, revision }, ...checks],
       changes: [putOrder(id, value), ...changes],
+      events,
     };
     return { write, value };
   }

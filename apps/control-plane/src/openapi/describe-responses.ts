@@ -16,6 +16,10 @@ const examples: [ErrorCode, string][] = [
   ['not_found', 'there is no route "shop"'],
   ['host_taken', 'host "shop.example.com" with path "/" belongs to route "shop"'],
   ['precondition_failed', 'If-Match asks for another revision of this: it is at "41"'],
+  [
+    'events_gone',
+    'events after "000000000000042-0000-6f1d2c3b" are no longer kept; go on with since=beginning',
+  ],
   ['payload_too_large', 'the body is over 1 MiB'],
   ['idempotency_key_reused', 'the Idempotency-Key "b7f0…" was used for another request'],
   ['unsupported_media_type', 'send the body as application/json'],
@@ -106,6 +110,7 @@ function errorsOf(
     ...(security?.length === 0 ? [] : [401, 403]),
     ...(path.includes('{') || path.includes('/ca/') ? [404] : []),
     ...(writes ? [409] : []),
+    ...(path.endsWith('/events') ? [410] : []),
     ...(writes || tagged ? [412] : []),
     ...(requestBody === undefined ? [] : [413, 415]),
     421,

@@ -36,6 +36,7 @@ export async function openapiDocument(): Promise<object> {
       tokens: {},
       audit: {},
       authority: {},
+      events: {},
     },
   };
   const options = { ...unused, access: {}, adminHosts: [], log: null } as unknown as ServerOptions;

@@ -141,6 +141,7 @@ export function createSettingsService({
         forgetNodesAfter: config.forgetNodesAfter,
         durability: config.durability,
         journal: config.journal,
+        events: config.events,
         waitingShare: config.waitingShare,
         revision: record?.revision ?? null,
       };

@@ -54,6 +54,7 @@ export async function createSettingsSource({
     store.requireReplicas(known.durability);
     const { keepFor, entries } = known.journal;
     store.boundJournal({ ageMs: keepFor * 1_000, entries });
+    store.boundEvents({ ageMs: known.events.keepFor * 1_000, entries: known.events.entries });
   }
 
   /** Reads until nothing has changed since the read began, so that the last change always wins. */

@@ -16,7 +16,7 @@ export interface TokenUses {
 }
 
 export interface TokenUsesOptions {
-  store: Pick<ConfigStore, 'commit' | 'getMany'>;
+  store: Pick<ConfigStore, 'commit' | 'getMany' | 'findClaims'>;
   tokens: Pick<KnownTokens, 'has'>;
   log: Logger;
   now?: () => number;

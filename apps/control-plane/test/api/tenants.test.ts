@@ -13,7 +13,7 @@ async function start(test: Pick<typeof t, 'teardown'>, folder: string) {
   const { call: callAs, store } = await startControlPlane(test, folder);
   const as = (token: string) => (method: string, path: string, body?: unknown) =>
     callAs(method, path, {
-      headers: { authorization: `Bearer ${token}` },
+      headers: { authorization: `Bearer ${token}`, accept: 'application/json' },
       ...(body !== undefined && { body }),
     });
   const admin = as(adminToken);

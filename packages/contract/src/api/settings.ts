@@ -96,6 +96,26 @@ const StoredJournalSettings = z
   .object({ keepFor: z.int().describe('In seconds'), entries: z.int() })
   .meta({ id: 'StoredJournalSettings' });
 
+/** How much is kept of what happened. */
+export const EventSettings = z
+  .strictObject({
+    keepFor: Seconds.default(604_800).meta({
+      description: 'How long an event is kept: seconds, or a time such as `7d`, from `10s` to `365d`',
+      examples: [604_800, '7d'],
+    }),
+    entries: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(100_000)
+      .describe('How many are kept, at most; 0: none, and nothing is told'),
+  })
+  .meta({ id: 'EventSettings' });
+
+const StoredEventSettings = z
+  .object({ keepFor: z.int().describe('In seconds'), entries: z.int() })
+  .meta({ id: 'StoredEventSettings' });
+
 /** The body of `PUT /v1/settings`: what is left out goes back to its default. */
 export const PutSettings = z
   .strictObject({
@@ -132,6 +152,7 @@ export const PutSettings = z
     }),
     durability: Durability.prefault({}),
     journal: JournalSettings.prefault({}),
+    events: EventSettings.prefault({}),
     waitingShare: z
       .int()
       .min(0)
@@ -167,6 +188,7 @@ export const Settings = z
     forgetNodesAfter: z.int().describe('In seconds'),
     durability: Durability,
     journal: StoredJournalSettings,
+    events: StoredEventSettings,
     waitingShare: z.int(),
     revision: z.int().nullable(),
   })

@@ -3,7 +3,8 @@ import { recordKind } from './kind-module.ts';
 
 /** The last attempts of a certificate, the newest first; the record has the certificate's id. */
 export interface AttemptsRecord {
-  attempts: Attempt[];
+  /** `failure`: what can be done about one that failed, as its issuer's code tells it. */
+  attempts: (Attempt & { failure?: string | undefined })[];
 }
 
 export const attempts = recordKind<AttemptsRecord>()({

@@ -1,4 +1,6 @@
+import type { EventType } from '../shared/event-types.ts';
 import { isText } from '../shared/fields.ts';
+import type { EventDraft } from './event.ts';
 import { recordKind } from './kind-module.ts';
 import { hostsFault } from './route.ts';
 
@@ -36,6 +38,21 @@ export const certificate = recordKind<CertificateRecord>()({
   secret: { sealedKey: 'edge' },
   journal: () => true,
   tooLongForJournal: { chain: true },
+  events(before, after, id) {
+    // Whoever brought one knows of it.
+    if (after === null || after.issuer === broughtIssuer) return [];
+    const { host, issuer, serialNumber, fingerprint256, notBefore, notAfter } = after;
+    const data = { hosts: [host], issuer, serialNumber, fingerprint256, notBefore, notAfter };
+    const told = (type: EventType, more = {}): EventDraft => ({
+      type,
+      subject: { kind: 'certificate', id },
+      data: { ...data, ...more },
+    });
+    if (before?.fingerprint256 !== fingerprint256)
+      return [told(before === null ? 'certificate.issued' : 'certificate.renewed')];
+    const { revokedAt = null } = after;
+    return revokedAt !== null && before.revokedAt == null ? [told('certificate.revoked', { revokedAt })] : [];
+  },
   fault: ({ host, names, chain, sealedKey }) =>
     (isForClients(names) ? null : hostsFault(names === undefined ? [host] : names)) ??
     (isText(chain) ? null : 'has no chain') ??

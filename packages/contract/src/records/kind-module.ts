@@ -1,4 +1,5 @@
 import type { Fields } from '../shared/fields.ts';
+import type { EventDraft } from './event.ts';
 
 /** `edge`: edges follow it too. `control`: it is for control planes alone. */
 export type Audience = 'edge' | 'control';
@@ -34,6 +35,8 @@ export interface KindModule<K extends string, A extends Audience, V extends obje
   journal(after: V | null): boolean;
   /** Fields that the journal leaves out because they are long; others say what they are. */
   tooLongForJournal?: SomeTextFields<V>;
+  /** What callers are told of a change, whoever makes it: goes into its commit. `before` null: there was none; `after` null: a deletion. */
+  events?(before: V | null, after: V | null, id: string): EventDraft[];
   /** Makes a value of version `from` one of today's. May throw for a value that is none: the record is then not readable. */
   upgrade?(value: Fields, from: number): V;
   /**

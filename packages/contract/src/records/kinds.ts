@@ -21,6 +21,7 @@ import { settings } from './settings.ts';
 import { staple } from './staple.ts';
 import { token } from './token.ts';
 import { tokenUse } from './token-use.ts';
+import { told } from './told.ts';
 
 /** All that the store keeps, in the order of a snapshot. */
 const recordKinds = [
@@ -46,6 +47,7 @@ const recordKinds = [
   idempotency,
   token,
   tokenUse,
+  told,
 ];
 
 type AnyKind = (typeof recordKinds)[number];

@@ -1,5 +1,6 @@
 import type { PutRoute } from '../api/route.ts';
 import { isCount, isFields, isList, isText } from '../shared/fields.ts';
+import { servedHosts } from '../shared/served-hosts.ts';
 import { recordKind } from './kind-module.ts';
 import { type Shape, unknownField } from './shape.ts';
 
@@ -85,6 +86,19 @@ export const route = recordKind<RouteRecord>()({
   version: 1,
   secret: { sealedSecrets: 'edge' },
   journal: () => true,
+  events(before, after, id) {
+    const route = after ?? before;
+    if (route === null || (before !== null && after !== null && sameButSealed(before, after))) return [];
+    const type = before === null ? 'route.created' : after === null ? 'route.deleted' : 'route.updated';
+    return [
+      {
+        type,
+        subject: { kind: 'route', id },
+        tenant: route.tenant,
+        data: { hosts: namesOf(route), routes: [id] },
+      },
+    ];
+  },
   fault: (route) => {
     const unknown = unknownField(route, routeShape);
     if (unknown !== null) return `has a field "${unknown}", which this revision of Lockstep does not know`;
@@ -102,6 +116,18 @@ export const route = recordKind<RouteRecord>()({
     );
   },
 });
+
+/** What was there may be unreadable. */
+function namesOf(route: RouteRecord): string[] {
+  return isList(route.hosts) ? servedHosts(route) : [];
+}
+
+/** What seals its secrets anew changes nothing that anybody sees; what changes them has another date too. */
+function sameButSealed(before: RouteRecord, after: RouteRecord): boolean {
+  const { sealedSecrets: _, ...rest } = before;
+  const { sealedSecrets: __, ...other } = after;
+  return JSON.stringify(rest) === JSON.stringify(other);
+}
 
 /** Of fields that a route need not have, and that may come from the defaults of all. */
 export function optionalFault({

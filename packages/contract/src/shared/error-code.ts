@@ -30,6 +30,10 @@ export const errorCodes = {
     status: 412,
     title: 'The resource is not at a revision that `If-Match` or `If-None-Match` asks for.',
   },
+  events_gone: {
+    status: 410,
+    title: 'Events after the one that was named are no longer kept; `detail` says where to go on.',
+  },
   payload_too_large: { status: 413, title: 'The body is larger than is taken.' },
   unsupported_media_type: { status: 415, title: 'The body is not of a type this address takes.' },
   uri_too_long: { status: 414, title: 'The address is longer than is read.' },

@@ -75,10 +75,10 @@ export async function fillRedis({ url, prefix }: RedisPlace, backup: Backup): Pr
       throw new AppError('wrong_state', 'the store holds a history; a backup is put into an empty one only');
     }
     await run((redis) => redis.hset(keys.meta, 'restoring', '1'));
-    const { claims, claimIndex, history, turns, journal } = keys;
+    const { claims, claimIndex, history, turns, journal, events } = keys;
     const leftovers = [keys.control, keys.edge].flatMap(({ records, ids, log }) => [records, ids, log]);
     await run((redis) =>
-      redis.del(...leftovers, claims, claimIndex, history, turns, journal, ...keys.allDue),
+      redis.del(...leftovers, claims, claimIndex, history, turns, journal, events, ...keys.allDue),
     );
     for await (const batch of batches(backup)) {
       await run((redis) =>

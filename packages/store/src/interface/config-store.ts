@@ -1,6 +1,8 @@
 import type {
   CommitOrigin,
   Durability,
+  EventBounds,
+  EventDraft,
   FollowEvent,
   Hint,
   JournalBounds,
@@ -12,6 +14,7 @@ import type {
   Position,
   RecordValues,
   Standing,
+  StoredEvent,
   StoredRecord,
   Turn,
 } from '@lockstep/contract';
@@ -53,6 +56,8 @@ export interface Commit {
   by?: CommitOrigin['by'];
   requestId?: CommitOrigin['requestId'];
   cause?: CommitOrigin['cause'];
+  /** What happened by it, or is told by it: they enter the history of events with it, in this order, or not at all. */
+  events?: EventDraft[];
   /** The log keeps no entry before this one's: who follows from further back takes a snapshot. The history keeps all positions. */
   forgetsLog?: true;
   /** Refused with `lease_lost` unless this lease is still the latest grant of its name and has not run out. */
@@ -77,6 +82,19 @@ export interface Page<T> {
   items: T[];
   /** The cursor of the next page; null on the last. */
   next: string | null;
+}
+
+/** Some of the history of events, in its order. */
+export interface EventPage {
+  items: StoredEvent[];
+  /** After what was asked after, some are gone: too old, too many, or of a history that went back. `items` go on beyond them. */
+  gap: boolean;
+  /** The id to ask after next; '' before the first event of all. */
+  next: string;
+  /** There may be more already. */
+  more: boolean;
+  /** The id of the latest of all; '' before the first. */
+  last: string;
 }
 
 export interface OpenOptions {
@@ -180,6 +198,13 @@ export interface ConfigStore {
   readJournal(page: { limit: number; cursor?: string | undefined }): Promise<Page<JournalEntry>>;
   /** From now on. */
   boundJournal(bounds: JournalBounds): void;
+  /**
+   * What happened, in order: events of commits and as commits told them. After the event of this id ('': from the first of all on); left
+   * out: from the oldest that is kept; with a limit of 0 only where the history ends. Ids order as text. What is older or more than the bounds (7 days, 100,000) is not given, and goes with the next event.
+   */
+  readEvents(page: { after?: string | null; limit: number }): Promise<EventPage>;
+  /** From now on. */
+  boundEvents(bounds: EventBounds): void;
   /** Entries after `after` in order, at most `limit`; null when the log no longer reaches back that far. */
   readLog(after: Position, limit: number): Promise<LogEntry[] | null>;
   /**

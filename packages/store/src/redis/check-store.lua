@@ -4,12 +4,12 @@
   anew is: from the records their ids, claims and due dates; the history and the logs begin anew, as after a restore; lists that
   only tell, and the last fencing token, are made as they are written. All of it within one script: no commit sees half of it.
   KEYS: 1 meta, 2 control planes' and 3 edges' records, 4 and 5 their ids, 6 claims, 7 claim index, 8 and 9 the logs, 10 history, 11 turns,
-        12 fence, 13 node ids, 14 journal, from 15 on due, by kind
+        12 fence, 13 node ids, 14 journal, 15 events, from 16 on due, by kind
   ARGV: the kinds, in the order of their keys
   Output: for each fault: key, what is wrong with it, '1' when it was mended, else '0'
 --]]
-local wanted = {'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'zset', 'stream', 'stream', 'hash', 'list', 'string', 'zset', 'stream'}
-local firstDue = 15
+local wanted = {'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'zset', 'stream', 'stream', 'hash', 'list', 'string', 'zset', 'stream', 'stream'}
+local firstDue = 16
 local wrong, faults = {}, {}
 for i, key in ipairs(KEYS) do
   local type = redis.call('TYPE', key).ok

@@ -8,15 +8,16 @@
   not whose commit it is. Control planes' log and channel have all of it.
 
   KEYS: 1 meta, 2 control planes' records and 3 ids, 4 claims, 5 claim index, 6 control planes' log, 7 history, 8 the commit id's,
-        9 the lease's, 10 edges' records, 11 ids and 12 log, 13 journal, from 14 on due, by kind
+        9 the lease's, 10 edges' records, 11 ids and 12 log, 13 journal, 14 events, from 15 on due, by kind
   ARGV: 1 epoch, 2 commit id, 3 control planes' and 4 edges' changes for the logs (each without its brackets), 5 entries and 6 bytes of
         changes that the logs keep, 7 lease token or '', 8 control planes' and 9 edges' channel, 10 ms a commit id is remembered,
         11 number and 12 id of the latest commit the caller knows (or '', ''), 13 how many commits the history remembers,
         14 number of checks, 15 number of changes, 16 its origin for the log,
-        17 how many ms and 18 how many entries the journal keeps,
+        17 how many ms and 18 how many entries the journal keeps, 19 how many ms and 20 how many entries the events, 21 number of events,
         then for each check: 'edge' or 'control', key, revision or '' (must not exist)
         then for each change: 'put' or 'delete', 'edge' or 'control', index of the kind (from 0), key, claims (JSON), dueAt or '', value,
           fields that the journal leaves out (each followed by a space), or '-' (it does not keep the change)
+        then each event (JSON)
   Output: {'made', number}, also for a commit id made before
           {'lost'} | {'back'} (the caller knows commits that are gone) | {'lease'} | {'conflict', key}
           | {'taken', claim, key of the holder} | {'damaged', key} (see the script that checks the store)
@@ -30,7 +31,7 @@ local records, ids = {control = KEYS[2], edge = KEYS[10]}, {control = KEYS[3], e
 for i, wanted in pairs({'hash', 'hash', 'zset', 'hash', 'zset', 'stream', 'hash', [10] = 'hash', [11] = 'zset', [12] = 'stream'}) do
   if not is(KEYS[i], wanted) then return {'damaged', KEYS[i]} end
 end
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'commitId', 'logFrom', 'logBytes')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'commitId', 'logFrom', 'logBytes', 'lastEvent')
 if meta[1] ~= ARGV[1] then return {'lost'} end
 local head = 0
 if meta[2] or meta[3] then
@@ -72,7 +73,7 @@ local function claimsOf(record)
   return held
 end
 
-local at = 19
+local at = 22
 for _ = 1, tonumber(ARGV[14]) do
   local record = redis.call('HGET', records[ARGV[at]], ARGV[at + 1])
   local revision = record and string.match(record, '^%d+') or ''
@@ -109,7 +110,7 @@ for i = 1, tonumber(ARGV[15]) do
     put = ARGV[at] == 'put',
     records = records[audience],
     ids = ids[audience],
-    due = KEYS[14 + ARGV[at + 2]],
+    due = KEYS[15 + ARGV[at + 2]],
     key = key,
     held = claimsOf(record),
     claims = cjson.decode(ARGV[at + 4]),
@@ -222,6 +223,30 @@ end
 if journaled then
   local time = redis.call('TIME')
   redis.call('XTRIM', KEYS[13], 'MINID', '=', string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[17], 0)))
+end
+
+-- As the journal: one that does not take an event begins anew, and whoever reads it notices by the event before that is named.
+if ARGV[21] ~= '0' then
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local before = meta[6] or ''
+  for i = 1, tonumber(ARGV[21]) do
+    local index = string.format('%d', i - 1)
+    local entry = {'XADD', KEYS[14], 'MAXLEN', '=', ARGV[20], number .. '-' .. index,
+      'epoch', ARGV[1], 'at', string.format('%.0f', now), 'previous', before, 'event', ARGV[at + i - 1]}
+    if redis.pcall(unpack(entry)).err then
+      redis.call('DEL', KEYS[14])
+      redis.call(unpack(entry))
+    end
+    before = string.rep('0', 15 - #number) .. number .. '-' .. string.format('%04d', i - 1) .. '-' .. string.sub(ARGV[1], 1, 8)
+  end
+  redis.call('HSET', KEYS[1], 'lastEvent', before)
+  -- In their order, dates go up. Those of one commit go at once; what is left goes with the next event.
+  for _ = 1, 100 do
+    local oldest = redis.call('XRANGE', KEYS[14], '-', '+', 'COUNT', 1)[1]
+    if not oldest or tonumber(oldest[2][4]) >= now - ARGV[19] then break end
+    redis.call('XTRIM', KEYS[14], 'MINID', '=', string.format('%.0f', tonumber(string.match(oldest[1], '^%d+')) + 1))
+  end
 end
 
 redis.call('PUBLISH', ARGV[8], table.concat({ARGV[1], number, ARGV[2], previous, ARGV[16], whole}, '\n'))

@@ -9,13 +9,14 @@ const checkStore = readScript('check-store.lua');
 /** As `ConfigStore.check`. */
 export function createRedisCheck({ runScript }: RedisCommands, keys: RedisKeys, warn: RareLog) {
   return async function check(): Promise<Damage[]> {
-    const { meta, control, edge, claims, claimIndex, history, turns, fence, nodeIds, journal, allDue } = keys;
+    const { meta, control, edge, claims, claimIndex, history, turns, fence, nodeIds, journal } = keys;
     const told = (await runScript(
       checkStore,
       [
         meta,
         ...[control.records, edge.records, control.ids, edge.ids, claims, claimIndex],
-        ...[control.log, edge.log, history, turns, fence, nodeIds, journal, ...allDue],
+        ...[control.log, edge.log, history, turns, fence, nodeIds, journal, keys.events],
+        ...keys.allDue,
       ],
       [...kinds],
     )) as string[];

@@ -1,6 +1,7 @@
 import {
   AppError,
   audienceOf,
+  type EventBounds,
   type JournalBounds,
   kinds,
   leftOutOfJournal,
@@ -32,6 +33,7 @@ export type RunScript = RedisCommands['runScript'];
 export interface Bounds {
   log: { entries: number; bytes: number };
   journal: JournalBounds;
+  events: EventBounds;
 }
 
 /**
@@ -76,7 +78,7 @@ async function tryCommit(
   keys: RedisKeys,
   { epoch, known, bounds }: { epoch: string; known: Position | null; bounds: Bounds },
   { id, lease, checks = [], forgetsLog }: Commit,
-  { changes, loggedFor, origin }: PreparedCommit,
+  { changes, loggedFor, origin, events }: PreparedCommit,
 ): Promise<Position | { key: string } | 'lost' | 'back'> {
   const [outcome, detail = '', holder = ''] = (await runScript(
     commitScript,
@@ -94,6 +96,7 @@ async function tryCommit(
       keys.edge.ids,
       keys.edge.log,
       keys.journal,
+      keys.events,
       ...keys.allDue,
     ],
     [
@@ -115,6 +118,9 @@ async function tryCommit(
       origin,
       bounds.journal.ageMs,
       bounds.journal.entries,
+      bounds.events.ageMs,
+      bounds.events.entries,
+      events.length,
       ...checks.flatMap((check) => [
         audienceOf(check.kind),
         recordKey(check.kind, check.id),
@@ -134,6 +140,7 @@ async function tryCommit(
               .join('')
           : '-',
       ]),
+      ...events,
     ],
   )) as [string, string?, string?];
 

@@ -27,7 +27,7 @@ export function createRedisKeys(prefix: string) {
     ...audiences,
     /** The records of the kind. */
     of: (kind: Kind) => audiences[audienceOf(kind)],
-    /** Hash: layout, epoch, number, commitId, and of the logs: logFrom (their first number), logBytes. */
+    /** Hash: layout, epoch, number, commitId, lastEvent, and of the logs: logFrom (their first number), logBytes. */
     meta: key('meta'),
     /** Hash: claim → `kind/id`. */
     claims: key('claims'),
@@ -39,6 +39,8 @@ export function createRedisKeys(prefix: string) {
     turns: key('turns'),
     /** Stream: entry `<ms since 1970>-<n>` has position, origin, record (`kind/id`), before and after. */
     journal: key('journal'),
+    /** Stream: entry `<number>-<index in its commit>` has epoch, at, previous (an event's id) and event. */
+    events: key('events'),
     /** The last fencing token. */
     fence: key('fence'),
     /** Sorted set of node ids that may have a presence. */

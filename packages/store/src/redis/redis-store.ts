@@ -2,6 +2,7 @@ import {
   type Audience,
   audienceOf,
   type Durability,
+  defaultEventBounds,
   defaultJournalBounds,
   type LogEntry,
 } from '@lockstep/contract';
@@ -14,6 +15,7 @@ import { createRedisCheck } from './redis-check.ts';
 import { createRedisCommands } from './redis-commands.ts';
 import { commitToRedis } from './redis-commit.ts';
 import { createDurableScripts, notOnReplicas } from './redis-durable.ts';
+import { createRedisEvents } from './redis-events.ts';
 import { channelOf, parseHint } from './redis-hint.ts';
 import { createRedisHistory } from './redis-history.ts';
 import { createRedisJournal } from './redis-journal.ts';
@@ -56,6 +58,7 @@ export function createRedisStore({
   const warn = createRareLog(log);
   let durability: Durability = { replicas: 0, timeoutMs: 0 };
   let journalBounds = defaultJournalBounds;
+  let eventBounds = defaultEventBounds;
   const target = parseStoreUrl(url);
   const keys = createRedisKeys(prefix);
   const commands = createRedisCommands(target, log);
@@ -92,7 +95,11 @@ export function createRedisStore({
     open: (options) => openRedis(commands, keys, history, check, options, log),
     check,
     commit(commit) {
-      const bounds = { log: { entries: logEntries, bytes: logBytes }, journal: journalBounds };
+      const bounds = {
+        log: { entries: logEntries, bytes: logBytes },
+        journal: journalBounds,
+        events: eventBounds,
+      };
       return commitToRedis(runCommit, keys, history, check, bounds, commit);
     },
     ...records,
@@ -102,6 +109,10 @@ export function createRedisStore({
     readJournal: createRedisJournal(bulk, keys, history.now, () => journalBounds),
     boundJournal(bounds) {
       journalBounds = bounds;
+    },
+    readEvents: createRedisEvents(bulk, keys, history.now, () => eventBounds),
+    boundEvents(bounds) {
+      eventBounds = bounds;
     },
     readLog: changeLog.readAfter,
     follow: (from, options) => follow(sources[audienceOf(...options.kinds)], from, options),

@@ -37,6 +37,8 @@ export interface PreparedCommit {
   loggedFor: Record<Audience, string>;
   /** A JSON object, `CommitOrigin`, in one line. */
   origin: string;
+  /** Each a JSON object, `EventDraft`. */
+  events: string[];
 }
 
 const partsThatCommit: readonly unknown[] = [
@@ -64,7 +66,20 @@ export function prepareCommit(commit: Commit): PreparedCommit {
     throw new AppError('commit_too_large', `a commit carries at most ${maxCommitBytes} bytes`);
   }
   const loggedFor = { edge: parts.edge.join(','), control: parts.control.join(',') };
-  return { changes, logged, loggedFor, origin: prepareOrigin(commit) };
+  return { changes, logged, loggedFor, origin: prepareOrigin(commit), events: prepareEvents(commit) };
+}
+
+function prepareEvents({ events = [] }: Commit): string[] {
+  const prepared = events.map(({ type, subject, tenant, data }) =>
+    JSON.stringify({ type, subject, tenant, data }),
+  );
+  const bytes = prepared.reduce((sum, one) => sum + Buffer.byteLength(one), 0);
+  if (events.length > maxCommitRecords || bytes > maxCommitBytes)
+    throw new AppError(
+      'commit_too_large',
+      `a commit tells at most ${maxCommitRecords} events, of ${maxCommitBytes} bytes`,
+    );
+  return prepared;
 }
 
 function prepareOrigin({ by = { kind: 'system' }, requestId = null, cause = null }: Commit): string {

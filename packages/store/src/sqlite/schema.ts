@@ -18,5 +18,8 @@ export const storeSchema = `
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, epoch TEXT NOT NULL, number INTEGER NOT NULL, commit_id TEXT NOT NULL,
     origin TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL
   );
+  CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, previous TEXT NOT NULL, event TEXT NOT NULL
+  );
   CREATE INDEX IF NOT EXISTS commit_ids_at ON commit_ids (at);
 `;

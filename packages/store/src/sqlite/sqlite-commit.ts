@@ -7,6 +7,7 @@ import {
   type PreparedCommit,
   revisionConflict,
 } from '../rules/prepared-commit.ts';
+import type { SqliteEvents } from './sqlite-events.ts';
 import type { SqliteJournal } from './sqlite-journal.ts';
 import { readHead } from './sqlite-log.ts';
 import type { Sql } from './statements.ts';
@@ -33,6 +34,7 @@ export interface SqliteHistoryOptions {
   now: () => number;
   logEntries: number;
   journal: Pick<SqliteJournal, 'write'>;
+  events: Pick<SqliteEvents, 'write'>;
 }
 
 export function createSqliteHistory({
@@ -41,6 +43,7 @@ export function createSqliteHistory({
   now,
   logEntries,
   journal,
+  events,
 }: SqliteHistoryOptions): SqliteHistory {
   let head: Position | null = null;
 
@@ -64,6 +67,7 @@ export function createSqliteHistory({
       const position = { epoch, number, commitId: commit.id };
       journal.write(prepared, position);
       writeChanges(sql, changes, number);
+      events.write(prepared.events, position);
       // Its rows are the history too: what is blank cannot be read, and a snapshot goes past it.
       if (commit.forgetsLog) sql("UPDATE log SET changes = ''").run();
       sql('INSERT INTO log (number, commit_id, previous, origin, changes) VALUES (?, ?, ?, ?, ?)').run(

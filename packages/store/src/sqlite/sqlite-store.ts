@@ -10,6 +10,7 @@ import { createMemoryPresence } from './memory-presence.ts';
 import { isDamage, isSqliteError, openDatabase } from './open-database.ts';
 import { storeFormat, storeSchema } from './schema.ts';
 import { createSqliteHistory } from './sqlite-commit.ts';
+import { createSqliteEvents } from './sqlite-events.ts';
 import { createSqliteJournal } from './sqlite-journal.ts';
 import { readHead, readLogAfter } from './sqlite-log.ts';
 import { createSqliteRecords } from './sqlite-records.ts';
@@ -40,7 +41,8 @@ export function createSqliteStore({
   const leases = createMemoryLeases(nextGeneration, now);
   const { listWithUnreadable, ...reads } = createSqliteRecords(sql, attempt);
   const journal = createSqliteJournal(sql, now);
-  const history = createSqliteHistory({ sql, isHeld: leases.isHeld, now, logEntries, journal });
+  const events = createSqliteEvents(sql, now);
+  const history = createSqliteHistory({ sql, isHeld: leases.isHeld, now, logEntries, journal, events });
   const writes = createGroupCommit({ sql, ...history, toFailure });
   const announcements = new EventEmitter<{ commit: [LogEntry] }>().setMaxListeners(0);
   const hints = new EventEmitter<{ hint: [Hint] }>().setMaxListeners(0);
@@ -101,6 +103,12 @@ export function createSqliteStore({
     },
 
     boundJournal: journal.bound,
+
+    async readEvents(page) {
+      return attempt(() => events.read(page));
+    },
+
+    boundEvents: events.bound,
 
     async readLog(after, limit) {
       return attempt(() => readLogAfter(sql, knownHead(), after, limit));

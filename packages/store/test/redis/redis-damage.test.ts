@@ -266,7 +266,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
       (await store.listNodes()).map(({ report }) => report.node),
     ];
     const shared =
-      'claim-index claims due:order due:route fence history journal control:ids edge:ids control:log edge:log node-ids turns'.split(
+      'claim-index claims due:order due:route events fence history journal control:ids edge:ids control:log edge:log node-ids turns'.split(
         ' ',
       );
     for (const name of shared) {
@@ -283,7 +283,7 @@ t.test('what stands in Redis and cannot be read', async (t) => {
         const isWrong = (await admin.type(key)) !== typeOf(name);
         if (!isWrong) continue;
         const commit = commitOf(putRoute('changing'), putOrder('changing', due));
-        if (!['node-ids', 'fence', 'turns', 'journal'].includes(name)) await store.commit(commit);
+        if (!['node-ids', 'fence', 'turns', 'journal', 'events'].includes(name)) await store.commit(commit);
         else await store.check();
         await store.commit(commitOf(remove('route', 'changing'), remove('order', 'changing')));
         t.match(
@@ -421,6 +421,7 @@ function typeOf(name: string): string {
     claims: 'hash',
     fence: 'string',
     history: 'hash',
+    events: 'stream',
     journal: 'stream',
     'control:log': 'stream',
     'edge:log': 'stream',

@@ -1,0 +1,102 @@
+import {
+  type EventDraft,
+  type RouteStatus,
+  recordFault,
+  type StoredRecord,
+  servedHosts,
+} from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import { findBrought } from '../certificates/brought.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import { inEpoch } from '../fleet/serving.ts';
+import { deriveRouteStatus } from '../routes/route-status.ts';
+import { hostsOf } from '../routes/unreadable-route.ts';
+import type { Observation } from './teller.ts';
+
+/** The states that callers are told of: the others pass. */
+const told = {
+  live: 'route.live',
+  failed: 'route.failed',
+  waiting_for_dns: 'route.waiting_for_dns',
+} as const satisfies Partial<Record<RouteStatus['state'], EventDraft['type']>>;
+
+export interface ObservedRoutes {
+  observations: Observation[];
+  /** Those that wait for nothing but nodes: what these report decides. */
+  deploying: Set<string>;
+}
+
+/** How routes stand, as the API would show them now. */
+export async function observeRoutes(
+  store: ConfigStore,
+  fleet: Pick<Fleet, 'view' | 'judge'>,
+  ids: readonly string[],
+): Promise<ObservedRoutes> {
+  const { epoch } = store;
+  const records = await store.getMany('route', [...ids]);
+  const routes = records.filter((record) => record !== null && recordFault(record) === null);
+  const hosts = [...new Set(routes.flatMap((record) => hostsOf(record!)))];
+  const [orders, certificates, brought] = await Promise.all([
+    store.getMany('order', hosts),
+    store.getMany('certificate', hosts),
+    findBrought(store, hosts, fleet.view().now),
+  ]);
+  const byHost = new Map(hosts.map((host, index) => [host, index]));
+  const view = inEpoch(await fleet.judge(), epoch);
+  const deploying = new Set<string>();
+  const observations = ids.flatMap((id, index): Observation[] => {
+    const record = records[index] ?? null;
+    const key = `route/${id}`;
+    if (record === null) return [{ key, state: null, check: { kind: 'route', id, revision: null } }];
+    if (recordFault(record) !== null) return [];
+    const named = hostsOf(record).map((host) => ({
+      host,
+      order: orders[byHost.get(host) ?? -1] ?? null,
+      certificate: certificates[byHost.get(host) ?? -1] ?? null,
+      brought: brought.get(host) ?? null,
+    }));
+    const { status } = deriveRouteStatus(record, named, view);
+    if (status.state === 'deploying') deploying.add(id);
+    const type = (told as Partial<Record<string, EventDraft['type']>>)[status.state];
+    if (type === undefined) return [];
+    return [
+      {
+        key,
+        state: status.state,
+        mark: String(record.revision),
+        events: () => [eventOf(type, record, status)],
+        check: { kind: 'route', id, revision: record.revision },
+      },
+    ];
+  });
+  return { observations, deploying };
+}
+
+function eventOf(
+  type: EventDraft['type'],
+  { id, revision, value }: StoredRecord<'route'>,
+  { state, reason, certificates, dnsRequirements, nodes }: RouteStatus,
+): EventDraft {
+  const waiting = state === 'waiting_for_dns' ? { dnsRequirements } : {};
+  return {
+    type,
+    subject: { kind: 'route', id },
+    tenant: value.tenant,
+    data: {
+      hosts: servedHosts(value),
+      routes: [id],
+      revision,
+      state,
+      reason: reason ?? null,
+      nodes: { live: nodes.live, of: nodes.of },
+      certificates: certificates.map(({ host, state, notAfter, lastError, nextAttemptAt }) => ({
+        host,
+        state,
+        notAfter,
+        lastError: lastError?.detail ?? null,
+        nextAttemptAt,
+      })),
+      ...waiting,
+    },
+  };
+}

@@ -1,0 +1,26 @@
+/** All that callers are told of, in the order of the docs. */
+export const eventTypes = [
+  'route.created',
+  'route.updated',
+  'route.deleted',
+  'route.live',
+  'route.failed',
+  'route.waiting_for_dns',
+  'certificate.issued',
+  'certificate.renewed',
+  'certificate.failed',
+  'certificate.expiring',
+  'certificate.revoked',
+  'node.joined',
+  'node.lost',
+  'node.left',
+  'node.behind',
+  'node.refused',
+  'node.drained',
+  'fleet.in_step',
+  'fleet.out_of_step',
+  'issuer.failing',
+  'issuer.recovered',
+  'limit.near',
+] as const;
+export type EventType = (typeof eventTypes)[number];
