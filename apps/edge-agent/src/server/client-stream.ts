@@ -52,7 +52,10 @@ export class ClientStream {
     stream.on('close', () => this.#closed());
     // What it was closed with is seen by its end.
     stream.on('error', ignore);
-    if (!stream.endAfterHeaders) stream.on('trailers', this.#onTrailers);
+    if (!stream.endAfterHeaders)
+      stream.on('trailers', ((_fields: object, _flags: number, raw: string[]) => {
+        this.rawTrailers = raw;
+      }) as never);
   }
 
   get method(): string {
@@ -145,10 +148,6 @@ export class ClientStream {
     this.rawHeaders = none;
     this.rawTrailers = none;
   }
-
-  #onTrailers = (_fields: unknown, _flags: number, raw: string[]): void => {
-    this.rawTrailers = raw;
-  };
 
   /**
    * Sends the head of the final answer; `fields` are flat pairs, and its own from here on. `ends`: with nothing behind it, in one frame. Without

@@ -1,0 +1,115 @@
+import { EventEmitter, once } from 'node:events';
+import type { ClientHttp2Stream } from 'node:http2';
+import { connect } from 'node:tls';
+import { waitFor } from '@lockstep/testkit';
+import t from 'tap';
+import { ClientStream } from '../../../src/server/client-stream.ts';
+import { connectEdgeH2 } from '../../connect-edge-h2.ts';
+import { startUpstream } from '../../start-upstream.ts';
+import { startWorker } from '../../start-worker.ts';
+
+const host = 'shop.example.com';
+const uploads = { begun: 0, complete: 0, over: 0 };
+const upstream = await startUpstream(t, (request, response) => {
+  if (request.method === 'POST') {
+    uploads.begun += 1;
+    request
+      .resume()
+      .on('end', () => {
+        uploads.complete += 1;
+      })
+      .on('error', () => {})
+      .on('close', () => {
+        uploads.over += 1;
+      });
+  } else if (request.url === '/empty') response.writeHead(304, { etag: '"a"' }).end();
+  else if (request.url === '/chunked') response.writeHead(200, { trailer: 'x-sum' }).end('hello');
+  else response.writeHead(200, { 'content-length': 5 }).end(request.method === 'HEAD' ? '' : 'hello');
+});
+const edge = await startWorker(t);
+await edge.applied(await edge.serve('shop', [host], [upstream.url]));
+
+/** Node's `close` of a stream would end it first. */
+const ways: Record<string, (stream: ClientHttp2Stream, abort: AbortController) => void> = {
+  cancelled: (_, abort) => abort.abort(),
+  'reset without an error': (stream) => stream.destroy(),
+  'reset with an error': (stream) => stream.destroy(new Error('enough')),
+  'lost with its session': ({ session }) => session!.destroy(),
+};
+for (const [how, breakOff] of Object.entries(ways)) {
+  t.test(`an upload over HTTP/2 that is ${how} never looks complete to the upstream`, async (t) => {
+    const session = connectEdgeH2(edge, host);
+    session.on('error', () => {});
+    const before = { ...uploads };
+    const abort = new AbortController();
+    const stream = session.request({ ':method': 'POST', ':path': '/upload' }, { signal: abort.signal });
+    stream.on('error', () => {});
+    stream.write('the first half');
+    await waitFor(() => uploads.begun > before.begun, { what: 'the upload' });
+    breakOff(stream, abort);
+    await waitFor(() => uploads.over > before.over, { what: 'the end of it' });
+    t.equal(uploads.complete, before.complete);
+    session.destroy();
+  });
+}
+
+/** The types and flags of the frames of one answer, as `headers`, `data` or `data, end`. */
+async function framesOf(method: 'GET' | 'HEAD', path: string): Promise<string[]> {
+  const socket = connect({
+    host: '127.0.0.1',
+    port: edge.httpsPort,
+    servername: host,
+    ca: edge.root,
+    ALPNProtocols: ['h2'],
+  });
+  await once(socket, 'secureConnect');
+  const literal = (text: string) => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
+  // RFC 7541: `:scheme` https, and the others as literals that are not indexed.
+  const head = Buffer.concat([
+    ...[Buffer.from([0x87, 0x02]), literal(method)],
+    ...[Buffer.from([0x04]), literal(path)],
+    ...[Buffer.from([0x01]), literal(host)],
+  ]);
+  socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]));
+  socket.write(Buffer.concat([Buffer.from([0, 0, head.length, 1, 5, 0, 0, 0, 1]), head]));
+  const frames: string[] = [];
+  let rest = Buffer.alloc(0);
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    rest = Buffer.concat([rest, chunk]);
+    while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
+      const [type, flags] = [rest[3]!, rest[4]!];
+      const name = ['data', 'headers'][type];
+      const ends = name !== undefined && (flags & 1) !== 0;
+      if (name !== undefined) frames.push(ends ? `${name}, end` : name);
+      rest = rest.subarray(9 + rest.readUIntBE(0, 3));
+      if (ends) return frames;
+    }
+  }
+  throw new Error(`the connection ended behind ${frames.join('; ')}`);
+}
+
+t.test('an answer over HTTP/2 takes no more frames than it needs', async (t) => {
+  t.same(await framesOf('GET', '/length'), ['headers', 'data, end'], 'the end is that of the last data');
+  t.same(await framesOf('GET', '/chunked'), ['headers', 'data', 'data, end'], 'a trailer might have come');
+  t.same(await framesOf('HEAD', '/length'), ['headers, end']);
+  t.same(await framesOf('GET', '/empty'), ['headers, end'], '304');
+  t.same(await framesOf('GET', '/.well-known/acme-challenge/x'), ['headers', 'data, end']);
+});
+
+t.test('a stream that is over leads to nothing of its exchange', async (t) => {
+  const stream = Object.assign(new EventEmitter(), { endAfterHeaders: true });
+  let closed = 0;
+  const connection = { socket: {} as never, onStreamClosed: () => {} };
+  const client = new ClientStream(connection, stream as never, { ':path': '/' }, [':path', '/']);
+  for (let i = 0; i < 2; i += 1)
+    client.on('close', () => {
+      closed += 1;
+    });
+  stream.emit('close');
+  t.equal(closed, 2, 'whoever waited for the end was told');
+  t.same(client.headers, {});
+  t.same(client.rawHeaders, []);
+  stream.emit('close');
+  t.equal(closed, 2, 'and is not held any more');
+});
