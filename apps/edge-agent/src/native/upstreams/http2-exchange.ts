@@ -9,6 +9,9 @@ const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUS
 /** A session that takes no new request. */
 const ended = new Set(['ERR_HTTP2_GOAWAY_SESSION', 'ERR_HTTP2_INVALID_SESSION']);
 
+const noRequest = {} as CarriedRequest;
+const nobody: CarrierHandler = {};
+
 /** What a stream of HTTP/2 tells of its end, beside what it tells to the handler. */
 export interface StreamOwner {
   readonly headBytes: number;
@@ -26,8 +29,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   rawTrailers: string[] = [];
   aborted = false;
   reason: Error | null = null;
-  readonly #options: CarriedRequest;
-  readonly #handler: CarrierHandler;
+  #options: CarriedRequest;
+  #handler: CarrierHandler;
   readonly #owner: StreamOwner;
   #stream: ClientHttp2Stream | null = null;
   #began = false;
@@ -143,7 +146,10 @@ export class Http2Exchange implements Dispatcher.DispatchController {
       // Node does not see to it that it closes.
       if (!stream.destroyed) this.#fail(error);
     });
-    stream.on('close', this.#onClose);
+    stream.on('close', () => {
+      this.#onClose();
+      if (this.#over) this.#letGo();
+    });
   }
 
   #onHead(statusCode: number, raw: string[], ends: boolean): void {
@@ -197,6 +203,12 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     if (refused && (body === null || !body.readableDidRead)) this.#again(error);
     else this.#fail(error);
   };
+
+  /** V8 keeps a stream of Node's among its old objects, and so all that it leads to (as `ClientStream` says). */
+  #letGo(): void {
+    this.#options = noRequest;
+    this.#handler = nobody;
+  }
 
   #errorOf(rstCode: number): Error {
     const { reason } = this;
