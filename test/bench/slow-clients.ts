@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,16 +27,19 @@ const crowds: readonly Crowd[] = [
 
 const usage = `What slow clients cost another one: a crowd whose heads and bodies drip, that does not read, or that attacks (HPACK bombs at a
 window of zero, rapid resets), over HTTP/1.1 and HTTP/2, while one client asks as it did before. Ends with 1 where that one's p99 is more
-than doubled, memory does not come back within 1.3 times, or a descriptor is left.
+than doubled beside the crowd, memory does not come back within 1.3 times, or a descriptor is left. What a crowd costs while it comes, which is
+its handshakes above all, is told apart from what it costs while it is there.
 
-  --calm  how long after the crowd is gone memory is looked at: a worker collects garbage once it has been quiet
+  --arrival  in how many seconds it comes
+  --calm     how long after the crowd is gone memory is looked at: a worker collects garbage once it has been quiet
 
-  node test/bench/slow-clients.ts [--clients 2000] [--seconds 120] [--calm 75] [--crowds heads,bodies,…] [--json FILE]`;
+  node test/bench/slow-clients.ts [--clients 2000] [--seconds 120] [--arrival 20] [--calm 75] [--crowds heads,bodies,…] [--json FILE]`;
 
 const { values: flags } = parseArgs({
   options: {
     clients: { type: 'string', default: '2000' },
     seconds: { type: 'string', default: '120' },
+    arrival: { type: 'string', default: '20' },
     calm: { type: 'string', default: '75' },
     crowds: { type: 'string', default: crowds.join(',') },
     json: { type: 'string' },
@@ -70,9 +73,12 @@ async function run(): Promise<void> {
   const probe = { port, host, ca };
 
   const named = flags.crowds.split(',').map((name) => crowds.find((crowd) => crowd === name.trim())!);
+  const arrival = Number(flags.arrival);
   const each = Math.ceil(Number(flags.clients) / named.length);
   const crowd = await Promise.all(
-    named.map((name) => forkCrowd({ port, host: slowHost, ca, crowd: name, clients: each })),
+    named.map((name) =>
+      forkCrowd({ port, host: slowHost, ca, crowd: name, clients: each, arrivalMs: arrival * 1_000 }),
+    ),
   );
   for (const { stop } of crowd) parts.defer(async () => void (await stop()));
   await up.call('POST', '/v1/certificates', { chain: folder.chain, key: folder.keyPem });
@@ -86,19 +92,33 @@ async function run(): Promise<void> {
     { prefer: 'wait=30' },
   );
 
+  const phase = async (seconds: number): Promise<Asked> => {
+    const from = look(up.pid).cpuSeconds;
+    const asked = await ask(probe, seconds);
+    return { ...asked, cpu: (look(up.pid).cpuSeconds - from) / seconds };
+  };
+
   await ask(probe, 5);
-  const alone = await ask(probe, aloneSeconds);
+  const alone = await phase(aloneSeconds);
   const before = look(up.pid);
   for (const { start } of crowd) start();
-  const beside = await ask(probe, Number(flags.seconds));
+  const coming = await phase(arrival);
+  const beside = await phase(Number(flags.seconds));
   const during = look(up.pid);
+  const tcpPages = tcpMemory();
   const figures = await Promise.all(crowd.map(({ stop }) => stop()));
+  const behind = await phase(aloneSeconds);
   await delay(Number(flags.calm) * 1_000);
   const after = look(up.pid);
 
   printTable(
-    ['the other client', 'requests', 'failed', 'p50', 'p99', 'max'],
-    [rowOf('alone', alone), rowOf('beside the crowd', beside)],
+    ['the other client', 'requests', 'failed', 'p50', 'p99', 'max', 'CPU of the worker'],
+    [
+      rowOf('alone', alone),
+      rowOf('while the crowd comes', coming),
+      rowOf('beside the crowd', beside),
+      rowOf('once it is gone', behind),
+    ],
   );
   printTable(
     ['the worker', 'memory', 'descriptors'],
@@ -108,13 +128,16 @@ async function run(): Promise<void> {
       descriptors,
     ]),
   );
+  print(
+    `TCP memory of the machine beside the crowd: ${tcpPages.used} pages; from ${tcpPages.pressure} on it slows down everybody.`,
+  );
   printTable(
     ['crowd', 'connections', 'ended by the edge'],
     named.map((name, index) => [name, figures[index]!.made, figures[index]!.ended]),
   );
-  writeJson('slow-clients', { alone, beside, before, during, after }, flags.json);
+  writeJson('slow-clients', { alone, coming, beside, behind, before, during, after }, flags.json);
   const failed =
-    beside.failed > 0 ||
+    coming.failed + beside.failed + behind.failed > 0 ||
     beside.ms.p99 > 2 * alone.ms.p99 ||
     after.bytes > 1.3 * before.bytes ||
     after.descriptors > before.descriptors;
@@ -124,13 +147,15 @@ async function run(): Promise<void> {
 interface Asked {
   ms: Quantiles;
   failed: number;
+  /** Cores. */
+  cpu: number;
 }
 
 /** One client over a kept connection, fifty times a second. */
 async function ask(
   { port, host, ca }: { port: number; host: string; ca: string },
   seconds: number,
-): Promise<Asked> {
+): Promise<Omit<Asked, 'cpu'>> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const all: number[] = [];
   let failed = 0;
@@ -153,6 +178,7 @@ async function ask(
 }
 
 interface Look {
+  cpuSeconds: number;
   bytes: number;
   descriptors: number;
 }
@@ -160,7 +186,17 @@ interface Look {
 /** The worker that serves: below the control plane and the edge's supervisor. */
 function look(root: number): Look {
   const worker = readProcessTree(root).at(-1)!;
-  return { bytes: worker.rssBytes, descriptors: readdirSync(`/proc/${worker.pid}/fd`).length };
+  return {
+    cpuSeconds: worker.cpuSeconds,
+    bytes: worker.rssBytes,
+    descriptors: readdirSync(`/proc/${worker.pid}/fd`).length,
+  };
+}
+
+function tcpMemory(): { used: number; pressure: number } {
+  const used = /^TCP:.* mem (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'latin1'))?.[1];
+  const [, pressure] = readFileSync('/proc/sys/net/ipv4/tcp_mem', 'latin1').split(/\s+/);
+  return { used: Number(used), pressure: Number(pressure) };
 }
 
 async function forkCrowd(options: CrowdOptions) {
@@ -182,6 +218,6 @@ async function forkCrowd(options: CrowdOptions) {
   };
 }
 
-function rowOf(what: string, { ms, failed }: Asked): (string | number)[] {
-  return [what, ms.n, failed, `${ms.p50} ms`, `${ms.p99} ms`, `${ms.max} ms`];
+function rowOf(what: string, { ms, failed, cpu }: Asked): (string | number)[] {
+  return [what, ms.n, failed, `${ms.p50} ms`, `${ms.p99} ms`, `${ms.max} ms`, `${Math.round(cpu * 100)} %`];
 }

@@ -21,6 +21,8 @@ export interface CrowdOptions {
   ca: string;
   crowd: Crowd;
   clients: number;
+  /** In which they come, evenly. */
+  arrivalMs: number;
 }
 
 export interface CrowdFigures {
@@ -30,7 +32,12 @@ export interface CrowdFigures {
 }
 
 const dripMs = 1_000;
-const largeBytes = 8_388_608;
+/**
+ * More than both connections of a client take in for it: over HTTP/1.1 the system's buffers, over HTTP/2 the window. Not much more: what the system
+ * keeps for all of them counts for the whole machine, and slows down everybody once there is too much of it (`tcp_mem`).
+ */
+const largeBytes = { http1: 2_097_152, http2: 524_288 };
+const streamsOfReader = 4;
 /** So many clients come from one address. */
 const clientsPerAddress = 200;
 /** An attacker comes again after so long. */
@@ -53,9 +60,10 @@ const zeroWindow = frame('settings', 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]));
 const endStream = 1;
 const endHeaders = 4;
 
-/** GET https:// of the static table (RFC 7541, appendix A), and the authority as a literal. */
-function requestBlock(host: string): Buffer {
-  return Buffer.concat([Buffer.from([0x82, 0x84, 0x87, 0x01, host.length]), Buffer.from(host)]);
+/** GET https:// of the static table (RFC 7541, appendix A), and the path and the authority as literals. */
+function requestBlock(host: string, path = '/'): Buffer {
+  const literal = (name: number, text: string) => Buffer.from([name, text.length, ...Buffer.from(text)]);
+  return Buffer.concat([Buffer.from([0x82, 0x87]), literal(0x04, path), literal(0x01, host)]);
 }
 
 /** One field of 3,000 bytes put into the table, and then named again and again by one byte each. */
@@ -71,7 +79,7 @@ function integer(value: number): number[] {
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as CrowdOptions;
-const { port, host, ca, crowd, clients } = options;
+const { port, host, ca, crowd, clients, arrivalMs } = options;
 const figures: CrowdFigures = { made: 0, ended: 0 };
 let over = false;
 
@@ -94,10 +102,12 @@ process.on('message', (message) => {
   process.send!(figures, () => process.exit(0));
 });
 
-const large = Buffer.alloc(largeBytes, 'z');
+const large = Buffer.alloc(largeBytes.http1, 'z');
 const upstream = createServer((request, response) => {
   request.on('error', () => {}).resume();
-  response.end(large);
+  if (request.url === '/http1') response.end(large);
+  else if (request.url === '/http2') response.end(large.subarray(0, largeBytes.http2));
+  else response.end('ok');
 }).listen(0, '127.0.0.1');
 upstream.once('listening', () => process.send!((upstream.address() as AddressInfo).port));
 
@@ -106,8 +116,7 @@ function start(): void {
 }
 
 async function client(index: number): Promise<void> {
-  // As many as come in a second or two, not all in one turn.
-  await delay(index * 3);
+  await delay((index * arrivalMs) / clients);
   while (!over) {
     await once(index).catch(() => {});
     figures.ended += 1;
@@ -150,7 +159,7 @@ function actOf(socket: TLSSocket): () => void {
       write(`POST / HTTP/1.1\r\nhost: ${host}\r\ncontent-length: 1000000\r\n\r\n`);
       return () => write('a');
     case 'readers':
-      write(`GET / HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+      write(`GET /http1 HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
       socket.pause();
       return () => {};
     case 'h2 heads':
@@ -166,8 +175,8 @@ function actOf(socket: TLSSocket): () => void {
     }
     case 'h2 readers':
       write(Buffer.concat([preface, zeroWindow]));
-      for (let id = 1; id < 20; id += 2)
-        write(frame('headers', endStream | endHeaders, id, requestBlock(host)));
+      for (const id of idsBelow(2 * streamsOfReader))
+        write(frame('headers', endStream | endHeaders, id, requestBlock(host, '/http2')));
       socket.pause();
       return () => {};
     case 'bombs':
