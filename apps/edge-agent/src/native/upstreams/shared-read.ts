@@ -32,8 +32,10 @@ export function takeSlab(): Slab {
   return spare.pop() ?? new Slab();
 }
 
+/** A body as large as a slab comes with its head in one read. */
+const headRoomBytes = 8_192;
 /** What all sockets read into that do not just receive a large body. */
-export const sharedBytes: Buffer = Buffer.allocUnsafeSlow(slabBytes);
+export const sharedBytes: Buffer = Buffer.allocUnsafeSlow(slabBytes + headRoomBytes);
 
 let asked = false;
 let next: Uint8Array | undefined;
