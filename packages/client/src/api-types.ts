@@ -64,6 +64,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/routes/{id}/hosts/{host}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have a route serve one more host
+         * @description Nothing where it does already. 200 when every live edge serves the route, 202 when not yet; `status.hosts` tells how far each host is. Takes the scope `routes:write`.
+         */
+        put: operations["addRouteHost"];
+        post?: never;
+        /**
+         * Have a route serve a host no longer
+         * @description 409 `wrong_state` for its only one: delete the route. Its certificate is kept for an hour. Takes the scope `routes:write`.
+         */
+        delete: operations["removeRouteHost"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dns-requirements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which DNS records a host needs, before there is a route for it
+         * @description Looks now, by the settings as they are. Nothing is made, and no CA is asked. Takes the scope `routes:read`.
+         */
+        get: operations["getDnsRequirements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/routes": {
         parameters: {
             query?: never;
@@ -72,8 +116,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List routes by id, or those of one host
-         * @description With `host`: those that name it, and those that name the wildcard which stands for it. Takes the scope `routes:read`.
+         * List routes: all, or those of a tenant or host, or with something in common
+         * @description By id, however many there are; `host` and `tenant` find theirs at once. `metadata.KEY=VALUE` (any number of them), `q` and `state` are looked for in up to 5,000 routes a page, so that it may be short, or empty: go on until `next` is null. Takes the scope `routes:read`.
          */
         get: operations["listRoutes"];
         put?: never;
@@ -82,6 +126,26 @@ export interface paths {
          * @description 201 at once, or with `Prefer: wait=N` when every live edge serves it; 202 with the state reached when that takes longer or every issuer failed. The route stays either way. Takes the scope `routes:write`.
          */
         post: operations["createRoute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Whether a route would be taken as it is
+         * @description Makes nothing: 200, or the refusal that PUT or POST would answer with. Takes the scope `routes:read`.
+         */
+        post: operations["validateRoute"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1397,6 +1461,14 @@ export interface components {
             };
             hosts: number;
             removed: number;
+        };
+        HostCheck: {
+            host: string;
+            ok: boolean;
+            /** @description What is wrong, or what was found */
+            detail: string;
+            /** @description The records to create */
+            dnsRequirements: components["schemas"]["DnsRequirement"][];
         };
         Issuer: {
             name: string;
@@ -2868,8 +2940,10 @@ export interface components {
             }[];
         };
         RoutePage: {
-            items: components["schemas"]["Route"][];
+            items: (components["schemas"]["Route"] | components["schemas"]["SomeOfRoute"])[];
             next: string | null;
+            /** @description With `total=true` */
+            total?: number | null;
         };
         /**
          * @description What becomes of requests over port 80: 308 to https (left out), the same as over https, or 403
@@ -2984,6 +3058,11 @@ export interface components {
                 /** @description When its turn comes, by the pace of the last minute; null while that is not known */
                 estimatedAt: string | null;
             };
+            /** @description How far each host is by itself, its certificate and the route at the edges */
+            hosts: {
+                host: string;
+                state: components["schemas"]["State"];
+            }[];
             certificates: components["schemas"]["CertificateStatus"][];
             /** @description With `waiting_for_dns`: the records to create */
             dnsRequirements: components["schemas"]["DnsRequirement"][];
@@ -3046,6 +3125,13 @@ export interface components {
                 missing: string[];
             };
         };
+        RouteValidity: {
+            /** @constant */
+            valid: true;
+            /** @description As they would be served */
+            hosts: string[];
+            paths: string[];
+        };
         /** @enum {string} */
         Scope: "routes:read" | "routes:write" | "routes:*" | "certificates:read" | "certificates:write" | "certificates:*" | "issuers:read" | "issuers:write" | "issuers:*" | "settings:read" | "settings:write" | "settings:*" | "nodes:read" | "nodes:write" | "nodes:*" | "events:read" | "tokens:read" | "tokens:write" | "tokens:*" | "audit:read" | "admin";
         Settings: {
@@ -3065,6 +3151,46 @@ export interface components {
             events: components["schemas"]["StoredEventSettings"];
             waitingShare: number;
             revision: number | null;
+        };
+        SomeOfRoute: {
+            id: string;
+            hosts?: string[];
+            alsoServe?: components["schemas"]["RouteAlsoServe"];
+            paths?: string[];
+            methods?: string[];
+            match?: components["schemas"]["RouteMatch"];
+            upstreams?: components["schemas"]["StoredUpstream"][];
+            balance?: components["schemas"]["RouteBalance"];
+            health?: components["schemas"]["RouteHealth"];
+            retries?: components["schemas"]["RouteRetries"];
+            timeouts?: components["schemas"]["RouteTimeouts"];
+            limits?: components["schemas"]["RouteLimits"];
+            redirect?: components["schemas"]["RouteRedirect"];
+            response?: components["schemas"]["RouteResponse"];
+            rewrite?: components["schemas"]["StoredRouteRewrite"];
+            maintenance?: components["schemas"]["RouteMaintenance"];
+            plainHttp?: components["schemas"]["RoutePlainHttp"];
+            hsts?: components["schemas"]["RouteHsts"];
+            pages?: components["schemas"]["Pages"];
+            headers?: components["schemas"]["RouteHeaders"];
+            access?: components["schemas"]["StoredRouteAccess"];
+            rateLimit?: components["schemas"]["RouteRateLimit"];
+            basicAuth?: components["schemas"]["StoredRouteBasicAuth"];
+            clientCertificates?: components["schemas"]["StoredClientCertificates"];
+            compression?: components["schemas"]["StoredRouteCompression"];
+            issuers?: string[];
+            challenge?: components["schemas"]["ChallengeType"];
+            dns?: components["schemas"]["RouteDns"];
+            tenant?: string;
+            metadata?: {
+                [key: string]: string;
+            };
+            revision?: number;
+            /** Format: date-time */
+            createdAt?: string;
+            /** Format: date-time */
+            updatedAt?: string;
+            status?: components["schemas"]["RouteStatus"];
         };
         /** @enum {string} */
         State: "pending" | "waiting_for_dns" | "issuing" | "deploying" | "live" | "failed";
@@ -3773,14 +3899,174 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    addRouteHost: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `wait=N` (RFC 7240): answer when every live edge serves the route, after N seconds at the latest */
+                prefer?: string;
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                id: string;
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Route */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            /** @description Route, as far as it is */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    removeRouteHost: {
+        parameters: {
+            query?: {
+                /** @description 204 also where it is gone already */
+                missing?: "ok";
+            };
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                id: string;
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The route does not name the host */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDnsRequirements: {
+        parameters: {
+            query: {
+                host: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Host check */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostCheck"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
     listRoutes: {
         parameters: {
             query?: {
                 limit?: number;
                 cursor?: string;
+                /** @description Those that name it, or the wildcard that stands for it */
                 host?: string;
                 /** @description Only what belongs to this tenant */
                 tenant?: string;
+                state?: components["schemas"]["State"];
+                /** @description A part of one of its hosts */
+                q?: string;
+                /** @description Those with just these texts; `metadata.plan=pro` says the same */
+                metadata?: {
+                    [key: string]: string;
+                };
+                /** @description `-`: the last first. Others than `id` are for up to 5,000 routes that match */
+                sort?: "id" | "-id" | "createdAt" | "-createdAt" | "updatedAt" | "-updatedAt" | "host" | "-host";
+                /** @description How many match; null where that are more than are looked at */
+                total?: "true";
+                /** @description What is shown of each, beside its id, as `hosts,status` */
+                fields?: string;
             };
             header?: never;
             path?: never;
@@ -3867,6 +4153,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Route"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    validateRoute: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutRoute"];
+            };
+        };
+        responses: {
+            /** @description Route validity */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteValidity"];
                 };
             };
             400: components["responses"]["Problem400"];

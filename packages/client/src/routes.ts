@@ -10,7 +10,10 @@ export type Route = Schemas['Route'];
 export type RouteInput = Schemas['PutRoute'];
 /** What is merged into a route (RFC 7396): null removes a field. */
 export type RoutePatch = Schemas['PatchRoute'];
-export type RouteFilter = Omit<NonNullable<operations['listRoutes']['parameters']['query']>, 'cursor'>;
+export type RouteFilter = Omit<
+  NonNullable<operations['listRoutes']['parameters']['query']>,
+  'cursor' | 'fields' | 'total'
+>;
 
 export interface WriteOptions extends CallOptions {
   /** Answer when every live edge serves it, or after so many seconds, 240 at most; the answer's `status.state` says which. */
@@ -70,13 +73,15 @@ export function createRoutes(api: Api) {
     },
     /** Each route that the filter leaves, by id; reads pages as they are come to. */
     list: (filter: RouteFilter = {}, { signal }: CallOptions = {}): AsyncGenerator<Route, void> =>
-      eachOf((cursor) =>
-        answerOf(
-          api.GET('/v1/routes', {
-            params: { query: { ...filter, ...(cursor && { cursor }) } },
-            ...given(signal),
-          }),
-        ),
+      eachOf(
+        (cursor) =>
+          answerOf(
+            api.GET('/v1/routes', {
+              params: { query: { ...filter, ...(cursor && { cursor }) } },
+              ...given(signal),
+            }),
+            // Without `fields` they are whole.
+          ) as Promise<{ items: Route[]; next: string | null }>,
       ),
     /** Looks whether its hosts lead here, and has them tried at once. */
     check: async (id: string, { signal }: CallOptions = {}): Promise<Schemas['RouteCheck']> =>

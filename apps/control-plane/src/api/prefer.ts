@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 const maxWaitSeconds = 300;
 /** One preference with its value and parameters: what is quoted may hold commas and semicolons. */
 const preference = /(?:"(?:\\.|[^"\\])*"?|[^",])+/g;
@@ -14,3 +16,12 @@ export function parseWait(header: string | string[] | undefined): number | null 
   const digits = quoted ?? plain;
   return digits === undefined ? null : Math.min(maxWaitSeconds, Number(digits));
 }
+
+export const preferHeaders = z.looseObject({
+  prefer: z
+    .string()
+    .optional()
+    .describe(
+      '`wait=N` (RFC 7240): answer when every live edge serves the route, after N seconds at the latest',
+    ),
+});

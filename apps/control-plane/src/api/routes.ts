@@ -1,22 +1,22 @@
-import { AppError, wildcardOf } from '@lockstep/contract';
+import { AppError } from '@lockstep/contract';
 import {
   DeleteQuery,
   Host,
   PatchRoute,
   Problem,
   PutRoute,
-  pageOf,
   Route,
   RouteCheck,
   RouteId,
+  RoutePage,
   RoutesQuery,
   RouteTraffic,
+  RouteValidity,
 } from '@lockstep/contract/schemas';
-import type { ConfigStore, PageRequest } from '@lockstep/store';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
-import { tenantClaimPrefix } from '../certificates/tenant-claim.ts';
 import type { DnsRecheck } from '../routes/dns-recheck.ts';
+import { createRouteList } from '../routes/route-list.ts';
 import { newRouteId, type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import type { ApiInstance } from './api-instance.ts';
@@ -26,25 +26,17 @@ import { mergePatchType, withoutShown } from './json-body.ts';
 import type { LoadBound } from './load-bound.ts';
 import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
-import { pageOfList } from './page-of-list.ts';
-import { parseWait } from './prefer.ts';
+import { parseWait, preferHeaders } from './prefer.ts';
 import { originOf } from './request-origin.ts';
+import { createRouteAnswers } from './route-answers.ts';
+import { routeHostsApi } from './route-hosts.ts';
 
 const params = z.object({ id: RouteId });
-const headers = z.looseObject({
-  prefer: z
-    .string()
-    .optional()
-    .describe(
-      '`wait=N` (RFC 7240): answer when every live edge serves the route, after N seconds at the latest',
-    ),
-});
-const claimsAtOnce = 1_000;
+const headers = preferHeaders;
 const config = { conditional: true } as const;
 /** What answers have beside what bodies take. */
 export const shownOfRoutes = ['revision', 'createdAt', 'updatedAt', 'status'];
 const body = z.preprocess((given) => withoutShown(given, shownOfRoutes), PutRoute);
-const RoutePage = pageOf(Route, 'RoutePage');
 const written = { 200: Route, 202: Route, '4xx': Problem, '5xx': Problem };
 const made = { 201: Route, ...written };
 
@@ -64,72 +56,9 @@ export function routesApi(
   app: ApiInstance,
   { store, service, view, checker, traffic, load, stopping }: RoutesApiOptions,
 ): void {
-  /** Ends early also when the caller hangs up, so that nothing waits for nobody. */
-  async function settled({ raw }: FastifyRequest, id: string, timeoutMs: number) {
-    const gone = new AbortController();
-    const onClose = () => gone.abort();
-    raw.socket.once('close', onClose);
-    try {
-      return await view.settled(id, timeoutMs, AbortSignal.any([stopping, gone.signal]));
-    } finally {
-      raw.socket.off('close', onClose);
-    }
-  }
-
-  /** Answers with the route: after the wait that the caller prefers, if any. */
-  async function answer(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    id: string,
-    preferred: number | null,
-    created: boolean,
-  ) {
-    // A preference may be passed over (RFC 7240, section 2): the write stands either way.
-    const waitSeconds = preferred !== null && load.wait(request) ? preferred : null;
-    if (waitSeconds !== null) reply.header('preference-applied', `wait=${waitSeconds}`);
-    const route =
-      waitSeconds === null ? await view.route(id) : await settled(request, id, waitSeconds * 1_000);
-    if (route === null) throw routeNotFound(id);
-    if (created) reply.header('location', `/v1/routes/${id}`);
-    tag(request, reply, route.revision);
-    const live = route.status.state === 'live';
-    if (created) return reply.code(live || preferred === null ? 201 : 202).send(route);
-    return reply.code(live ? 200 : 202).send(route);
-  }
-
-  /** The ids of the routes that name the host, or the wildcard that stands for it. */
-  async function routesOf(host: string): Promise<string[]> {
-    const ids = new Set<string>();
-    for (const name of [host, wildcardOf(host)]) {
-      if (name === null) continue;
-      for (let after: string | undefined; ; ) {
-        const holders = await store.findClaims(`${name} `, claimsAtOnce, after);
-        if (holders.length === 0) break; // a page may be short: a claim can go while it is read
-        for (const { id } of holders) ids.add(id);
-        after = holders.at(-1)?.claim;
-      }
-    }
-    return [...ids].sort();
-  }
-
-  async function pageOfAll(page: PageRequest, tenant: string | undefined) {
-    if (tenant === undefined) return store.list('route', page);
-    const prefix = tenantClaimPrefix('route', tenant);
-    const after = page.cursor === undefined ? undefined : prefix + page.cursor;
-    const holders = await store.findClaims(prefix, page.limit + 1, after);
-    const ids = holders.slice(0, page.limit).map(({ id }) => id);
-    return { items: await read(ids), next: holders.length > page.limit ? (ids.at(-1) ?? null) : null };
-  }
-
-  async function pageOfHost(page: PageRequest, host: string, tenant: string | undefined) {
-    const found = await read(await routesOf(host));
-    const own = tenant === undefined ? found : found.filter(({ value }) => value.tenant === tenant);
-    return pageOfList(own, page, ({ id }) => id);
-  }
-
-  async function read(ids: string[]) {
-    return (await store.getMany('route', ids)).filter((record) => record !== null);
-  }
+  const answer = createRouteAnswers({ view, load, stopping });
+  const list = createRouteList({ store, view });
+  routeHostsApi(app, { service, checker, answer });
 
   app.post('/routes', {
     config,
@@ -154,22 +83,42 @@ export function routesApi(
   });
 
   app.get('/routes', {
+    preValidation: async (request) => {
+      request.query = collectMetadata(request.query as Record<string, unknown>) as never;
+    },
     schema: {
       operationId: 'listRoutes',
       security: needs('routes:read'),
-      summary: 'List routes by id, or those of one host',
-      description: 'With `host`: those that name it, and those that name the wildcard which stands for it.',
+      summary: 'List routes: all, or those of a tenant or host, or with something in common',
+      description:
+        'By id, however many there are; `host` and `tenant` find theirs at once. `metadata.KEY=VALUE` (any number of them), `q` and `state` are looked for in up to 5,000 routes a page, so that it may be short, or empty: go on until `next` is null.',
       tags: ['routes'],
       querystring: RoutesQuery,
       response: { 200: RoutePage, '4xx': Problem, '5xx': Problem },
     },
     async handler(request) {
-      const { host, tenant, ...page } = request.query;
-      const { items, next } = await (host === undefined
-        ? pageOfAll(page, tenant)
-        : pageOfHost(page, parseHost(host), tenant));
-      return { items: await view.routes(items), next };
+      const { host, total, fields, ...query } = request.query;
+      return list({
+        ...query,
+        host: host === undefined ? undefined : parseHost(host),
+        total: total !== undefined,
+        fields: fields ?? null,
+      });
     },
+  });
+
+  app.post('/routes/validate', {
+    config: { repeatable: true },
+    schema: {
+      operationId: 'validateRoute',
+      security: needs('routes:read'),
+      summary: 'Whether a route would be taken as it is',
+      description: 'Makes nothing: 200, or the refusal that PUT or POST would answer with.',
+      tags: ['routes'],
+      body,
+      response: { 200: RouteValidity, '4xx': Problem, '5xx': Problem },
+    },
+    handler: async (request) => service.validate(originOf(request), request.body),
   });
 
   app.get('/routes/:id', {
@@ -294,4 +243,20 @@ function parseHost(input: string): string {
   if (parsed.success) return parsed.data;
   const detail = parsed.error.issues[0]?.message ?? 'is not a host';
   throw new AppError('invalid_request', detail, { errors: [{ pointer: 'host', detail }] });
+}
+
+const ofMetadata = /^metadata(?:\.(.*)|\[(.*)\])$/s;
+
+/** `metadata.plan=pro`, or `metadata[plan]=pro`, for any key, as one field. */
+function collectMetadata(query: Record<string, unknown>): Record<string, unknown> {
+  const metadata: [string, unknown][] = [];
+  const rest: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(query)) {
+    const found = ofMetadata.exec(name);
+    if (found === null) rest.push([name, value]);
+    else metadata.push([found[1] ?? found[2] ?? '', value]);
+  }
+  return metadata.length === 0
+    ? query
+    : Object.fromEntries([...rest, ['metadata', Object.fromEntries(metadata)]]);
 }

@@ -31,6 +31,8 @@ export function describeConditions(document: OpenapiDocument, conditional: Reado
   document.components.parameters = { ...parameters, IdempotencyKey: idempotencyKey };
   for (const { method, operation } of operationsOf(document)) {
     const own = Array.isArray(operation.parameters) ? operation.parameters : [];
+    // Said with a dot too, for which OpenAPI has no style.
+    for (const parameter of own) if (parameter.schema?.type === 'object') parameter.style = 'deepObject';
     const names = [
       ...(conditional.has(operation.operationId) ? Object.keys(parameters) : []),
       ...(method === 'post' ? ['IdempotencyKey'] : []),

@@ -1,4 +1,4 @@
-import { type RouteCheck, recordKey, servedHosts } from '@lockstep/contract';
+import { type HostCheck, type RouteCheck, recordKey, servedHosts } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
@@ -11,6 +11,8 @@ import { routeNotFound } from './route-service.ts';
 export interface DnsRecheck {
   /** Throws `not_found`. */
   check(origin: WriteOrigin, id: string): Promise<RouteCheck>;
+  /** The same for a host, whether a route names it or not; nothing is tried. */
+  look(host: string): Promise<HostCheck>;
 }
 
 export interface DnsRecheckOptions {
@@ -42,17 +44,18 @@ export function createDnsRecheck({ store, preflight, queue, now = Date.now }: Dn
     });
   }
 
+  async function look(host: string): Promise<HostCheck> {
+    const { ok, detail, requirements } = await preflight.check(host);
+    return { host, ok, detail, dnsRequirements: requirements };
+  }
+
   return {
+    look,
     async check(origin, id) {
       const route = await store.get('route', id);
       if (route === null || !isOwn(origin.bounds, route.value.tenant)) throw routeNotFound(id);
       origin.condition?.(route.revision);
-      const hosts = await Promise.all(
-        servedHosts(route.value).map(async (host) => {
-          const { ok, detail, requirements } = await preflight.check(host);
-          return { host, ok, detail, dnsRequirements: requirements };
-        }),
-      );
+      const hosts = await Promise.all(servedHosts(route.value).map(look));
       await wakeOrders(
         origin,
         hosts.flatMap(({ host, ok }) => (ok ? [host] : [])),

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import {
   AppError,
+  claimsOfRoute,
   isAppError,
   type OrderRecord,
   type PatchRoute,
   type RouteRecord,
+  type RouteValidity,
   recordFault,
   recordKey,
   type StoredRecord,
@@ -49,6 +51,12 @@ export interface RouteService {
   replace(origin: WriteOrigin, id: string, body: PutRoute, waitMs?: number | null): Promise<boolean>;
   patch(origin: WriteOrigin, id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
   remove(origin: WriteOrigin, id: string): Promise<void>;
+  /** Names one more host; nothing where the route names it already. */
+  addHost(origin: WriteOrigin, id: string, host: string, waitMs?: number | null): Promise<void>;
+  /** Throws `not_found` where the route does not name it, and `wrong_state` where it is its only one. */
+  removeHost(origin: WriteOrigin, id: string, host: string): Promise<void>;
+  /** Throws whatever putting it would throw, and makes nothing. */
+  validate(origin: WriteOrigin, body: PutRoute): Promise<RouteValidity>;
 }
 
 export interface RouteServiceOptions {
@@ -222,14 +230,68 @@ export function createRouteService({
   ): Promise<void> {
     await write(origin, id, waitMs, (current) => {
       if (current === null) throw routeNotFound(id);
-      const fault = recordFault(current);
-      if (fault !== null)
-        throw new AppError('wrong_state', `the record of route "${id}" ${fault}; put it anew, or delete it`);
-      const { createdAt: _c, updatedAt: _u, sealedSecrets: _s, ...given } = current.value;
-      const merged = PutRoute.safeParse(mergePatch(given, body));
-      if (!merged.success) throw toInvalidRequest(merged.error);
-      return recordOf(id, merged.data, current);
+      return edited(id, current, (given) => mergePatch(given, body));
     });
+  }
+
+  /** The route with something of what was given changed, checked as a whole. */
+  function edited(
+    id: string,
+    current: StoredRecord<'route'>,
+    change: (given: Record<string, unknown>) => unknown,
+  ): RouteRecord {
+    const fault = recordFault(current);
+    if (fault !== null)
+      throw new AppError('wrong_state', `the record of route "${id}" ${fault}; put it anew, or delete it`);
+    const { createdAt: _c, updatedAt: _u, sealedSecrets: _s, ...given } = current.value;
+    const merged = PutRoute.safeParse(change(given));
+    if (!merged.success) throw toInvalidRequest(merged.error);
+    return recordOf(id, merged.data, current);
+  }
+
+  async function addHost(
+    origin: WriteOrigin,
+    id: string,
+    host: string,
+    waitMs: number | null = null,
+  ): Promise<void> {
+    await write(origin, id, waitMs, (current) => {
+      if (current === null) throw routeNotFound(id);
+      return edited(id, current, (given) => ({ ...given, hosts: [...hostsNamed(current), host] }));
+    });
+  }
+
+  async function removeHost(origin: WriteOrigin, id: string, host: string): Promise<void> {
+    await write(origin, id, null, (current) => {
+      if (current === null) throw routeNotFound(id);
+      const named = hostsNamed(current);
+      if (!named.includes(host))
+        throw new AppError('not_found', `route "${id}" does not name "${host}"`, {
+          facts: { route: id, host },
+        });
+      if (named.length === 1)
+        throw new AppError('wrong_state', `"${host}" is the only host of route "${id}"; delete the route`, {
+          facts: { route: id, host },
+        });
+      return edited(id, current, (given) => ({ ...given, hosts: named.filter((one) => one !== host) }));
+    });
+  }
+
+  async function validate(origin: WriteOrigin, body: PutRoute): Promise<RouteValidity> {
+    const id = body.id ?? newRouteId();
+    const current = body.id === undefined ? null : await findRoute(store, id);
+    if (current !== null && !isOwn(origin.bounds, current.value.tenant)) throw idTaken(id, false);
+    const next = boundRoute(origin.bounds, current, recordOf(id, body, current)) as RouteRecord;
+    await refuseOthersCertificates(store, origin.bounds, current, next);
+    await check(next);
+    await refuseOthers(store, origin.bounds, current, next, now());
+    for (const claim of claimsOfRoute(next)) {
+      const [holder] = await store.findClaims(claim, 1);
+      if (holder?.claim !== claim || holder.id === id) continue;
+      const taken = new AppError('host_taken', claim, { facts: { ...holder } });
+      throw await explainHostTaken(store, origin, taken);
+    }
+    return { valid: true, hosts: servedHosts(next), paths: next.paths };
   }
 
   async function remove(origin: WriteOrigin, id: string): Promise<void> {
@@ -249,7 +311,7 @@ export function createRouteService({
     return { ...sealed, createdAt: current?.value.createdAt ?? updatedAt, updatedAt };
   }
 
-  return { create, replace, patch, remove };
+  return { create, replace, patch, remove, addHost, removeHost, validate };
 }
 
 /** For a route that comes without an id. */
@@ -259,6 +321,10 @@ export function newRouteId(): string {
 
 export function routeNotFound(id: string): AppError {
   return new AppError('not_found', `there is no route "${id}"`, { facts: { route: id } });
+}
+
+function hostsNamed({ value: { hosts } }: StoredRecord<'route'>): string[] {
+  return Array.isArray(hosts) ? hosts : [];
 }
 
 /** None where the route would only become what it is already: then no edge has to hear of it. */

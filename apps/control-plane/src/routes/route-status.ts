@@ -25,16 +25,28 @@ export function deriveRouteStatus(
   // Where no host has a certificate, nobody serves anything; who could not is told all the same.
   const served = servedBy(fleet.nodes, valid.length === 0 ? [] : [route, ...valid], fleet.liveNeeds);
   const deployed = valid.length > 0 && served.everywhere;
+  /** Its certificate's, and where that is live, whether the route is at the edges too. */
+  const hostState = (index: number): State => {
+    const of = certificates[index]?.state ?? 'pending';
+    const records = of === 'live' && !deployed ? validFor(hosts[index]!, fleet.now) : null;
+    if (records === null) return of;
+    return servedBy(fleet.nodes, [route, records], fleet.liveNeeds).everywhere ? 'live' : 'deploying';
+  };
   const states = [
     ...certificates.map(({ state }) => state),
     deployed ? ('live' as const) : ('deploying' as const),
   ];
   const state = furthestFirst.find((candidate) => states.includes(candidate)) ?? 'pending';
-  const reason = explain(state, hosts, certificates, served, fleet);
+  const alone = explain(state, hosts, certificates, served, fleet);
+  const reason = alone === null ? null : besideLive(alone, state, certificates);
   const status: RouteStatus = {
     state,
     ...(reason === null ? {} : { reason }),
     ...lastOf(hosts),
+    hosts: hosts.map(({ host }, index) => ({
+      host,
+      state: hostState(index),
+    })),
     certificates,
     dnsRequirements: hosts.flatMap((records, index) =>
       certificates[index]?.state === 'waiting_for_dns'
@@ -75,6 +87,14 @@ function explain(
   if (state === 'pending') return fleet.issuesNothing ?? notYetValid(hosts[at], fleet);
   if (state === 'deploying' && behind[0] !== undefined) return `${behind[0].node} ${behind[0].reason}`;
   return null;
+}
+
+/** Of a route that is served for some of its hosts, whom the reason is about. */
+function besideLive(reason: string, state: State, certificates: CertificateStatus[]): string {
+  const live = certificates.filter((one) => one.state === 'live').length;
+  const held = certificates.find((one) => one.state === state);
+  if (live === 0 || held === undefined || reason === 'no_live_edges') return reason;
+  return `${held.host}: ${reason} (${live} of ${certificates.length} hosts have what they need)`;
 }
 
 function notYetValid(records: HostRecords | undefined, fleet: FleetView): string | null {

@@ -42,6 +42,7 @@ export function presentUnreadable(
     status: {
       state: 'failed',
       reason: `the record of this route ${fault}; put it anew, or delete it`,
+      hosts: textsOf(hosts).map((host) => ({ host, state: 'failed' as const })),
       certificates: [],
       dnsRequirements: [],
       nodes: { live: 0, ...countNodes(view), behind },

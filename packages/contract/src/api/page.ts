@@ -8,8 +8,6 @@ export const PageQuery = z.strictObject({
 
 const tenant = Tenant.optional().describe('Only what belongs to this tenant');
 
-export const RoutesQuery = PageQuery.extend({ host: z.string().max(300).optional(), tenant });
-
 export const CertificatesQuery = PageQuery.extend({
   tenant: tenant.describe('Only those that belong to this tenant, or are for a host of its routes'),
   failing: z

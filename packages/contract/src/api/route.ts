@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { isFields } from '../shared/fields.ts';
 import { Timestamp } from '../shared/timestamp.ts';
 import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
+import { MetadataKey, Tenant } from './labels.ts';
+import { PageQuery } from './page.ts';
 import { routeFaults } from './route/route-faults.ts';
 import { routeFields, routeTargets } from './route/route-fields.ts';
 
@@ -92,6 +94,9 @@ export const RouteStatus = z
       })
       .optional()
       .describe('While a first attempt of one of its hosts waits for its turn: that of the last of them'),
+    hosts: z
+      .array(z.object({ host: z.string(), state: State }))
+      .describe('How far each host is by itself, its certificate and the route at the edges'),
     certificates: z.array(CertificateStatus),
     dnsRequirements: z.array(DnsRequirement).describe('With `waiting_for_dns`: the records to create'),
     nodes: z.object({
@@ -146,3 +151,60 @@ export const Route = z
   })
   .meta({ id: 'Route' });
 export type Route = z.infer<typeof Route>;
+
+const routeFieldNames = Object.keys(Route.shape) as (keyof Route)[];
+
+/** What a list with `fields` has of each route. */
+export const SomeOfRoute = Route.partial().required({ id: true }).meta({ id: 'SomeOfRoute' });
+
+const tenantOfList = Tenant.optional().describe('Only what belongs to this tenant');
+
+export const routeSorts = ['id', 'createdAt', 'updatedAt', 'host'] as const;
+export type RouteSort = (typeof routeSorts)[number];
+
+/** `metadata.key=value`, for any key, comes as `metadata`. */
+export const RoutesQuery = PageQuery.extend({
+  host: z.string().max(300).optional().describe('Those that name it, or the wildcard that stands for it'),
+  tenant: tenantOfList,
+  state: State.optional(),
+  q: z.string().min(1).max(253).toLowerCase().optional().describe('A part of one of its hosts'),
+  metadata: z
+    .record(MetadataKey, z.string())
+    .optional()
+    .describe('Those with just these texts; `metadata.plan=pro` says the same'),
+  sort: z
+    .enum(routeSorts.flatMap((name) => [name, `-${name}`] as const))
+    .default('id')
+    .describe('`-`: the last first. Others than `id` are for up to 5,000 routes that match'),
+  total: z.literal('true').optional().describe('How many match; null where that are more than are looked at'),
+  fields: z
+    .string()
+    .regex(/^[A-Za-z]+(?:,[A-Za-z]+)*$/, 'is no list of names with commas between them')
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(routeFieldNames)))
+    .optional()
+    .describe('What is shown of each, beside its id, as `hosts,status`'),
+});
+export type RoutesQuery = z.infer<typeof RoutesQuery>;
+
+export const RoutePage = z
+  .object({
+    items: z.array(z.union([Route, SomeOfRoute])),
+    next: z.string().nullable(),
+    total: z.int().nullable().optional().describe('With `total=true`'),
+  })
+  .meta({ id: 'RoutePage' });
+
+/** The answer of `POST /v1/routes/validate`. */
+export const RouteValidity = z
+  .object({
+    valid: z.literal(true),
+    hosts: z.array(z.string()).describe('As they would be served'),
+    paths: z.array(z.string()),
+  })
+  .meta({ id: 'RouteValidity' });
+export type RouteValidity = z.infer<typeof RouteValidity>;
+
+/** The answer of `GET /v1/dns-requirements`. */
+export const HostCheck = RouteCheck.shape.hosts.element.meta({ id: 'HostCheck' });
+export type HostCheck = z.infer<typeof HostCheck>;
