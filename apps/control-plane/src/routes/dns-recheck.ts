@@ -2,6 +2,7 @@ import { type HostCheck, type RouteCheck, recordKey, servedHosts } from '@lockst
 import type { ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
+import type { HostPolicy } from '../issuance/host-context.ts';
 import type { Preflight } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
@@ -11,9 +12,11 @@ import { routeNotFound } from './route-service.ts';
 export interface DnsRecheck {
   /** Throws `not_found`. */
   check(origin: WriteOrigin, id: string): Promise<RouteCheck>;
-  /** The same for a host, whether a route names it or not; nothing is tried. */
+  /** The same for a host as if no route named it, so that it tells of nobody's; nothing is tried. */
   look(host: string): Promise<HostCheck>;
 }
+
+const unnamed: HostPolicy = { named: false, issuers: null, challenge: null, proxied: false };
 
 export interface DnsRecheckOptions {
   store: ConfigStore;
@@ -44,18 +47,18 @@ export function createDnsRecheck({ store, preflight, queue, now = Date.now }: Dn
     });
   }
 
-  async function look(host: string): Promise<HostCheck> {
-    const { ok, detail, requirements } = await preflight.check(host);
+  async function look(host: string, policy?: HostPolicy): Promise<HostCheck> {
+    const { ok, detail, requirements } = await preflight.check(host, policy);
     return { host, ok, detail, dnsRequirements: requirements };
   }
 
   return {
-    look,
+    look: (host) => look(host, unnamed),
     async check(origin, id) {
       const route = await store.get('route', id);
       if (route === null || !isOwn(origin.bounds, route.value.tenant)) throw routeNotFound(id);
       origin.condition?.(route.revision);
-      const hosts = await Promise.all(servedHosts(route.value).map(look));
+      const hosts = await Promise.all(servedHosts(route.value).map((host) => look(host)));
       await wakeOrders(
         origin,
         hosts.flatMap(({ host, ok }) => (ok ? [host] : [])),

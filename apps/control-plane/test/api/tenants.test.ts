@@ -127,8 +127,9 @@ t.test('no operation reads, writes, counts or tells of what is another tenant’
     for (const name of queries)
       for (const value of values) {
         const answer = await beta.call('GET', `${path}?${name}=${value}`);
-        // An error may say what was asked for.
-        if (answer.status === 200) silent(answer.text, `${operationId} ${name}=${value}`);
+        // An error may say what was asked for, and the look at the DNS of a host does, of whoever it is.
+        if (answer.status === 200 && operationId !== 'getDnsRequirements')
+          silent(answer.text, `${operationId} ${name}=${value}`);
       }
     let next: string | null = null;
     for (let pages = 0; pages < 10; pages += 1) {
