@@ -76,6 +76,11 @@ const refusals: Record<Field, Row[]> = {
       /"169\.254\.169\.254" is an address where nothing may lead/,
     ],
     [to({ url, tls: { verify: false } }), '/upstreams/0/tls', /^is about TLS.*leave it out, or change url$/],
+    [
+      to({ url: 'https://h', tls: { serverName: '*.h.example' } }),
+      '/upstreams/0/tls/serverName',
+      'is a name for many; one is asked for',
+    ],
     [to({ url: 'https://h', tls: { ca: 'x' } }), '/upstreams/0/tls/ca', /^holds no PEM certificate/],
     [
       to({ url: 'https://h', tls: { clientCertificate: 'none' } }),

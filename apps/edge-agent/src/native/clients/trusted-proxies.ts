@@ -29,14 +29,17 @@ export function createTrustedProxies(ranges: readonly string[]): TrustedProxies 
       const told = readFields(rawHeaders);
       const hops = told.hops ?? told.forwarded.map((element) => element.for ?? 'unknown');
       const chain = [plainAddress(peer)!];
+      /** The furthest that a trusted proxy has said, be it that it hides its client (RFC 7239, section 6.3). */
+      let said = hops.length;
       // What stands further left was said by somebody who is not trusted, or is no address at all.
       for (let at = hops.length - 1; at >= 0 && trusted.has(chain[0]!); at -= 1) {
+        said = at;
         const address = plainAddress(hops[at]!);
         if (address === null) break;
         chain.unshift(address);
       }
       // What the proxy that the client came to said of it.
-      const element = told.hops === null ? told.forwarded[hops.length - chain.length + 1] : undefined;
+      const element = told.hops === null ? told.forwarded[said] : undefined;
       return {
         client: chain[0]!,
         chain: chain.join(', '),

@@ -140,6 +140,13 @@ t.test(
         'x-forwarded-host': 'b.example',
       },
     );
+    for (const hidden of ['proto=https', 'for=_hidden;proto=https', 'for=6.6.6.6, for=unknown;proto=https']) {
+      t.match(
+        await received({ Forwarded: hidden }),
+        { 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'https' },
+        'a proxy may hide its client, and still say how it came',
+      );
+    }
     t.match(await received({ Forwarded: 'for=198.51.100.7;;, "' }), { 'x-forwarded-for': '127.0.0.1' });
     t.match(await received({ Forwarded: 'for=6.6.6.6', 'X-Forwarded-For': '198.51.100.7' }), {
       'x-forwarded-for': '198.51.100.7, 127.0.0.1',
@@ -152,6 +159,8 @@ t.test(
         'x-forwarded-proto': scheme,
       });
     t.match(await plain('http'), { status: 308 });
+    const hiding = { forwarded: 'for=unknown;proto=https' };
+    t.match(await fetchPlain(edge.httpPort, '/', host, hiding), { status: 200 });
     const served = await plain('https');
     t.equal(served.status, 200, 'a proxy that has TLS with the client is not sent to https');
     t.match(JSON.parse(served.body), {

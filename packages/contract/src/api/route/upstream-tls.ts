@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { isAppError } from '../../shared/app-error.ts';
-import { normaliseHost } from '../../shared/hostname.ts';
+import { Host } from './hosts.ts';
 
 const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
@@ -16,15 +15,7 @@ export const Authorities = z
     return z.NEVER;
   });
 
-const ServerName = z.string().transform((input, context) => {
-  try {
-    return normaliseHost(input);
-  } catch (error) {
-    if (!isAppError(error)) throw error;
-    context.addIssue({ code: 'custom', message: error.message });
-    return z.NEVER;
-  }
-});
+const ServerName = Host.refine((name) => !name.startsWith('*.'), 'is a name for many; one is asked for');
 
 export const UpstreamTls = z
   .strictObject({
