@@ -20,7 +20,7 @@ const mayImport: Record<string, string[]> = {
   'packages/pki': ['contract'],
   'packages/testkit': ['contract', 'store', 'pki'],
   'packages/client': [],
-  'apps/control-plane': ['contract', 'store', 'pki'],
+  'apps/control-plane': ['contract', 'caddy', 'store', 'pki'],
   'apps/edge-agent': ['contract', 'store', 'pki'],
   'apps/cli': ['contract', 'caddy', 'store', 'pki', 'client', 'control-plane', 'edge-agent'],
 };
@@ -62,6 +62,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'keys',
       'monitoring',
       'api',
+      'caddy-api',
       'openapi',
     ],
   ],

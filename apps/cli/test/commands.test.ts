@@ -41,6 +41,7 @@ t.test('every command has --version and --help, which names the variable of each
       'TLS_CERT',
       'TLS_KEY',
       'TLS_CLIENT_CA',
+      'CADDY_API',
       'STORE',
       'STORE_PREFIX',
       'DATA_DIR',

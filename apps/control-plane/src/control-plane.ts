@@ -63,6 +63,8 @@ export interface ControlPlane {
   /** Where the API answers: the port is a real one also when 0 was asked for. */
   address: Address;
   url: string;
+  /** Where Caddy's admin API is spoken; null: nowhere. */
+  caddyApi: Address | null;
   /** PEM of the internal CA's root; null with an ACME CA. */
   rootCertificate: string | null;
   /** The issuers that are tried where a route names none, as the settings are now. */
@@ -150,10 +152,11 @@ export async function createControlPlane({
     const pace = createIssuingPace({ hub, now });
     closers.push(pace.close);
     let api: Address = config.listen;
+    let caddyApi: Address | null = config.caddyApi ?? null;
     const denied = createDenied({
       settings: settings.current,
       nodes: fleet.nodes,
-      ownServices: () => [api, ...(config.ownServices ?? [])],
+      ownServices: () => [api, ...(caddyApi === null ? [] : [caddyApi]), ...(config.ownServices ?? [])],
     });
     const guardedFetch = createGuardedFetch(denied.now);
     const onDemand = createOnDemand({ store, settings, queue, log, now, fetch: guardedFetch, boundary });
@@ -196,11 +199,28 @@ export async function createControlPlane({
     closers.push(events.close);
     const observer = createObserver({ store, hub, fleet, fleetWatch, known, now, log, boundary });
     closers.push(observer.close);
+    const authenticate = createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now });
+    const routeService = createRouteService({
+      store,
+      sealer: sealers.edges,
+      now,
+      check: createRouteRules({ store, known, settings, denied }),
+      queue,
+      defaultIssuer: () => chain()[0] ?? null,
+    });
+    const certificateService = createCertificateService({
+      store,
+      sealer: sealers.edges,
+      revokeAtCa,
+      known,
+      servesOnDemand: () => settings.current().onDemand !== null,
+      now,
+    });
     const app = await createServer({
       tls,
       idempotency,
       access: {
-        authenticate: createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now }),
+        authenticate,
         onUse: tokenUses.note,
       },
       adminHosts: [config.listen.host, ...config.adminHosts],
@@ -229,27 +249,13 @@ export async function createControlPlane({
       resources: {
         routes: {
           store,
-          service: createRouteService({
-            store,
-            sealer: sealers.edges,
-            now,
-            check: createRouteRules({ store, known, settings, denied }),
-            queue,
-            defaultIssuer: () => chain()[0] ?? null,
-          }),
+          service: routeService,
           view: createRouteView({ store, fleet, hub, pace }),
           checker: createDnsRecheck({ store, preflight, queue, now }),
           traffic: routeTraffic.read,
         },
         certificates: {
-          service: createCertificateService({
-            store,
-            sealer: sealers.edges,
-            revokeAtCa,
-            known,
-            servesOnDemand: () => settings.current().onDemand !== null,
-            now,
-          }),
+          service: certificateService,
           view: createCertificateView({ store, fleet }),
         },
         issuers: {
@@ -278,9 +284,27 @@ export async function createControlPlane({
     closers.push(() => app.close());
     const address = await listen(app, config.listen);
     api = address;
+    if (caddyApi !== null) {
+      const { createCaddyApi } = await import('./caddy-api/caddy-api.ts');
+      const caddy = createCaddyApi({
+        store,
+        routes: routeService,
+        certificates: certificateService,
+        sealer,
+        authenticate,
+        listen: caddyApi,
+        adminHosts: config.adminHosts,
+        stopping: stopping.signal,
+        log,
+        now,
+      });
+      closers.push(caddy.close);
+      caddyApi = await caddy.listen();
+    }
     return {
       address,
       url: `${tls === undefined ? 'http' : 'https'}://${formatAddress(address)}`,
+      caddyApi,
       rootCertificate,
       chain,
       close,

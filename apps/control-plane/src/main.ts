@@ -11,6 +11,7 @@ export interface RunControlPlaneOptions {
   listen: Address;
   adminHosts: string[];
   tls: TlsFiles | undefined;
+  caddyApi: Address | null;
   dataDir: string;
   storeUrl: string;
   storePrefix: string;
@@ -22,11 +23,12 @@ export interface RunControlPlaneOptions {
 /** Runs a control plane over Redis until SIGTERM or SIGINT. Throws `AppError` when it cannot start. */
 export async function runControlPlane(options: RunControlPlaneOptions): Promise<void> {
   const log = pino({ name: 'control-plane', level: options.logLevel }, logDestination(pino.destination));
-  const { listen, adminHosts, tls, dataDir, newStore, restored, storeUrl, storePrefix } = options;
+  const { listen, adminHosts, tls, caddyApi, dataDir, newStore, restored, storeUrl, storePrefix } = options;
   const config = {
     listen,
     adminHosts,
     tls,
+    caddyApi,
     dataDir,
     newStore,
     restored,

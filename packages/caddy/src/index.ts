@@ -1,4 +1,6 @@
+export * from './config-tree.ts';
 export type { Note, NoteLevel } from './notes.ts';
+export * from './render-route.ts';
 export { routeIdOf } from './route-id.ts';
 export { issuerOfStorage, storageKeyOf } from './storage-key.ts';
 export * from './translate.ts';

@@ -38,6 +38,7 @@ export type * from './records/account.ts';
 export type * from './records/attempts.ts';
 export type * from './records/authority.ts';
 export type * from './records/bucket.ts';
+export type * from './records/caddy-route.ts';
 export { type CanaryRecord, canaryId } from './records/canary.ts';
 export { broughtIssuer, type CertificateRecord } from './records/certificate.ts';
 export type * from './records/challenge.ts';

@@ -5,6 +5,7 @@ import { address, checkStoreUrl, shownAddress } from './option-values.ts';
 import {
   acmeVariables,
   adminHostsOption,
+  caddyApiOption,
   dataDirOption,
   environmentHelp,
   logLevelOption,
@@ -37,6 +38,7 @@ export function controlPlaneCommand(): Command {
         'let nobody connect without a certificate of these CAs, PEM; tokens are asked for all the same',
       ).env('LOCKSTEP_TLS_CLIENT_CA'),
     )
+    .addOption(caddyApiOption())
     .addOption(storeOption())
     .addOption(storePrefixOption())
     .addOption(dataDirOption('.lockstep/control-plane'))
@@ -66,6 +68,7 @@ export function controlPlaneCommand(): Command {
         listen: flags.listen,
         adminHosts: flags.adminHosts,
         tls: tlsFilesOf(flags),
+        caddyApi: flags.caddyApi ?? null,
         dataDir: resolve(flags.dataDir ?? join('.lockstep', 'control-plane')),
         storeUrl,
         storePrefix: flags.storePrefix,
@@ -96,6 +99,7 @@ interface ControlPlaneFlags {
   tlsClientCa?: string;
   listen: Address;
   adminHosts: string[];
+  caddyApi?: Address;
   store?: string;
   storePrefix: string;
   dataDir?: string;

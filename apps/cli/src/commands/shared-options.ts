@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { logLevels } from '../config.ts';
-import { hostNames, httpUrl } from './option-values.ts';
+import { address, hostNames, httpUrl } from './option-values.ts';
 
 export function storeOption(): Option {
   return new Option('--store <url>', 'the Redis that all processes of the fleet share').env('LOCKSTEP_STORE');
@@ -41,6 +41,15 @@ export const tokenVariable = {
   LOCKSTEP_TOKEN:
     'bearer token of the API; left out: LOCKSTEP_ADMIN_TOKEN, else the admin-token in the data folder',
 };
+
+export function caddyApiOption(): Option {
+  return new Option(
+    '--caddy-api <address>',
+    'where to speak Caddy’s admin API as well; beyond loopback each call needs a token',
+  )
+    .env('LOCKSTEP_CADDY_API')
+    .argParser(address);
+}
 
 export function logLevelOption(): Option {
   return new Option('--log-level <level>', 'the least that is logged')

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { Address } from '@lockstep/contract';
 import { Command, Option } from 'commander';
 import { planAddresses } from '../up/plan-addresses.ts';
 import type { OpenLog } from '../up/run-up.ts';
@@ -6,6 +7,7 @@ import { portNumber, wholeNumber } from './option-values.ts';
 import {
   acmeVariables,
   adminHostsOption,
+  caddyApiOption,
   dataDirOption,
   environmentHelp,
   logLevelOption,
@@ -43,6 +45,7 @@ export function upCommand({ openLog, version }: { openLog: OpenLog; version: str
       ),
     )
     .addOption(adminHostsOption())
+    .addOption(caddyApiOption())
     .addOption(dataDirOption('.lockstep'))
     .addOption(
       new Option('--demo', 'start a small upstream, post a route to it and show every edge serving it').env(
@@ -67,6 +70,7 @@ export function upCommand({ openLog, version }: { openLog: OpenLog; version: str
           dataDir: resolve(flags.dataDir ?? '.lockstep'),
           plan: planAddresses(flags),
           adminHosts: flags.adminHosts,
+          caddyApi: flags.caddyApi ?? null,
           demo: flags.demo ?? false,
           logLevel: flags.logLevel,
         },
@@ -82,6 +86,7 @@ interface UpFlags {
   httpPort: number;
   adminPort: number;
   adminHosts: string[];
+  caddyApi?: Address;
   dataDir?: string;
   demo?: boolean;
   logLevel: string;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppError, giveBackMemory, isAppError, type Readiness } from '@lockstep/contract';
+import { type Address, AppError, giveBackMemory, isAppError, type Readiness } from '@lockstep/contract';
 import {
   type AcmeConfig,
   createControlPlane,
@@ -30,6 +30,7 @@ export interface UpOptions {
   dataDir: string;
   plan: AddressPlan;
   adminHosts: string[];
+  caddyApi: Address | null;
   demo: boolean;
   logLevel: string;
 }
@@ -51,7 +52,7 @@ const progressIntervalMs = 5_000;
 
 /** Runs a control plane and edges on this machine until a signal. Throws `AppError` when that cannot be, and has then nothing left running. */
 export async function runUp(options: UpOptions, { openLog, print }: UpDependencies): Promise<void> {
-  const { version, dataDir, plan, adminHosts, demo, logLevel } = options;
+  const { version, dataDir, plan, adminHosts, caddyApi, demo, logLevel } = options;
   const secrets = readSecrets();
   const acme = readAcmeConfig();
   const folder = openDataFolder(dataDir);
@@ -60,7 +61,9 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   // The store comes first: it holds the lock that keeps a second `up` off this folder.
   const store = await openStore(`sqlite:${folder.file('store.db')}`);
   parts.defer(() => store.close());
-  await checkPorts(plan.listeners);
+  const caddyListener =
+    caddyApi === null ? [] : [{ what: 'Caddy’s admin API', address: caddyApi, flag: '--caddy-api' }];
+  await checkPorts([...plan.listeners, ...caddyListener]);
 
   const secretKey = secrets.secretKey ?? folder.secret('secret-key', generateSecretKey);
   const adminTokens = splitAdminTokens(secrets.adminToken ?? folder.secret('admin-token', createAdminToken));
@@ -83,6 +86,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
       acme,
       expectedEdges: plan.edges.length,
       adminHosts,
+      caddyApi,
       newStore: false,
       restored: false,
     },

@@ -25,6 +25,7 @@ const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change 
   issuer: (id, value) => ({ op: 'put', kind: 'issuer', id, value }),
   settings: (id, value) => ({ op: 'put', kind: 'settings', id, value }),
   idempotency: putKey,
+  'caddy-route': (id, value) => ({ op: 'put', kind: 'caddy-route', id, value }),
   'session-tickets': (_id, value) => putTicketKeys(value),
 };
 

@@ -48,9 +48,15 @@ export interface RouteService {
   /** Throws `id_taken`, `host_taken`, `invalid_request`. */
   create(origin: WriteOrigin, body: PutRoute, waitMs?: number | null, newId?: string): Promise<string>;
   /** Replaces the route, or makes it where there is none: true when made. */
-  replace(origin: WriteOrigin, id: string, body: PutRoute, waitMs?: number | null): Promise<boolean>;
+  replace(
+    origin: WriteOrigin,
+    id: string,
+    body: PutRoute,
+    waitMs?: number | null,
+    beside?: Beside,
+  ): Promise<boolean>;
   patch(origin: WriteOrigin, id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
-  remove(origin: WriteOrigin, id: string): Promise<void>;
+  remove(origin: WriteOrigin, id: string, beside?: Beside): Promise<void>;
   /** Names one more host; nothing where the route names it already. */
   addHost(origin: WriteOrigin, id: string, host: string, waitMs?: number | null): Promise<void>;
   /** Throws `not_found` where the route does not name it, and `wrong_state` where it is its only one. */
@@ -58,6 +64,9 @@ export interface RouteService {
   /** Throws whatever putting it would throw, and makes nothing. */
   validate(origin: WriteOrigin, body: PutRoute): Promise<RouteValidity>;
 }
+
+/** What else goes into the commit, by the route as it is then; null: it is gone. */
+export type Beside = (route: RouteRecord | null) => Change[];
 
 export interface RouteServiceOptions {
   store: ConfigStore;
@@ -85,11 +94,11 @@ export function createRouteService({
     id: string,
     waitMs: number | null,
     edit: Edit,
-    find = findRoute,
+    { find = findRoute, beside = () => [] }: { find?: typeof findRoute; beside?: Beside | undefined } = {},
   ): Promise<void> {
     try {
       await writeInTurn(store, [recordKey('route', id)], async () =>
-        writeOnce(origin, id, waitMs, await find(store, id), edit),
+        writeOnce(origin, id, waitMs, await find(store, id), edit, beside),
       );
     } catch (error) {
       throw isAppError(error, 'host_taken') ? await explainHostTaken(store, origin, error) : error;
@@ -102,6 +111,7 @@ export function createRouteService({
     waitMs: number | null,
     current: StoredRecord<'route'> | null,
     edit: Edit,
+    beside: Beside,
   ): Promise<void> {
     const { bounds } = origin;
     if (current !== null && !isOwn(bounds, current.value.tenant)) throw routeNotFound(id);
@@ -116,7 +126,9 @@ export function createRouteService({
     await inTurn(store, keys, async () => {
       const entering = { waitMs, asks: next?.issuers?.[0] ?? defaultIssuer() };
       const orders = await orderChanges(id, before, after, entering);
-      const changes = [...changesTo(id, current, next), ...orders.changes];
+      const own = changesTo(id, current, next);
+      const kept = own.length === 0 ? (current?.value ?? null) : next;
+      const changes = [...own, ...orders.changes, ...beside(kept)];
       if (changes.length === 0) return;
       await refuseOthers(store, bounds, current, next, now());
       await commit(store, {
@@ -200,7 +212,7 @@ export function createRouteService({
       return null;
     };
     const edit: Edit = (current) => recordOf(id, body, current);
-    await write(origin, id, waitMs, edit, find);
+    await write(origin, id, waitMs, edit, { find });
     return id;
   }
 
@@ -209,16 +221,18 @@ export function createRouteService({
     id: string,
     body: PutRoute,
     waitMs: number | null = null,
+    beside?: Beside,
   ): Promise<boolean> {
     if (body.id !== undefined && body.id !== id) {
       const detail = `id is "${body.id}", but the address names "${id}"; leave it out or make them the same`;
       throw new AppError('invalid_request', detail, { errors: [{ pointer: '/id', detail }] });
     }
     let made = false;
-    await write(origin, id, waitMs, (current) => {
+    const edit: Edit = (current) => {
       made = current === null;
       return recordOf(id, body, current);
-    });
+    };
+    await write(origin, id, waitMs, edit, { beside });
     return made;
   }
 
@@ -294,11 +308,12 @@ export function createRouteService({
     return { valid: true, hosts: servedHosts(next), paths: next.paths };
   }
 
-  async function remove(origin: WriteOrigin, id: string): Promise<void> {
-    await write(origin, id, null, (current) => {
+  async function remove(origin: WriteOrigin, id: string, beside?: Beside): Promise<void> {
+    const edit: Edit = (current) => {
       if (current === null) throw routeNotFound(id);
       return null;
-    });
+    };
+    await write(origin, id, null, edit, { beside });
   }
 
   function recordOf(

@@ -12,6 +12,8 @@ export interface AcmeConfig {
 
 export interface ControlPlaneConfig {
   listen: Address;
+  /** Where Caddy's admin API is spoken; null: nowhere. */
+  caddyApi?: Address | null;
   dataDir: string;
   /** Each of them is the admin's; two while one is changed for the other. */
   adminTokens: readonly string[];

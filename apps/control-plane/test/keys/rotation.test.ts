@@ -76,6 +76,18 @@ async function filledStore(t: Test) {
           sealedKey: old.controlPlanes.seal('key', 'order/waits.example.com'),
         },
       },
+      {
+        op: 'put',
+        kind: 'caddy-route',
+        id: 'shop',
+        value: {
+          caddyId: 'shop',
+          server: 'srv0',
+          position: 1,
+          sealedBody: old.controlPlanes.seal('{}', 'caddy-route/shop'),
+          routeDigest: '',
+        },
+      },
     ],
   });
   return { store, start, first, dataDir };

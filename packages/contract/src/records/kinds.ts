@@ -2,6 +2,7 @@ import { account } from './account.ts';
 import { attempts } from './attempts.ts';
 import { authority } from './authority.ts';
 import { bucket } from './bucket.ts';
+import { caddyRoute } from './caddy-route.ts';
 import { canary } from './canary.ts';
 import { certificate } from './certificate.ts';
 import { challenge } from './challenge.ts';
@@ -48,6 +49,7 @@ const recordKinds = [
   token,
   tokenUse,
   told,
+  caddyRoute,
 ];
 
 type AnyKind = (typeof recordKinds)[number];

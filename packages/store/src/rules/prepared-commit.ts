@@ -46,6 +46,7 @@ const partsThatCommit: readonly unknown[] = [
   'on-demand',
   'stapler',
   'system',
+  'caddy-api',
 ] satisfies Principal['kind'][];
 
 /** Checks what needs no store, and serialises. Throws `commit_too_large`, `host_taken` and `invalid_request`. */

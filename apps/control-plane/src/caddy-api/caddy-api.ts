@@ -1,0 +1,54 @@
+import type { Address } from '@lockstep/contract';
+import type { Sealer } from '@lockstep/pki';
+import type { ConfigStore } from '@lockstep/store';
+import type { Logger } from 'pino';
+import type { ApiInstance } from '../api/api-instance.ts';
+import { listen } from '../api/listen.ts';
+import type { Authenticate } from '../auth/authenticate.ts';
+import type { CertificateService } from '../certificates/certificate-service.ts';
+import type { RouteService } from '../routes/route-service.ts';
+import { createCaddyCalls } from './caddy-calls.ts';
+import { createCaddyRoutes } from './caddy-routes.ts';
+import { createCaddyServer } from './caddy-server.ts';
+import { createCaddyTls } from './caddy-tls.ts';
+
+export interface CaddyApiOptions {
+  store: ConfigStore;
+  routes: RouteService;
+  certificates: CertificateService;
+  sealer: Sealer;
+  authenticate: Authenticate;
+  listen: Address;
+  adminHosts: readonly string[];
+  stopping: AbortSignal;
+  log: Logger;
+  now: () => number;
+}
+
+/** The calls of Caddy's admin API by which backends add and change sites, over the same services as the API. */
+export interface CaddyApi {
+  /** The address with a real port where 0 was asked for. Throws `bad_configuration`. */
+  listen(): Promise<Address>;
+  close(): Promise<void>;
+}
+
+export function createCaddyApi(options: CaddyApiOptions): CaddyApi {
+  const { store, sealer, now, listen: address, log, stopping, authenticate } = options;
+  const server = createCaddyServer({
+    calls: createCaddyCalls({
+      routes: createCaddyRoutes({ store, routes: options.routes, sealer, now }),
+      tls: createCaddyTls({ store, certificates: options.certificates }),
+    }),
+    authenticate,
+    open: /^(?:127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$/.test(address.host),
+    adminHosts: [address.host, ...options.adminHosts],
+    stopping,
+    log,
+  });
+  return {
+    listen: () => listen(server as unknown as ApiInstance, address),
+    close: async () => {
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto';
+import { CaddyFault, renderRoute, routeIdOf, translateRoute } from '@lockstep/caddy';
+import { type CaddyRouteRecord, type RouteRecord, recordKey, type StoredRecord } from '@lockstep/contract';
+import type { PutRoute } from '@lockstep/contract/schemas';
+import type { Sealer } from '@lockstep/pki';
+import type { Change, ConfigStore, Page } from '@lockstep/store';
+import { type Bounds, isOwn } from '../auth/bounds.ts';
+import type { WriteOrigin } from '../changes/writes.ts';
+import type { RouteService } from '../routes/route-service.ts';
+import { sameJson } from '../validation/same-json.ts';
+
+/** A route as Caddy's admin API has it. */
+export interface CaddyRoute {
+  /** Of the route. */
+  id: string;
+  caddyId: string | null;
+  server: string;
+  position: number;
+  body: unknown;
+  /** Of the route. */
+  revision: number;
+  /** The body says all there is to the route: what is changed in it changes nothing else. */
+  whole: boolean;
+}
+
+/** Routes by what Caddy calls them; the bodies they were written with are kept beside them, in one commit with the route. */
+export interface CaddyRoutes {
+  /** Null where there is none, or it is another tenant's. */
+  find(caddyId: string, bounds: Bounds | undefined): Promise<CaddyRoute | null>;
+  /** All of them, in the order of their places. */
+  list(bounds: Bounds | undefined): Promise<CaddyRoute[]>;
+  /** Makes one of a body, first or last among those of its server. Throws `CaddyFault` for what cannot be carried, or is there. */
+  add(origin: WriteOrigin, server: string, body: unknown, place: 'first' | 'last'): Promise<CaddyRoute['id']>;
+  /** Throws `CaddyFault` for what cannot be carried, `Outdated` where the route is another by now. */
+  replace(origin: WriteOrigin, route: CaddyRoute, body: unknown): Promise<void>;
+  remove(origin: WriteOrigin, route: Pick<CaddyRoute, 'id'>): Promise<void>;
+  /** The route that a body becomes. Throws `CaddyFault`. */
+  check(body: unknown): { id: string; caddyId: string | null; route: PutRoute };
+}
+
+/** Somebody else wrote the route since it was read. */
+export class Outdated extends Error {}
+
+export interface CaddyRoutesOptions {
+  store: ConfigStore;
+  routes: RouteService;
+  sealer: Sealer;
+  now?: () => number;
+}
+
+/** Among whose routes those stand that Caddy's API has not written. */
+const defaultServer = 'srv0';
+
+export function createCaddyRoutes({
+  store,
+  routes,
+  sealer,
+  now = Date.now,
+}: CaddyRoutesOptions): CaddyRoutes {
+  let lastPosition = 0;
+
+  function toCaddy(
+    route: StoredRecord<'route'>,
+    record: StoredRecord<'caddy-route'> | null,
+    caddyId: string,
+  ): CaddyRoute {
+    const { id, revision, value } = route;
+    const own = record !== null && record.value.routeDigest === digestOf(value);
+    const body = own
+      ? JSON.parse(sealer.open(record.value.sealedBody, recordKey('caddy-route', id)))
+      : renderRoute(caddyId, value);
+    return {
+      id,
+      caddyId: record === null ? caddyId : record.value.caddyId,
+      server: record?.value.server ?? defaultServer,
+      position: record?.value.position ?? Date.parse(value.createdAt),
+      body,
+      revision,
+      whole: own || saysAll(body, value),
+    };
+  }
+
+  async function find(caddyId: string, bounds: Bounds | undefined): Promise<CaddyRoute | null> {
+    const id = routeIdOf(caddyId);
+    const [route, record] = await Promise.all([store.get('route', id), store.get('caddy-route', id)]);
+    return route === null || !isOwn(bounds, route.value.tenant) ? null : toCaddy(route, record, caddyId);
+  }
+
+  async function list(bounds: Bounds | undefined): Promise<CaddyRoute[]> {
+    const all: CaddyRoute[] = [];
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const page: Page<StoredRecord<'route'>> = await store.list('route', { limit: 1_000, cursor });
+      const records = await store.getMany(
+        'caddy-route',
+        page.items.map(({ id }) => id),
+      );
+      for (const [index, route] of page.items.entries())
+        if (isOwn(bounds, route.value.tenant)) all.push(toCaddy(route, records[index] ?? null, route.id));
+      cursor = page.next;
+    }
+    return all.sort((a, b) => a.position - b.position || (a.id < b.id ? -1 : 1));
+  }
+
+  function check(body: unknown): { id: string; caddyId: string | null; route: PutRoute } {
+    const { routes: planned, notes } = translateRoute(body);
+    const fault = notes.find(({ level }) => level !== 'told');
+    if (fault !== undefined) throw refused(fault.at, fault.detail);
+    const [first, second] = planned;
+    if (first === undefined) throw refused(notes[0]?.at ?? 'handle', notes[0]?.detail ?? 'answers nothing');
+    if (second !== undefined)
+      throw refused(second.at, 'is a second way for requests to go; post a route for each');
+    const given = (body as { '@id'?: unknown })['@id'];
+    const caddyId = typeof given === 'string' || typeof given === 'number' ? String(given) : null;
+    return { id: caddyId === null ? first.id : routeIdOf(caddyId), caddyId, route: first.body };
+  }
+
+  async function write(
+    origin: WriteOrigin,
+    id: string,
+    route: PutRoute,
+    kept: Pick<CaddyRouteRecord, 'caddyId' | 'server' | 'position'>,
+    body: unknown,
+  ): Promise<void> {
+    const [before, known] = await Promise.all([store.get('route', id), store.get('caddy-route', id)]);
+    const { tenant, metadata } = before?.value ?? {};
+    const labels = { ...(tenant !== undefined && { tenant }), ...(metadata !== undefined && { metadata }) };
+    const key = recordKey('caddy-route', id);
+    const same = known !== null && sameJson(JSON.parse(sealer.open(known.value.sealedBody, key)), body);
+    const beside = (written: RouteRecord | null): Change[] => {
+      const routeDigest = written === null ? '' : digestOf(written);
+      if (same && known.value.routeDigest === routeDigest) return [];
+      const value = { ...kept, sealedBody: sealer.seal(JSON.stringify(body), key), routeDigest };
+      return [{ op: 'put', kind: 'caddy-route', id, value }];
+    };
+    await routes.replace(origin, id, { ...labels, ...route }, null, beside);
+  }
+
+  return {
+    find,
+    list,
+    check,
+    async add(origin, server, body, place) {
+      const { id, caddyId, route } = check(body);
+      lastPosition = Math.max(lastPosition + 1, now());
+      const position = place === 'last' ? lastPosition : -lastPosition;
+      const condition = (revision: number | null) => {
+        if (revision !== null) throw duplicate(caddyId ?? id, server);
+      };
+      await write({ ...origin, condition }, id, route, { caddyId, server, position }, body);
+      return id;
+    },
+    async replace(origin, { id, caddyId, server, position, revision }, body) {
+      const { route, caddyId: given } = check(body);
+      if (given !== null && routeIdOf(given) !== id)
+        throw refused('@id', `is "${given}", and the route's stays; delete this one, and post the other`);
+      const condition = (current: number | null) => {
+        if (current !== revision) throw new Outdated();
+      };
+      await write({ ...origin, condition }, id, route, { caddyId, server, position }, body);
+    },
+    async remove(origin, { id }) {
+      await routes.remove(origin, id, () => [{ op: 'delete', kind: 'caddy-route', id }]);
+    },
+  };
+}
+
+/** What Caddy's form has no place for would be lost. Whose it is stays whatever is written. */
+function saysAll(body: unknown, route: RouteRecord): boolean {
+  const { createdAt: _c, updatedAt: _u, tenant: _t, metadata: _m, sealedSecrets, ...given } = route;
+  const { routes } = translateRoute(body);
+  return sealedSecrets == null && routes.length === 1 && sameJson(routes[0]!.body, given);
+}
+
+/** Sealed anew, the secrets are the same. */
+function digestOf({ sealedSecrets: _, ...route }: RouteRecord): string {
+  return createHash('sha256').update(JSON.stringify(route)).digest('base64url');
+}
+
+export function refused(at: string, detail: string): CaddyFault {
+  return new CaddyFault(400, at === '' ? detail : `${at}: ${detail}`);
+}
+
+function duplicate(caddyId: string, server: string): CaddyFault {
+  const where = `/config/apps/http/servers/${server}/routes`;
+  return new CaddyFault(400, `indexing config: duplicate ID '${caddyId}' found at ${where}`);
+}

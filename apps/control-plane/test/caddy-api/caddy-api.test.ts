@@ -1,0 +1,290 @@
+import { testFolder } from '@lockstep/testkit';
+import t, { type Test } from 'tap';
+import { makeCertificate } from '../brought-certificate.ts';
+import { adminToken, startControlPlane } from '../start-control-plane.ts';
+
+const routes = '/config/apps/http/servers/srv0/routes';
+const body = (id: string, host: string, dial = '10.20.0.11:3000') => ({
+  '@id': id,
+  match: [{ host: [host] }],
+  handle: [{ handler: 'reverse_proxy', upstreams: [{ dial }] }],
+  terminal: true,
+});
+
+async function start(t: Test, host = '127.0.0.1') {
+  const controlPlane = await startControlPlane(t, testFolder(t), { caddyApi: { host, port: 0 } });
+  const url = `http://127.0.0.1:${controlPlane.caddyApi!.port}`;
+  async function caddy(method: string, path: string, given?: unknown, headers: Record<string, string> = {}) {
+    const response = await fetch(url + path, {
+      method,
+      headers: { ...(given === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(given === undefined ? {} : { body: typeof given === 'string' ? given : JSON.stringify(given) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      text,
+      body:
+        text.startsWith('{') || text.startsWith('[') || text.startsWith('"') || text.startsWith('null')
+          ? JSON.parse(text)
+          : null,
+      etag: response.headers.get('etag') ?? '',
+    };
+  }
+  return { ...controlPlane, caddy, url };
+}
+
+t.test('a backend that writes to Caddy posts, reads back, changes and deletes', async (t) => {
+  const { caddy, call, store } = await start(t);
+  t.strictSame((await caddy('GET', routes)).body, null);
+  t.match(await caddy('DELETE', '/id/tenant-4821'), {
+    status: 404,
+    body: { error: "unknown object ID 'tenant-4821'" },
+  });
+  const posted = await caddy('POST', `${routes}/`, body('tenant-4821', 'shop.example.com'));
+  t.match(posted, { status: 200, text: '' });
+  t.match(await call('GET', '/v1/routes/tenant-4821'), {
+    status: 200,
+    body: { hosts: ['shop.example.com'], upstreams: [{ url: 'http://10.20.0.11:3000' }] },
+  });
+  t.strictSame(
+    (await caddy('GET', '/id/tenant-4821')).body,
+    body('tenant-4821', 'shop.example.com'),
+    'as it was posted',
+  );
+  t.match(await caddy('POST', routes, body('tenant-4821', 'other.example.com')), {
+    status: 400,
+    body: { error: /duplicate ID 'tenant-4821'/ },
+  });
+
+  const upstreams = '/id/tenant-4821/handle/0/upstreams';
+  t.match(await caddy('PATCH', upstreams, [{ dial: '10.20.0.15:3001' }]), { status: 200, text: '' });
+  t.equal((await caddy('PATCH', `${upstreams}/0/dial`, '"10.20.0.16:3001"')).status, 200);
+  t.strictSame((await caddy('GET', upstreams)).body, [{ dial: '10.20.0.16:3001' }]);
+  t.match((await call('GET', '/v1/routes/tenant-4821')).body.upstreams, [{ url: 'http://10.20.0.16:3001' }]);
+  t.equal((await caddy('POST', upstreams, { dial: '10.20.0.17:3001' })).status, 200);
+  t.equal((await call('GET', '/v1/routes/tenant-4821')).body.upstreams.length, 2);
+  t.equal((await caddy('PATCH', '/id/tenant-4821', body('tenant-4821', 'shop.example.com'))).status, 200);
+  t.match((await call('GET', '/v1/routes/tenant-4821')).body.upstreams, [{ url: 'http://10.20.0.11:3000' }]);
+
+  t.equal(
+    (await caddy('POST', `${routes}/...`, [body('a', 'a.example.com'), body('b', 'b.example.com')])).status,
+    200,
+  );
+  t.equal((await caddy('PUT', `${routes}/0`, body('first', 'first.example.com'))).status, 200);
+  t.strictSame(
+    (await caddy('GET', '/config/')).body.apps.http.servers.srv0.routes.map(
+      (one: { '@id': string }) => one['@id'],
+    ),
+    ['first', 'tenant-4821', 'a', 'b'],
+  );
+  t.match(await caddy('DELETE', '/id/tenant-4821'), { status: 200, text: '' });
+  t.equal((await call('GET', '/v1/routes/tenant-4821')).status, 404);
+  t.equal(await store.get('caddy-route', 'tenant-4821'), null);
+  t.equal((await caddy('DELETE', '/id/tenant-4821')).status, 404);
+});
+
+t.test('ids of any form are told apart', async (t) => {
+  const { caddy } = await start(t);
+  const ids = ['a.b', 'a:b', 'a/b/c', 'a b', 'ü', 'caddy-YTpi', 'x'.repeat(300)];
+  for (const [index, id] of ids.entries())
+    t.equal((await caddy('POST', routes, body(id, `h${index}.example.com`))).status, 200, id);
+  for (const [index, id] of ids.entries()) {
+    const path = `/id/${id.split('/').map(encodeURIComponent).join('/')}`;
+    t.strictSame((await caddy('GET', `${path}/match/0/host`)).body, [`h${index}.example.com`], id);
+    t.equal((await caddy('DELETE', path)).status, 200, id);
+  }
+  t.strictSame((await caddy('GET', '/config/')).body, { apps: { http: { servers: {} } } });
+});
+
+t.test('what cannot be expressed is refused by its field, and nothing is written', async (t) => {
+  const { caddy, store } = await start(t);
+  const shop = body('x', 'shop.example.com');
+  const table: [string, string, unknown, number, RegExp][] = [
+    ['POST', routes, { ...shop, match: undefined }, 400, /^handle\.0: has no host/],
+    [
+      'POST',
+      routes,
+      { ...shop, match: [{ host: ['a.example.com'], header_regexp: {} }] },
+      400,
+      /^match\.0\.header_regexp: /,
+    ],
+    [
+      'POST',
+      routes,
+      {
+        ...shop,
+        match: [
+          { host: ['a.example.com'], path: ['/a'] },
+          { host: ['b.example.com'], path: ['/b'] },
+        ],
+      },
+      400,
+      /handle\.0: is a second way/,
+    ],
+    [
+      'POST',
+      routes,
+      { ...shop, handle: [{ handler: 'reverse_proxy', upstreams: [{ dial: '{env.X}:1' }] }] },
+      400,
+      /^handle\.0\.upstreams\.0\.dial: /,
+    ],
+    [
+      'POST',
+      routes,
+      { ...shop, handle: [{ ...shop.handle[0], headers: { request: { replace: { a: [] } } } }] },
+      400,
+      /^handle\.0\.headers\.request\.replace: /,
+    ],
+    ['POST', `${routes}/...`, [shop, { handle: [] }], 400, /^handle: /],
+    ['PATCH', routes, [], 400, /is every route of a server/],
+    ['DELETE', `${routes}/0`, undefined, 400, /If-Match/],
+    ['POST', '/load', {}, 400, /^\/load: /],
+    ['POST', '/stop', undefined, 400, /^\/stop: /],
+    [
+      'POST',
+      '/config/apps/tls/certificates/automate',
+      '"none.example.com"',
+      400,
+      /^none\.example\.com: has no route yet/,
+    ],
+    ['POST', '/config/logging', {}, 400, /is not kept here/],
+    ['POST', routes, '{', 400, /not JSON/],
+    ['OPTIONS', routes, undefined, 405, /method OPTIONS not allowed/],
+  ];
+  for (const [method, path, given, status, error] of table)
+    t.match(await caddy(method, path, given), { status, body: { error } }, `${method} ${path} ${error}`);
+  t.equal(await store.count('route'), 0);
+  t.equal(await store.count('caddy-route'), 0);
+  t.match(await caddy('POST', routes, shop, { 'content-type': 'text/plain' }), {
+    status: 400,
+    body: { error: /unacceptable content-type/ },
+  });
+  t.match(await caddy('GET', routes, undefined, { origin: 'http://elsewhere.example' }), {
+    status: 403,
+    body: { error: /origin/ },
+  });
+});
+
+t.test('of two that changed what they had read, one is told that it is another by now', async (t) => {
+  const { caddy } = await start(t);
+  await caddy('POST', routes, body('x', 'shop.example.com'));
+  const { etag } = await caddy('GET', '/id/x');
+  t.match(etag, /^"\/id\/x [0-9a-f]{16}"$/);
+  const change = (dial: string) =>
+    caddy('PATCH', '/id/x/handle/0/upstreams', [{ dial }], { 'if-match': etag });
+  t.equal((await change('10.0.0.1:1')).status, 200);
+  t.match(await change('10.0.0.2:1'), {
+    status: 412,
+    body: { error: 'If-Match header did not match current config hash' },
+  });
+  t.strictSame((await caddy('GET', '/id/x/handle/0/upstreams/0/dial')).body, '10.0.0.1:1');
+  t.equal((await caddy('DELETE', '/id/x', undefined, { 'if-match': 'abc' })).status, 400);
+  const index = await caddy('GET', `${routes}/0`);
+  t.equal((await caddy('DELETE', `${routes}/0`, undefined, { 'if-match': index.etag })).status, 200);
+  t.equal((await caddy('GET', '/id/x')).status, 404);
+  const many = await Promise.all(
+    Array.from({ length: 8 }, (_, i) =>
+      caddy('POST', routes, body('same', 'same.example.com', `10.0.0.${i + 1}:1`)),
+    ),
+  );
+  t.equal(many.filter(({ status }) => status === 200).length, 1, 'one of many makes it');
+});
+
+t.test(
+  'a route that was written elsewhere is shown, and changed only where nothing of it is lost',
+  async (t) => {
+    const { caddy, call } = await start(t);
+    const given = {
+      hosts: ['plain.example.com'],
+      upstreams: [{ url: 'https://10.0.0.7:8443', tls: { verify: false } }],
+      paths: ['/api'],
+    };
+    await call('PUT', '/v1/routes/plain', { body: given });
+    await call('PUT', '/v1/routes/more', {
+      body: { ...given, hosts: ['more.example.com'], rateLimit: { requests: 10, perMs: 1_000, by: 'route' } },
+    });
+    t.match((await caddy('GET', '/id/plain')).body, {
+      '@id': 'plain',
+      match: [{ host: ['plain.example.com'], path: ['/api/*'] }],
+      handle: [
+        { upstreams: [{ dial: '10.0.0.7:8443' }], transport: { tls: { insecure_skip_verify: true } } },
+      ],
+    });
+    t.equal((await caddy('PATCH', '/id/plain/handle/0/upstreams/0/dial', '"10.0.0.8:8443"')).status, 200);
+    t.match((await call('GET', '/v1/routes/plain')).body, {
+      upstreams: [{ url: 'https://10.0.0.8:8443', tls: { verify: false } }],
+      paths: ['/api'],
+    });
+    const refused = await caddy('PATCH', '/id/more/handle/0/upstreams/0/dial', '"10.0.0.8:8443"');
+    t.match(refused, { status: 409, body: { error: /\/v1\/routes\/more/ } });
+
+    await caddy('POST', routes, body('x', 'x.example.com'));
+    await call('PATCH', '/v1/routes/x', {
+      body: {
+        upstreams: [{ url: 'http://10.9.9.9' }],
+        rateLimit: { requests: 10, perMs: 1_000, by: 'route' },
+      },
+    });
+    t.match(
+      (await caddy('GET', '/id/x')).body.handle[0].upstreams,
+      [{ dial: '10.9.9.9:80' }],
+      'what is served, not what was posted',
+    );
+    t.equal((await caddy('PATCH', '/id/x/handle/0/upstreams', [{ dial: '10.0.0.1:1' }])).status, 409);
+    t.equal((await caddy('PATCH', '/id/x', body('x', 'x.example.com'))).status, 200);
+  },
+);
+
+t.test('certificates are brought, and one that comes with a route needs nothing', async (t) => {
+  const { caddy, call } = await start(t);
+  const { chain, key } = await makeCertificate('own.example.com');
+  const pem = '/config/apps/tls/certificates/load_pem';
+  t.match(await caddy('POST', pem, { certificate: chain, key }), { status: 200, text: '' });
+  t.match((await call('GET', '/v1/certificates')).body.items, [
+    { origin: 'brought', names: ['own.example.com'] },
+  ]);
+  const wrong = await caddy('POST', pem, { certificate: chain, key: 'none' });
+  t.match(wrong, { status: 400, body: { error: /^\/key / } });
+  await caddy('POST', routes, body('x', 'shop.example.com'));
+  t.equal((await caddy('POST', '/config/apps/tls/certificates/automate', '"shop.example.com"')).status, 200);
+  t.equal(
+    (await caddy('POST', '/config/apps/tls/automation/policies/0/subjects/...', ['shop.example.com'])).status,
+    200,
+  );
+});
+
+t.test('what is secret in a body is kept sealed, and given back', async (t) => {
+  const { caddy, store } = await start(t);
+  const password = '$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG';
+  const given = body('x', 'shop.example.com');
+  const auth = {
+    handler: 'authentication',
+    providers: { http_basic: { accounts: [{ username: 'bob', password }] } },
+  };
+  const whole = { ...given, handle: [auth, ...given.handle] };
+  t.equal((await caddy('POST', routes, whole)).status, 200);
+  t.notMatch(JSON.stringify([await store.get('route', 'x'), await store.get('caddy-route', 'x')]), /Zkx19/);
+  t.strictSame((await caddy('GET', '/id/x')).body, whole);
+});
+
+t.test('beyond loopback each call needs a token, and a token is held to what it is for', async (t) => {
+  const { caddy, call } = await start(t, '0.0.0.0');
+  t.equal((await caddy('POST', routes, body('x', 'shop.example.com'))).status, 401);
+  const admin = { authorization: `Bearer ${adminToken}` };
+  t.equal((await caddy('POST', routes, body('x', 'shop.example.com'), admin)).status, 200);
+  const made = await call('POST', '/v1/tokens', { body: { name: 'reader', scopes: ['routes:read'] } });
+  const reader = { authorization: `Bearer ${made.body.token}` };
+  t.equal((await caddy('GET', '/id/x', undefined, reader)).status, 200);
+  t.match(await caddy('DELETE', '/id/x', undefined, reader), {
+    status: 403,
+    body: { error: /routes:write/ },
+  });
+  const tenant = await call('POST', '/v1/tokens', {
+    body: { name: 'b', scopes: ['routes:write'], tenant: 'b' },
+  });
+  const other = { authorization: `Bearer ${tenant.body.token}` };
+  t.equal((await caddy('GET', '/id/x', undefined, other)).status, 404);
+  t.equal((await caddy('DELETE', '/id/x', undefined, other)).status, 404);
+  t.strictSame((await caddy('GET', routes, undefined, other)).body, null);
+});
