@@ -59,6 +59,16 @@ const refusals: Record<Field, Row[]> = {
       '/match/headers/0/name',
       'is not the name of a header field',
     ],
+    [
+      { match: { headers: [{ name: 'X-Beta', equals: 'für alle' }] } },
+      '/match/headers/0/equals',
+      'has to be of visible ASCII characters, with spaces between them alone',
+    ],
+    [
+      { match: { headers: [{ name: 'Client-Cert', present: true }] } },
+      '/match/headers/0/name',
+      /^"Client-Cert" can never match: /,
+    ],
   ],
   upstreams: [
     [{ upstreams: undefined }, '/upstreams', /^is missing: a route leads to one of upstreams, redirect/],

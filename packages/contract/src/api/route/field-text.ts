@@ -14,16 +14,18 @@ export const FieldName = FieldToken.refine((name) => !isFramingField(name), {
     `"${input}" cannot be changed: it frames the message or is about one connection, and Lockstep sets it; leave it out`,
 });
 
-/** A value of one (RFC 9110, section 5.5), with placeholders. Visible characters alone: no other reads the same everywhere. */
-export const FieldValue = z
+/** A value of one (RFC 9110, section 5.5). Visible characters alone: no other reads the same everywhere. */
+export const PlainFieldValue = z
   .string()
   .max(4_096)
   .regex(/^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/, {
     error: 'has to be of visible ASCII characters, with spaces between them alone',
-  })
-  .refine((value) => unknownPlaceholder(value) === null, {
-    error: ({ input }) => placeholderFault(String(input)),
   });
+
+/** The same, with placeholders. */
+export const FieldValue = PlainFieldValue.refine((value) => unknownPlaceholder(value) === null, {
+  error: ({ input }) => placeholderFault(String(input)),
+});
 
 export function placeholderFault(text: string): string {
   const known = placeholders.map((name) => `{${name}}`).join(', ');

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { forwardedMethods } from '../../shared/forwarded-methods.ts';
 import { isFramingField } from '../../shared/own-fields.ts';
-import { FieldToken } from './field-text.ts';
+import { FieldToken, PlainFieldValue } from './field-text.ts';
 
 export const methods = z
   .array(
@@ -16,15 +16,16 @@ export const methods = z
   .describe('The methods of its requests; GET takes HEAD with it. Left out: all');
 
 const oneOf = { error: 'needs one of equals and present' };
+const equalsText = 'The value, to the letter';
 const conditions = {
-  equals: z.string().max(1_024).optional().describe('The value, to the letter'),
+  equals: z.string().max(1_024).optional().describe(equalsText),
   present: z.boolean().optional().describe('Whether there is such a one, whatever its value'),
 };
 const hasOne = ({ equals, present }: { equals?: string | undefined; present?: boolean | undefined }) =>
   (equals === undefined) !== (present === undefined);
 
 /** What edges take out of a request before they look for its route. */
-const unread = ['forwarded', 'x-real-ip', 'proxy'];
+const unread = ['forwarded', 'x-real-ip', 'proxy', 'client-cert', 'client-cert-chain'];
 
 export const match = z
   .strictObject({
@@ -37,6 +38,7 @@ export const match = z
                 `"${input}" can never match: it is about one connection, or edges do not take a client's word for it`,
             }),
             ...conditions,
+            equals: PlainFieldValue.max(1_024).optional().describe(equalsText),
           })
           .refine(hasOne, oneOf),
       )
