@@ -137,8 +137,10 @@ export class ClientStream {
 
   #closed(): void {
     this.#connection.onStreamClosed(this.stream);
+    // Whoever has not come to wait for the end, while a gate takes its time, has still to read what was asked for.
+    if (this.#onClose === null) return;
     const more = this.#alsoOnClose;
-    this.#onClose?.();
+    this.#onClose();
     if (more !== null) for (const listener of more) listener();
     // V8 makes one of the closures of Node's stream among its old objects, and with it all that the stream leads to outlives the collections that
     // cost little.

@@ -26,11 +26,10 @@ export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1
   }
 
   function accept(request: IncomingMessage, response: ServerResponse): void {
-    if (!('stream' in request)) of(request.socket).accept(request, response);
+    of(request.socket).accept(request, response);
   }
 
   function acceptExpecting(request: IncomingMessage, response: ServerResponse): void {
-    if ('stream' in request) return;
     // Node ends the connection after an answer without a 100, for the body may come or not. There may be none, or it may be here.
     const keep = () => Object.assign(response, { _expect_continue: false });
     if (announcesBody(request)) request.once('end', keep);
@@ -65,9 +64,7 @@ export function serveHttp1(server: EventEmitter, handlers: Http1Handlers): Http1
       socket.destroy();
     }
   });
-  server.on('connect', (request: IncomingMessage, socket: Socket) => {
-    if (!('stream' in request)) of(socket).refuseConnect();
-  });
+  server.on('connect', (_request: IncomingMessage, socket: Socket) => of(socket).refuseConnect());
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => of(socket).onError(error));
   server.on('timeout', (socket: Socket) => {
     handlers.onCut('idle');

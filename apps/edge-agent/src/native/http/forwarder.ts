@@ -144,7 +144,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const { rules } = route;
     const refuseFailed = (error: unknown) => {
       incidents.onException('request', error);
-      refuse(watch, { reason: 'failed' }, onDone, rules, forwarded);
+      if (response.destroyed) onDone(499);
+      else refuse(watch, { reason: 'failed' }, onDone, rules, forwarded);
     };
     askGates(
       rules,

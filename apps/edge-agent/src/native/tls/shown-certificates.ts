@@ -65,7 +65,7 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
           return client.shown;
         },
       };
-      carry(socket, certificate);
+      Object.assign(socket, { [shown]: certificate });
     },
   };
 }
@@ -86,11 +86,6 @@ function shownBy(socket: TLSSocket & { [asked]?: string }): ShownByClient | null
 /** As they are written there: OpenSSL's own comparison does not take a name with an underscore for one of a wildcard's. */
 function namesOf(leaf: X509Certificate | null): Set<string> {
   return new Set(leaf?.subjectAltName?.toLowerCase().match(/(?<=(?:^|, )dns:)[^,]+/g));
-}
-
-/** Where a connection has another object that stands for it, as a session of HTTP/2. */
-export function carry(to: object, certificate: ShownCertificate | null): void {
-  Object.assign(to, { [shown]: certificate });
 }
 
 export function shownTo(connection: object | undefined | null): ShownCertificate | null {

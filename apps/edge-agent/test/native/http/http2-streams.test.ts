@@ -97,11 +97,16 @@ t.test('an answer over HTTP/2 takes no more frames than it needs', async (t) => 
   t.same(await framesOf('GET', '/.well-known/acme-challenge/x'), ['headers', 'data, end']);
 });
 
-t.test('a stream that is over leads to nothing of its exchange', async (t) => {
+function startStream() {
   const stream = Object.assign(new EventEmitter(), { endAfterHeaders: true });
-  let closed = 0;
   const connection = { socket: {} as never, onStreamClosed: () => {} };
   const client = new ClientStream(connection, stream as never, { ':path': '/' }, [':path', '/']);
+  return { stream, client };
+}
+
+t.test('a stream that is over leads to nothing of its exchange', async (t) => {
+  const { stream, client } = startStream();
+  let closed = 0;
   for (let i = 0; i < 2; i += 1)
     client.on('close', () => {
       closed += 1;
@@ -112,4 +117,10 @@ t.test('a stream that is over leads to nothing of its exchange', async (t) => {
   t.same(client.rawHeaders, []);
   stream.emit('close');
   t.equal(closed, 2, 'and is not held any more');
+});
+
+t.test('a stream that ends while its request is being looked at still says what it asked for', async (t) => {
+  const { stream, client } = startStream();
+  stream.emit('close');
+  t.equal(client.url, '/');
 });
