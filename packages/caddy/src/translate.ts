@@ -70,7 +70,11 @@ export function translateRoute(route: unknown): { routes: PlannedRoute[]; notes:
       notes,
     ),
   );
-  return { routes, notes: notes.all.map((note) => ({ ...note, at: note.at.replace(/^routes\.0\.?/, '') })) };
+  const ofRoute = <T extends { at: string }>(one: T): T => ({
+    ...one,
+    at: one.at.replace(/^routes\.0\.?/, ''),
+  });
+  return { routes: routes.map(ofRoute), notes: notes.all.map(ofRoute) };
 }
 
 /** What has no host is for names that handshakes ask for, where those may be had. */

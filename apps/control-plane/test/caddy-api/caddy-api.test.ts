@@ -120,7 +120,7 @@ t.test('what cannot be expressed is refused by its field, and nothing is written
         ],
       },
       400,
-      /handle\.0: is a second way/,
+      /^handle\.0: is a second way/,
     ],
     [
       'POST',
