@@ -8,6 +8,7 @@ import { contextCommand } from './commands/context.ts';
 import { controlPlaneCommand } from './commands/control-plane.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { edgeCommand } from './commands/edge.ts';
+import { eventsCommand } from './commands/events.ts';
 import { importCommand } from './commands/import.ts';
 import { issuerCommand } from './commands/issuer.ts';
 import { keygenCommand } from './commands/keygen.ts';
@@ -37,6 +38,7 @@ export function createProgram({ openLog, completes = true }: ProgramOptions): Co
     nodeCommand(),
     settingsCommand(),
     tokenCommand(),
+    eventsCommand(),
     applyCommand(),
     exportCommand(),
     doctorCommand(),

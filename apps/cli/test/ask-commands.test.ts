@@ -68,6 +68,23 @@ t.test(
       t.equal((await use('route', 'ls')).code, 1);
     });
 
+    await t.test('what happened is listed, and what happens is followed', async (t) => {
+      t.match(
+        (await run('events', '--type', 'route.*')).output,
+        /Z {2}route\.deleted +shop {2}shop\.example\.com$/m,
+      );
+      const follower = startLockstep(
+        t,
+        ['events', '--follow', '--since', 'beginning', '--type', 'route.deleted', '--json'],
+        { env },
+      );
+      await follower.seen(/"id":"shop"/);
+      await run('route', 'add', 'gone.example.com', '--id', 'gone', '--to', 'http://127.0.0.1:3000');
+      await run('route', 'rm', 'gone', '--yes');
+      await follower.seen(/"id":"gone"/);
+      t.equal(follower.output().trim().split('\n').length, 2);
+    });
+
     await t.test('what is wrong is one line, and an exit code', async (t) => {
       t.match(await run('route', 'show', 'nowhere.example.com'), {
         code: 4,

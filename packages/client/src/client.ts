@@ -1,6 +1,7 @@
 import { type Api, type ApiOptions, answerOf, createApi } from './api.ts';
 import { type CallOptions, given } from './call-options.ts';
 import { createCertificates } from './certificates.ts';
+import { createEvents } from './events.ts';
 import { createNodes, createSettings, type FleetStatus } from './fleet.ts';
 import { createIssuers } from './issuers.ts';
 import { createRoutes } from './routes.ts';
@@ -13,6 +14,7 @@ export interface Client {
   settings: ReturnType<typeof createSettings>;
   nodes: ReturnType<typeof createNodes>;
   tokens: ReturnType<typeof createTokens>;
+  events: ReturnType<typeof createEvents>;
   /** Whether the fleet is in step, and who is not. */
   fleet(options?: CallOptions): Promise<FleetStatus>;
   /** Every operation of openapi.yaml, with the same retries, as openapi-fetch gives them. */
@@ -29,6 +31,7 @@ export function createClient(options: ApiOptions): Client {
     settings: createSettings(api),
     nodes: createNodes(api),
     tokens: createTokens(api),
+    events: createEvents(api, options),
     fleet: async ({ signal } = {}) => answerOf(api.GET('/v1/fleet', { ...given(signal) })),
     api,
   };

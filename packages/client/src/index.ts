@@ -3,6 +3,7 @@ export type { components, operations, paths } from './api-types.ts';
 export type { CallOptions } from './call-options.ts';
 export type { Certificate, CertificateFilter } from './certificates.ts';
 export { type Client, createClient } from './client.ts';
+export type { Event, EventFilter, EventGap } from './events.ts';
 export type { FleetStatus, Node, Settings } from './fleet.ts';
 export type { Issuer } from './issuers.ts';
 export { LockstepError } from './lockstep-error.ts';

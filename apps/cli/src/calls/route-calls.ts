@@ -38,10 +38,16 @@ export async function addRoute(session: Session, hosts: string[], flags: AddRout
   await finish(session, route, flags);
 }
 
-export async function listRoutes({ client, output }: Session, filter: ListRoutesFlags): Promise<void> {
-  const { host } = filter;
+export async function listRoutes({ client, output }: Session, flags: ListRoutesFlags): Promise<void> {
+  const { host, state, tenant, q } = flags;
+  const filter = {
+    ...(host && { host }),
+    ...(state && { state }),
+    ...(tenant && { tenant }),
+    ...(q && { q }),
+  };
   const routes: Route[] = [];
-  for await (const route of client.routes.list({ ...(host !== undefined && { host }) })) routes.push(route);
+  for await (const route of client.routes.list(filter)) routes.push(route);
   output.list(routes, {
     id: ({ id }) => id,
     hosts: (route) => shortened(route.hosts),

@@ -22,6 +22,9 @@ export function routeCommand(): Command {
     .addCommand(
       apiCommand('ls', 'list routes')
         .option('--host <host>', 'those that serve it')
+        .option('--state <state>', 'those in this state, such as failed')
+        .option('--tenant <name>', 'those of this tenant')
+        .option('--q <text>', 'those with this in one of their hosts')
         .action(
           inSession(async (session, flags: ListRoutesFlags) => (await calls()).listRoutes(session, flags)),
         ),

@@ -1,0 +1,28 @@
+import type { Event, EventGap } from '@lockstep/client';
+import type { Session } from '../session/open-session.ts';
+
+export interface EventsFlags {
+  follow?: boolean;
+  type?: string[];
+  route?: string;
+  host?: string;
+  tenant?: string;
+  since?: string;
+}
+
+/** A line for each, as they come: words for people, JSON for programs. */
+export async function showEvents({ client, output }: Session, flags: EventsFlags): Promise<void> {
+  const { follow, type, route, host, tenant, since } = flags;
+  const filter = { types: type, route, host, tenant, since };
+  const events = follow ? client.events.follow(filter) : client.events.list(filter);
+  for await (const event of events) output.line(output.json ? JSON.stringify(event) : words(output, event));
+}
+
+function words(output: Session['output'], event: Event | EventGap): string {
+  if (event.type === 'gap') return output.paint('yellow', 'events between are no longer kept');
+  const { occurredAt, type, subject, data } = event;
+  const { hosts, detail, reason } = data as { hosts?: string[]; detail?: string; reason?: string };
+  const more = detail ?? reason ?? hosts?.join(', ');
+  const style = /failed|failing|lost|refused|behind|out_of_step|expiring|near/.test(type) ? 'red' : 'green';
+  return `${occurredAt}  ${output.paint(style, type.padEnd(22))}  ${subject.id}${more === undefined ? '' : `  ${more}`}`;
+}
