@@ -3,6 +3,7 @@ import type { Duplex, Transform } from 'node:stream';
 import type { EdgeSettings } from '@lockstep/contract';
 import { breakOff } from '../../server/break-off.ts';
 import type { ClientRequest, ClientResponse } from '../../server/client-message.ts';
+import { flushHead } from '../../server/flush-head.ts';
 import { pageInstead } from '../rules/pages.ts';
 import type { RouteRules } from '../rules/route-rules.ts';
 import type { AnswerHandler, Release } from '../upstreams/answer-handler.ts';
@@ -139,7 +140,7 @@ export class Exchange implements AnswerHandler {
     if (this.#through === null) {
       this.#awaitedBytes = head.bodyBytes;
       // Before a large body the head goes out by itself: in one write with it, all of it would be copied once more.
-      if (head.bodyBytes > mostAtOnce && !('stream' in response)) response.flushHeaders();
+      if (head.bodyBytes > mostAtOnce && !('stream' in response)) flushHead(response);
     }
     this.#bodiless = statusCode === 205 || (head.ends && this.#through === null);
     if (this.#bodiless) response.end();

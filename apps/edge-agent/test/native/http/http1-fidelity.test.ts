@@ -52,11 +52,14 @@ t.test('names of fields keep their case, and values their bytes, both ways over 
     t.ok(heads[0]!.includes(`\r\n${line}\r\n`), line);
 });
 
+const bodyOf = (message: string) => message.slice(message.indexOf('\r\n\r\n') + 4);
+
 t.test('bytes beyond ASCII pass as they are, whatever frames the answer', async (t) => {
   // Latin-1, and UTF-8 as servers send names of files.
   const field = 'X-Name: \xe9 \xc3\xa9\r\n';
   for (const [rest, ended] of [
-    ['200 OK', `Content-Length: 2\r\n${field}\r\nok`],
+    ['200 OK', `Content-Length: 3\r\n${field}\r\n\xe9\x00\xff`],
+    ['200 OK', `Content-Length: 40000\r\n${field}\r\n${'\xe9\x00\xff!'.repeat(10_000)}`],
     ['200 OK', `Transfer-Encoding: chunked\r\n${field}\r\n2\r\nok\r\n0\r\n\r\n`],
     ['204 No Content', `${field}\r\n`],
     ['103 Early Hints', `${field}\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n`],
@@ -68,6 +71,7 @@ t.test('bytes beyond ASCII pass as they are, whatever frames the answer', async 
     let answer = '';
     for await (const chunk of socket) answer += chunk;
     t.ok(answer.includes(`\r\n${field}`), `${rest}: ${ended.split('\r')[0]}`);
+    if (ended.startsWith('Content-Length')) t.equal(bodyOf(answer), bodyOf(ended), 'the body');
     t.ok(heads[0]!.includes(`\r\n${field}`), 'the request');
   }
 });
