@@ -42,6 +42,7 @@ t.test('every command has --version and --help, which names the variable of each
       'TLS_KEY',
       'TLS_CLIENT_CA',
       'CADDY_API',
+      'TLS_HOST',
       'STORE',
       'STORE_PREFIX',
       'DATA_DIR',

@@ -10,6 +10,7 @@ import { createAuthenticate } from './auth/authenticate.ts';
 import { createCertificateService } from './certificates/certificate-service.ts';
 import { createCertificateView } from './certificates/certificate-view.ts';
 import { createExpiryWatch } from './certificates/expiry-watch.ts';
+import { openListenerCertificate } from './certificates/listener-certificate.ts';
 import { createAudit } from './changes/audit.ts';
 import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
@@ -163,7 +164,9 @@ export async function createControlPlane({
     closers.push(onDemand.close);
     const nodeUpstreams = createNodeUpstreams({ store, boundary });
     closers.push(nodeUpstreams.close);
+    const ownHosts = config.tls !== undefined && 'host' in config.tls ? [config.tls.host] : [];
     const issuance = createIssuance({
+      ownHosts,
       store,
       sealers,
       hub,
@@ -193,7 +196,12 @@ export async function createControlPlane({
     closers.push(expiry.close);
     const idempotency = createIdempotencyKeys({ store, sealer, boundary, now });
     closers.push(idempotency.close);
-    const tls = config.tls === undefined ? undefined : await openTlsFiles(config.tls, log);
+    const openTls = async () => {
+      if (config.tls === undefined) return undefined;
+      if (!('host' in config.tls)) return openTlsFiles(config.tls, log);
+      return openListenerCertificate({ host: config.tls.host, store, hub, sealers, queue, log, now });
+    };
+    const tls = await openTls();
     if (tls !== undefined) closers.push(tls.close);
     const events = createEventHistory({ store, hub, log, boundary });
     closers.push(events.close);
@@ -207,6 +215,7 @@ export async function createControlPlane({
       check: createRouteRules({ store, known, settings, denied }),
       queue,
       defaultIssuer: () => chain()[0] ?? null,
+      ownHosts,
     });
     const certificateService = createCertificateService({
       store,
@@ -223,7 +232,7 @@ export async function createControlPlane({
         authenticate,
         onUse: tokenUses.note,
       },
-      adminHosts: [config.listen.host, ...config.adminHosts],
+      adminHosts: [config.listen.host, ...config.adminHosts, ...ownHosts],
       system: {
         ready: createReadiness({
           storeWatch,

@@ -4,14 +4,13 @@ import { openStore } from '@lockstep/store/open-store';
 import { storeAddresses } from '@lockstep/store/store-url';
 import { pino } from 'pino';
 import { createControlPlane } from './control-plane.ts';
-import { readAcmeConfig, readAdminTokens, readSecretKey } from './startup/config.ts';
-import type { TlsFiles } from './startup/tls-files.ts';
+import { type ListenerTls, readAcmeConfig, readAdminTokens, readSecretKey } from './startup/config.ts';
 
 export interface RunControlPlaneOptions {
   listen: Address;
   adminHosts: string[];
-  tls: TlsFiles | undefined;
   caddyApi: Address | null;
+  tls: ListenerTls | undefined;
   dataDir: string;
   storeUrl: string;
   storePrefix: string;

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { type Address, AppError, parseAddress } from '@lockstep/contract';
 import { Command, Option } from 'commander';
-import { address, checkStoreUrl, shownAddress } from './option-values.ts';
+import { address, checkStoreUrl, hostName, shownAddress } from './option-values.ts';
 import {
   acmeVariables,
   adminHostsOption,
@@ -39,6 +39,14 @@ export function controlPlaneCommand(): Command {
       ).env('LOCKSTEP_TLS_CLIENT_CA'),
     )
     .addOption(caddyApiOption())
+    .addOption(
+      new Option(
+        '--tls-host <name>',
+        'serve the API over TLS under this name, with a certificate that the fleet obtains and renews',
+      )
+        .env('LOCKSTEP_TLS_HOST')
+        .argParser(hostName),
+    )
     .addOption(storeOption())
     .addOption(storePrefixOption())
     .addOption(dataDirOption('.lockstep/control-plane'))
@@ -67,8 +75,8 @@ export function controlPlaneCommand(): Command {
       await runControlPlane({
         listen: flags.listen,
         adminHosts: flags.adminHosts,
-        tls: tlsFilesOf(flags),
         caddyApi: flags.caddyApi ?? null,
+        tls: tlsOf(flags),
         dataDir: resolve(flags.dataDir ?? join('.lockstep', 'control-plane')),
         storeUrl,
         storePrefix: flags.storePrefix,
@@ -79,7 +87,14 @@ export function controlPlaneCommand(): Command {
     });
 }
 
-function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ControlPlaneFlags) {
+function tlsOf({ tlsHost, tlsCert, tlsKey, tlsClientCa }: ControlPlaneFlags) {
+  if (tlsHost !== undefined) {
+    if ((tlsCert ?? tlsKey ?? tlsClientCa) === undefined) return { host: tlsHost };
+    throw new AppError(
+      'bad_configuration',
+      '--tls-host (LOCKSTEP_TLS_HOST) stands alone: leave out --tls-cert, --tls-key and --tls-client-ca',
+    );
+  }
   if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined)
     throw new AppError(
@@ -94,6 +109,7 @@ function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ControlPlaneFlags) {
 }
 
 interface ControlPlaneFlags {
+  tlsHost?: string;
   tlsCert?: string;
   tlsKey?: string;
   tlsClientCa?: string;

@@ -37,6 +37,13 @@ export function hostNames(input: string): string[] {
   throw new InvalidArgumentError('It takes host names without ports, with commas between them.');
 }
 
+/** One name as it is served, without a wildcard. */
+export function hostName(input: string): string {
+  const [name = '', ...more] = hostNames(input);
+  if (more.length === 0 && name.includes('.')) return name.toLowerCase();
+  throw new InvalidArgumentError('It takes one host name, such as api.example.com.');
+}
+
 export function httpUrl(input: string): string {
   if (URL.canParse(input) && /^https?:$/.test(new URL(input).protocol)) return input;
   throw new InvalidArgumentError('It takes an address like http://127.0.0.1:7400.');

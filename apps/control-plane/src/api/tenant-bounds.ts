@@ -22,7 +22,7 @@ const boundBy: Record<string, 'route' | 'certificate' | 'list' | 'service' | 'pu
   deleteRoute: 'service',
   checkRoute: 'route',
   addRouteHost: 'route',
-  removeRouteHost: 'route',
+  removeRouteHost: 'service',
   validateRoute: 'service',
   getDnsRequirements: 'service',
   getRouteTraffic: 'route',

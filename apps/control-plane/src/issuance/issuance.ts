@@ -58,6 +58,8 @@ export interface IssuanceOptions {
   fleet: Fleet;
   settings: SettingsSource;
   known: KnownIssuers;
+  /** Hosts that control planes serve themselves. */
+  ownHosts?: readonly string[];
   queue: OrderQueue;
   /** Where orders wait for their turn of the event loop before each step. */
   share?: LoopShare;
@@ -119,7 +121,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         zeroSsl: options.zeroSsl,
       }),
   });
-  const preflight = createPreflight({ store, settings, registry, lookups });
+  const preflight = createPreflight({ store, settings, registry, lookups, ownHosts: options.ownHosts });
   const ledger = createLedger({ store, waitingShare: () => settings.current().waitingShare, now });
   const outcomes = createAttemptOutcomes({
     store,

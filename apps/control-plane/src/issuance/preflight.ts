@@ -28,9 +28,17 @@ export interface PreflightOptions {
   settings: SettingsSource;
   registry: Pick<IssuerRegistry, 'find' | 'defaultChain'>;
   lookups: Lookups;
+  /** Hosts that control planes serve themselves: they need not lead to the edges. */
+  ownHosts?: readonly string[] | undefined;
 }
 
-export function createPreflight({ store, settings, registry, lookups }: PreflightOptions): Preflight {
+export function createPreflight({
+  store,
+  settings,
+  registry,
+  lookups,
+  ownHosts = [],
+}: PreflightOptions): Preflight {
   async function caaOf(host: string, name: string): Promise<CaaResult> {
     const issuer = await registry.find(name);
     if (issuer === null) return notAsked; // told of where the issuer is chosen
@@ -56,9 +64,11 @@ export function createPreflight({ store, settings, registry, lookups }: Prefligh
           issuers: chain,
         };
       // A name proven by DNS-01 need not lead to the edges for the CA, but it has to for clients: it is checked all the same.
-      const pointsHere = policy.proxied
-        ? await checkLeadsToCdn(lookups.current(), host)
-        : await checkPointsHere(lookups.current(), host, edgeAddresses);
+      const pointsHere = ownHosts.includes(host)
+        ? { ok: true, detail: 'control planes serve this name themselves', requirements: [] }
+        : policy.proxied
+          ? await checkLeadsToCdn(lookups.current(), host)
+          : await checkPointsHere(lookups.current(), host, edgeAddresses);
       if (!pointsHere.ok)
         return { ok: false, detail: pointsHere.detail, requirements: pointsHere.requirements, issuers: [] };
       const answers = await Promise.all(chain.map((name) => caaOf(host, name)));

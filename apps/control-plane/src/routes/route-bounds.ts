@@ -35,12 +35,13 @@ export async function refuseOthers(
   bounds: Bounds | undefined,
   current: StoredRecord<'route'> | null,
   next: RouteRecord | null,
-  now: number,
+  { now, ownHosts }: { now: number; ownHosts: readonly string[] },
 ): Promise<void> {
   if (bounds === undefined || bounds.tenant === null || next === null) return;
   const before = current === null ? [] : hostsOf(current);
   const coming = servedHosts(next).filter((host) => !before.includes(host));
   for (const host of coming) {
+    if (ownHosts.includes(host)) throw hostTaken(host);
     const names = [host, wildcardOf(host) ?? host];
     const routes = (await Promise.all(names.map((name) => routesNaming(store, name)))).flat();
     if (routes.some(({ value }) => !isOwn(bounds, value.tenant))) throw hostTaken(host);

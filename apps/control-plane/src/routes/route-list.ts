@@ -57,7 +57,9 @@ export function createRouteList({ store, view }: RouteListOptions): ListRoutes {
     limit: number,
   ): Promise<{ items: Read[]; next: string | null }> {
     if (host !== undefined) {
-      const ids = (await idsOfHost(host)).filter((id) => cursor === undefined || id > cursor);
+      const left = (await idsOfHost(host)).filter((id) => cursor === undefined || id > cursor);
+      // A cursor names what belongs to the tenant alone.
+      const ids = tenant === undefined ? left : (await read(left)).filter(isOf(tenant)).map(({ id }) => id);
       const page = ids.slice(0, limit);
       return { items: await read(page), next: ids.length > limit ? (page.at(-1) ?? null) : null };
     }
@@ -159,6 +161,10 @@ export function createRouteList({ store, view }: RouteListOptions): ListRoutes {
   }
 
   return (query) => (query.sort === 'id' ? byId(query) : sorted(query));
+}
+
+function isOf(tenant: string): (record: Read) => boolean {
+  return ({ value }) => value.tenant === tenant;
 }
 
 function matches({ value }: Read, { host, tenant, q, metadata = {} }: Query): boolean {

@@ -76,6 +76,8 @@ export interface RouteServiceOptions {
   sealer?: Sealer<'edges'>;
   /** Whom routes ask that name no issuer. */
   defaultIssuer?: () => string | null;
+  /** Hosts that control planes serve themselves. */
+  ownHosts?: readonly string[];
   now?: () => number;
 }
 
@@ -87,6 +89,7 @@ export function createRouteService({
   queue,
   sealer,
   defaultIssuer = () => null,
+  ownHosts = [],
   now = Date.now,
 }: RouteServiceOptions): RouteService {
   async function write(
@@ -130,7 +133,7 @@ export function createRouteService({
       const kept = own.length === 0 ? (current?.value ?? null) : next;
       const changes = [...own, ...orders.changes, ...beside(kept)];
       if (changes.length === 0) return;
-      await refuseOthers(store, bounds, current, next, now());
+      await refuseOthers(store, bounds, current, next, { now: now(), ownHosts });
       await commit(store, {
         ...origin,
         checks: [{ kind: 'route', id, revision: current?.revision || null }, ...named, ...orders.checks],
@@ -298,7 +301,7 @@ export function createRouteService({
     const next = boundRoute(origin.bounds, current, recordOf(id, body, current)) as RouteRecord;
     await refuseOthersCertificates(store, origin.bounds, current, next);
     await check(next);
-    await refuseOthers(store, origin.bounds, current, next, now());
+    await refuseOthers(store, origin.bounds, current, next, { now: now(), ownHosts });
     for (const claim of claimsOfRoute(next)) {
       const [holder] = await store.findClaims(claim, 1);
       if (holder?.claim !== claim || holder.id === id) continue;

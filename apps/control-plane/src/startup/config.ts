@@ -10,6 +10,9 @@ export interface AcmeConfig {
   caFile: string | null;
 }
 
+/** From files, or the certificate of a name of the API that the fleet keeps. */
+export type ListenerTls = TlsFiles | { host: string };
+
 export interface ControlPlaneConfig {
   listen: Address;
   /** Where Caddy's admin API is spoken; null: nowhere. */
@@ -26,7 +29,7 @@ export interface ControlPlaneConfig {
   /** Listeners of the fleet beside the API and the edges, where no upstream may lead: the store. */
   ownServices?: OwnService[];
   /** The listener's TLS; left out: plain HTTP. */
-  tls?: TlsFiles | undefined;
+  tls?: ListenerTls | undefined;
   /** Makes a new history although this data folder knows of an older one. */
   newStore: boolean;
   /** The store was put back from a backup: begins a new epoch. */

@@ -2,6 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
+import { createSealers, generateSecretKey } from '@lockstep/pki';
+import { createSqliteStore } from '@lockstep/store';
 import { createLocalhostCertificate, runOpenssl, testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
@@ -16,11 +18,16 @@ interface Asked {
 }
 
 /** Over a connection of its own: the status of an answer, and the serial number of the certificate. */
-function ask(url: string, tls: Asked, path = '/v1/routes'): Promise<{ status: number; serial: string }> {
+function ask(
+  url: string,
+  tls: Asked,
+  path = '/v1/routes',
+  servername = 'localhost',
+): Promise<{ status: number; serial: string }> {
   return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${adminToken}` };
-    const options = { ...tls, headers, agent: false, servername: 'localhost', host: '127.0.0.1' } as const;
-    const sent = request(new URL(path, url.replace('127.0.0.1', 'localhost')), options, (response) => {
+    const headers = { authorization: `Bearer ${adminToken}`, host: servername };
+    const options = { ...tls, headers, agent: false, servername } as const;
+    const sent = request(new URL(path, url), options, (response) => {
       const { serialNumber: serial } = (response.socket as import('node:tls').TLSSocket).getPeerCertificate();
       response.resume().on('end', () => resolve({ status: response.statusCode ?? 0, serial }));
     });
@@ -181,3 +188,56 @@ t.test('files that are none, or do not fit, keep it from starting', async (t) =>
   writeFileSync(files.cert, 'nothing');
   await t.rejects(openTlsFiles(files, log), { code: 'bad_configuration', message: /no certificate and key/ });
 });
+
+t.test(
+  'the certificate of the API’s own name is ordered, served as soon as it is there, renewed, and kept',
+  async (t) => {
+    const host = 'api.example.com';
+    const shared = {
+      store: createSqliteStore({ path: ':memory:' }),
+      sealers: createSealers(generateSecretKey()),
+    };
+    const before = await startControlPlane(t, testFolder(t), {}, shared);
+    const edgeAddresses = ['203.0.113.7']; // where this name does not lead
+    t.equal((await before.call('PATCH', '/v1/settings', { body: { edgeAddresses } })).status, 200);
+    await before.close();
+    const { url, store, acknowledge, rootCertificate } = await startControlPlane(
+      t,
+      testFolder(t, { second: {} }),
+      { tls: { host } },
+      shared,
+    );
+    const ca = rootCertificate ?? '';
+    const served = async () => {
+      const { status, serial } = await ask(url, { ca }, '/v1/routes', host);
+      t.equal(status, 200, 'its name is one of the server');
+      return serial.toLowerCase();
+    };
+    const first = await served();
+    t.equal(
+      await store.get('certificate', host),
+      null,
+      'without an edge none is ordered, and it is reached all the same',
+    );
+    acknowledge('edge-1');
+    const issued = await waitFor(async () => store.get('certificate', host), { what: 'the certificate' });
+    const serialOf = (record: typeof issued) => record.value.serialNumber.toLowerCase();
+    await waitFor(async () => (await served()) === serialOf(issued), { what: 'it to be served' });
+    t.not(serialOf(issued), first);
+
+    const order = (await store.get('order', host))!;
+    const value = { ...order.value, unusedSince: order.value.createdAt };
+    await store.commit({ id: 'dropped', changes: [{ op: 'put', kind: 'order', id: host, value }] });
+    const kept = async () => (await store.get('order', host))?.value.unusedSince === null;
+    await waitFor(kept, { what: 'it to be ordered again' });
+    await store.commit({
+      id: 'gone',
+      changes: [
+        { op: 'delete', kind: 'order', id: host },
+        { op: 'delete', kind: 'certificate', id: host },
+      ],
+    });
+    const another = await waitFor(async () => store.get('certificate', host), { what: 'another one' });
+    await waitFor(async () => (await served()) === serialOf(another), { what: 'the other to be served' });
+  },
+);
