@@ -5,10 +5,12 @@ import { clientKey, type EdgeSettings } from '@lockstep/contract';
 /** Descriptors that are no connection: files, pipes, listeners, what is being opened. */
 const otherDescriptors = 64;
 
-export type ConnectionRefusal = 'too_many_connections' | 'too_many_of_client';
+export type ConnectionRefusal = 'too_many_connections' | 'too_many_of_client' | 'client_rests';
 
 export interface ConnectionLimitsOptions {
   limits(): EdgeSettings['limits'];
+  /** Whether a client, by its key, gets none for now. */
+  rests?: (client: string) => boolean;
   onRefused(reason: ConnectionRefusal): void;
   /** How many descriptors this process may have. Default: what the system says. */
   maxDescriptors?: number;
@@ -21,7 +23,7 @@ export interface ConnectionLimits {
 }
 
 export function createConnectionLimits(options: ConnectionLimitsOptions): ConnectionLimits {
-  const { maxDescriptors = softLimit() } = options;
+  const { maxDescriptors = softLimit(), rests } = options;
   // Each may need one more to an upstream. Beyond its descriptors the system would take connections and end them, without a word to anybody.
   const mostPossible = Math.max(8, Math.floor((maxDescriptors - otherDescriptors) / 2));
   const perClient = new Map<string, number>();
@@ -31,6 +33,11 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
     admit(socket) {
       const { connections, connectionsPerClient } = options.limits();
       const client = clientKey(socket.remoteAddress ?? '');
+      if (rests?.(client)) {
+        options.onRefused('client_rests');
+        socket.destroy();
+        return false;
+      }
       const ofClient = perClient.get(client) ?? 0;
       const full = count >= Math.min(connections, mostPossible);
       if (full || ofClient >= connectionsPerClient) {

@@ -13,6 +13,7 @@ export const cutReasons = [
   'proxy_header',
   'too_many_connections',
   'too_many_of_client',
+  'client_rests',
   'no_descriptors',
 ] as const;
 export type CutReason = (typeof cutReasons)[number];

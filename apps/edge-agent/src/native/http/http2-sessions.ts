@@ -30,7 +30,7 @@ export interface Http2SessionsOptions {
   /** The connection of the session that is being made. */
   socket(): TLSSocket;
   timeouts(): EdgeSettings['timeouts'];
-  onCut(reason: SessionCut): void;
+  onCut(reason: SessionCut, socket: TLSSocket): void;
   /** Takes each request. A request that is likely to be broken off at once is looked at a moment later. */
   onRequest(client: ClientStream): void;
 }
@@ -78,7 +78,7 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
     held.resets = Math.max(0, held.resets - ((now - held.resetsAt) / 1_000) * resetsPerSecond) + 1;
     held.resetsAt = now;
     if (held.resets <= resetsAtOnce || held.session.destroyed) return;
-    onCut('resets');
+    onCut('resets', held.socket);
     end(held, constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
@@ -172,10 +172,10 @@ export function serveHttp2(server: EventEmitter, options: Http2SessionsOptions):
         if (held.closingSince !== null) {
           if (now - held.closingSince > endWithinMs) end(held, constants.NGHTTP2_NO_ERROR);
         } else if (!held.begun && now - held.startedAt > headMs) {
-          onCut('no_preface');
+          onCut('no_preface', held.socket);
           end(held, constants.NGHTTP2_NO_ERROR);
         } else if (now - held.idleSince > keepAliveMs) {
-          onCut('idle');
+          onCut('idle', held.socket);
           close(held, now);
         }
       }

@@ -10,6 +10,7 @@ import { linger } from '../../server/linger.ts';
 import type { Admission } from '../clients/admission.ts';
 import { takeClientAddress } from '../clients/client-address.ts';
 import type { Incidents } from '../clients/incidents.ts';
+import type { Offenders } from '../clients/offenders.ts';
 import { type Handshakes, handshakeTimeoutMs, unknownNameCode } from '../tls/handshakes.ts';
 import type { ShownCertificates } from '../tls/shown-certificates.ts';
 import type { TlsContext } from '../tls/tls-context.ts';
@@ -33,6 +34,7 @@ export interface HttpsListenerOptions {
   shown: ShownCertificates;
   settings(): EdgeSettings;
   admission: Admission;
+  offenders: Pick<Offenders, 'onCut'>;
   incidents: Incidents;
   onHandshakeFailure(reason: HandshakeFailure): void;
 }
@@ -101,7 +103,10 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
   const sessions = serveHttp2(server, {
     socket: () => accepting!,
     timeouts: () => settings().timeouts,
-    onCut: incidents.onCut,
+    onCut(reason, socket) {
+      incidents.onCut(reason);
+      if (reason === 'resets') options.offenders.onCut(socket.remoteAddress ?? '');
+    },
     onRequest: handleHttp2,
   });
 

@@ -9,6 +9,7 @@ import { createAdmission } from '../clients/admission.ts';
 import { createConnectionLimits } from '../clients/connection-limits.ts';
 import { createDescriptorWatch } from '../clients/descriptor-watch.ts';
 import { createIncidents } from '../clients/incidents.ts';
+import { createOffenders } from '../clients/offenders.ts';
 import { createProxiedConnections } from '../clients/proxied-connections.ts';
 import { createTrustedProxies, type TrustedProxies } from '../clients/trusted-proxies.ts';
 import { createForwarder } from '../http/forwarder.ts';
@@ -205,9 +206,14 @@ export function createWorker(options: WorkerOptions): Worker {
     onRefused: onHandshakeFailure,
   });
   const proxied = createProxiedConnections({ settings: edgeSettings, onCut: incidents.onCut });
+  const offenders = createOffenders({ settings: edgeSettings });
   const admission = createAdmission({
     proxied,
-    limits: createConnectionLimits({ limits: () => fleet.edge.limits, onRefused: incidents.onCut }),
+    limits: createConnectionLimits({
+      limits: () => fleet.edge.limits,
+      rests: offenders.rests,
+      onRefused: incidents.onCut,
+    }),
   });
   const https = createHttpsListener({
     handshakes: guardHandshakes(handshakes, boundary),
@@ -216,6 +222,7 @@ export function createWorker(options: WorkerOptions): Worker {
     shown: createShownCertificates({ settings: edgeSettings, certificates }),
     settings: edgeSettings,
     admission,
+    offenders,
     incidents,
     onHandshakeFailure,
   });
