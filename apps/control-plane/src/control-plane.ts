@@ -208,6 +208,7 @@ export async function createControlPlane({
     const observer = createObserver({ store, hub, fleet, fleetWatch, known, now, log, boundary });
     closers.push(observer.close);
     const authenticate = createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now });
+    const access = { authenticate, onUse: tokenUses.note };
     const routeService = createRouteService({
       store,
       sealer: sealers.edges,
@@ -228,10 +229,7 @@ export async function createControlPlane({
     const app = await createServer({
       tls,
       idempotency,
-      access: {
-        authenticate,
-        onUse: tokenUses.note,
-      },
+      access,
       adminHosts: [config.listen.host, ...config.adminHosts, ...ownHosts],
       system: {
         ready: createReadiness({
@@ -300,7 +298,8 @@ export async function createControlPlane({
         routes: routeService,
         certificates: certificateService,
         sealer,
-        authenticate,
+        access,
+        tls,
         listen: caddyApi,
         adminHosts: config.adminHosts,
         stopping: stopping.signal,

@@ -4,9 +4,10 @@ import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ApiInstance } from '../api/api-instance.ts';
 import { listen } from '../api/listen.ts';
-import type { Authenticate } from '../auth/authenticate.ts';
+import { createIdentify, type IdentifyOptions } from '../auth/identify.ts';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { RouteService } from '../routes/route-service.ts';
+import type { TlsSource } from '../startup/tls-files.ts';
 import { createCaddyCalls } from './caddy-calls.ts';
 import { createCaddyRoutes } from './caddy-routes.ts';
 import { createCaddyServer } from './caddy-server.ts';
@@ -17,7 +18,9 @@ export interface CaddyApiOptions {
   routes: RouteService;
   certificates: CertificateService;
   sealer: Sealer;
-  authenticate: Authenticate;
+  access: IdentifyOptions;
+  /** In force beyond loopback. */
+  tls: TlsSource | undefined;
   listen: Address;
   adminHosts: readonly string[];
   stopping: AbortSignal;
@@ -33,14 +36,16 @@ export interface CaddyApi {
 }
 
 export function createCaddyApi(options: CaddyApiOptions): CaddyApi {
-  const { store, sealer, now, listen: address, log, stopping, authenticate } = options;
+  const { store, sealer, now, listen: address, log, stopping } = options;
+  const open = /^(?:127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$/.test(address.host);
   const server = createCaddyServer({
     calls: createCaddyCalls({
       routes: createCaddyRoutes({ store, routes: options.routes, sealer, now }),
       tls: createCaddyTls({ store, certificates: options.certificates }),
     }),
-    authenticate,
-    open: /^(?:127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$/.test(address.host),
+    identify: createIdentify(options.access),
+    open,
+    tls: open ? undefined : options.tls,
     adminHosts: [address.host, ...options.adminHosts],
     stopping,
     log,

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { CaddyFault } from '@lockstep/caddy';
 import { AppError, errorCodes, isAppError, maxBodyBytes } from '@lockstep/contract';
 import {
@@ -11,19 +12,25 @@ import {
 import type { Logger } from 'pino';
 import { checkHead, parsedHeadBytes } from '../api/read-head.ts';
 import { requestIdOf } from '../api/request-origin.ts';
+import { createTlsServer } from '../api/tls-server.ts';
 import { requireScope } from '../auth/access.ts';
-import type { Authenticate } from '../auth/authenticate.ts';
 import { boundsOf } from '../auth/bounds.ts';
+import { type Identify, refuseExceeding } from '../auth/identify.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
+import type { TlsSource } from '../startup/tls-files.ts';
 import { type CaddyCalls, segmentsOf } from './caddy-calls.ts';
 import { Outdated } from './caddy-routes.ts';
 
+const requestTimeoutMs = 30_000;
+
 export interface CaddyServerOptions {
   calls: CaddyCalls;
-  authenticate: Authenticate;
+  identify: Identify;
   /** Who sends no token is let in, as at a Caddy: it listens on loopback alone. */
   open: boolean;
   adminHosts: readonly string[];
+  /** Left out: plain HTTP. */
+  tls: TlsSource | undefined;
   stopping: AbortSignal;
   log: Logger | null;
 }
@@ -31,9 +38,10 @@ export interface CaddyServerOptions {
 /** Caddy's admin API over HTTP, as far as it is carried; not listening yet. */
 export function createCaddyServer({
   calls,
-  authenticate,
+  identify,
   open,
   adminHosts,
+  tls,
   stopping,
   log,
 }: CaddyServerOptions): FastifyInstance {
@@ -47,7 +55,15 @@ export function createCaddyServer({
     return503OnClosing: false,
     genReqId: requestIdOf,
     requestIdHeader: false,
-    requestTimeout: 30_000,
+    requestTimeout: requestTimeoutMs,
+    ...(tls !== undefined && {
+      serverFactory: (listener: RequestListener) =>
+        createTlsServer(
+          tls,
+          { maxHeaderSize: parsedHeadBytes, requestTimeoutMs, keepAliveTimeoutMs: 72_000 },
+          listener,
+        ),
+    }),
     frameworkErrors: answerFault,
   });
   app.removeAllContentTypeParsers();
@@ -83,7 +99,8 @@ export function createCaddyServer({
   async function originOf(request: FastifyRequest, segments: string[]): Promise<WriteOrigin> {
     const { authorization } = request.headers;
     if (open && authorization === undefined) return { by: { kind: 'caddy-api' }, requestId: request.id };
-    const access = await authenticate(authorization);
+    const { access, calls: counted } = await identify(request.ip, authorization);
+    refuseExceeding(access, counted);
     const reads = request.method === 'GET' || request.method === 'HEAD';
     const certificates = segments.slice(0, 3).join('/') === 'config/apps/tls';
     requireScope(

@@ -287,4 +287,8 @@ t.test('beyond loopback each call needs a token, and a token is held to what it 
   t.equal((await caddy('GET', '/id/x', undefined, other)).status, 404);
   t.equal((await caddy('DELETE', '/id/x', undefined, other)).status, 404);
   t.strictSame((await caddy('GET', routes, undefined, other)).body, null);
+  const wrong = { authorization: 'Bearer wrong' };
+  const tries = await Promise.all(Array.from({ length: 80 }, () => caddy('GET', routes, undefined, wrong)));
+  t.ok(tries.some(({ status }) => status === 401));
+  t.match(await caddy('GET', routes, undefined, wrong), { status: 429, body: { error: /too many tokens/ } });
 });
