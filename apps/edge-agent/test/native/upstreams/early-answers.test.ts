@@ -17,7 +17,7 @@ const key = await generateKeyPem();
 const authority = await createAuthority();
 const cert = await issueCertificate({ authority, host, keyPem: key, lifetimeMs: 3_600_000, now: Date.now() });
 
-const large = 'x'.repeat(5_000_000);
+const large = 'x'.repeat(3_000_000);
 const why = `too large: ${'y'.repeat(10_000)}`;
 
 async function listen(t: Test, server: Server, sockets = new Set<Socket>()): Promise<number> {
@@ -54,11 +54,9 @@ async function uploads(t: Test, upstream: Upstream): Promise<void> {
     ['chunks', fetchThrough, { 'transfer-encoding': 'chunked' }],
     ['HTTP/2', fetchThroughH2, {}],
   ] as const) {
-    for (let round = 0; round < 3; round += 1) {
-      const answer = await fetch({ ...at, method: 'POST', body: large, headers });
-      t.equal(answer.status, 413, how);
-      t.ok(answer.body === why, `the whole of what it said, to a body with ${how}`);
-    }
+    const answer = await fetch({ ...at, method: 'POST', body: large, headers });
+    t.equal(answer.status, 413, how);
+    t.ok(answer.body === why, `the whole of what it said, to a body with ${how}`);
   }
 }
 
