@@ -74,7 +74,8 @@ export function createUpgrades({ forward, onDone }: UpgradesOptions): Upgrades {
         return;
       }
       tunnels.add(stream);
-      client.sendHead(200, withoutKey(fields), false, false);
+      // As if a trailer could come: without, Node ends a stream that is closed before it resets it.
+      client.sendHead(200, withoutKey(fields), false, true);
       // As a connection that is reset (RFC 8441, section 5).
       const reset = () => {
         if (!upstream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);

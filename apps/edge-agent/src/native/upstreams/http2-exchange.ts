@@ -1,14 +1,16 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2';
+import { addAbortSignal } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { AnswerHead } from './answer-head.ts';
 import { ExchangeError } from './failure-cause.ts';
 import type { CarriedRequest, CarrierHandler } from './request-carrier.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 
 /** A session that takes no new request. */
 const ended = new Set(['ERR_HTTP2_GOAWAY_SESSION', 'ERR_HTTP2_INVALID_SESSION']);
 
+const cancelled = AbortSignal.abort();
 const noRequest = {} as CarriedRequest;
 const nobody: CarrierHandler = {};
 
@@ -272,10 +274,12 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#handler.onResponseError!(this, error);
   }
 
-  /** Later: a stream that is closed while Node still reads for its session is closed in the wrong order, which can end the process. */
+  /**
+   * Resets it with CANCEL. Node's `close` would end it first, and half of an upload pass for all of it. Later: a stream that is closed while Node still reads for its session is closed in the wrong order, which can end the process.
+   */
   #cancel(): void {
     const stream = this.#stream;
-    if (stream !== null) setImmediate(() => stream.close(NGHTTP2_CANCEL));
+    if (stream !== null) setImmediate(() => addAbortSignal(cancelled, stream));
   }
 }
 

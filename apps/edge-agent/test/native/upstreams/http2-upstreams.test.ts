@@ -246,6 +246,52 @@ t.test(
   },
 );
 
+t.test('an upload that its client breaks off is reset, and has no end before', async (t) => {
+  const data = 0;
+  const reset = 3;
+  const settings = 4;
+  const frames: string[] = [];
+  let began = () => {};
+  const begun = new Promise<void>((resolve) => {
+    began = resolve;
+  });
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    t.teardown(() => socket.destroy());
+    socket.write(Buffer.from([0, 0, 0, settings, 0, 0, 0, 0, 0]));
+    let rest = Buffer.alloc(0);
+    let preface = 24;
+    socket.on('data', (chunk: Buffer) => {
+      rest = Buffer.concat([rest, chunk]);
+      if (rest.length < preface) return;
+      rest = rest.subarray(preface);
+      preface = 0;
+      while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
+        const [type, flags] = [rest[3]!, rest[4]!];
+        if (type === settings && flags === 0) socket.write(Buffer.from([0, 0, 0, settings, 1, 0, 0, 0, 0]));
+        if (type === data) frames.push((flags & 1) === 0 ? 'data' : 'data, end');
+        if (type === reset) frames.push(`reset by ${rest.readUInt32BE(9)}`);
+        if (type === data) began();
+        rest = rest.subarray(9 + rest.readUIntBE(0, 3));
+      }
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await edge.applied(await edge.serve('shop', [host], [{ url, protocol: 'h2c' }]));
+  const upload = request({
+    ...{ host: '127.0.0.1', port: edge.httpsPort, servername: host, ca: edge.root, method: 'POST' },
+    headers: { host, 'transfer-encoding': 'chunked' },
+  });
+  upload.on('error', () => {});
+  upload.write('half');
+  await begun;
+  upload.destroy();
+  await waitFor(() => frames.length > 1, { what: 'the end of it' });
+  t.same(frames, ['data', `reset by ${constants.NGHTTP2_CANCEL}`]);
+});
+
 t.test('an answer that breaks off never looks complete', async (t) => {
   const streams: ServerHttp2Stream[] = [];
   const server = createServer();
