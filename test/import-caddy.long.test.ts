@@ -74,7 +74,7 @@ t.test('what a real Caddy serves is imported, with its certificates, and no CA i
   });
   const orders = pebble.orderCount();
   const lockstep = async (...args: string[]) => {
-    const command = startLockstep([...`import caddy ${caddy.url} --url ${fleet.url}`.split(' '), ...args], {
+    const command = startLockstep([...`import caddy ${caddy.url} --api ${fleet.url}`.split(' '), ...args], {
       env: { LOCKSTEP_TOKEN: fleet.env.LOCKSTEP_ADMIN_TOKEN! },
     });
     const { code } = await command.closed;

@@ -13,13 +13,9 @@ const switches = new Set(['LOCKSTEP_DEMO', 'LOCKSTEP_NEW_STORE', 'LOCKSTEP_RESTO
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-/** The secrets that `lockstep up` takes from the environment rather than makes, and the token of commands that call the API; null where they are not set. */
+/** The secrets that `lockstep up` takes from the environment rather than makes; null where they are not set. */
 export function readSecrets(env: NodeJS.ProcessEnv = process.env) {
-  return {
-    secretKey: env.LOCKSTEP_SECRET_KEY ?? null,
-    adminToken: env.LOCKSTEP_ADMIN_TOKEN ?? null,
-    token: env.LOCKSTEP_TOKEN ?? null,
-  };
+  return { secretKey: env.LOCKSTEP_SECRET_KEY ?? null, adminToken: env.LOCKSTEP_ADMIN_TOKEN ?? null };
 }
 
 /** Where the API is, and who asks, as far as the environment says. */

@@ -68,8 +68,8 @@ t.test('every command has --version and --help, which names the variable of each
     ],
     keygen: ['SECRET_KEY'],
     'keys rotate': ['API', 'ADMIN_TOKEN'],
-    'import caddy': ['URL', 'TOKEN', 'DATA_DIR'],
-    'import certificates': ['URL', 'TOKEN', 'DATA_DIR'],
+    'import caddy': ['API', 'TOKEN', 'CONTEXT'],
+    'route add': ['API', 'TOKEN', 'CONTEXT'],
     backup: ['STORE', 'STORE_PREFIX'],
     restore: ['STORE', 'STORE_PREFIX'],
   };

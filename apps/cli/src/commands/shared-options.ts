@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { logLevels } from '../config.ts';
-import { address, hostNames, httpUrl } from './option-values.ts';
+import { address, hostNames } from './option-values.ts';
 
 export function storeOption(): Option {
   return new Option('--store <url>', 'the Redis that all processes of the fleet share').env('LOCKSTEP_STORE');
@@ -28,19 +28,6 @@ export function adminHostsOption(): Option {
     .argParser(hostNames)
     .default([], 'none');
 }
-
-/** Where the commands that call the API find it. */
-export function urlOption(): Option {
-  return new Option('--url <url>', 'of the API, at any control plane')
-    .env('LOCKSTEP_URL')
-    .argParser(httpUrl)
-    .default('http://127.0.0.1:7400');
-}
-
-export const tokenVariable = {
-  LOCKSTEP_TOKEN:
-    'bearer token of the API; left out: LOCKSTEP_ADMIN_TOKEN, else the admin-token in the data folder',
-};
 
 export function caddyApiOption(): Option {
   return new Option(

@@ -1,5 +1,4 @@
-import { isAppError } from '@lockstep/contract';
-import type { ApiClient } from '../api/api-client.ts';
+import { type Client, LockstepError } from '@lockstep/client';
 
 /** One call of the API that an import is made of. */
 export interface Deed {
@@ -14,7 +13,7 @@ const atOnce = 8;
 
 /** Does them, some at once, in any order; resolves with how many changed something, and tells of each that was refused. */
 export async function doAll(
-  api: ApiClient,
+  client: Client,
   deeds: readonly Deed[],
   print: (line: string) => void,
 ): Promise<{ done: number; refused: number }> {
@@ -23,11 +22,10 @@ export async function doAll(
   const work = async () => {
     for (let deed = left.shift(); deed !== undefined; deed = left.shift()) {
       try {
-        await api.call(deed.method, deed.path, deed.body);
+        await made(client, deed);
         counts.done += 1;
       } catch (error) {
-        if (!isAppError(error) || error.code === 'unauthorized' || error.code === 'store_unavailable')
-          throw error;
+        if (!(error instanceof LockstepError) || error.status === 401 || error.status >= 500) throw error;
         counts.refused += 1;
         const fields = error.errors.map(({ pointer, detail }) => `${pointer} ${detail}`).join('; ');
         print(`${deed.what}: ${fields || error.message}`);
@@ -36,4 +34,20 @@ export async function doAll(
   };
   await Promise.all(Array.from({ length: atOnce }, work));
   return counts;
+}
+
+async function made({ api }: Client, { method, path, body }: Deed): Promise<void> {
+  // Of a path that was put together, the types know nothing.
+  const request = api.request as (
+    method: string,
+    path: string,
+    options: { body: unknown },
+  ) => Promise<Answer>;
+  const { error, response } = await request(method.toLowerCase(), path, { body });
+  if (!response.ok) throw new LockstepError(response, error);
+}
+
+interface Answer {
+  error?: unknown;
+  response: Response;
 }

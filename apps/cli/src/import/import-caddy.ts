@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Plan, type PlannedIssuer, translateCaddy } from '@lockstep/caddy';
-import type { Issuer, Settings } from '@lockstep/contract';
+import type { Issuer, Settings } from '@lockstep/client';
 import { wildcardOf } from '@lockstep/contract';
-import { createApiClient } from '../api/api-client.ts';
-import { findToken } from '../api/find-token.ts';
 import type { CaddyImport, Line } from './caddy-import.ts';
 import {
   type CertificateDeed,
@@ -27,19 +25,19 @@ export interface ImportCaddyOptions extends ImportTarget {
 
 /** Takes over what a Caddy serves, or says what that would be. Resolves with the exit code: 1 where something was refused. */
 export async function importCaddy(options: ImportCaddyOptions): Promise<number> {
-  const { apply, json, print } = options;
+  const { apply, client, output } = options;
+  const { json, line: print } = output;
   const plan = translateCaddy(await readCaddy(options.source, options.caddy));
-  const api = createApiClient({ url: options.url, token: findToken(options.dataDir) });
   const [settings, known] = await Promise.all([
-    api.call<Settings>('GET', '/v1/settings'),
-    api.call<{ items: Issuer[] }>('GET', '/v1/issuers'),
+    client.settings.get(),
+    Array.fromAsync<Issuer>(client.issuers.list()),
   ]);
   const found = findAll(plan, options.storage);
   const lines: Line[] = found.faults.map(({ from, detail }) => ({ at: from, detail }));
-  const issuers = issuerDeeds(plan, known.body.items, lines);
-  const change = settingsDeed(plan, settings.body, lines);
-  const all = [...known.body.items, ...plan.issuers.map(namedIssuer)];
-  const chain = change?.issuers ?? settings.body.issuers;
+  const issuers = issuerDeeds(plan, known, lines);
+  const change = settingsDeed(plan, settings, lines);
+  const all = [...known, ...plan.issuers.map(namedIssuer)];
+  const chain = change?.issuers ?? settings.issuers;
   const todo: CaddyImport = {
     plan,
     issuers,
@@ -66,7 +64,7 @@ export async function importCaddy(options: ImportCaddyOptions): Promise<number> 
     todo.certificates,
     todo.routes,
   ])
-    refused += (await doAll(api, deeds, print)).refused;
+    refused += (await doAll(client, deeds, print)).refused;
   if (!json)
     print(
       refused === 0

@@ -1,11 +1,9 @@
-import type { Issuer } from '@lockstep/contract';
-import { createApiClient } from '../api/api-client.ts';
-import { findToken } from '../api/find-token.ts';
+import type { Issuer } from '@lockstep/client';
+import { tableOf } from '../output/table.ts';
 import { certificateDeed, issuerOf, worthTaking } from './certificate-deeds.ts';
 import { findCertificates } from './certificate-sources.ts';
 import { doAll } from './deeds.ts';
 import type { ImportTarget } from './import-target.ts';
-import { tableOf } from './table.ts';
 
 export interface ImportCertificatesOptions extends ImportTarget {
   source: string;
@@ -14,12 +12,12 @@ export interface ImportCertificatesOptions extends ImportTarget {
 
 /** Takes certificates over, or says which. Resolves with the exit code: 1 where one was refused. */
 export async function importCertificates(options: ImportCertificatesOptions): Promise<number> {
-  const { source, issuer, apply, json, print } = options;
+  const { source, issuer, apply, client, output } = options;
+  const { json, line: print } = output;
   const { certificates, faults } = findCertificates(source);
   const { taken, passed } = worthTaking(certificates, Date.now());
-  const api = createApiClient({ url: options.url, token: findToken(options.dataDir) });
-  const { body } = await api.call<{ items: Issuer[] }>('GET', '/v1/issuers');
-  const deeds = taken.map((found) => certificateDeed(found, issuer ?? issuerOf(found, body.items)));
+  const issuers = await Array.fromAsync<Issuer>(client.issuers.list());
+  const deeds = taken.map((found) => certificateDeed(found, issuer ?? issuerOf(found, issuers)));
   const notes = [...faults, ...passed];
   if (json) {
     const shown = deeds.map(({ names, notAfter, issuer }) => ({ names, notAfter, issuer }));
@@ -37,7 +35,7 @@ export async function importCertificates(options: ImportCertificatesOptions): Pr
     if (!json) print(`\nNothing is done yet: --apply takes over ${deeds.length} certificates.`);
     return 0;
   }
-  const { done, refused } = await doAll(api, deeds, print);
+  const { done, refused } = await doAll(client, deeds, print);
   if (!json) print(`\n${done} certificates are here${refused > 0 ? `, ${refused} were refused` : ''}.`);
   return refused > 0 ? 1 : 0;
 }

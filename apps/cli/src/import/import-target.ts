@@ -1,8 +1,6 @@
+import type { Session } from '../session/open-session.ts';
+
 /** Where an import goes, and how it is told of. */
-export interface ImportTarget {
-  url: string;
-  dataDir: string;
+export interface ImportTarget extends Session {
   apply: boolean;
-  json: boolean;
-  print: (line: string) => void;
 }

@@ -1,6 +1,6 @@
 import type { Note, PlannedRoute } from '@lockstep/caddy';
+import { tableOf } from '../output/table.ts';
 import type { CaddyImport } from './caddy-import.ts';
-import { tableOf } from './table.ts';
 
 const headingOf = {
   left_out: 'Left out:',

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
-import Table from 'cli-table3';
 import { stringify } from 'yaml';
+import { tableOf } from './table.ts';
 
 export type Style = Parameters<typeof styleText>[0];
 
@@ -18,13 +18,6 @@ export interface Output {
   paint(style: Style, text: string): string;
 }
 
-/** No lines between columns: what is copied, or cut by `awk`, is the words alone. */
-const chars = Object.fromEntries(
-  'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid'
-    .split(' ')
-    .map((name) => [name, '']),
-);
-
 export function createOutput({ json }: { json: boolean }): Output {
   const write = (text: string) => process.stdout.write(`${text}\n`);
   const paint = (style: Style, text: string) => styleText(style, text, { stream: process.stdout });
@@ -36,19 +29,9 @@ export function createOutput({ json }: { json: boolean }): Output {
     list(items, columns) {
       if (json) return void write(JSON.stringify(items, null, 2));
       if (items.length === 0) return;
-      const table = new Table({
-        head: Object.keys(columns).map((name) => paint('dim', name.toUpperCase())),
-        style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-        chars: { ...chars, middle: '  ' },
-      });
-      for (const item of items) table.push(Object.values(columns).map((read) => read(item)));
-      write(
-        table
-          .toString()
-          .split('\n')
-          .map((line) => line.trimEnd())
-          .join('\n'),
-      );
+      const headings = Object.keys(columns).map((name) => paint('dim', name.toUpperCase()));
+      const rows = items.map((item) => Object.values(columns).map((read) => read(item)));
+      for (const line of tableOf(headings, rows)) write(line);
     },
     show: (item) => write(json ? JSON.stringify(item, null, 2) : stringify(item).trimEnd()),
   };

@@ -24,7 +24,8 @@ export function readContexts(folder: string): Contexts {
       return { current: found.current ?? null, contexts: found.contexts };
     throw new Error('it has no contexts');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { current: null, contexts: {} };
+    if (['ENOENT', 'ENOTDIR'].includes(String((cause as NodeJS.ErrnoException).code)))
+      return { current: null, contexts: {} };
     const detail = `${file} cannot be read (${(cause as Error).message}); mend or remove it`;
     throw new AppError('bad_configuration', detail, { cause });
   }

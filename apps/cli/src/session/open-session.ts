@@ -18,18 +18,20 @@ export interface SessionFlags {
   api?: string;
   context?: string;
   json?: boolean;
+  /** How often a call is made again that gets no answer, or one that passes. */
+  retries?: number;
 }
 
 /**
  * Finds the API and the token: flags, then the environment, then the context that is named or current. Throws `bad_configuration` where
  * there is no token.
  */
-export function openSession({ api, context, json = false }: SessionFlags): Session {
+export function openSession({ api, context, json = false, retries }: SessionFlags): Session {
   const environment = readApiEnvironment();
   const found = findContext(context ?? environment.context);
   const url = (api ?? environment.api ?? found?.api ?? 'http://127.0.0.1:7400').replace(/\/+$/, '');
   const token = environment.token ?? tokenOf(found, url);
-  return { client: createClient({ url, token }), output: createOutput({ json }), api: url };
+  return { client: createClient({ url, token, retries }), output: createOutput({ json }), api: url };
 }
 
 function findContext(name: string | null): Context | null {
