@@ -59,6 +59,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'on-demand',
       'routes',
       'events',
+      'webhooks',
       'keys',
       'monitoring',
       'api',

@@ -59,6 +59,10 @@ import { createLoopShare } from './time/loop-share.ts';
 import { createKnownTokens } from './tokens/known-tokens.ts';
 import { createTokenService } from './tokens/token-service.ts';
 import { createTokenUses } from './tokens/token-uses.ts';
+import { createDeliver } from './webhooks/deliver.ts';
+import { createSender } from './webhooks/sender.ts';
+import { createWebhookTargets } from './webhooks/targets.ts';
+import { createWebhookService } from './webhooks/webhook-service.ts';
 
 export interface ControlPlane {
   /** Where the API answers: the port is a real one also when 0 was asked for. */
@@ -154,11 +158,8 @@ export async function createControlPlane({
     closers.push(pace.close);
     let api: Address = config.listen;
     let caddyApi: Address | null = config.caddyApi ?? null;
-    const denied = createDenied({
-      settings: settings.current,
-      nodes: fleet.nodes,
-      ownServices: () => [api, ...(caddyApi === null ? [] : [caddyApi]), ...(config.ownServices ?? [])],
-    });
+    const ownServices = () => [api, ...(caddyApi === null ? [] : [caddyApi]), ...(config.ownServices ?? [])];
+    const denied = createDenied({ settings: settings.current, nodes: fleet.nodes, ownServices });
     const guardedFetch = createGuardedFetch(denied.now);
     const onDemand = createOnDemand({ store, settings, queue, log, now, fetch: guardedFetch, boundary });
     closers.push(onDemand.close);
@@ -226,6 +227,17 @@ export async function createControlPlane({
       servesOnDemand: () => settings.current().onDemand !== null,
       now,
     });
+    const targets = createWebhookTargets({ settings: settings.current, nodes: fleet.nodes, ownServices });
+    const plainAllowed = () => settings.current().webhookTargets === 'any';
+    const deliver = createDeliver({
+      fetch: createGuardedFetch(targets.now),
+      sealer,
+      plainAllowed,
+      userAgent: `lockstep/${version}`,
+    });
+    const sender = createSender({ store, history: events, deliver, boundary, log, now });
+    closers.push(sender.close);
+    const webhooks = createWebhookService({ store, sealer, targets, plainAllowed, deliver, now });
     const app = await createServer({
       tls,
       idempotency,
@@ -283,6 +295,7 @@ export async function createControlPlane({
         audit: { audit: createAudit(store) },
         authority: { store },
         events: { history: events },
+        webhooks: { service: webhooks },
       },
       share,
       stopping: stopping.signal,

@@ -700,6 +700,138 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks by id, and how far each is
+         * @description List webhooks by id, and how far each is. Takes the scope `webhooks:read`.
+         */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Have events sent to an address; its secret is in this answer alone
+         * @description From now on, signed as Standard Webhooks has it, in order, each until it is taken. Takes the scope `webhooks:write`.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a webhook, and how far it is
+         * @description Get a webhook, and how far it is. Takes the scope `webhooks:read`.
+         */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description Delete a webhook. Takes the scope `webhooks:write`.
+         */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a webhook, disable it, or enable it again
+         * @description One that is enabled again goes on where it was, with all that is still kept. Takes the scope `webhooks:write`.
+         */
+        patch: operations["patchWebhook"];
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a new secret; for 24 hours the one before signs too
+         * @description Make a new secret; for 24 hours the one before signs too. Takes the scope `webhooks:write`.
+         */
+        post: operations["rotateWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message of type `webhook.test` now, and tell what became of it
+         * @description Send a message of type `webhook.test` now, and tell what became of it. Takes the scope `webhooks:write`.
+         */
+        post: operations["testWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last 100 tries, the latest first
+         * @description The last 100 tries, the latest first. Takes the scope `webhooks:read`.
+         */
+        get: operations["listWebhookDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send an event once more now, and tell what became of it
+         * @description Whatever its filters. 410 `events_gone` where the event is no longer kept. Takes the scope `webhooks:write`.
+         */
+        post: operations["redeliverWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -1340,12 +1472,12 @@ export interface components {
             /** @description Orders as text; `since` and `Last-Event-ID` go on behind it */
             id: string;
             /** @enum {string} */
-            type: "route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near";
+            type: "route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled";
             /** Format: date-time */
             occurredAt: string;
             subject: {
                 /** @enum {string} */
-                kind: "route" | "certificate" | "node" | "fleet" | "issuer" | "limit";
+                kind: "route" | "certificate" | "node" | "fleet" | "issuer" | "limit" | "webhook";
                 id: string;
             };
             tenant?: string;
@@ -1599,6 +1731,37 @@ export interface components {
             revision: number;
             /** @description The token itself, shown this once */
             token: string;
+        };
+        NewWebhook: {
+            id: string;
+            url: string;
+            description: string | null;
+            types: string[] | null;
+            routes: string[] | null;
+            tenant: string | null;
+            enabled: boolean;
+            disabled: {
+                /** Format: date-time */
+                at: string;
+                reason: string;
+            } | null;
+            status: {
+                /** @description The last event that was taken, or is not for it */
+                after: string;
+                failingSince: string | null;
+                /** @description Of the event that is next, that failed */
+                attempts: number;
+                nextAttemptAt: string | null;
+                /** @description When events were no longer kept that had not been sent */
+                gapAt: string | null;
+            };
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+            revision: number;
+            /** @description What its messages are signed with (`whsec_…`), shown this once */
+            secret: string;
         };
         Node: {
             id: string;
@@ -2242,8 +2405,29 @@ export interface components {
                 /** @description How many are kept, at most; 0: none, and nothing is told */
                 entries?: number | null;
             } | null;
+            /** @description Where webhooks may lead: https at public addresses, or http and private addresses too; never where `edge.deny` says */
+            webhookTargets?: ("public" | "any") | null;
             /** @description Percent of each CA’s limits that are kept for hosts whose caller waits */
             waitingShare?: number | null;
+        };
+        /**
+         * @description null takes a filter away
+         * @example {
+         *       "enabled": true
+         *     }
+         */
+        PatchWebhook: {
+            /**
+             * Format: uri
+             * @description Where events are sent: https, and no private address, unless `webhookTargets` of the settings allows any
+             */
+            url?: string;
+            description?: string | null;
+            types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[] | null;
+            routes?: string[] | null;
+            tenant?: string | null;
+            /** @description `true` goes on where it was when it was disabled */
+            enabled?: boolean;
         };
         PlainUpstream: {
             url: string;
@@ -2282,6 +2466,29 @@ export interface components {
             rateLimit?: components["schemas"]["TokenRateLimit"] | null;
             /** @description From then on it is refused; left out: never */
             expiresAt?: string | null;
+        };
+        /**
+         * @example {
+         *       "url": "https://app.example.com/hooks/lockstep",
+         *       "types": [
+         *         "route.*",
+         *         "certificate.failed"
+         *       ]
+         *     }
+         */
+        PostWebhook: {
+            /**
+             * Format: uri
+             * @description Where events are sent: https, and no private address, unless `webhookTargets` of the settings allows any
+             */
+            url: string;
+            description?: string;
+            /** @description Only those; `route.*` is all of routes. Left out: all */
+            types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[];
+            /** @description Only what concerns one of these */
+            routes?: string[];
+            /** @description Only what is this tenant’s */
+            tenant?: string;
         };
         Problem: {
             /** @description `urn:lockstep:problem:` and the code */
@@ -2538,6 +2745,11 @@ export interface components {
             /** @default {} */
             events?: components["schemas"]["EventSettings"] | null;
             /**
+             * @description Where webhooks may lead: https at public addresses, or http and private addresses too; never where `edge.deny` says
+             * @default public
+             */
+            webhookTargets?: ("public" | "any") | null;
+            /**
              * @description Percent of each CA’s limits that are kept for hosts whose caller waits
              * @default 20
              */
@@ -2552,6 +2764,14 @@ export interface components {
                 ok: boolean;
                 detail: string;
             }[];
+        };
+        /**
+         * @example {
+         *       "event": "000000000000042-0000-6f1d2c3b"
+         *     }
+         */
+        Redeliver: {
+            event: string;
         };
         Refusal: {
             kind: string;
@@ -3133,7 +3353,7 @@ export interface components {
             paths: string[];
         };
         /** @enum {string} */
-        Scope: "routes:read" | "routes:write" | "routes:*" | "certificates:read" | "certificates:write" | "certificates:*" | "issuers:read" | "issuers:write" | "issuers:*" | "settings:read" | "settings:write" | "settings:*" | "nodes:read" | "nodes:write" | "nodes:*" | "events:read" | "tokens:read" | "tokens:write" | "tokens:*" | "audit:read" | "admin";
+        Scope: "routes:read" | "routes:write" | "routes:*" | "certificates:read" | "certificates:write" | "certificates:*" | "issuers:read" | "issuers:write" | "issuers:*" | "settings:read" | "settings:write" | "settings:*" | "nodes:read" | "nodes:write" | "nodes:*" | "events:read" | "webhooks:read" | "webhooks:write" | "webhooks:*" | "tokens:read" | "tokens:write" | "tokens:*" | "audit:read" | "admin";
         Settings: {
             issuers: string[];
             edgeAddresses: string[];
@@ -3149,6 +3369,8 @@ export interface components {
             durability: components["schemas"]["Durability"];
             journal: components["schemas"]["StoredJournalSettings"];
             events: components["schemas"]["StoredEventSettings"];
+            /** @enum {string} */
+            webhookTargets: "public" | "any";
             waitingShare: number;
             revision: number | null;
         };
@@ -3428,6 +3650,55 @@ export interface components {
             clientCertificate?: string;
             /** @description `false`: whoever answers is believed. For tests: nothing is secret from who stands in between */
             verify?: boolean;
+        };
+        Webhook: {
+            id: string;
+            url: string;
+            description: string | null;
+            types: string[] | null;
+            routes: string[] | null;
+            tenant: string | null;
+            enabled: boolean;
+            disabled: {
+                /** Format: date-time */
+                at: string;
+                reason: string;
+            } | null;
+            status: {
+                /** @description The last event that was taken, or is not for it */
+                after: string;
+                failingSince: string | null;
+                /** @description Of the event that is next, that failed */
+                attempts: number;
+                nextAttemptAt: string | null;
+                /** @description When events were no longer kept that had not been sent */
+                gapAt: string | null;
+            };
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+            revision: number;
+        };
+        WebhookDeliveries: {
+            items: components["schemas"]["WebhookDelivery"][];
+        };
+        WebhookDelivery: {
+            event: string;
+            type: string;
+            /** Format: date-time */
+            at: string;
+            ok: boolean;
+            /** @description What the target answered; null: it did not */
+            status: number | null;
+            /** @description What happened, in a sentence */
+            detail: string;
+            attempt: number;
+            durationMs: number;
+        };
+        WebhookPage: {
+            items: components["schemas"]["Webhook"][];
+            next: string | null;
         };
         /** @description The store went back behind commits that were answered for: a backup was put back, or a replica took over without them */
         WentBack: {
@@ -5962,6 +6233,360 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Webhook page */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PostWebhook"];
+            };
+        };
+        responses: {
+            /** @description New webhook, which was made */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewWebhook"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Webhook */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook is gone */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    patchWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchWebhook"];
+                "application/merge-patch+json": components["schemas"]["PatchWebhook"];
+            };
+        };
+        responses: {
+            /** @description Webhook */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description New webhook */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewWebhook"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    testWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Webhook delivery */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listWebhookDeliveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Webhook deliveries */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveries"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    redeliverWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Redeliver"];
+            };
+        };
+        responses: {
+            /** @description Webhook delivery */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];

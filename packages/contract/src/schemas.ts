@@ -27,6 +27,7 @@ export * from './api/settings.ts';
 export * from './api/token.ts';
 export * from './api/traffic.ts';
 export * from './api/upstream.ts';
+export * from './api/webhook.ts';
 export * from './edge/node-report.ts';
 export * from './edge/upstream-state.ts';
 export * from './shared/revision-schema.ts';

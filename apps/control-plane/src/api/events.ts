@@ -84,7 +84,7 @@ export function eventsApi(app: ApiInstance, options: EventsApiOptions): void {
     let after = since === '' ? null : since;
     const items: ReturnType<typeof presentEvent>[] = [];
     for (let looked = 0; ; ) {
-      const page = await history.read({ after, limit: readAtOnce });
+      const page = await history.readKept({ after, limit: readAtOnce });
       if (page.gap) throw gone(after, page.items[0]?.id);
       let more = page.more;
       for (const [index, event] of page.items.entries()) {

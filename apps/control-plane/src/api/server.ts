@@ -37,6 +37,7 @@ import { type AuthorityApiOptions, authorityApi, type SystemApiOptions, systemAp
 import { boundTenants } from './tenant-bounds.ts';
 import { createTlsServer } from './tls-server.ts';
 import { type TokensApiOptions, tokensApi } from './tokens.ts';
+import { type WebhooksApiOptions, webhooksApi } from './webhooks.ts';
 
 const requestTimeoutMs = 30_000;
 
@@ -59,6 +60,7 @@ export interface ServerOptions {
     tokens: TokensApiOptions;
     audit: AuditApiOptions;
     authority: AuthorityApiOptions;
+    webhooks: WebhooksApiOptions;
     events: Omit<EventsApiOptions, 'authenticate' | 'stopping'>;
   };
   idempotency: IdempotencyKeys;
@@ -169,6 +171,7 @@ export async function createServer(
       tokensApi(api, resources.tokens);
       auditApi(api, resources.audit);
       authorityApi(api, resources.authority);
+      webhooksApi(api, resources.webhooks);
       eventsApi(api, { ...resources.events, authenticate: options.access.authenticate, stopping });
     },
     { prefix: '/v1' },

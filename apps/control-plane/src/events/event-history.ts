@@ -11,7 +11,9 @@ const readAtOnce = 500;
 
 /** The history of events as it grows. */
 export interface EventHistory {
-  /** As `ConfigStore.readEvents`. */
+  /** As `ConfigStore.readEvents`: what every control plane would answer. */
+  readKept(page: { after?: string | null; limit: number }): Promise<EventPage>;
+  /** The same for whoever follows: the latest are at hand, also those that are no longer kept. */
   read(page: { after?: string | null; limit: number }): Promise<EventPage>;
   /** Calls `listener` when there may be more: a hint, as what it reads of the store is. */
   watch(listener: () => void): () => void;
@@ -65,6 +67,7 @@ export function createEventHistory({
   });
 
   return {
+    readKept: (page) => store.readEvents(page),
     async read({ after = null, limit }) {
       const at = tail === null || after === null ? -1 : placeAfter(tail, after);
       if (tail === null || at === -1 || limit === 0) return store.readEvents({ after, limit });

@@ -23,6 +23,7 @@ const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change 
   account: (id, value) => ({ op: 'put', kind: 'account', id, value }),
   authority: (id, value) => ({ op: 'put', kind: 'authority', id, value }),
   issuer: (id, value) => ({ op: 'put', kind: 'issuer', id, value }),
+  webhook: (id, value) => ({ op: 'put', kind: 'webhook', id, value }),
   settings: (id, value) => ({ op: 'put', kind: 'settings', id, value }),
   idempotency: putKey,
   'caddy-route': (id, value) => ({ op: 'put', kind: 'caddy-route', id, value }),

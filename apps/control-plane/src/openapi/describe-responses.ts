@@ -110,7 +110,7 @@ function errorsOf(
     ...(security?.length === 0 ? [] : [401, 403]),
     ...(path.includes('{') || path.includes('/ca/') ? [404] : []),
     ...(writes ? [409] : []),
-    ...(path.endsWith('/events') ? [410] : []),
+    ...(path.endsWith('/events') || path.endsWith('/redeliver') ? [410] : []),
     ...(writes || tagged ? [412] : []),
     ...(requestBody === undefined ? [] : [413, 415]),
     421,

@@ -26,6 +26,7 @@ export const documentInfo = {
     { name: 'nodes', description: 'The edges' },
     { name: 'keys', description: 'The keys that secrets are sealed with' },
     { name: 'events', description: 'What happens, as it happens' },
+    { name: 'webhooks', description: 'What happens, sent to addresses of yours' },
     { name: 'tokens', description: 'Who may call this API, and for what' },
     { name: 'audit', description: 'Who changed what' },
     { name: 'system', description: 'Health, readiness and metrics; no token is needed' },

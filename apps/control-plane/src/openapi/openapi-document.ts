@@ -37,6 +37,7 @@ export async function openapiDocument(): Promise<object> {
       audit: {},
       authority: {},
       events: {},
+      webhooks: {},
     },
   };
   const options = { ...unused, access: {}, adminHosts: [], log: null } as unknown as ServerOptions;

@@ -142,6 +142,7 @@ export function createSettingsService({
         durability: config.durability,
         journal: config.journal,
         events: config.events,
+        webhookTargets: config.webhookTargets,
         waitingShare: config.waitingShare,
         revision: record?.revision ?? null,
       };

@@ -48,7 +48,7 @@ export const Event = z
     type: z.enum(eventTypes),
     occurredAt: Timestamp,
     subject: z.object({
-      kind: z.enum(['route', 'certificate', 'node', 'fleet', 'issuer', 'limit']),
+      kind: z.enum(['route', 'certificate', 'node', 'fleet', 'issuer', 'limit', 'webhook']),
       id: z.string(),
     }),
     tenant: z.string().optional(),

@@ -153,6 +153,12 @@ export const PutSettings = z
     durability: Durability.prefault({}),
     journal: JournalSettings.prefault({}),
     events: EventSettings.prefault({}),
+    webhookTargets: z
+      .enum(['public', 'any'])
+      .default('public')
+      .describe(
+        'Where webhooks may lead: https at public addresses, or http and private addresses too; never where `edge.deny` says',
+      ),
     waitingShare: z
       .int()
       .min(0)
@@ -189,6 +195,7 @@ export const Settings = z
     durability: Durability,
     journal: StoredJournalSettings,
     events: StoredEventSettings,
+    webhookTargets: z.enum(['public', 'any']),
     waitingShare: z.int(),
     revision: z.int().nullable(),
   })

@@ -2,7 +2,7 @@ import type { EventType } from '../shared/event-types.ts';
 import type { Fields } from '../shared/fields.ts';
 
 export interface EventSubject {
-  kind: 'route' | 'certificate' | 'node' | 'fleet' | 'issuer' | 'limit';
+  kind: 'route' | 'certificate' | 'node' | 'fleet' | 'issuer' | 'limit' | 'webhook';
   id: string;
 }
 

@@ -23,6 +23,7 @@ import { staple } from './staple.ts';
 import { token } from './token.ts';
 import { tokenUse } from './token-use.ts';
 import { told } from './told.ts';
+import { webhook, webhookState } from './webhook.ts';
 
 /** All that the store keeps, in the order of a snapshot. */
 const recordKinds = [
@@ -50,6 +51,8 @@ const recordKinds = [
   tokenUse,
   told,
   caddyRoute,
+  webhook,
+  webhookState,
 ];
 
 type AnyKind = (typeof recordKinds)[number];

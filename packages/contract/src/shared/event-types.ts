@@ -22,5 +22,6 @@ export const eventTypes = [
   'issuer.failing',
   'issuer.recovered',
   'limit.near',
+  'webhook.disabled',
 ] as const;
 export type EventType = (typeof eventTypes)[number];
