@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { createBoundary, type Position, type UpstreamState } from '@lockstep/contract';
+import { createBoundary, defaultEdgeSettings, type Position, type UpstreamState } from '@lockstep/contract';
 import { createEdgeSealer } from '@lockstep/pki';
-import { createDeniedAddresses } from '@lockstep/pki/denied-addresses';
 import { freePort } from '@lockstep/testkit';
 import { pino } from 'pino';
 import type { Test } from 'tap';
@@ -13,6 +12,7 @@ import type { OpenDestination } from '../src/native/observation/access-log.ts';
 import { createWorker, type Worker } from '../src/native/worker/worker.ts';
 import type { WorkerStatus } from '../src/native/worker/worker-message.ts';
 import { type EdgeConfig, withDefaults } from '../src/startup/config.ts';
+import { createDeniedNow } from '../src/supervisor/health/denied-now.ts';
 import { createUpstreamHealth } from '../src/supervisor/health/upstream-health.ts';
 import { type ConfiguredStore, createConfiguredStore } from './configured-store.ts';
 
@@ -55,7 +55,7 @@ export async function startWorker(
   const enough: string[] = [];
   let status: WorkerStatus = { position: null, refusals: [] };
   const health = createUpstreamHealth({
-    denied: () => createDeniedAddresses([]),
+    denied: createDeniedNow(() => defaultEdgeSettings.deny, []),
     clientCertificate: () => null,
     log: pino({ level: 'silent' }),
     boundary: createBoundary(pino({ level: 'silent' })),
