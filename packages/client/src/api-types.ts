@@ -852,6 +852,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/routes/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create or replace up to 100,000 routes, one JSON object a line (NDJSON)
+         * @description Each line is the body of a PUT, with its `id`. Answered line by line, in order, while they come; a line without an answer was not made. Safe to repeat: what is as it was makes no revision. Their hosts wait for certificates behind all others. Takes the scope `routes:write`.
+         */
+        post: operations["putRoutes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes/bulk-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete up to 100,000 routes, `{"id": …}` a line (NDJSON)
+         * @description Answered line by line, in order. With `missing=ok`, 204 also for what is gone already. Takes the scope `routes:write`.
+         */
+        post: operations["deleteRoutes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1026,6 +1066,15 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             };
+        };
+        BulkLine: {
+            /** @description Which line of the request, from 1 on; blank ones count */
+            line: number;
+            id: string | null;
+            /** @description What a request of its own would be answered with: 201, 200, 204, or an error */
+            status: number;
+            changed: boolean;
+            error?: components["schemas"]["Problem"];
         };
         Certificate: {
             id: string;
@@ -6636,6 +6685,101 @@ export interface operations {
             403: components["responses"]["Problem403"];
             410: components["responses"]["Problem410"];
             421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putRoutes: {
+        parameters: {
+            query?: {
+                /** @description `true`: says what would come of each line */
+                "dry-run"?: "true" | "false";
+            };
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-ndjson": unknown;
+            };
+        };
+        responses: {
+            /** @description Bulk line */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["BulkLine"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteRoutes: {
+        parameters: {
+            query?: {
+                /** @description `true`: says what would come of each line */
+                "dry-run"?: "true" | "false";
+                missing?: "ok";
+            };
+            header?: {
+                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-ndjson": unknown;
+            };
+        };
+        responses: {
+            /** @description Bulk line */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["BulkLine"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];

@@ -17,7 +17,11 @@ export function readJsonBody(request: FastifyRequest, body: Buffer): unknown {
   if (body.length === 0 || request.routeOptions.schema?.body === undefined) return undefined;
   checkType(request);
   if (!isUtf8(body)) throw invalidField('', 'is not UTF-8, as JSON has to be');
-  const text = body.toString('utf8').replace(/^\uFEFF/, '');
+  return parseJson(body.toString('utf8').replace(/^\uFEFF/, ''));
+}
+
+/** Throws `invalid_request` for what is no JSON, or cannot be kept. */
+export function parseJson(text: string): unknown {
   const input = parse(text);
   checkValues(input);
   const repeated = repeatedField(text);

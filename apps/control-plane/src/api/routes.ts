@@ -19,6 +19,7 @@ import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import { createRouteList } from '../routes/route-list.ts';
 import { newRouteId, type RouteService, routeNotFound } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
+import type { LoopShare } from '../time/loop-share.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
@@ -29,6 +30,7 @@ import { needs } from './needs.ts';
 import { parseWait, preferHeaders } from './prefer.ts';
 import { originOf } from './request-origin.ts';
 import { createRouteAnswers } from './route-answers.ts';
+import { routeBulkApi } from './route-bulk.ts';
 import { routeHostsApi } from './route-hosts.ts';
 
 const params = z.object({ id: RouteId });
@@ -48,17 +50,19 @@ export interface RoutesApiOptions {
   /** What the edges served of a route. */
   traffic(id: string): Promise<RouteTraffic>;
   load: Pick<LoadBound, 'wait'>;
+  share: Pick<LoopShare, 'turn'>;
   /** Aborted when the control plane stops: waits are answered then. */
   stopping: AbortSignal;
 }
 
 export function routesApi(
   app: ApiInstance,
-  { store, service, view, checker, traffic, load, stopping }: RoutesApiOptions,
+  { store, service, view, checker, traffic, load, share, stopping }: RoutesApiOptions,
 ): void {
   const answer = createRouteAnswers({ view, load, stopping });
   const list = createRouteList({ store, view });
   routeHostsApi(app, { service, checker, answer });
+  app.register(async (bulk) => routeBulkApi(bulk as ApiInstance, { service, share, shown: shownOfRoutes }));
 
   app.post('/routes', {
     config,

@@ -17,6 +17,7 @@ import { answerUnknown } from './allowed-methods.ts';
 import { createUnreadable } from './answer-unreadable.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { type AuditApiOptions, auditApi } from './audit.ts';
+import { boundBodies, longestStreamMs } from './bound-bodies.ts';
 import { type CertificatesApiOptions, certificatesApi } from './certificates.ts';
 import { answerConditions } from './conditions.ts';
 import { type EventsApiOptions, eventsApi } from './events.ts';
@@ -39,7 +40,8 @@ import { createTlsServer } from './tls-server.ts';
 import { type TokensApiOptions, tokensApi } from './tokens.ts';
 import { type WebhooksApiOptions, webhooksApi } from './webhooks.ts';
 
-const requestTimeoutMs = 30_000;
+/** Of the parser, which knows no addresses: see `boundBodies`. */
+const requestTimeoutMs = longestStreamMs;
 
 export interface ServerOptions {
   /** Whose each request below /v1 is, and what it may do. */
@@ -51,7 +53,7 @@ export interface ServerOptions {
   system: SystemApiOptions;
   /** What each resource below /v1 needs. */
   resources: {
-    routes: Omit<RoutesApiOptions, 'load' | 'stopping'>;
+    routes: Omit<RoutesApiOptions, 'load' | 'share' | 'stopping'>;
     certificates: CertificatesApiOptions;
     issuers: IssuersApiOptions;
     settings: SettingsApiOptions;
@@ -111,6 +113,7 @@ export async function createServer(
   app.server.maxHeadersCount = 0; // beyond 2,000, Node would drop fields without a word
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
 
+  boundBodies(app as unknown as FastifyInstance);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
     readJsonBody(request, body),
@@ -162,7 +165,7 @@ export async function createServer(
         stopping,
       });
       const api = guarded as ApiInstance;
-      routesApi(api, { ...resources.routes, load, stopping });
+      routesApi(api, { ...resources.routes, load, share: options.share, stopping });
       certificatesApi(api, resources.certificates);
       issuersApi(api, resources.issuers);
       settingsApi(api, resources.settings);

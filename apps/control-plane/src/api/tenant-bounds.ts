@@ -24,6 +24,8 @@ const boundBy: Record<string, 'route' | 'certificate' | 'list' | 'service' | 'pu
   addRouteHost: 'route',
   removeRouteHost: 'service',
   validateRoute: 'service',
+  putRoutes: 'service',
+  deleteRoutes: 'service',
   getDnsRequirements: 'service',
   getRouteTraffic: 'route',
   listCertificates: 'list',

@@ -9,7 +9,9 @@ import { isPlaced, laneOf } from './order-record.ts';
 const perIssuerAndRound = 16;
 /** A place is its round, and within the round the moment it was given, in tenths of a second since 2026. */
 const roundWidth = 1e10;
-const lastRound = 9_999;
+/** Where those stand that come in bulk: behind all others, one after another. */
+const bulkRound = 9_999;
+const lastRound = bulkRound - 1;
 const placesSince = Date.UTC(2026, 0, 1);
 const mostKnown = 10_000;
 const writtenWithinMs = 1_000;
@@ -30,6 +32,8 @@ export interface EnterOptions {
   waitMs?: number | null;
   /** The issuer that it is going to ask. */
   asks?: string | null;
+  /** It is one of very many that nobody looks at one by one: after all others. */
+  bulk?: boolean;
 }
 
 export interface OrderQueueOptions {
@@ -53,7 +57,9 @@ export function createOrderQueue({ store, hub, now = Date.now }: OrderQueueOptio
   const lanes = { waited: noRounds(), first: noRounds() };
 
   async function place(lane: 'waited' | 'first', host: string, asks: string): Promise<number> {
-    const next = await store.nextDue('order', orderLanes[lane]);
+    const due = await store.nextDue('order', orderLanes[lane]);
+    // Whoever comes now goes before those in bulk, as if there were none.
+    const next = due === null || roundOf(due) >= bulkRound ? null : due;
     const rounds = lanes[lane];
     const served = next === null ? 0 : roundOf(next);
     if (next === null && now() - rounds.givenAt > writtenWithinMs) forget(rounds);
@@ -65,6 +71,10 @@ export function createOrderQueue({ store, hub, now = Date.now }: OrderQueueOptio
     const round = openRound(standing, Math.max(served, rounds.domains.get(domain) ?? 0));
     rounds.domains.set(domain, round + 1);
     standing.set(round, (standing.get(round) ?? 0) + 1);
+    return placeIn(round);
+  }
+
+  function placeIn(round: number): number {
     return round * roundWidth + Math.max(0, Math.floor((now() - placesSince) / 100));
   }
 
@@ -74,6 +84,7 @@ export function createOrderQueue({ store, hub, now = Date.now }: OrderQueueOptio
   });
 
   function hear({ host, place, waitedUntil }: OrderRecord): void {
+    if (roundOf(place ?? 0) >= bulkRound) return;
     const { domains } = lanes[waitedUntil === null ? 'first' : 'waited'];
     const domain = registeredDomain(host);
     const round = roundOf(place ?? 0) + 1;
@@ -81,13 +92,17 @@ export function createOrderQueue({ store, hub, now = Date.now }: OrderQueueOptio
   }
 
   return {
-    async enter(order, { waitMs = null, asks = null } = {}) {
+    async enter(order, { waitMs = null, asks = null, bulk = false } = {}) {
       const placeable = { ...order, place: order.place ?? 0 };
       if (order.step !== 'idle' || !isPlaced(placeable)) return order;
       const waitedUntil = waitMs === null ? order.waitedUntil : iso(now() + waitMs);
       const known = order.asks ?? asks;
       const lane = laneOf({ ...placeable, waitedUntil }) === 'waited' ? 'waited' : 'first';
-      return { ...order, waitedUntil, asks: known, place: await place(lane, order.host, known ?? '') };
+      // One that has a place keeps it, where that is better.
+      const last = bulk && lane === 'first';
+      if (last && order.place !== null) return { ...order, waitedUntil, asks: known };
+      const given = last ? placeIn(bulkRound) : await place(lane, order.host, known ?? '');
+      return { ...order, waitedUntil, asks: known, place: given };
     },
     close: () => unwatch?.(),
   };

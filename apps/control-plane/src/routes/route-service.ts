@@ -3,7 +3,6 @@ import {
   AppError,
   claimsOfRoute,
   isAppError,
-  type OrderRecord,
   type PatchRoute,
   type RouteRecord,
   type RouteValidity,
@@ -18,27 +17,23 @@ import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { hostTaken } from '../certificates/own-certificates.ts';
 import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
-import type { EnterOptions, OrderQueue } from '../orders/order-queue.ts';
-import {
-  forgetFailures,
-  isHeldBack,
-  isPlaced,
-  isWaitedFor,
-  newOrder,
-  putOrder,
-} from '../orders/order-record.ts';
+import type { OrderQueue } from '../orders/order-queue.ts';
 import { iso } from '../time/iso.ts';
 import { toInvalidRequest } from '../validation/invalid-field.ts';
 import { mergePatch } from '../validation/merge-patch.ts';
 import { sameJson } from '../validation/same-json.ts';
 import { boundRoute, refuseOthers, refuseOthersCertificates } from './route-bounds.ts';
+import { createRouteOrders } from './route-orders.ts';
 import { putRoute } from './route-record.ts';
 import type { RouteRules } from './route-rules.ts';
 import { sealRoute } from './route-secrets.ts';
 import { findRoute, hostsOf } from './unreadable-route.ts';
 
-/** How long the certificate of a host that no route names any more is kept and served. */
-const unusedGraceMs = 3_600_000;
+/** For how long somebody waits until it is live; null: nobody does; `bulk`: it comes with very many. */
+export type Wait = number | null | 'bulk';
+
+/** What came of one of several. */
+export type WrittenLine = AppError | 'made' | 'changed' | 'unchanged' | 'deleted';
 
 /**
  * Changes to routes. Each is one commit, together with the orders of its hosts: a route never exists without somebody due
@@ -48,21 +43,25 @@ export interface RouteService {
   /** Throws `id_taken`, `host_taken`, `invalid_request`. */
   create(origin: WriteOrigin, body: PutRoute, waitMs?: number | null, newId?: string): Promise<string>;
   /** Replaces the route, or makes it where there is none: true when made. */
-  replace(
-    origin: WriteOrigin,
-    id: string,
-    body: PutRoute,
-    waitMs?: number | null,
-    beside?: Beside,
-  ): Promise<boolean>;
+  replace(origin: WriteOrigin, id: string, body: PutRoute, waitMs?: Wait, beside?: Beside): Promise<boolean>;
   patch(origin: WriteOrigin, id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
   remove(origin: WriteOrigin, id: string, beside?: Beside): Promise<void>;
+  /**
+   * Puts (or with a body of null, deletes) several routes in one commit, those that are taken, and tells of each what came of it. Null where
+   * that cannot be together, since one or another was beaten or stands in another's way: nothing is made then, and each is for itself.
+   */
+  writeMany(
+    origin: WriteOrigin,
+    lines: { id: string; body: PutRoute | null }[],
+  ): Promise<WrittenLine[] | null>;
   /** Names one more host; nothing where the route names it already. */
   addHost(origin: WriteOrigin, id: string, host: string, waitMs?: number | null): Promise<void>;
   /** Throws `not_found` where the route does not name it, and `wrong_state` where it is its only one. */
   removeHost(origin: WriteOrigin, id: string, host: string): Promise<void>;
   /** Throws whatever putting it would throw, and makes nothing. */
   validate(origin: WriteOrigin, body: PutRoute): Promise<RouteValidity>;
+  /** What putting it, or with a body of null deleting it, would come to. */
+  preview(origin: WriteOrigin, id: string, body: PutRoute | null): Promise<WrittenLine>;
 }
 
 /** What else goes into the commit, by the route as it is then; null: it is gone. */
@@ -92,10 +91,12 @@ export function createRouteService({
   ownHosts = [],
   now = Date.now,
 }: RouteServiceOptions): RouteService {
+  const orders = createRouteOrders({ store, queue, now });
+
   async function write(
     origin: WriteOrigin,
     id: string,
-    waitMs: number | null,
+    waitMs: Wait,
     edit: Edit,
     { find = findRoute, beside = () => [] }: { find?: typeof findRoute; beside?: Beside | undefined } = {},
   ): Promise<void> {
@@ -111,7 +112,7 @@ export function createRouteService({
   async function writeOnce(
     origin: WriteOrigin,
     id: string,
-    waitMs: number | null,
+    waitMs: Wait,
     current: StoredRecord<'route'> | null,
     edit: Edit,
     beside: Beside,
@@ -127,79 +128,96 @@ export function createRouteService({
     // After the route's own turn: whoever has that of a host waits for nobody.
     const keys = [...new Set([...before, ...after])].map((host) => recordKey('order', host));
     await inTurn(store, keys, async () => {
-      const entering = { waitMs, asks: next?.issuers?.[0] ?? defaultIssuer() };
-      const orders = await orderChanges(id, before, after, entering);
+      const entering = enteringOf(next, waitMs);
+      const ofHosts = await orders.changesFor(id, before, after, entering);
       const own = changesTo(id, current, next);
       const kept = own.length === 0 ? (current?.value ?? null) : next;
-      const changes = [...own, ...orders.changes, ...beside(kept)];
+      const changes = [...own, ...ofHosts.changes, ...beside(kept)];
       if (changes.length === 0) return;
       await refuseOthers(store, bounds, current, next, { now: now(), ownHosts });
       await commit(store, {
         ...origin,
-        checks: [{ kind: 'route', id, revision: current?.revision || null }, ...named, ...orders.checks],
+        checks: [{ kind: 'route', id, revision: current?.revision || null }, ...named, ...ofHosts.checks],
         changes,
       });
     });
   }
 
-  /**
-   * Orders for hosts that come (or whose back-off a changed route ends), and the grace time for those that go. A host that comes or
-   * goes always changes its order's record, be it only the revision: who names a host is read before the commit, so of two commits
-   * that change it at the same moment the second has to fail and look again.
-   */
-  async function orderChanges(
-    id: string,
-    before: string[],
-    after: string[],
-    entering: EnterOptions,
-  ): Promise<{ checks: Check[]; changes: Change[] }> {
-    const dropped = before.filter((host) => !after.includes(host));
-    const hosts = [...after, ...dropped];
-    const orders = await store.getMany('order', hosts);
-    const checks: Check[] = [];
+  function enteringOf(next: RouteRecord | null, wait: Wait) {
+    const asks = next?.issuers?.[0] ?? defaultIssuer();
+    return wait === 'bulk' ? { asks, bulk: true } : { asks, waitMs: wait };
+  }
+
+  async function writeMany(
+    origin: WriteOrigin,
+    lines: { id: string; body: PutRoute | null }[],
+  ): Promise<WrittenLine[] | null> {
+    const keys = lines.map(({ id }) => recordKey('route', id));
+    return inTurn(store, keys, async () => {
+      const records = await store.getMany(
+        'route',
+        lines.map(({ id }) => id),
+      );
+      const prepared = await Promise.all(
+        lines.map((line, index) => prepare(origin, line, records[index] ?? null).catch(errorOrThrow)),
+      );
+      const hosts = prepared.flatMap((one) =>
+        one instanceof AppError ? [] : [...new Set([...one.before, ...one.after])],
+      );
+      if (new Set(hosts).size < hosts.length) return null; // who names a host is read before the commit
+      const orderKeys = hosts.map((host) => recordKey('order', host));
+      return inTurn(store, orderKeys, () => commitMany(origin, prepared));
+    });
+  }
+
+  async function prepare(
+    { bounds }: WriteOrigin,
+    { id, body }: { id: string; body: PutRoute | null },
+    current: StoredRecord<'route'> | null,
+  ) {
+    if (current !== null && !isOwn(bounds, current.value.tenant)) throw routeNotFound(id);
+    if (body === null && current === null) throw routeNotFound(id);
+    const next = boundRoute(bounds, current, body === null ? null : recordOf(id, body, current));
+    if (next !== null) await refuseOthersCertificates(store, bounds, current, next);
+    const named = next === null ? [] : await check(next);
+    const before = current === null ? [] : hostsOf(current);
+    return { id, current, next, named, before, after: next === null ? [] : servedHosts(next) };
+  }
+
+  async function commitMany(
+    origin: WriteOrigin,
+    prepared: (AppError | Awaited<ReturnType<typeof prepare>>)[],
+  ): Promise<WrittenLine[] | null> {
+    const checks = new Map<string, Check>();
     const changes: Change[] = [];
-    for (const [index, host] of hosts.entries()) {
-      const order = orders[index] ?? null;
-      const changed = dropped.includes(host)
-        ? await orderOfDropped(id, host, order)
-        : await orderOfNamed(host, order, entering);
-      const moved = dropped.includes(host) || !before.includes(host);
-      const value = changed ?? (moved ? (order?.value ?? null) : null);
-      if (value === null) continue;
-      checks.push({ kind: 'order', id: host, revision: order?.revision ?? null });
-      changes.push(putOrder(host, value));
+    const written = await Promise.all(
+      prepared.map(async (one): Promise<WrittenLine> => {
+        if (one instanceof AppError) return one;
+        const { id, current, next, named, before, after } = one;
+        try {
+          await refuseOthers(store, origin.bounds, current, next, now());
+          const ofHosts = await orders.changesFor(id, before, after, enteringOf(next, 'bulk'));
+          const own = changesTo(id, current, next);
+          if (own.length + ofHosts.changes.length === 0) return 'unchanged';
+          const own1: Check = { kind: 'route', id, revision: current?.revision ?? null };
+          for (const check of [own1, ...named, ...ofHosts.checks])
+            checks.set(recordKey(check.kind, check.id), check);
+          changes.push(...own, ...ofHosts.changes);
+          if (next === null) return 'deleted';
+          return current === null ? 'made' : own.length === 0 ? 'unchanged' : 'changed';
+        } catch (error) {
+          return errorOrThrow(error);
+        }
+      }),
+    );
+    if (changes.length === 0) return written;
+    try {
+      await commit(store, { ...origin, checks: [...checks.values()], changes });
+      return written;
+    } catch (error) {
+      if (together.some((code) => isAppError(error, code))) return null;
+      throw error;
     }
-    return { checks, changes };
-  }
-
-  async function orderOfNamed(
-    host: string,
-    order: StoredRecord<'order'> | null,
-    entering: EnterOptions,
-  ): Promise<OrderRecord | null> {
-    if (order === null) return queue.enter(newOrder(host, now()), entering);
-    const { value } = order;
-    if (value.unusedSince !== null)
-      return queue.enter({ ...forgetFailures(value, now()), unusedSince: null }, entering);
-    const held = value.lastError !== null || value.waitingForDns !== null;
-    if (held || (entering.waitMs != null && isHeldBack(value)))
-      return queue.enter(forgetFailures(value, now()), entering);
-    // Now somebody waits for it.
-    if (entering.waitMs != null && isPlaced(value) && !isWaitedFor(value, now()))
-      return queue.enter(value, entering);
-    return null;
-  }
-
-  async function orderOfDropped(
-    id: string,
-    host: string,
-    order: StoredRecord<'order'> | null,
-  ): Promise<OrderRecord | null> {
-    if (order === null) return null;
-    const holders = await store.findClaims(`${host} `, 100);
-    if (holders.some((holder) => holder.id !== id)) return null;
-    const dueAt = iso(now() + unusedGraceMs);
-    return { ...order.value, unusedSince: iso(now()), dueAt };
   }
 
   async function create(
@@ -223,7 +241,7 @@ export function createRouteService({
     origin: WriteOrigin,
     id: string,
     body: PutRoute,
-    waitMs: number | null = null,
+    waitMs: Wait = null,
     beside?: Beside,
   ): Promise<boolean> {
     if (body.id !== undefined && body.id !== id) {
@@ -294,6 +312,16 @@ export function createRouteService({
     });
   }
 
+  async function preview(origin: WriteOrigin, id: string, body: PutRoute | null): Promise<WrittenLine> {
+    const current = await findRoute(store, id);
+    if (body !== null) await validate(origin, { ...body, id });
+    else if (current === null || !isOwn(origin.bounds, current.value.tenant)) throw routeNotFound(id);
+    if (body === null) return 'deleted';
+    if (current === null) return 'made';
+    const next = boundRoute(origin.bounds, current, recordOf(id, body, current));
+    return changesTo(id, current, next).length === 0 ? 'unchanged' : 'changed';
+  }
+
   async function validate(origin: WriteOrigin, body: PutRoute): Promise<RouteValidity> {
     const id = body.id ?? newRouteId();
     const current = body.id === undefined ? null : await findRoute(store, id);
@@ -329,7 +357,17 @@ export function createRouteService({
     return { ...sealed, createdAt: current?.value.createdAt ?? updatedAt, updatedAt };
   }
 
-  return { create, replace, patch, remove, addHost, removeHost, validate };
+  return { create, replace, patch, remove, addHost, removeHost, validate, preview, writeMany };
+}
+
+/** What one of several can be refused for because of the others, or of somebody who was faster. */
+const together = ['revision_conflict', 'host_taken', 'commit_too_large', 'invalid_request'] as const;
+/** What is nobody's own fault. */
+const notOfOne = ['store_unavailable', 'store_lost', 'lease_lost', 'internal'] as const;
+
+function errorOrThrow(error: unknown): AppError {
+  if (error instanceof AppError && !notOfOne.some((code) => code === error.code)) return error;
+  throw error;
 }
 
 /** For a route that comes without an id. */

@@ -4,6 +4,7 @@ import { Timestamp } from '../shared/timestamp.ts';
 import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
 import { MetadataKey, Tenant } from './labels.ts';
 import { PageQuery } from './page.ts';
+import { Problem } from './problem.ts';
 import { routeFaults } from './route/route-faults.ts';
 import { routeFields, routeTargets } from './route/route-fields.ts';
 
@@ -208,3 +209,15 @@ export type RouteValidity = z.infer<typeof RouteValidity>;
 /** The answer of `GET /v1/dns-requirements`. */
 export const HostCheck = RouteCheck.shape.hosts.element.meta({ id: 'HostCheck' });
 export type HostCheck = z.infer<typeof HostCheck>;
+
+/** A line of the answer to many routes at once. */
+export const BulkLine = z
+  .object({
+    line: z.int().describe('Which line of the request, from 1 on; blank ones count'),
+    id: z.string().nullable(),
+    status: z.int().describe('What a request of its own would be answered with: 201, 200, 204, or an error'),
+    changed: z.boolean(),
+    error: Problem.optional(),
+  })
+  .meta({ id: 'BulkLine' });
+export type BulkLine = z.infer<typeof BulkLine>;
