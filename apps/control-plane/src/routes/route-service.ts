@@ -195,12 +195,12 @@ export function createRouteService({
         if (one instanceof AppError) return one;
         const { id, current, next, named, before, after } = one;
         try {
-          await refuseOthers(store, origin.bounds, current, next, now());
           const ofHosts = await orders.changesFor(id, before, after, enteringOf(next, 'bulk'));
           const own = changesTo(id, current, next);
           if (own.length + ofHosts.changes.length === 0) return 'unchanged';
-          const own1: Check = { kind: 'route', id, revision: current?.revision ?? null };
-          for (const check of [own1, ...named, ...ofHosts.checks])
+          await refuseOthers(store, origin.bounds, current, next, { now: now(), ownHosts });
+          const ofRoute: Check = { kind: 'route', id, revision: current?.revision ?? null };
+          for (const check of [ofRoute, ...named, ...ofHosts.checks])
             checks.set(recordKey(check.kind, check.id), check);
           changes.push(...own, ...ofHosts.changes);
           if (next === null) return 'deleted';
