@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { createSealers, generateSecretKey } from '@lockstep/pki';
-import { createSqliteStore } from '@lockstep/store';
-import { testFolder, waitFor } from '@lockstep/testkit';
+import { createRedisStore } from '@lockstep/store';
+import { startRedis, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { type OpenapiDocument, operationsOf } from '../../src/openapi/document-parts.ts';
 import { openapiDocument } from '../../src/openapi/openapi-document.ts';
@@ -142,10 +143,18 @@ t.test('a tenant’s token knows of no tokens but the tenant’s', async (t) => 
 });
 
 t.test('a token holds at every control plane at once, and when it is revoked no longer', async (t) => {
-  const store = createSqliteStore({ path: ':memory:' });
-  const shared = { store, sealers: createSealers(generateSecretKey()) };
-  const first = await startControlPlane(t, testFolder(t), {}, shared);
-  const second = await startControlPlane(t, testFolder(t), {}, shared);
+  const redis = await startRedis();
+  t.teardown(() => redis.close());
+  const sealers = createSealers(generateSecretKey());
+  const folder = testFolder(t);
+  const start = (name: string) =>
+    startControlPlane(
+      t,
+      join(folder, name),
+      {},
+      { store: createRedisStore({ url: redis.url, prefix: 'tokens' }), sealers },
+    );
+  const [first, second] = [await start('first'), await start('second')];
   const { id, token } = (
     await first.call('POST', '/v1/tokens', { body: { name: 'a', scopes: ['routes:read'] } })
   ).body;
@@ -165,6 +174,15 @@ t.test('a token holds at every control plane at once, and when it is revoked no 
   const refused = async () => (await second.call('GET', '/v1/routes', bearer(token))).status === 401;
   await waitFor(refused, { what: 'the other control plane to hear of it' });
   t.equal((await first.call('DELETE', `/v1/tokens/${id}`)).status, 404);
+
+  const told = [];
+  for (let cursor = '', pages = 0; pages < 10; pages += 1) {
+    const { items, next } = (await second.call('GET', `/v1/audit?kind=token&limit=1${cursor}`)).body;
+    told.push(...items.map(({ action, id }: { action: string; id: string }) => `${action} ${id}`));
+    if (next === null) break;
+    cursor = `&cursor=${next}`;
+  }
+  t.strictSame(told, [`deleted ${id}`, `created ${id}`]);
 });
 
 t.test('either of two admin tokens is the admin’s', async (t) => {
