@@ -159,7 +159,7 @@ export function createCaddyRoutes({
       await write({ ...origin, condition }, id, route, { caddyId, server, position }, body);
     },
     async remove(origin, { id }) {
-      await routes.remove(origin, id, () => [{ op: 'delete', kind: 'caddy-route', id }]);
+      await routes.remove(origin, id);
     },
   };
 }

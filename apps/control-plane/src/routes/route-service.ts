@@ -45,7 +45,7 @@ export interface RouteService {
   /** Replaces the route, or makes it where there is none: true when made. */
   replace(origin: WriteOrigin, id: string, body: PutRoute, waitMs?: Wait, beside?: Beside): Promise<boolean>;
   patch(origin: WriteOrigin, id: string, body: PatchRoute, waitMs?: number | null): Promise<void>;
-  remove(origin: WriteOrigin, id: string, beside?: Beside): Promise<void>;
+  remove(origin: WriteOrigin, id: string): Promise<void>;
   /**
    * Puts (or with a body of null, deletes) several routes in one commit, those that are taken, and tells of each what came of it. Null where
    * that cannot be together, since one or another was beaten or stands in another's way: nothing is made then, and each is for itself.
@@ -339,11 +339,14 @@ export function createRouteService({
     return { valid: true, hosts: servedHosts(next), paths: next.paths };
   }
 
-  async function remove(origin: WriteOrigin, id: string, beside?: Beside): Promise<void> {
+  async function remove(origin: WriteOrigin, id: string): Promise<void> {
     const edit: Edit = (current) => {
       if (current === null) throw routeNotFound(id);
       return null;
     };
+    // What it was written with elsewhere goes with it.
+    const kept = await store.get('caddy-route', id);
+    const beside = (): Change[] => (kept === null ? [] : [{ op: 'delete', kind: 'caddy-route', id }]);
     await write(origin, id, null, edit, { beside });
   }
 

@@ -255,7 +255,7 @@ t.test('certificates are brought, and one that comes with a route needs nothing'
 });
 
 t.test('what is secret in a body is kept sealed, and given back', async (t) => {
-  const { caddy, store } = await start(t);
+  const { caddy, call, store } = await start(t);
   const password = '$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG';
   const given = body('x', 'shop.example.com');
   const auth = {
@@ -266,6 +266,8 @@ t.test('what is secret in a body is kept sealed, and given back', async (t) => {
   t.equal((await caddy('POST', routes, whole)).status, 200);
   t.notMatch(JSON.stringify([await store.get('route', 'x'), await store.get('caddy-route', 'x')]), /Zkx19/);
   t.strictSame((await caddy('GET', '/id/x')).body, whole);
+  t.equal((await call('DELETE', '/v1/routes/x')).status, 204);
+  t.equal(await store.get('caddy-route', 'x'), null, 'it goes with the route, whoever deletes that');
 });
 
 t.test('beyond loopback each call needs a token, and a token is held to what it is for', async (t) => {
