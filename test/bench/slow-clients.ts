@@ -93,9 +93,14 @@ async function run(): Promise<void> {
   );
 
   const phase = async (seconds: number): Promise<Asked> => {
-    const from = look(up.pid).cpuSeconds;
+    const from = look(up.pid);
     const asked = await ask(probe, seconds);
-    return { ...asked, cpu: (look(up.pid).cpuSeconds - from) / seconds };
+    const to = look(up.pid);
+    return {
+      ...asked,
+      cpu: (to.cpuSeconds - from.cpuSeconds) / seconds,
+      waited: (to.waitedSeconds - from.waitedSeconds) / seconds,
+    };
   };
 
   await ask(probe, 5);
@@ -112,7 +117,16 @@ async function run(): Promise<void> {
   const after = look(up.pid);
 
   printTable(
-    ['the other client', 'requests', 'failed', 'p50', 'p99', 'max', 'CPU of the worker'],
+    [
+      'the other client',
+      'requests',
+      'failed',
+      'p50',
+      'p99',
+      'max',
+      'CPU of the worker',
+      'it waited for a core',
+    ],
     [
       rowOf('alone', alone),
       rowOf('while the crowd comes', coming),
@@ -149,13 +163,15 @@ interface Asked {
   failed: number;
   /** Cores. */
   cpu: number;
+  /** The part of the time that it was ready and had no core: on a busy machine that is what others wait for. */
+  waited: number;
 }
 
 /** One client over a kept connection, fifty times a second. */
 async function ask(
   { port, host, ca }: { port: number; host: string; ca: string },
   seconds: number,
-): Promise<Omit<Asked, 'cpu'>> {
+): Promise<Omit<Asked, 'cpu' | 'waited'>> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const all: number[] = [];
   let failed = 0;
@@ -179,6 +195,7 @@ async function ask(
 
 interface Look {
   cpuSeconds: number;
+  waitedSeconds: number;
   bytes: number;
   descriptors: number;
 }
@@ -186,8 +203,10 @@ interface Look {
 /** The worker that serves: below the control plane and the edge's supervisor. */
 function look(root: number): Look {
   const worker = readProcessTree(root).at(-1)!;
+  const schedule = readFileSync(`/proc/${worker.pid}/schedstat`, 'latin1');
   return {
     cpuSeconds: worker.cpuSeconds,
+    waitedSeconds: Number(schedule.split(' ')[1]) / 1e9,
     bytes: worker.rssBytes,
     descriptors: readdirSync(`/proc/${worker.pid}/fd`).length,
   };
@@ -218,6 +237,15 @@ async function forkCrowd(options: CrowdOptions) {
   };
 }
 
-function rowOf(what: string, { ms, failed, cpu }: Asked): (string | number)[] {
-  return [what, ms.n, failed, `${ms.p50} ms`, `${ms.p99} ms`, `${ms.max} ms`, `${Math.round(cpu * 100)} %`];
+function rowOf(what: string, { ms, failed, cpu, waited }: Asked): (string | number)[] {
+  return [
+    what,
+    ms.n,
+    failed,
+    `${ms.p50} ms`,
+    `${ms.p99} ms`,
+    `${ms.max} ms`,
+    `${Math.round(cpu * 100)} %`,
+    `${Math.round(waited * 100)} %`,
+  ];
 }
