@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AppError, type BulkLine, errorCodes, maxBodyBytes, type PutRoute } from '@lockstep/contract';
 import {
   BulkLine as BulkLineSchema,
@@ -24,6 +25,7 @@ export const ndjsonType = 'application/x-ndjson';
 const mostLines = 100_000;
 /** Of one commit: with the orders of their hosts they stay below what one may carry. */
 const mostTogether = 100;
+const gatherMs = 5;
 const mostRecordsTogether = 350;
 const mostBytesTogether = 300_000;
 
@@ -134,7 +136,7 @@ export function routeBulkApi(app: ApiInstance, { service, share, shown }: RouteB
     body: AsyncIterable<Buffer>,
     bulk: Bulk,
   ): AsyncGenerator<string> {
-    for await (const piece of ndjsonLines(body, maxBodyBytes)) {
+    for await (const piece of gathered(ndjsonLines(body, maxBodyBytes))) {
       for (const tasks of together(piece.map((line) => toTask(line, bulk)))) {
         await share.turn('requests');
         const { written, over } = await work(origin, tasks, bulk);
@@ -188,6 +190,26 @@ export function routeBulkApi(app: ApiInstance, { service, share, shown }: RouteB
       if (errorCodes[known.code].status >= 500) throw error;
       return known;
     }
+  }
+}
+
+/** Lines that come in small pieces, one close upon another, are made together all the same. */
+async function* gathered(pieces: AsyncGenerator<NdjsonLine[], void>): AsyncGenerator<NdjsonLine[], void> {
+  let next = pieces.next();
+  try {
+    for (let last = await next; last.done !== true; last = await next) {
+      const lines = [...last.value];
+      next = pieces.next();
+      while (lines.length < mostTogether) {
+        const more = await Promise.race([next, delay(gatherMs, null)]);
+        if (more === null || more.done === true) break;
+        lines.push(...more.value);
+        next = pieces.next();
+      }
+      yield lines;
+    }
+  } finally {
+    next.catch(() => {}); // nobody waits for it any more
   }
 }
 
