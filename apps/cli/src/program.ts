@@ -18,6 +18,7 @@ import { routeCommand } from './commands/route.ts';
 import { settingsCommand } from './commands/settings.ts';
 import { tokenCommand } from './commands/token.ts';
 import { upCommand } from './commands/up.ts';
+import { webhookCommand } from './commands/webhook.ts';
 import type { OpenLog } from './up/run-up.ts';
 
 export interface ProgramOptions {
@@ -39,6 +40,7 @@ export function createProgram({ openLog, completes = true }: ProgramOptions): Co
     settingsCommand(),
     tokenCommand(),
     eventsCommand(),
+    webhookCommand(),
     applyCommand(),
     exportCommand(),
     doctorCommand(),

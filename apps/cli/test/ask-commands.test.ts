@@ -1,6 +1,6 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePortsInARow, testFolder } from '@lockstep/testkit';
+import { freePortsInARow, startUpstream, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep, startLockstep } from './lockstep-process.ts';
 import { upArgs } from './up-args.ts';
@@ -83,6 +83,21 @@ t.test(
       await run('route', 'rm', 'gone', '--yes');
       await follower.seen(/"id":"gone"/);
       t.equal(follower.output().trim().split('\n').length, 2);
+    });
+
+    await t.test('a webhook is made, tried and removed', async (t) => {
+      const target = await startUpstream((_, response) => response.end());
+      t.teardown(() => target.close());
+      t.match(await run('webhook', 'add', target.url), { code: 1, output: /^lockstep: \/url: / });
+      t.equal((await run('settings', 'set', 'webhookTargets=any')).code, 0);
+      const [id = '', secret] = (await run('webhook', 'add', target.url, '--type', 'route.*')).output
+        .trim()
+        .split('  ');
+      t.match(secret, /^whsec_/);
+      t.equal((await run('webhook', 'test', id)).code, 0);
+      t.match((await run('webhook', 'ls')).output, / on$/m);
+      t.match(await json('webhook', 'show', id), { id, deliveries: [] });
+      t.match(await run('webhook', 'rm', id, '--yes'), { code: 0, output: `removed ${id}\n` });
     });
 
     await t.test('what is wrong is one line, and an exit code', async (t) => {

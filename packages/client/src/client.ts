@@ -6,6 +6,7 @@ import { createNodes, createSettings, type FleetStatus } from './fleet.ts';
 import { createIssuers } from './issuers.ts';
 import { createRoutes } from './routes.ts';
 import { createTokens } from './tokens.ts';
+import { createWebhooks } from './webhooks.ts';
 
 export interface Client {
   routes: ReturnType<typeof createRoutes>;
@@ -15,6 +16,7 @@ export interface Client {
   nodes: ReturnType<typeof createNodes>;
   tokens: ReturnType<typeof createTokens>;
   events: ReturnType<typeof createEvents>;
+  webhooks: ReturnType<typeof createWebhooks>;
   /** Whether the fleet is in step, and who is not. */
   fleet(options?: CallOptions): Promise<FleetStatus>;
   /** Every operation of openapi.yaml, with the same retries, as openapi-fetch gives them. */
@@ -32,6 +34,7 @@ export function createClient(options: ApiOptions): Client {
     nodes: createNodes(api),
     tokens: createTokens(api),
     events: createEvents(api, options),
+    webhooks: createWebhooks(api),
     fleet: async ({ signal } = {}) => answerOf(api.GET('/v1/fleet', { ...given(signal) })),
     api,
   };

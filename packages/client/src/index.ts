@@ -18,3 +18,4 @@ export type {
 } from './routes.ts';
 export type { Token } from './tokens.ts';
 export { verifyWebhook } from './verify-webhook.ts';
+export type { Webhook } from './webhooks.ts';
