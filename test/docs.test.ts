@@ -1,7 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { errorCodes } from '@lockstep/contract';
 import t from 'tap';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -11,14 +10,6 @@ const pages = [
   ...(await readdir(root)).filter((name) => name.endsWith('.md')),
   ...(await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
 ];
-
-t.test('docs/api.md lists every error code with its status and what it means', async (t) => {
-  const table = (await read('docs/api.md')).matchAll(/^\| `([a-z_]+)` \| (\d{3}) \| (.+) \|$/gm);
-  const listed = Object.fromEntries(
-    [...table].map(([, code, status, title]) => [code, { status: Number(status), title }]),
-  );
-  t.strictSame(listed, { ...errorCodes });
-});
 
 for (const page of pages) {
   t.test(`the links of ${page} lead somewhere`, async (t) => {

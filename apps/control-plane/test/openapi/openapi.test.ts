@@ -10,6 +10,7 @@ import {
   type Schema,
 } from '../../src/openapi/document-parts.ts';
 import { openapiDocument } from '../../src/openapi/openapi-document.ts';
+import { renderErrors } from '../../src/openapi/render-errors.ts';
 import { renderOpenapi } from '../../src/openapi/render-openapi.ts';
 
 const document = (await openapiDocument()) as OpenapiDocument;
@@ -17,9 +18,11 @@ const { schemas } = document.components;
 const operations = operationsOf(document);
 const operation = (id: string) => operations.find(({ operation }) => operation.operationId === id)?.operation;
 
-t.test('openapi.yaml is what the API says of itself (npm run openapi)', async (t) => {
+t.test('openapi.yaml and docs/errors.md are what the API says of itself (npm run openapi)', async (t) => {
   const committed = await readFile(new URL('../../../../openapi.yaml', import.meta.url), 'utf8');
   t.equal(committed, await renderOpenapi());
+  const page = await readFile(new URL('../../../../docs/errors.md', import.meta.url), 'utf8');
+  t.equal(page, renderErrors());
 });
 
 t.test('every error is described as the problem document that it is', async (t) => {

@@ -1,4 +1,4 @@
-/** Every stable error code of Lockstep: what it is in HTTP (RFC 9110, section 15), and what it means. `docs/api.md` lists the same table. */
+/** Every stable error code of Lockstep: what it is in HTTP (RFC 9110, section 15), and what it means. `docs/errors.md` is rendered from it. */
 export const errorCodes = {
   invalid_request: {
     status: 400,
