@@ -23,7 +23,7 @@ async function filledStore(t: Test) {
   const start = (keys: string, folder = dataDir) =>
     startControlPlane(t, folder, {}, { store, sealers: createSealers(keys) });
   const first = await start(oldKey);
-  first.acknowledge('edge-1');
+  const fallSilent = first.acknowledge('edge-1');
   const basicAuth = {
     realm: 'Shop',
     users: [{ name: 'ann', passwordHash: '$2y$05$abcdefghijklmnopqrstuuT7L5UXcXSYlwGSx1QWhvSwbWPvwvSY6' }],
@@ -44,6 +44,8 @@ async function filledStore(t: Test) {
   const directory = 'https://ca.example.net/directory';
   t.equal((await first.call('PUT', '/v1/issuers/one', { body: { directory, dnsProvider } })).status, 201);
   t.equal((await first.call('PUT', '/v1/settings', { body: { dnsProvider } })).status, 200);
+  const webhook = { url: 'https://hooks.example.net/', types: ['limit.near'] };
+  t.equal((await first.call('POST', '/v1/webhooks', { body: webhook })).status, 201);
   await commit(store, {
     by,
     changes: [
@@ -90,7 +92,7 @@ async function filledStore(t: Test) {
       },
     ],
   });
-  return { store, start, first, dataDir };
+  return { store, start, first, fallSilent, dataDir };
 }
 
 function keysIn(sealed: Awaited<ReturnType<typeof readSealed>>) {
@@ -187,7 +189,8 @@ t.test('who lacks the new key is named, and nothing is changed before all have i
 t.test(
   'an edge whose saved configuration is sealed with the old key still holds a rotation up',
   async (t) => {
-    const { start, first } = await filledStore(t);
+    const { start, first, fallSilent } = await filledStore(t);
+    fallSilent();
     await first.close();
     const { call, report } = await start(`${newKey},${oldKey}`, testFolder(t, {}));
     await report('edge-1', { keys: [...both.edges.keyIds].reverse() });
