@@ -14,8 +14,9 @@ import {
 } from '@lockstep/contract/schemas';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { WebhookService } from '../webhooks/webhook-service.ts';
+import { newWebhook, type WebhookService } from '../webhooks/webhook-service.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { once } from './idempotent.ts';
 import { mergePatchType } from './json-body.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
@@ -42,7 +43,10 @@ export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): 
     },
     async handler(request, reply) {
       requireAll(request);
-      const made = await service.make(originOf(request), request.body);
+      const { id, secret } = await once(request, newWebhook(), (made) =>
+        service.make(originOf(request), request.body, made),
+      );
+      const made = { ...(await service.view(id)), secret };
       return reply
         .code(201)
         .header('location', `/v1/webhooks/${made.id}`)

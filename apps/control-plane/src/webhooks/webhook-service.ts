@@ -31,7 +31,7 @@ const mostWebhooks = 100;
 /** Webhooks as the API shows and changes them. All of it throws `not_found` for an id that nothing has. */
 export interface WebhookService {
   /** From now on it is sent what happens. Throws `invalid_request`, `wrong_state`. */
-  make(origin: WriteOrigin, body: PostWebhook): Promise<NewWebhook>;
+  make(origin: WriteOrigin, body: PostWebhook, made?: MadeWebhook): Promise<NewWebhook>;
   list(page: PageRequest): Promise<Page<Webhook>>;
   view(id: string): Promise<Webhook>;
   patch(origin: WriteOrigin, id: string, body: PatchWebhook): Promise<Webhook>;
@@ -42,6 +42,16 @@ export interface WebhookService {
   test(id: string): Promise<WebhookDelivery>;
   /** Sends an event again, once. Throws `events_gone`. */
   redeliver(origin: WriteOrigin, id: string, event: string): Promise<WebhookDelivery>;
+}
+
+export interface MadeWebhook {
+  id: string;
+  secret: string;
+}
+
+export function newWebhook(): MadeWebhook {
+  const id = `wh_${Array.from({ length: 20 }, () => randomInt(36).toString(36)).join('')}`;
+  return { id, secret: newSecret() };
 }
 
 export interface WebhookServiceOptions {
@@ -123,11 +133,9 @@ export function createWebhookService({
   return {
     view,
 
-    async make(origin, body) {
+    async make(origin, body, { id, secret } = newWebhook()) {
       if ((await store.count('webhook')) >= mostWebhooks)
         throw new AppError('wrong_state', `there are ${mostWebhooks} webhooks already; delete one`);
-      const id = `wh_${Array.from({ length: 20 }, () => randomInt(36).toString(36)).join('')}`;
-      const secret = newSecret();
       const at = iso(now());
       const value: WebhookRecord = {
         url: checkUrl(body.url),
