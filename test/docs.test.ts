@@ -8,7 +8,9 @@ const read = (path: string) => readFile(join(root, path), 'utf8');
 
 const pages = [
   ...(await readdir(root)).filter((name) => name.endsWith('.md')),
-  ...(await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+  ...(await readdir(join(root, 'docs'), { recursive: true }))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name.split(sep).join('/')}`),
 ];
 
 for (const page of pages) {
