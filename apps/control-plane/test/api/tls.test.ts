@@ -90,6 +90,8 @@ t.test(
         keys: {},
         tokens: {},
         audit: {},
+        events: {},
+        webhooks: {},
         authority: {},
       },
     } as never);
