@@ -87,6 +87,7 @@ export const Greeting = z.object({ text: z.string().describe('To be read aloud')
     `${controlPlane}/api/greeting.ts`,
     `import { Greeting, Problem } from '@lockstep/contract/schemas';
 import type { ApiInstance } from './api-instance.ts';
+import { needs } from './needs.ts';
 
 export function greetingApi(app: ApiInstance): void {
   app.get('/greeting', {
@@ -95,6 +96,7 @@ export function greetingApi(app: ApiInstance): void {
       summary: 'Greet',
       description: 'Greets whoever asks.',
       tags: ['system'],
+      security: needs('settings:read'),
       response: { 200: Greeting, '4xx': Problem, '5xx': Problem },
     },
     handler: async () => ({ text: 'good morning' }),
