@@ -5,7 +5,7 @@ import t from 'tap';
 import { host, startHostileEdge } from './hostile-edge.ts';
 
 const edge = await startHostileEdge(t, {
-  timeouts: { headMs: 700, bodyIdleMs: 700, writeIdleMs: 700, keepAliveMs: 700, tunnelIdleMs: 700 },
+  timeouts: { headMs: 1_000, bodyIdleMs: 1_000, writeIdleMs: 1_000, keepAliveMs: 1_000, tunnelIdleMs: 1_000 },
   limits: { connectionsPerClient: 2_000 },
 });
 const at = `Host: ${host}\r\n`;
