@@ -43,7 +43,18 @@ t.test('the journal keeps no field that is secret, and shows none, of any kind',
 t.test('the journal keeps what a person would ask about, and no step of the machinery', (t) => {
   t.same(
     kinds.filter((kind) => isForJournal(kind, null)),
-    ['route', 'certificate', 'account', 'authority', 'drain', 'issuer', 'settings', 'rotation', 'token', 'webhook'],
+    [
+      'route',
+      'certificate',
+      'account',
+      'authority',
+      'drain',
+      'issuer',
+      'settings',
+      'rotation',
+      'token',
+      'webhook',
+    ],
   );
   t.end();
 });
