@@ -4493,10 +4493,7 @@ export interface operations {
     validateRoute: {
         parameters: {
             query?: never;
-            header?: {
-                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -4512,7 +4509,6 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6697,10 +6693,7 @@ export interface operations {
                 /** @description `true`: says what would come of each line */
                 "dry-run"?: "true" | "false";
             };
-            header?: {
-                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -6716,7 +6709,6 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6745,10 +6737,7 @@ export interface operations {
                 "dry-run"?: "true" | "false";
                 missing?: "ok";
             };
-            header?: {
-                /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -6764,7 +6753,6 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    "Idempotency-Replayed": components["headers"]["Replayed"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -27,9 +27,18 @@ export function createRetryingFetch({ fetch, retries, timeoutMs }: RetryOptions)
       headers.set('idempotency-key', crypto.randomUUID());
     const body = request.body === null ? null : await request.arrayBuffer();
     const longestMs = timeoutMs + askedWaitMs(headers);
+    let unanswered = false;
     const once = async () => {
       const tried = AbortSignal.any([signal, AbortSignal.timeout(longestMs)]);
-      const response = await fetch(new Request(url, { method, headers, body, signal: tried }));
+      const response = await fetch(new Request(url, { method, headers, body, signal: tried })).catch(
+        (error) => {
+          unanswered = true;
+          throw error;
+        },
+      );
+      // The try that got no answer has deleted it.
+      if (method === 'DELETE' && unanswered && response.status === 404)
+        return new Response(null, { status: 204 });
       if (transient.has(response.status)) throw new PassingAnswer(response);
       return response;
     };

@@ -109,3 +109,11 @@ t.test('lists are read page by page, as they are come to', async (t) => {
     ['/v1/routes?host=h.example', '/v1/routes?host=h.example&cursor=b'],
   );
 });
+
+t.test('a delete whose answer was lost is done, not missing; what was never there is missing', async (t) => {
+  const lost = await listen(t, (request) => request.socket.destroy(), problem(404, 'not_found'));
+  await createClient({ url: lost.url, token: 'x' }).routes.delete('a');
+  t.equal(lost.seen.length, 2);
+  const { url } = await listen(t, problem(404, 'not_found'));
+  await t.rejects(createClient({ url, token: 'x' }).routes.delete('a'), { code: 'not_found' });
+});

@@ -27,15 +27,19 @@ const idempotencyKey = {
 };
 
 /** Tells which operations hold the conditions of a request against the revision of their resource, and which take a key. */
-export function describeConditions(document: OpenapiDocument, conditional: ReadonlySet<string>): void {
+export function describeConditions(
+  document: OpenapiDocument,
+  conditional: ReadonlySet<string>,
+  keyed: ReadonlySet<string>,
+): void {
   document.components.parameters = { ...parameters, IdempotencyKey: idempotencyKey };
-  for (const { method, operation } of operationsOf(document)) {
+  for (const { operation } of operationsOf(document)) {
     const own = Array.isArray(operation.parameters) ? operation.parameters : [];
     // Said with a dot too, for which OpenAPI has no style.
     for (const parameter of own) if (parameter.schema?.type === 'object') parameter.style = 'deepObject';
     const names = [
       ...(conditional.has(operation.operationId) ? Object.keys(parameters) : []),
-      ...(method === 'post' ? ['IdempotencyKey'] : []),
+      ...(keyed.has(operation.operationId) ? ['IdempotencyKey'] : []),
     ];
     if (names.length > 0)
       operation.parameters = [...own, ...names.map((name) => ({ $ref: `#/components/parameters/${name}` }))];

@@ -74,7 +74,11 @@ const headers = {
 };
 
 /** Tells of each operation with which errors it answers, with which fields, and what its answers are. */
-export function describeResponses(document: OpenapiDocument, conditional: ReadonlySet<string>): void {
+export function describeResponses(
+  document: OpenapiDocument,
+  conditional: ReadonlySet<string>,
+  keyed: ReadonlySet<string>,
+): void {
   document.components.headers = headers;
   document.components.responses = Object.fromEntries([
     ...examples.map(([code, detail]) => [nameOf(errorCodes[code].status), problemResponse(code, detail)]),
@@ -85,7 +89,7 @@ export function describeResponses(document: OpenapiDocument, conditional: Readon
     const answers = Object.entries(operation.responses).filter(([status]) => /^\d+$/.test(status));
     const tagged = conditional.has(operation.operationId);
     for (const [status, response] of answers)
-      describeAnswer(operation, status, response, { tagged, keyed: method === 'post' });
+      describeAnswer(operation, status, response, { tagged, keyed: keyed.has(operation.operationId) });
     const errors = errorsOf(path, method, operation, tagged).filter(
       (status) => !(status in operation.responses),
     );

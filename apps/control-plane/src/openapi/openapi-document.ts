@@ -10,37 +10,23 @@ import type { OpenapiDocument } from './document-parts.ts';
 import { pruneSchemas } from './prune-schemas.ts';
 import { restoreHints } from './restore-hints.ts';
 import { tidySchemas } from './tidy-schemas.ts';
+import { unusedParts } from './unused-parts.ts';
 
 /** The API in OpenAPI 3.1, rendered from the zod schemas that check requests: those of a server that nobody calls. */
 export async function openapiDocument(): Promise<object> {
   const optionalBodies = new Set<string>();
   const conditional = new Set<string>();
+  const keyed = new Set<string>();
   const transform: typeof jsonSchemaTransform = (route) => {
     const { body, operationId } = (route.schema ?? {}) as { body?: unknown; operationId?: string };
     const schema = body as { safeParse(input: unknown): { success: boolean } } | undefined;
     if (schema?.safeParse(undefined).success && operationId !== undefined) optionalBodies.add(operationId);
-    const { config } = route.route;
+    const { config, method } = route.route;
+    if (method === 'POST' && config?.repeatable !== true && operationId !== undefined) keyed.add(operationId);
     if (config?.conditional === true && operationId !== undefined) conditional.add(operationId);
     return jsonSchemaTransform(route);
   };
-  // Describing calls none of the parts behind the API.
-  const unused = {
-    system: {},
-    resources: {
-      routes: {},
-      certificates: {},
-      issuers: {},
-      settings: {},
-      nodes: {},
-      keys: {},
-      tokens: {},
-      audit: {},
-      authority: {},
-      events: {},
-      webhooks: {},
-    },
-  };
-  const options = { ...unused, access: {}, adminHosts: [], log: null } as unknown as ServerOptions;
+  const options = { ...unusedParts, access: {}, adminHosts: [], log: null } as unknown as ServerOptions;
   const app = await createServer(options, (app) =>
     app.register(swagger, {
       openapi: documentInfo,
@@ -53,8 +39,8 @@ export async function openapiDocument(): Promise<object> {
   await app.close();
   restoreHints(document.components.schemas);
   describeBodies(document, optionalBodies);
-  describeConditions(document, conditional);
-  describeResponses(document, conditional);
+  describeConditions(document, conditional, keyed);
+  describeResponses(document, conditional, keyed);
   describeScopes(document);
   return document;
 }

@@ -8,6 +8,7 @@ import { createLocalhostCertificate, runOpenssl, testFolder, waitFor } from '@lo
 import { pino } from 'pino';
 import t from 'tap';
 import { createServer } from '../../src/api/server.ts';
+import { unusedParts } from '../../src/openapi/unused-parts.ts';
 import { openTlsFiles } from '../../src/startup/tls-files.ts';
 import { adminToken, startControlPlane } from '../start-control-plane.ts';
 
@@ -81,19 +82,7 @@ t.test(
     const app = await createServer({
       ...unused,
       tls: source,
-      resources: {
-        routes: {},
-        certificates: {},
-        issuers: {},
-        settings: {},
-        nodes: {},
-        keys: {},
-        tokens: {},
-        audit: {},
-        events: {},
-        webhooks: {},
-        authority: {},
-      },
+      resources: unusedParts.resources,
     } as never);
     await app.listen({ host: '127.0.0.1', port: 0 });
     t.teardown(() => app.close());
