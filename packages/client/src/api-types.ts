@@ -996,6 +996,11 @@ export interface components {
             problem: components["schemas"]["AcmeProblemDocument"] | null;
             /** @description What happens next, in a sentence */
             next: string;
+            /**
+             * Format: uri
+             * @description Where the CA wants to be visited, as to lift a pause of the name. It acts for the whole account: a token that is bound to a tenant or to names is not shown it
+             */
+            link?: string;
             /** Format: date-time */
             at: string;
         };

@@ -10,6 +10,7 @@ import {
 } from '@lockstep/contract/schemas';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { boundsOf } from '../auth/bounds.ts';
 import type { CertificateService } from '../certificates/certificate-service.ts';
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { ApiInstance } from './api-instance.ts';
@@ -17,7 +18,7 @@ import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
 import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
-import { originOf } from './request-origin.ts';
+import { accessOf, originOf } from './request-origin.ts';
 
 const CertificatePage = pageOf(Certificate, 'CertificatePage');
 const params = z.object({ id: z.string().max(300) });
@@ -153,6 +154,7 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       params,
       response: { 200: Attempts, ...problems },
     },
-    handler: async (request) => view.attempts(request.params.id),
+    handler: async (request) =>
+      view.attempts(request.params.id, { links: boundsOf(accessOf(request)) === undefined }),
   });
 }

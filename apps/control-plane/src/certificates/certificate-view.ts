@@ -27,7 +27,7 @@ export interface CertificateView {
    */
   listFailing(page: PageRequest, tenant?: string): Promise<Page<Certificate>>;
   /** The last attempts, the newest first. Throws `not_found`. */
-  attempts(id: string): Promise<Attempts>;
+  attempts(id: string, options?: { links?: boolean }): Promise<Attempts>;
 }
 
 export interface CertificateViewOptions {
@@ -117,9 +117,12 @@ export function createCertificateView({ store, fleet }: CertificateViewOptions):
       return { items: found, next };
     },
 
-    async attempts(id) {
+    async attempts(id, { links = false } = {}) {
       await find(id);
-      return { items: (await store.get('attempts', id))?.value.attempts ?? [] };
+      const attempts = (await store.get('attempts', id))?.value.attempts ?? [];
+      return {
+        items: attempts.map(({ link, ...attempt }) => (links && link ? { ...attempt, link } : attempt)),
+      };
     },
   };
 }

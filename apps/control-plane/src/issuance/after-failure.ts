@@ -11,6 +11,7 @@ const longestWaitMs = 86_400_000;
 /** For so long an issuer's limits are waited for rather than gone round. */
 export const shortLimitMs = 60_000;
 const leastWaitMs = 60_000;
+const pausedWaitMs = 86_400_000;
 
 export interface FailedStep {
   order: OrderRecord;
@@ -97,7 +98,9 @@ function moveOn(step: FailedStep, retryAfterMs: number): Reaction {
   const dated = failure.kind === 'limit' && retryAfterMs > 0;
   const waitMs = dated
     ? retryAfterMs
-    : Math.max(retryAfterMs, cappedByExpiry(step, backOffMs(failures, random)));
+    : failure.kind === 'paused'
+      ? Math.round(pausedWaitMs * (0.9 + random() * 0.2)) // until somebody does something about it: it fails without costing anything
+      : Math.max(retryAfterMs, cappedByExpiry(step, backOffMs(failures, random)));
   const setbacks: Record<string, Setback> = {
     ...order.setbacks,
     [issuer]: { failures, until: iso(now + waitMs) },

@@ -65,7 +65,10 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     id: string,
     { attempts: number, step, challengeType: challenge }: OrderRecord,
     issuer: string,
-    ending: Pick<AttemptsRecord['attempts'][number], 'outcome' | 'detail' | 'problem' | 'next' | 'failure'>,
+    ending: Pick<
+      AttemptsRecord['attempts'][number],
+      'outcome' | 'detail' | 'problem' | 'next' | 'failure' | 'link'
+    >,
   ): Promise<Change> {
     const known = await store.get('attempts', id);
     const attempt = { number, issuer, step, challenge, ...ending, at: iso(now()) };
@@ -183,6 +186,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
         problem: failure.problem,
         next: reaction.next,
         failure: failure.kind,
+        ...(failure.link !== null && { link: failure.link }),
       });
       changes.push(attempt);
       events.push({

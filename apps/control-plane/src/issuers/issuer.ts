@@ -68,12 +68,13 @@ export interface CaaFacts {
  * Why an attempt failed, by what can be done about it:
  * - unavailable: the CA does not answer, or only with errors of its own: another issuer can; this one later.
  * - limit: the CA asks to be left alone for a while.
+ * - paused: the CA takes no order for the host from this account until somebody has visited `link`: another issuer can; this one tomorrow.
  * - refused: this issuer will not certify this host as things are (its policy, CAA, the account): another issuer may.
  * - hindered: what the order needs besides the CA (a DNS provider, the DNS) does not answer, or asks to be left alone: it goes on later.
  * - unproven: the name could not be validated; no issuer can until its owner repairs it.
  * - lost: the CA no longer knows the order: another has to be begun.
  */
-export type FailureKind = 'unavailable' | 'limit' | 'refused' | 'hindered' | 'unproven' | 'lost';
+export type FailureKind = 'unavailable' | 'limit' | 'paused' | 'refused' | 'hindered' | 'unproven' | 'lost';
 
 export interface IssuerFailureOptions {
   kind: FailureKind;
@@ -84,6 +85,8 @@ export interface IssuerFailureOptions {
   retryAfterMs?: number | null;
   /** The CA was told to validate, and counts this. */
   counted?: boolean;
+  /** Where the CA wants to be visited. It may carry a token of the account, so it goes into no log and no event. */
+  link?: string | null;
 }
 
 /** An attempt that failed, told in a sentence for an operator. */
@@ -92,10 +95,12 @@ export class IssuerFailure extends Error {
   readonly problem: AcmeProblemDocument | null;
   readonly retryAfterMs: number | null;
   readonly counted: boolean;
+  /** Not enumerable: a log shows all that is. */
+  readonly #link: string | null;
 
   constructor(
     detail: string,
-    { kind, cause, problem = null, retryAfterMs = null, counted = false }: IssuerFailureOptions,
+    { kind, cause, problem = null, retryAfterMs = null, counted = false, link = null }: IssuerFailureOptions,
   ) {
     super(detail, cause === undefined ? undefined : { cause });
     this.name = 'IssuerFailure';
@@ -103,6 +108,11 @@ export class IssuerFailure extends Error {
     this.problem = problem;
     this.retryAfterMs = retryAfterMs;
     this.counted = counted;
+    this.#link = link;
+  }
+
+  get link(): string | null {
+    return this.#link;
   }
 
   get type(): string | null {

@@ -24,6 +24,12 @@ export const Attempt = z
     detail: z.string().describe('What happened, in a sentence'),
     problem: AcmeProblemDocument.nullable(),
     next: z.string().describe('What happens next, in a sentence'),
+    link: z
+      .url({ protocol: /^https$/ })
+      .optional()
+      .describe(
+        'Where the CA wants to be visited, as to lift a pause of the name. It acts for the whole account: a token that is bound to a tenant or to names is not shown it',
+      ),
     at: Timestamp,
   })
   .meta({ id: 'Attempt' });

@@ -34,6 +34,8 @@ const hints: Record<string, string> = {
 export function explainProblem(problem: AcmeProblem): IssuerFailure {
   const { status } = problem;
   const type = shortType(problem.type);
+  const paused = type === 'rateLimited' ? explainPause(problem) : null;
+  if (paused !== null) return paused;
   const said = status === null ? 'cannot be reached' : `answered ${status}`;
   const hint = hints[type] === undefined ? '' : ` (${hints[type]})`;
   return new IssuerFailure(`the CA ${said}: ${problem.detail}${hint}`, {
@@ -42,6 +44,20 @@ export function explainProblem(problem: AcmeProblem): IssuerFailure {
     problem: problem.document,
     retryAfterMs: problem.retryAfterMs,
   });
+}
+
+/**
+ * Boulder no longer takes orders for a name whose validation failed for weeks on end, until somebody has visited its portal. The answer is a
+ * 429 like that of any limit, so its words have to tell. The link carries a token of the account: it is kept apart from what is logged and sent.
+ */
+function explainPause({ status, type, detail, subproblems }: AcmeProblem): IssuerFailure | null {
+  const link = /https:\/\/[^\s"'<>]+/.exec(detail)?.[0].replace(/[.,;)]+$/, '') ?? null;
+  if (link === null || !/temporarily prevented from requesting/i.test(detail)) return null;
+  const plain = detail.replace(link, link.replace(/[?#].*$/, ''));
+  return new IssuerFailure(
+    `the CA has paused this name for the account, as it could not validate it for long: ${plain} (the whole link is with the attempts of the certificate; once it has been visited, retry the issuer)`,
+    { kind: 'paused', problem: { status, type, detail: plain, subproblems }, link },
+  );
 }
 
 /** What CAs call a binding that they do not accept. The words beside it are seldom of help: "error in cryptographic primitive". */
