@@ -1,16 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type Address, AppError, createBoundary, formatAddress, isAppError } from '@lockstep/contract';
+import { type Address, AppError, createBoundary, formatAddress } from '@lockstep/contract';
 import { fetchStaple, type Sealers } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
-import { listen } from './api/listen.ts';
-import { createServer } from './api/server.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { createCertificateService } from './certificates/certificate-service.ts';
 import { createCertificateView } from './certificates/certificate-view.ts';
 import { createExpiryWatch } from './certificates/expiry-watch.ts';
-import { openListenerCertificate } from './certificates/listener-certificate.ts';
 import { createAudit } from './changes/audit.ts';
 import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
@@ -35,6 +30,7 @@ import { openFleetKeys } from './keys/fleet-keys.ts';
 import { createKeyrings } from './keys/keyrings.ts';
 import { createResealing } from './keys/resealing.ts';
 import { createRotation } from './keys/rotation.ts';
+import { createListeners } from './listeners.ts';
 import { createMetrics } from './monitoring/metrics.ts';
 import { createReadiness } from './monitoring/readiness.ts';
 import { createOnDemand } from './on-demand/on-demand.ts';
@@ -52,8 +48,9 @@ import { createSettingsService } from './settings/settings-service.ts';
 import { createSettingsSource } from './settings/settings-source.ts';
 import { createStapler } from './stapling/stapler.ts';
 import { type ControlPlaneConfig, readRoots } from './startup/config.ts';
-import { keepSeenHistory, readSeenHistory, rememberHistory } from './startup/seen-history.ts';
-import { openTlsFiles } from './startup/tls-files.ts';
+import { openHistory } from './startup/open-history.ts';
+import { writeRootCertificate } from './startup/root-certificate.ts';
+import { keepSeenHistory } from './startup/seen-history.ts';
 import { version } from './startup/version.ts';
 import { createLoopShare } from './time/loop-share.ts';
 import { createKnownTokens } from './tokens/known-tokens.ts';
@@ -96,7 +93,7 @@ export async function createControlPlane({
   log,
 }: ControlPlaneOptions): Promise<ControlPlane> {
   const rootsPem = readRoots(config.acme?.caFile ?? null);
-  await openStore(config, ownStore);
+  await openHistory(config, ownStore);
   const keys = await openFleetKeys(ownStore, sealers);
   const { store } = keys;
 
@@ -156,16 +153,14 @@ export async function createControlPlane({
     closers.push(queue.close);
     const pace = createIssuingPace({ hub, now });
     closers.push(pace.close);
-    let api: Address = config.listen;
-    let caddyApi: Address | null = config.caddyApi ?? null;
-    const ownServices = () => [api, ...(caddyApi === null ? [] : [caddyApi]), ...(config.ownServices ?? [])];
+    const listeners = createListeners(config);
+    const { ownHosts, addresses: ownServices } = listeners;
     const denied = createDenied({ settings: settings.current, nodes: fleet.nodes, ownServices });
     const guardedFetch = createGuardedFetch(denied.now);
     const onDemand = createOnDemand({ store, settings, queue, log, now, fetch: guardedFetch, boundary });
     closers.push(onDemand.close);
     const nodeUpstreams = createNodeUpstreams({ store, boundary });
     closers.push(nodeUpstreams.close);
-    const ownHosts = config.tls !== undefined && 'host' in config.tls ? [config.tls.host] : [];
     const issuance = createIssuance({
       ownHosts,
       store,
@@ -197,13 +192,6 @@ export async function createControlPlane({
     closers.push(expiry.close);
     const idempotency = createIdempotencyKeys({ store, sealer, boundary, now });
     closers.push(idempotency.close);
-    const openTls = async () => {
-      if (config.tls === undefined) return undefined;
-      if (!('host' in config.tls)) return openTlsFiles(config.tls, log);
-      return openListenerCertificate({ host: config.tls.host, store, hub, sealers, queue, log, now });
-    };
-    const tls = await openTls();
-    if (tls !== undefined) closers.push(tls.close);
     const events = createEventHistory({ store, hub, log, boundary });
     closers.push(events.close);
     const observer = createObserver({ store, hub, fleet, fleetWatch, known, now, log, boundary });
@@ -238,93 +226,75 @@ export async function createControlPlane({
     const sender = createSender({ store, history: events, deliver, boundary, log, now });
     closers.push(sender.close);
     const webhooks = createWebhookService({ store, sealer, targets, plainAllowed, deliver, now });
-    const app = await createServer({
-      tls,
-      idempotency,
-      access,
-      adminHosts: [config.listen.host, ...config.adminHosts, ...ownHosts],
-      system: {
-        ready: createReadiness({
-          storeWatch,
-          fleet,
-          clock,
-          keyFault: keys.fault,
-          expectedEdges: config.expectedEdges,
-        }),
-        metrics: createMetrics({
-          store,
-          fleet,
-          fleetWatch,
-          now,
-          coordinator,
-          counts: issuance.counts,
-          expiry,
-          onDemand,
-          stapler,
-          exceptions: boundary.exceptions,
-        }),
-        describe: async () => (await import('./openapi/openapi-document.ts')).openapiDocument(),
-      },
-      resources: {
-        routes: {
-          store,
-          service: routeService,
-          view: createRouteView({ store, fleet, hub, pace }),
-          checker: createDnsRecheck({ store, preflight, queue, now }),
-          traffic: routeTraffic.read,
-        },
-        certificates: {
-          service: certificateService,
-          view: createCertificateView({ store, fleet }),
-        },
-        issuers: {
-          service: createIssuerService({
-            store,
-            sealer,
-            known,
-            now,
-            findAccountUrl: ({ name, config }) => findAccountUrl(store, accountIdOf(name, config)),
-          }),
-          ledger,
-          retryFailed: createRetryFailed({ store, now }),
-        },
-        settings: { service: createSettingsService({ store, sealer, known, denied, now }) },
-        nodes: { store, fleet, fleetWatch, upstreams: nodeUpstreams },
-        keys: { rotate: createRotation({ keys, sealers, fleet, keyrings, now }), status: keys.status },
-        tokens: { service: createTokenService({ store, known: tokens, now }) },
-        audit: { audit: createAudit(store) },
-        authority: { store },
-        events: { history: events },
-        webhooks: { service: webhooks },
-      },
-      share,
-      stopping: stopping.signal,
-      log,
-    });
-    closers.push(() => app.close());
-    const address = await listen(app, config.listen);
-    api = address;
-    if (caddyApi !== null) {
-      const { createCaddyApi } = await import('./caddy-api/caddy-api.ts');
-      const caddy = createCaddyApi({
-        store,
-        routes: routeService,
-        certificates: certificateService,
-        sealer,
+    closers.push(listeners.close);
+    const { api, caddyApi, secure } = await listeners.open({
+      certificate: { store, hub, sealers, queue, log, now },
+      api: {
+        idempotency,
         access,
-        tls,
-        listen: caddyApi,
-        adminHosts: config.adminHosts,
+        system: {
+          ready: createReadiness({
+            storeWatch,
+            fleet,
+            clock,
+            keyFault: keys.fault,
+            expectedEdges: config.expectedEdges,
+          }),
+          metrics: createMetrics({
+            store,
+            fleet,
+            fleetWatch,
+            now,
+            coordinator,
+            counts: issuance.counts,
+            expiry,
+            onDemand,
+            stapler,
+            exceptions: boundary.exceptions,
+          }),
+          describe: async () => (await import('./openapi/openapi-document.ts')).openapiDocument(),
+        },
+        resources: {
+          routes: {
+            store,
+            service: routeService,
+            view: createRouteView({ store, fleet, hub, pace }),
+            checker: createDnsRecheck({ store, preflight, queue, now }),
+            traffic: routeTraffic.read,
+          },
+          certificates: {
+            service: certificateService,
+            view: createCertificateView({ store, fleet }),
+          },
+          issuers: {
+            service: createIssuerService({
+              store,
+              sealer,
+              known,
+              now,
+              findAccountUrl: ({ name, config }) => findAccountUrl(store, accountIdOf(name, config)),
+            }),
+            ledger,
+            retryFailed: createRetryFailed({ store, now }),
+          },
+          settings: { service: createSettingsService({ store, sealer, known, denied, now }) },
+          nodes: { store, fleet, fleetWatch, upstreams: nodeUpstreams },
+          keys: { rotate: createRotation({ keys, sealers, fleet, keyrings, now }), status: keys.status },
+          tokens: { service: createTokenService({ store, known: tokens, now }) },
+          audit: { audit: createAudit(store) },
+          authority: { store },
+          events: { history: events },
+          webhooks: { service: webhooks },
+        },
+        share,
         stopping: stopping.signal,
         log,
-        now,
-      });
-      closers.push(caddy.close);
-      caddyApi = await caddy.listen();
-    }
+      },
+      caddyApi: { store, routes: routeService, certificates: certificateService, sealer, now },
+    });
     return {
-      address,
-      url: `${tls === undefined ? 'http' : 'https'}://${formatAddress(address)}`,
+      address: api,
+      url: `${secure ? 'https' : 'http'}://${formatAddress(api)}`,
       caddyApi,
       rootCertificate,
       chain,
@@ -334,32 +304,4 @@ export async function createControlPlane({
     await close();
     throw error;
   }
-}
-
-async function openStore(
-  { dataDir, newStore, restored }: ControlPlaneConfig,
-  store: ConfigStore,
-): Promise<void> {
-  try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const seen = newStore ? null : await readSeenHistory(dataDir);
-    const epoch = await store.open({
-      create: seen === null,
-      expectedEpoch: seen?.latest.epoch ?? null,
-      earlierEpochs: seen?.earlierEpochs ?? [],
-      known: seen?.latest ?? null,
-      restored,
-    });
-    await rememberHistory(dataDir, store.known ?? { epoch, number: 0, commitId: '' }, store.epochs);
-  } catch (error) {
-    if (isAppError(error)) throw error;
-    throw new AppError('bad_configuration', `the data folder "${dataDir}" cannot be written`, {
-      cause: error,
-    });
-  }
-}
-
-async function writeRootCertificate(dataDir: string, certificate: string): Promise<void> {
-  await mkdir(join(dataDir, 'ca'), { recursive: true });
-  await writeFile(join(dataDir, 'ca', 'root.crt'), certificate);
 }

@@ -1,6 +1,6 @@
 import type { Route } from '@lockstep/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { routeNotFound } from '../routes/route-service.ts';
+import { routeNotFound } from '../routes/route-refusals.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import { tag } from './conditions.ts';
 import type { LoadBound } from './load-bound.ts';

@@ -1,7 +1,5 @@
-import { AppError } from '@lockstep/contract';
 import {
   DeleteQuery,
-  Host,
   PatchRoute,
   Problem,
   PutRoute,
@@ -17,7 +15,8 @@ import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
 import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import { createRouteList } from '../routes/route-list.ts';
-import { newRouteId, type RouteService, routeNotFound } from '../routes/route-service.ts';
+import { routeNotFound } from '../routes/route-refusals.ts';
+import { newRouteId, type RouteService } from '../routes/route-service.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import type { ApiInstance } from './api-instance.ts';
@@ -32,6 +31,7 @@ import { originOf } from './request-origin.ts';
 import { createRouteAnswers } from './route-answers.ts';
 import { routeBulkApi } from './route-bulk.ts';
 import { routeHostsApi } from './route-hosts.ts';
+import { collectMetadata, parseHost } from './route-query.ts';
 
 const params = z.object({ id: RouteId });
 const headers = preferHeaders;
@@ -240,27 +240,4 @@ export function routesApi(
 
 function msOf(seconds: number | null): number | null {
   return seconds === null ? null : seconds * 1_000;
-}
-
-function parseHost(input: string): string {
-  const parsed = Host.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const detail = parsed.error.issues[0]?.message ?? 'is not a host';
-  throw new AppError('invalid_request', detail, { errors: [{ pointer: 'host', detail }] });
-}
-
-const ofMetadata = /^metadata(?:\.(.*)|\[(.*)\])$/s;
-
-/** `metadata.plan=pro`, or `metadata[plan]=pro`, for any key, as one field. */
-function collectMetadata(query: Record<string, unknown>): Record<string, unknown> {
-  const metadata: [string, unknown][] = [];
-  const rest: [string, unknown][] = [];
-  for (const [name, value] of Object.entries(query)) {
-    const found = ofMetadata.exec(name);
-    if (found === null) rest.push([name, value]);
-    else metadata.push([found[1] ?? found[2] ?? '', value]);
-  }
-  return metadata.length === 0
-    ? query
-    : Object.fromEntries([...rest, ['metadata', Object.fromEntries(metadata)]]);
 }

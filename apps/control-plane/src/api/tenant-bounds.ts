@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isOwn } from '../auth/bounds.ts';
 import { certificateNotFound } from '../certificates/certificate-service.ts';
 import { isOwnCertificate } from '../certificates/own-certificates.ts';
-import { routeNotFound } from '../routes/route-service.ts';
+import { routeNotFound } from '../routes/route-refusals.ts';
 import { findRoute } from '../routes/unreadable-route.ts';
 import { accessOf } from './request-origin.ts';
 

@@ -6,7 +6,7 @@ import type { HostPolicy } from '../issuance/host-context.ts';
 import type { Preflight } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
-import { routeNotFound } from './route-service.ts';
+import { routeNotFound } from './route-refusals.ts';
 
 /** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
 export interface DnsRecheck {
