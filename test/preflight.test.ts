@@ -83,7 +83,10 @@ t.test('no CA is asked for a host that does not lead here, or that CAA records k
         type: 'CNAME',
         name: 'shop.example.test',
         value: 'edge.example.test',
+        purpose: 'traffic',
         found: ['203.0.113.7'],
+        ok: false,
+        hint: body.status.reason,
       },
     ]);
     t.match(body.status.reason, /^shop\.example\.test leads to 203\.0\.113\.7, which is elsewhere\. Create/);
@@ -118,15 +121,20 @@ t.test('no CA is asked for a host that does not lead here, or that CAA records k
     const before = orders();
     const { status, body } = await post('third');
     t.match({ status, state: body.status.state }, { status: 202, state: 'waiting_for_dns' });
-    t.strictSame(body.status.dnsRequirements, [
-      {
-        host: 'third.example.test',
-        type: 'CAA',
-        name: 'third.example.test',
-        value: '0 issue "first.example.org"',
-        found: ['0 issue "third.example.org"'],
-      },
-    ]);
+    const [traffic, caa] = body.status.dnsRequirements;
+    t.match(traffic, { purpose: 'traffic', ok: true });
+    t.strictSame(caa, {
+      host: 'third.example.test',
+      type: 'CAA',
+      name: 'third.example.test',
+      value: '0 issue "first.example.org"',
+      purpose: 'caa',
+      found: ['0 issue "third.example.org"'],
+      ok: false,
+      hint:
+        'the CAA records of third.example.test (0 issue "third.example.org") do not allow first.example.org to issue. ' +
+        'Add the CAA record 0 issue "first.example.org" to third.example.test.',
+    });
     t.strictSame(orders(), before);
     await dns.change('add third.example.test. 1 CAA 0 issue "first.example.org"');
     t.match(await call('POST', '/v1/routes/third/check'), { body: { ok: true } });

@@ -1196,11 +1196,21 @@ export interface components {
         DnsRequirement: {
             host: string;
             /** @enum {string} */
-            type: "A" | "AAAA" | "CNAME" | "CAA";
+            type: "A" | "AAAA" | "CNAME" | "CAA" | "TXT";
+            /** @description The whole name of the record */
             name: string;
             value: string;
-            /** @description What is there instead */
-            found: string[];
+            /**
+             * @description `traffic`: leads visitors here; `ownership`: proves whose the host is; `challenge`: lets the CA validate it; `caa`: lets the CA issue
+             * @enum {string}
+             */
+            purpose: "traffic" | "ownership" | "challenge" | "caa";
+            /** @description What was there at the last look; null while nobody has looked, or no answer could be had */
+            found: string[] | null;
+            /** @description At the last look nothing had to be done about it */
+            ok: boolean;
+            /** @description What the owner of the domain can do, in a sentence */
+            hint: string | null;
         };
         Durability: {
             /**
@@ -1653,7 +1663,7 @@ export interface components {
             ok: boolean;
             /** @description What is wrong, or what was found */
             detail: string;
-            /** @description The records to create */
+            /** @description The records that it needs, also those that are right */
             dnsRequirements: components["schemas"]["DnsRequirement"][];
         };
         Issuer: {
@@ -2963,7 +2973,7 @@ export interface components {
                 ok: boolean;
                 /** @description What is wrong, or what was found */
                 detail: string;
-                /** @description The records to create */
+                /** @description The records that it needs, also those that are right */
                 dnsRequirements: components["schemas"]["DnsRequirement"][];
             }[];
         };
@@ -3338,7 +3348,7 @@ export interface components {
                 state: components["schemas"]["State"];
             }[];
             certificates: components["schemas"]["CertificateStatus"][];
-            /** @description With `waiting_for_dns`: the records to create */
+            /** @description The records that all of its hosts need, also those that are right, in an order that stays */
             dnsRequirements: components["schemas"]["DnsRequirement"][];
             nodes: {
                 /** @description Connected nodes that serve the route, for all of its hosts that have a certificate */

@@ -7,6 +7,8 @@ export type * from './api/challenge.ts';
 export * from './api/create-problem.ts';
 export * from './api/default-edge-settings.ts';
 export type * from './api/dns-provider.ts';
+export * from './api/dns-purposes.ts';
+export type * from './api/dns-requirement.ts';
 export type * from './api/edge-settings.ts';
 export type * from './api/edge-tls.ts';
 export type * from './api/event.ts';
@@ -89,6 +91,7 @@ export { claimsOfRoute } from './records/route-claims.ts';
 export { withDefaults } from './records/route-defaults.ts';
 export * from './records/route-secrets.ts';
 export * from './records/sealed-fields.ts';
+export type * from './records/seen-dns.ts';
 export {
   mostTicketKeys,
   type SessionTicketsRecord,

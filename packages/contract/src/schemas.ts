@@ -6,6 +6,7 @@ export * from './api/audit.ts';
 export * from './api/certificate.ts';
 export * from './api/challenge.ts';
 export * from './api/dns-provider.ts';
+export * from './api/dns-requirement.ts';
 export * from './api/edge-settings.ts';
 export * from './api/event.ts';
 export * from './api/fleet.ts';

@@ -41,7 +41,7 @@ async function examineDns(client: Client, route: Route, host: string): Promise<F
   return hosts
     .filter((one) => one.host === host || hosts.length === 1)
     .map((one) => {
-      const [wanted] = one.dnsRequirements;
+      const wanted = one.dnsRequirements.find(({ ok }) => !ok);
       const hint = wanted && `set ${wanted.type} ${wanted.name} to ${wanted.value}`;
       return one.ok ? ok('DNS and CAA', one.detail) : wrong('DNS and CAA', one.detail, hint);
     });

@@ -18,7 +18,7 @@ export interface CaaResult {
   allowed: boolean;
   /** A sentence that the owner of the host can act on. */
   detail: string;
-  /** The record that would allow it, where one would. */
+  /** Of a host that has CAA records: the one that allows it, or that would. */
   requirement: DnsRequirement | null;
 }
 
@@ -35,24 +35,31 @@ export async function checkCaa(lookup: DnsLookup, host: string, question: CaaQue
     if (relevant === null) return allow(`${host} has no CAA records, so any CA may issue`);
     const { name, records } = relevant;
     const judged = judge(records, wildcard, question);
-    if (judged.allowed) return allow(`the CAA records of ${name} allow it`);
-    const { reason, tag } = judged;
+    const { tag } = judged;
     const shown = records.map(show);
-    const refusal = `the CAA records of ${name} (${shown.join(', ')}) ${reason}.`;
-    if (tag === null) return { allowed: false, detail: refusal, requirement: null };
-    // What stands behind a CNAME has to be changed there: beside one there may be no other record.
-    const at = (await cnameChain(lookup, name)).at(-1) ?? name;
     const value = `0 ${tag} "${question.identities[0]}"`;
-    return {
-      allowed: false,
-      detail: `${refusal} Add the CAA record ${value} to ${at}.`,
-      requirement: { host, type: 'CAA', name: at, value, found: shown },
-    };
+    const row = { host, type: 'CAA', value, purpose: 'caa', found: shown } as const;
+    if (judged.allowed) {
+      const detail = `the CAA records of ${name} allow it`;
+      if (tag === null) return { allowed: true, detail, requirement: null };
+      const at = await endOf(lookup, name).catch(() => name); // it is allowed, whether this can be asked or not
+      return { allowed: true, detail, requirement: { ...row, name: at, ok: true, hint: null } };
+    }
+    const refusal = `the CAA records of ${name} (${shown.join(', ')}) ${judged.reason}.`;
+    if (tag === null) return { allowed: false, detail: refusal, requirement: null };
+    const at = await endOf(lookup, name);
+    const detail = `${refusal} Add the CAA record ${value} to ${at}.`;
+    return { allowed: false, detail, requirement: { ...row, name: at, ok: false, hint: detail } };
   } catch (error) {
     if (!(error instanceof DnsFailure)) throw error;
     const detail = `A CA issues only when it can look for CAA records, and it could not be done: ${error.message}`;
     return { allowed: false, detail, requirement: null };
   }
+}
+
+/** What stands behind a CNAME has to be changed there: beside one there may be no other record. */
+async function endOf(lookup: DnsLookup, name: string): Promise<string> {
+  return (await cnameChain(lookup, name)).at(-1) ?? name;
 }
 
 async function findRelevantSet(lookup: DnsLookup, host: string) {
@@ -65,7 +72,9 @@ async function findRelevantSet(lookup: DnsLookup, host: string) {
   return null;
 }
 
-type Judgement = { allowed: true } | { allowed: false; reason: string; tag: string | null };
+type Judgement =
+  | { allowed: true; tag: string | null }
+  | { allowed: false; reason: string; tag: string | null };
 
 /** RFC 8659, section 4. `tag` is that of a record which would allow it. */
 function judge(records: readonly CaaRecord[], wildcard: boolean, question: CaaQuestion): Judgement {
@@ -80,14 +89,14 @@ function judge(records: readonly CaaRecord[], wildcard: boolean, question: CaaQu
   const of = (tag: string) => records.filter((record) => record.tag === tag);
   const tag = wildcard && of('issuewild').length > 0 ? 'issuewild' : 'issue';
   const properties = of(tag).map(({ value }) => parseIssueValue(value));
-  if (properties.length === 0) return { allowed: true };
+  if (properties.length === 0) return { allowed: true, tag: null };
   const identities = question.identities.map((identity) => identity.toLowerCase());
   const naming = properties.filter((property) => identities.includes(property?.issuer ?? ''));
   if (naming.length === 0) {
     return { allowed: false, reason: `do not allow ${question.identities.join(' or ')} to issue`, tag };
   }
   const reasons = naming.map((property) => findObstacle(property!.parameters, question));
-  if (reasons.includes(null)) return { allowed: true };
+  if (reasons.includes(null)) return { allowed: true, tag };
   return { allowed: false, reason: reasons[0]!, tag };
 }
 

@@ -1,151 +1,95 @@
-import { randomBytes } from 'node:crypto';
-import { isIP, SocketAddress } from 'node:net';
-import { createAddressRanges, type DnsRequirement } from '@lockstep/contract';
-import { getDomain } from 'tldts';
-import { cnameChain } from './cname-chain.ts';
-import { DnsFailure } from './dns-failure.ts';
-import type { DnsLookup } from './dns-lookup.ts';
+import { isIP } from 'node:net';
+import { createAddressRanges, type DnsRequirement, type SeenTraffic } from '@lockstep/contract';
+import { isRegistrable } from '../names/registered-domain.ts';
+import { fleetTargets } from './fleet-targets.ts';
 
 export interface PointsHere {
   ok: boolean;
   /** A sentence that the owner of the host can act on. */
   detail: string;
-  /** The records to create; empty when all is well. */
+  /** The records that lead it here, whether they are there or not. */
   requirements: DnsRequirement[];
 }
 
 /**
- * Whether a host leads to the fleet and nowhere else: its CNAME records reach one of the fleet's names, or each of its
- * addresses is the fleet's. One address that is not is enough for a no: the CA takes any of them. `edgeAddresses` are IP
- * addresses, ranges of them and names; none: not checked. Never rejects for what the DNS says or does not say.
+ * Whether a host leads to the fleet and nowhere else, by what was seen of it (null: nothing yet): its CNAME records reach one of the fleet's
+ * names, or each of its addresses is the fleet's. One address that is not is enough for a no: the CA takes any of them. `edgeAddresses` are
+ * IP addresses, ranges of them and names; none: not checked.
  */
-export async function checkPointsHere(
-  lookup: DnsLookup,
+export function pointsHere(
   host: string,
+  seen: SeenTraffic | null,
   edgeAddresses: readonly string[],
-): Promise<PointsHere> {
+): PointsHere {
   if (edgeAddresses.length === 0) return { ok: true, detail: 'not checked', requirements: [] };
-  const given = edgeAddresses.filter((address) => isIP(address)).map(plainAddress);
-  const ranges = edgeAddresses.filter((address) => address.includes('/'));
-  const names = edgeAddresses.filter((address) => !isIP(address) && !address.includes('/')).map(plainName);
-  const name = nameToAsk(host);
+  const { addresses: given, ranges, names } = fleetTargets(edgeAddresses);
+  const resolved = names.flatMap((name) => seen?.fleet[name] ?? []);
+  const apex = isRegistrable(host) || seen?.zone === true;
+  const wanted = wantedRecords({ host, given, ranges, names, resolved, apex });
+  const none = { ok: false, hint: null, found: null };
+  const rows = wanted.records.map((record) => ({ host, ...record, purpose: 'traffic' as const, ...none }));
+  const no = (what: string, requirements: DnsRequirement[] = rows): PointsHere => {
+    const detail = `${host} ${what}`;
+    const explained = requirements.map((row) => (row.ok ? row : { ...row, hint: row.hint ?? detail }));
+    return { ok: false, detail, requirements: explained };
+  };
+  if (seen === null) return { ok: false, detail: `${host} was not looked at yet`, requirements: rows };
+  const { chain, addresses, failure } = seen;
+  if (failure !== null) return no(`could not be checked: ${failure}`);
 
-  const found = await findTarget(lookup, name, names);
-  if ('failure' in found) {
-    const apex = isRegistrable(host);
-    const resolved = apex ? (await findFleet(lookup, names)).addresses : [];
-    const { requirements } = instruct({ host, given, ranges, names, resolved, apex, found: [] });
-    return { ok: false, detail: `${host} could not be checked: ${found.failure}`, requirements };
-  }
-  const { chain, addresses } = found;
   const reached = chain.find((target) => names.includes(target));
-  if (reached !== undefined) {
-    return { ok: true, detail: `${host} leads to ${reached}`, requirements: [] };
-  }
-  const fleet = await findFleet(lookup, names);
-  const ours = createAddressRanges([...given, ...ranges, ...fleet.addresses]);
-  const foreign = addresses.filter((address) => !ours.has(address));
-  if (addresses.length > 0 && foreign.length === 0) {
-    return { ok: true, detail: `${host} leads to ${addresses.join(', ')}`, requirements: [] };
-  }
-
-  const apex = isRegistrable(host) || (chain.length === 0 && (await isZone(lookup, host)));
-  const { requirements, advice } = instruct({
-    host,
-    given,
-    ranges,
-    names,
-    resolved: fleet.addresses,
-    apex,
-    found: chain.length > 0 ? chain.slice(0, 1) : addresses,
+  const present = addresses ?? [];
+  const ours = createAddressRanges([...given, ...ranges, ...resolved]);
+  const foreign = reached === undefined ? present.filter((address) => !ours.has(address)) : [];
+  const ok = reached !== undefined || (present.length > 0 && foreign.length === 0);
+  const there = rows.map((row, index): DnsRequirement => {
+    const isMine = (address: string) =>
+      row.type === 'CNAME' || typeOf(address) === row.type || (index === 0 && !isAsked(rows, address));
+    const found = chain.length > 0 ? chain.slice(0, 1) : present.filter(isMine);
+    const right = chain.length === 0 && present.includes(row.value) && !foreign.some(isMine);
+    return { ...row, found, ok: ok || right };
   });
-  const notHere = (what: string) => ({ ok: false, detail: `${host} ${what}`, requirements });
-  if (addresses.length === 0) {
-    if (chain.length === 0) return notHere(`has no address in the DNS yet. ${advice}`);
-    return notHere(`leads to ${chain.at(-1)}, which has no address. ${advice}`);
+  if (ok) return { ok, detail: `${host} leads to ${reached ?? present.join(', ')}`, requirements: there };
+
+  if (addresses === null || (present.length === 0 && chain.length > 0)) {
+    const what =
+      addresses === null ? `leads to ${chain.at(-1)}` : `leads to ${chain.at(-1)}, which has no address`;
+    return no(`${what}. ${wanted.advice}`, there);
   }
-  if (fleet.failure !== null) {
-    return notHere(
-      `leads to ${foreign.join(', ')}; whether that is here could not be checked: ${fleet.failure}`,
+  if (present.length === 0) return no(`has no address in the DNS yet. ${wanted.advice}`, there);
+  const elsewhere = foreign.join(', ');
+  if (seen.fleetFailure !== null)
+    return no(
+      `leads to ${elsewhere}; whether that is here could not be checked: ${seen.fleetFailure}`,
+      there,
     );
-  }
-  if (foreign.length < addresses.length) {
-    return notHere(
-      `leads here, but also to ${foreign.join(', ')}, which is elsewhere: visitors and the certificate authority ` +
-        `may be sent there. Remove the ${recordTypes(foreign)} record${foreign.length > 1 ? 's' : ''} ` +
-        `with ${foreign.join(', ')}.`,
-    );
-  }
-  return notHere(`leads to ${foreign.join(', ')}, which is elsewhere. ${advice} Remove what is there now.`);
+  if (foreign.length === present.length)
+    return no(`leads to ${elsewhere}, which is elsewhere. ${wanted.advice} Remove what is there now.`, there);
+  return no(
+    `leads here, but also to ${elsewhere}, which is elsewhere: visitors and the certificate authority ` +
+      `may be sent there. Remove the ${recordTypes(foreign)} record${foreign.length > 1 ? 's' : ''} ` +
+      `with ${elsewhere}.`,
+    there,
+  );
 }
 
-/**
- * The look at a host that is reached through a CDN: it has to lead somewhere. Where that is, and whether the CDN leads here, the DNS does not
- * tell. Never rejects for what the DNS says or does not say.
- */
-export async function checkLeadsToCdn(lookup: DnsLookup, host: string): Promise<PointsHere> {
-  const found = await findTarget(lookup, nameToAsk(host), []);
-  const no = (detail: string) => ({ ok: false, detail: `${host} ${detail}`, requirements: [] });
-  if ('failure' in found) return no(`could not be checked: ${found.failure}`);
-  const { chain, addresses } = found;
+/** What is asked of a host that is reached through a CDN: to lead somewhere. Where that is, and whether the CDN leads here, the DNS does not tell. */
+export function leadsToCdn(host: string, seen: SeenTraffic): Pick<PointsHere, 'ok' | 'detail'> {
+  const no = (what: string) => ({ ok: false, detail: `${host} ${what}` });
+  const { chain, failure } = seen;
+  if (failure !== null) return no(`could not be checked: ${failure}`);
+  const addresses = seen.addresses ?? [];
   const target = chain.at(-1);
   if (addresses.length > 0) {
     const to = target ?? addresses.join(', ');
-    return { ok: true, detail: `${host} leads to ${to}, which is taken for its CDN`, requirements: [] };
+    return { ok: true, detail: `${host} leads to ${to}, which is taken for its CDN` };
   }
   const advice = 'Create the records that its CDN asks for.';
   if (target === undefined) return no(`has no address in the DNS yet. ${advice}`);
   return no(`leads to ${target}, which has no address. ${advice}`);
 }
 
-/** A wildcard is answered for the names that do not exist themselves (RFC 4592). */
-function nameToAsk(host: string): string {
-  return host.startsWith('*.') ? `lockstep-${randomBytes(8).toString('hex')}.${host.slice(2)}` : host;
-}
-
-type Target = { chain: string[]; addresses: string[] } | { failure: string };
-
-async function findTarget(lookup: DnsLookup, name: string, names: string[]): Promise<Target> {
-  try {
-    const chain = await cnameChain(lookup, name);
-    if (chain.some((target) => names.includes(target))) return { chain, addresses: [] };
-    return { chain, addresses: (await lookup.addresses(name)).map(plainAddress) };
-  } catch (error) {
-    if (error instanceof DnsFailure) return { failure: error.message };
-    throw error;
-  }
-}
-
-/** What the fleet's names resolve to, which an apex or a provider's ALIAS record leads to directly. */
-async function findFleet(lookup: DnsLookup, names: string[]) {
-  const addresses: string[] = [];
-  let failure: string | null = null;
-  await Promise.all(
-    names.map(async (name) => {
-      try {
-        addresses.push(...(await lookup.addresses(name)).map(plainAddress));
-      } catch (error) {
-        if (!(error instanceof DnsFailure)) throw error;
-        failure = error.message;
-      }
-    }),
-  );
-  return { addresses: [...new Set(addresses)].sort(), failure: failure as string | null };
-}
-
-/** A delegated subdomain is an apex like a registered domain. */
-async function isZone(lookup: DnsLookup, host: string): Promise<boolean> {
-  return lookup.soa(host).then(
-    (records) => records.length > 0,
-    () => false,
-  );
-}
-
-function isRegistrable(host: string): boolean {
-  return getDomain(host, { allowPrivateDomains: true }) === host && !host.startsWith('*.');
-}
-
-interface Instruct {
+interface Wanted {
   host: string;
   given: string[];
   ranges: string[];
@@ -153,22 +97,21 @@ interface Instruct {
   /** The addresses of the fleet's names. */
   resolved: string[];
   apex: boolean;
-  found: string[];
 }
 
-function instruct({ host, given, ranges, names, resolved, apex, found }: Instruct) {
-  const record = (type: DnsRequirement['type'], value: string) => ({ host, type, name: host, value, found });
+function wantedRecords({ host, given, ranges, names, resolved, apex }: Wanted) {
+  const record = (type: 'A' | 'AAAA' | 'CNAME', value: string) => ({ type, name: host, value });
   const target = names.find((name) => name !== host);
   // Where a zone begins there is SOA and NS, and beside a CNAME there may be nothing (RFC 1034, section 3.6.2).
   if (target !== undefined && !apex) {
     return {
-      requirements: [record('CNAME', target)],
+      records: [record('CNAME', target)],
       advice: `Create a CNAME record for ${host} with the value ${target}.`,
     };
   }
-  const values = given.length > 0 ? given : resolved;
-  const requirements = values.map((value) => record(isIP(value) === 4 ? 'A' : 'AAAA', value));
-  const addresses = requirements.map(({ type, value }) => `${type} ${value}`).join(' or ');
+  const values = [...new Set(given.length > 0 ? given : resolved)];
+  const records = values.map((value) => record(typeOf(value), value));
+  const addresses = records.map(({ type, value }) => `${type} ${value}`).join(' or ');
   const alias = target === undefined ? null : `an ALIAS (ANAME, flattened CNAME) record to ${target}`;
   const choices = [
     ...(addresses === '' ? [] : [`the record ${addresses}`]),
@@ -176,22 +119,21 @@ function instruct({ host, given, ranges, names, resolved, apex, found }: Instruc
   ];
   if (choices.length === 0) {
     return {
-      requirements,
+      records,
       advice: `Create for ${host} a record with an address of the fleet; they are in ${ranges.join(', ')}.`,
     };
   }
-  return { requirements, advice: `Create for ${host} ${choices.join(', or ')}.` };
+  return { records, advice: `Create for ${host} ${choices.join(', or ')}.` };
+}
+
+function isAsked(rows: DnsRequirement[], address: string): boolean {
+  return rows.some(({ type }) => type === typeOf(address));
+}
+
+function typeOf(address: string): 'A' | 'AAAA' {
+  return isIP(address) === 4 ? 'A' : 'AAAA';
 }
 
 function recordTypes(addresses: string[]): string {
-  const types = addresses.map((address) => (isIP(address) === 4 ? 'A' : 'AAAA'));
-  return [...new Set(types)].sort().join(' and ');
-}
-
-function plainAddress(address: string): string {
-  return isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
-}
-
-function plainName(name: string): string {
-  return name.toLowerCase().replace(/\.$/, '');
+  return [...new Set(addresses.map(typeOf))].sort().join(' and ');
 }

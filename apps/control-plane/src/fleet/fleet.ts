@@ -31,6 +31,8 @@ export interface FleetView {
   liveNeeds: PutSettings['liveNeeds'];
   /** What routes have that they do not say themselves. */
   defaults: EdgeSettings['defaults'];
+  /** Where hosts have to lead; empty: it is not asked. */
+  edgeAddresses: PutSettings['edgeAddresses'];
   /** Milliseconds since 1970 by the store's clock. */
   now: number;
   /** Why this control plane issues nothing; null: it does. */
@@ -68,7 +70,7 @@ export interface Fleet {
 export interface FleetOptions {
   store: ConfigStore;
   clock: StoreClock;
-  settings(): Pick<PutSettings, 'liveNeeds' | 'forgetNodesAfter' | 'edge'>;
+  settings(): Pick<PutSettings, 'liveNeeds' | 'forgetNodesAfter' | 'edge' | 'edgeAddresses'>;
   log: Logger;
   boundary?: Boundary;
 }
@@ -176,12 +178,13 @@ export async function createFleet({
   }
 
   function viewOf(standings: readonly NodeStanding[]): FleetView {
-    const { liveNeeds, edge } = settings();
+    const { liveNeeds, edge, edgeAddresses } = settings();
     const { defaults } = edge;
     const nodes = standings.filter((standing) => !standing.drained);
     const drained = standings.filter((standing) => standing.drained);
     const issuesNothing = clock.fault();
-    return { epoch: store.epoch, nodes, drained, liveNeeds, defaults, now: clock.now(), issuesNothing };
+    const now = clock.now();
+    return { epoch: store.epoch, nodes, drained, liveNeeds, defaults, edgeAddresses, now, issuesNothing };
   }
   const view = () => viewOf(currentStandings());
 

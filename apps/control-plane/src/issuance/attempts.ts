@@ -57,12 +57,13 @@ interface Surroundings extends HostContext {
 export function createAttempts(options: AttemptsOptions): Attempts {
   const { registry, preflight, ledger, outcomes, gate, consent, queue, counts, log, now } = options;
 
-  async function begin(record: Order, context: HostContext, tools: StepTools): Promise<Outcome> {
-    const order = record.value;
+  async function begin(taken: Order, context: HostContext, tools: StepTools): Promise<Outcome> {
     const { certificate, policy } = context;
-    const withheld = await consent(record, certificate, policy.named);
+    const withheld = await consent(taken, certificate, policy.named);
     if (withheld !== null) return tools.write({ order: withheld });
-    const looked = await preflight.check(order.host, policy);
+    const looked = await preflight.check(taken.value.host, policy, taken.value.seenDns);
+    const order = { ...taken.value, seenDns: looked.seen };
+    const record = { ...taken, value: order };
     const chain = policy.issuers ?? registry.defaultChain(); // of the settings as the look has found them
     if (!looked.ok) return tools.write({ order: waiting(order, looked) });
     // In a queue of its own until here: now it belongs to that of its attempt.
@@ -229,11 +230,11 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     return spent.outcome;
   }
 
-  function waiting(order: OrderRecord, { detail, requirements }: PreflightResult): OrderRecord {
+  function waiting(order: OrderRecord, { detail }: PreflightResult): OrderRecord {
     const known = order.waitingForDns;
     const checks = (known?.checks ?? 0) + 1;
     return resetOrder(order, {
-      waitingForDns: { since: known?.since ?? iso(now()), checks, detail, requirements },
+      waitingForDns: { since: known?.since ?? iso(now()), checks, detail },
       dueAt: iso(now() + dnsCheckMs(checks)),
     });
   }

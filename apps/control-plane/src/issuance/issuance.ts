@@ -121,7 +121,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         zeroSsl: options.zeroSsl,
       }),
   });
-  const preflight = createPreflight({ store, settings, registry, lookups, ownHosts: options.ownHosts });
+  const preflight = createPreflight({ store, settings, registry, lookups, ownHosts: options.ownHosts, now });
   const ledger = createLedger({ store, waitingShare: () => settings.current().waitingShare, now });
   const outcomes = createAttemptOutcomes({
     store,

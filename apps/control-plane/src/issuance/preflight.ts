@@ -1,26 +1,32 @@
-import type { DnsRequirement } from '@lockstep/contract';
+import type { DnsRequirement, SeenDns } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/dns-lookup.ts';
-import { checkLeadsToCdn, checkPointsHere } from '../dns/points-here.ts';
+import { hostRequirements } from '../dns/host-requirements.ts';
+import { leadsToCdn, pointsHere } from '../dns/points-here.ts';
+import { seeTraffic } from '../dns/see-traffic.ts';
 import { IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
+import { iso } from '../time/iso.ts';
 import { type HostPolicy, readHostPolicy } from './host-context.ts';
 
 export interface PreflightResult {
   ok: boolean;
   /** What is wrong, in a sentence; what was found, when all is well. */
   detail: string;
+  /** The records that the host needs, those that are right too. */
   requirements: DnsRequirement[];
+  /** What was found; null where nothing is looked up. */
+  seen: SeenDns | null;
   /** The issuers of the chain that CAA allows, in their order; all of them where nothing is checked. */
   issuers: string[];
 }
 
 /** Looks, without asking a CA, whether an order for a host could succeed. */
 export interface Preflight {
-  /** `policy`: what the routes of the host ask, where that and the settings have just been read. Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
-  check(host: string, policy?: HostPolicy): Promise<PreflightResult>;
+  /** `policy`: what the routes of the host ask, where that and the settings have just been read. `before`: what the last look found; what this one does not come to is kept of it. Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
+  check(host: string, policy?: HostPolicy, before?: SeenDns | null): Promise<PreflightResult>;
 }
 
 export interface PreflightOptions {
@@ -30,6 +36,7 @@ export interface PreflightOptions {
   lookups: Lookups;
   /** Hosts that control planes serve themselves: they need not lead to the edges. */
   ownHosts?: readonly string[] | undefined;
+  now?: () => number;
 }
 
 export function createPreflight({
@@ -38,6 +45,7 @@ export function createPreflight({
   registry,
   lookups,
   ownHosts = [],
+  now = Date.now,
 }: PreflightOptions): Preflight {
   async function caaOf(host: string, name: string): Promise<CaaResult> {
     const issuer = await registry.find(name);
@@ -51,33 +59,45 @@ export function createPreflight({
     }
   }
 
+  // A name proven by DNS-01 need not lead to the edges for the CA, but it has to for clients: it is checked all the same.
+  async function trafficOf(host: string, proxied: boolean, edgeAddresses: readonly string[]) {
+    if (ownHosts.includes(host))
+      return { ok: true, detail: 'control planes serve this name themselves', seen: 'elsewhere' as const };
+    const seen = await seeTraffic(lookups.current(), host, proxied ? [] : edgeAddresses);
+    if (proxied) return { ...leadsToCdn(host, seen), seen: 'elsewhere' as const };
+    const { ok, detail } = pointsHere(host, seen, edgeAddresses);
+    return { ok, detail, seen };
+  }
+
   return {
-    async check(host, known) {
+    async check(host, known, before) {
       const policy = known ?? (await Promise.all([readHostPolicy(store, host), settings.refresh()]))[0];
       const chain = policy.issuers ?? registry.defaultChain();
       const { edgeAddresses } = settings.current();
-      if (edgeAddresses.length === 0)
-        return {
-          ok: true,
-          detail: 'DNS is not checked: the settings name no edge addresses',
-          requirements: [],
-          issuers: chain,
-        };
-      // A name proven by DNS-01 need not lead to the edges for the CA, but it has to for clients: it is checked all the same.
-      const pointsHere = ownHosts.includes(host)
-        ? { ok: true, detail: 'control planes serve this name themselves', requirements: [] }
-        : policy.proxied
-          ? await checkLeadsToCdn(lookups.current(), host)
-          : await checkPointsHere(lookups.current(), host, edgeAddresses);
-      if (!pointsHere.ok)
-        return { ok: false, detail: pointsHere.detail, requirements: pointsHere.requirements, issuers: [] };
+      if (edgeAddresses.length === 0) {
+        const detail = 'DNS is not checked: the settings name no edge addresses';
+        return { ok: true, detail, requirements: [], seen: null, issuers: chain };
+      }
+      const traffic = await trafficOf(host, policy.proxied, edgeAddresses);
+      const demands = { edgeAddresses, proxied: policy.proxied };
+      const at = iso(now());
+      if (!traffic.ok) {
+        // What a CA is called is asked of it, and none is asked for a host that does not lead here.
+        const seen = { at, traffic: traffic.seen, caa: before?.caa ?? null };
+        const requirements = hostRequirements(host, seen, demands);
+        return { ok: false, detail: traffic.detail, requirements, seen, issuers: [] };
+      }
       const answers = await Promise.all(chain.map((name) => caaOf(host, name)));
       const issuers = chain.filter((_, index) => answers[index]?.allowed);
-      if (issuers.length > 0) return { ok: true, detail: pointsHere.detail, requirements: [], issuers };
-      const detail = [...new Set(answers.map((answer) => answer.detail))].join('; ');
-      // One record that allows one issuer is enough: that of the first.
-      const [requirement] = answers.flatMap((answer) => answer.requirement ?? []);
-      return { ok: false, detail, requirements: requirement === undefined ? [] : [requirement], issuers: [] };
+      const ok = issuers.length > 0;
+      // One record that allows one issuer is enough: that of the first that is allowed, or else of the first.
+      const [caa = null] = answers
+        .filter(({ allowed }) => allowed === ok)
+        .flatMap(({ requirement }) => requirement ?? []);
+      const seen = { at, traffic: traffic.seen, caa };
+      const requirements = hostRequirements(host, seen, demands);
+      const refusal = [...new Set(answers.map(({ detail }) => detail))].join('; ');
+      return { ok, detail: ok ? traffic.detail : refusal, requirements, seen, issuers };
     },
   };
 }

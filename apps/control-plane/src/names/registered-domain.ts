@@ -13,3 +13,8 @@ export function registeredDomain(host: string): string {
 export function identifierOf(host: string): string {
   return host.replace(/^\*\./, '');
 }
+
+/** Whether the host is a domain as one registers it: an apex, beside whose SOA and NS there can be no CNAME (RFC 1034, section 3.6.2). */
+export function isRegistrable(host: string): boolean {
+  return getDomain(host, { allowPrivateDomains: true }) === host;
+}

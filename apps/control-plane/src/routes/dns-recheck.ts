@@ -1,9 +1,17 @@
-import { type HostCheck, type RouteCheck, recordKey, servedHosts } from '@lockstep/contract';
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type HostCheck,
+  type OrderRecord,
+  type RouteCheck,
+  recordKey,
+  type SeenDns,
+  servedHosts,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { HostPolicy } from '../issuance/host-context.ts';
-import type { Preflight } from '../issuance/preflight.ts';
+import type { Preflight, PreflightResult } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import { routeNotFound } from './route-refusals.ts';
@@ -16,6 +24,8 @@ export interface DnsRecheck {
   look(host: string): Promise<HostCheck>;
 }
 
+type Look = PreflightResult & { host: string };
+
 const unnamed: HostPolicy = { named: false, issuers: null, challenge: null, proxied: false };
 
 export interface DnsRecheckOptions {
@@ -26,44 +36,72 @@ export interface DnsRecheckOptions {
 }
 
 export function createDnsRecheck({ store, preflight, queue, now = Date.now }: DnsRecheckOptions): DnsRecheck {
-  /** Ends the wait of those orders that wait for the DNS, or for another try after a failure. */
-  async function wakeOrders(origin: WriteOrigin, hosts: string[]): Promise<void> {
-    const keys = hosts.map((host) => recordKey('order', host));
+  /** Keeps what was seen, and ends the wait of those that are well and wait for the DNS, or for another try after a failure. */
+  async function take(origin: WriteOrigin, looks: Look[]): Promise<void> {
+    const keys = looks.map(({ host }) => recordKey('order', host));
     await writeInTurn(store, keys, async () => {
-      const waiting = (await store.getMany('order', hosts)).flatMap((order) => {
-        if (order === null) return [];
-        const { lastError, waitingForDns, unusedSince } = order.value;
-        const held = lastError !== null || waitingForDns !== null;
-        return held && unusedSince === null ? [order] : [];
+      const orders = await store.getMany(
+        'order',
+        looks.map(({ host }) => host),
+      );
+      const changed = orders.flatMap((order, index) => {
+        const value = order === null ? null : after(order.value, looks[index]!);
+        return order === null || value === null ? [] : [{ order, value }];
       });
-      if (waiting.length === 0) return;
+      if (changed.length === 0) return;
       await commit(store, {
         ...origin,
-        checks: waiting.map(({ id, revision }) => ({ kind: 'order', id, revision })),
+        checks: changed.map(({ order: { id, revision } }) => ({ kind: 'order', id, revision })),
         changes: await Promise.all(
-          waiting.map(async ({ id, value }) => putOrder(id, await queue.enter(forgetFailures(value, now())))),
+          changed.map(async ({ order: { id }, value }) =>
+            putOrder(id, value.woken ? await queue.enter(value.order) : value.order),
+          ),
         ),
       });
     });
   }
 
-  async function look(host: string, policy?: HostPolicy): Promise<HostCheck> {
-    const { ok, detail, requirements } = await preflight.check(host, policy);
-    return { host, ok, detail, dnsRequirements: requirements };
+  /** Null: nothing has changed. */
+  function after(
+    order: OrderRecord,
+    { ok, detail, seen }: Look,
+  ): { order: OrderRecord; woken: boolean } | null {
+    const { lastError, waitingForDns, unusedSince } = order;
+    if (unusedSince !== null) return null;
+    const news = !isSameSight(order.seenDns, seen);
+    const known = news ? { ...order, seenDns: seen } : order;
+    if (ok && (lastError !== null || waitingForDns !== null))
+      return { order: forgetFailures(known, now()), woken: true };
+    if (!news) return null;
+    const told = waitingForDns === null || ok ? waitingForDns : { ...waitingForDns, detail };
+    return { order: { ...known, waitingForDns: told }, woken: false };
+  }
+
+  async function look(host: string, policy?: HostPolicy, before?: SeenDns | null): Promise<Look> {
+    return { host, ...(await preflight.check(host, policy, before)) };
   }
 
   return {
-    look: (host) => look(host, unnamed),
+    look: async (host) => shown(await look(host, unnamed)),
     async check(origin, id) {
       const route = await store.get('route', id);
       if (route === null || !isOwn(origin.bounds, route.value.tenant)) throw routeNotFound(id);
       origin.condition?.(route.revision);
-      const hosts = await Promise.all(servedHosts(route.value).map((host) => look(host)));
-      await wakeOrders(
-        origin,
-        hosts.flatMap(({ host, ok }) => (ok ? [host] : [])),
+      const hosts = servedHosts(route.value);
+      const orders = await store.getMany('order', hosts);
+      const looks = await Promise.all(
+        hosts.map((host, index) => look(host, undefined, orders[index]?.value.seenDns)),
       );
-      return { route: id, ok: hosts.every(({ ok }) => ok), hosts };
+      await take(origin, looks);
+      return { route: id, ok: looks.every(({ ok }) => ok), hosts: looks.map(shown) };
     },
   };
+}
+
+function shown({ host, ok, detail, requirements }: Look): HostCheck {
+  return { host, ok, detail, dnsRequirements: requirements };
+}
+
+function isSameSight(one: SeenDns | null, other: SeenDns | null): boolean {
+  return isDeepStrictEqual({ ...one, at: null }, { ...other, at: null });
 }

@@ -1,5 +1,6 @@
 import type { CertificateStatus, RouteStatus, State, StoredRecord } from '@lockstep/contract';
 import { deriveCertificateStatus, type HostRecords, validFor } from '../certificates/certificate-status.ts';
+import { hostRequirements } from '../dns/host-requirements.ts';
 import type { FleetView } from '../fleet/fleet.ts';
 import { type Served, servedBy } from '../fleet/serving.ts';
 import { unhealthyUpstreams } from './unhealthy-upstreams.ts';
@@ -48,10 +49,11 @@ export function deriveRouteStatus(
       state: hostState(index),
     })),
     certificates,
-    dnsRequirements: hosts.flatMap((records, index) =>
-      certificates[index]?.state === 'waiting_for_dns'
-        ? (records.order?.value.waitingForDns?.requirements ?? [])
-        : [],
+    dnsRequirements: hosts.flatMap(({ host, order }) =>
+      hostRequirements(host, order?.value.seenDns ?? null, {
+        edgeAddresses: fleet.edgeAddresses,
+        proxied: route.value.dns?.proxiedBy !== undefined,
+      }),
     ),
     nodes: {
       live: valid.length === 0 ? 0 : served.live,

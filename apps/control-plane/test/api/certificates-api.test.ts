@@ -64,7 +64,7 @@ t.test('lists those that fail by themselves, live ones too, in pages', async (t)
   const { call, store } = controlPlane;
   const at = new Date(Date.now() + 86_400_000).toISOString();
   const lastError = { detail: 'no', issuer: 'internal', step: 'idle', type: null, at };
-  const waitingForDns = { since: at, checks: 3, detail: 'no', requirements: [] };
+  const waitingForDns = { since: at, checks: 3, detail: 'no' };
   await setOrder(controlPlane, { failures: 1, renewal: 'due', lastError, dueAt: at });
   for (let index = 100; index < 700; index += 1) {
     const well = idleOrder(`h${index}.example.com`, at, at);
@@ -117,7 +117,7 @@ t.test('renewing makes the order due at once, whatever failed before', async (t)
   const until = new Date(Date.now() + 86_400_000).toISOString();
   const lastError = { detail: 'no', issuer: 'internal', step: 'idle', type: null, at: until };
   const setbacks = { internal: { failures: 3, until } };
-  const waitingForDns = { since: until, checks: 3, detail: 'no', requirements: [] };
+  const waitingForDns = { since: until, checks: 3, detail: 'no' };
   await setOrder(controlPlane, { failures: 3, lastError, setbacks, waitingForDns, dueAt: until });
   const { status, body } = await controlPlane.call('POST', `${path}/renew`);
   t.equal(status, 202);

@@ -102,7 +102,7 @@ t.test('a no comes with the record that would change it', async (t) => {
     name: 'example.test',
     value: '0 issue "ca.test"',
   });
-  t.strictSame([...requirement!.found].sort(), found.sort());
+  t.strictSame([...requirement!.found!].sort(), found.sort());
   t.match((await check('*.tame.example.test')).requirement, {
     name: 'tame.example.test',
     value: '0 issuewild "ca.test"',

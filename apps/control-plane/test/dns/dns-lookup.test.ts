@@ -5,9 +5,10 @@ import t from 'tap';
 import { checkCaa } from '../../src/dns/caa.ts';
 import { challengeName } from '../../src/dns/cname-chain.ts';
 import { createDnsLookup } from '../../src/dns/dns-lookup.ts';
-import { checkPointsHere } from '../../src/dns/points-here.ts';
+import { pointsHere } from '../../src/dns/points-here.ts';
 import { checkPropagation } from '../../src/dns/propagation.ts';
 import { createDnsProvider } from '../../src/dns/providers/create-dns-provider.ts';
+import { seeTraffic } from '../../src/dns/see-traffic.ts';
 
 const server = await startDnsServer({
   zones: [
@@ -121,8 +122,11 @@ t.test('a DNS that never answers costs a bounded time, and everyone hears a sent
     { lookup: patient, timeoutMs: 200 },
   );
   const question = { name: '_acme-challenge.www.example.test', value: 'v', authoritativeServers: [] };
+  const edges = ['192.0.2.1', 'edge.fleet.test'];
   const [points, caa, spread, spreadAt] = await Promise.all([
-    checkPointsHere(patient, 'www.example.test', ['192.0.2.1', 'edge.fleet.test']),
+    seeTraffic(patient, 'www.example.test', edges).then((seen) =>
+      pointsHere('www.example.test', seen, edges),
+    ),
     checkCaa(patient, 'www.example.test', { identities: ['ca.test'], method: null, accountUrl: null }),
     checkPropagation(patient, question),
     checkPropagation(patient, { ...question, authoritativeServers: [address] }),

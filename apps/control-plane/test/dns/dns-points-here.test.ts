@@ -1,7 +1,8 @@
 import { startDnsServer } from '@lockstep/testkit';
 import t from 'tap';
 import { createDnsLookup } from '../../src/dns/dns-lookup.ts';
-import { checkLeadsToCdn, checkPointsHere } from '../../src/dns/points-here.ts';
+import { leadsToCdn, pointsHere } from '../../src/dns/points-here.ts';
+import { seeTraffic } from '../../src/dns/see-traffic.ts';
 
 const server = await startDnsServer({
   zones: [
@@ -35,7 +36,8 @@ const server = await startDnsServer({
 });
 t.teardown(() => server.close());
 const lookup = createDnsLookup({ servers: [server.address] });
-const check = (host: string, edges: string[]) => checkPointsHere(lookup, host, edges);
+const check = async (host: string, edges: string[]) =>
+  pointsHere(host, await seeTraffic(lookup, host, edges), edges);
 const byName = ['Edge.fleet.test.'];
 const byAddress = ['192.0.2.1', '2001:0db8:0::1'];
 
@@ -54,7 +56,12 @@ t.test('a host that leads here is fine, whichever way', async (t) => {
     ['good.customer.test', ['192.0.2.0/29', '2001:db8::/48']],
     ['customer.test', ['::ffff:192.0.2.0/120']],
   ] as const) {
-    t.match(await check(host, [...edges]), { ok: true, requirements: [] }, `${host} ${edges}`);
+    const { ok, requirements } = await check(host, [...edges]);
+    t.equal(ok, true, `${host} ${edges}`);
+    t.ok(
+      requirements.every((row) => row.ok && row.hint === null && row.found !== null),
+      'with its records, which are right',
+    );
   }
 });
 
@@ -73,34 +80,22 @@ t.test('one address that is elsewhere is enough for a no, and is named', async (
 });
 
 t.test('asks for a CNAME record where there is a name for it', async (t) => {
-  t.strictSame(await check('bad.customer.test', ['192.0.2.1', ...byName]), {
+  const row = { type: 'CNAME', value: 'edge.fleet.test', purpose: 'traffic', ok: false } as const;
+  const bad = await check('bad.customer.test', ['192.0.2.1', ...byName]);
+  t.match(bad, {
     ok: false,
     detail:
       'bad.customer.test leads to 203.0.113.7, which is elsewhere. Create a CNAME record for bad.customer.test with ' +
       'the value edge.fleet.test. Remove what is there now.',
-    requirements: [
-      {
-        host: 'bad.customer.test',
-        type: 'CNAME',
-        name: 'bad.customer.test',
-        value: 'edge.fleet.test',
-        found: ['203.0.113.7'],
-      },
-    ],
   });
-  t.strictSame(await check('new.customer.test', byName), {
+  const host = 'bad.customer.test';
+  t.strictSame(bad.requirements, [{ ...row, host, name: host, found: ['203.0.113.7'], hint: bad.detail }]);
+  const fresh = await check('new.customer.test', byName);
+  t.match(fresh, {
     ok: false,
     detail:
       'new.customer.test has no address in the DNS yet. Create a CNAME record for new.customer.test with the value edge.fleet.test.',
-    requirements: [
-      {
-        host: 'new.customer.test',
-        type: 'CNAME',
-        name: 'new.customer.test',
-        value: 'edge.fleet.test',
-        found: [],
-      },
-    ],
+    requirements: [{ ...row, host: 'new.customer.test', name: 'new.customer.test', found: [] }],
   });
   t.match(await check('*.customer.test', byName), {
     ok: false,
@@ -117,15 +112,16 @@ t.test('an apex cannot have a CNAME record: asks for the addresses behind the na
     ['other.test', []],
     ['sub.customer.test', ['203.0.113.7']],
   ] as const) {
+    const row = { host, name: host, purpose: 'traffic', ok: false, hint: String } as const;
     const result = await check(host, byName);
     t.equal(result.ok, false);
     t.match(result.detail, /an ALIAS \(ANAME, flattened CNAME\) record to edge\.fleet\.test/);
-    t.strictSame(
+    t.match(
       result.requirements,
       [
-        { host, type: 'A', name: host, value: '192.0.2.1', found: [...found] },
-        { host, type: 'A', name: host, value: '192.0.2.2', found: [...found] },
-        { host, type: 'AAAA', name: host, value: '2001:db8::1', found: [...found] },
+        { ...row, type: 'A', value: '192.0.2.1', found },
+        { ...row, type: 'A', value: '192.0.2.2', found },
+        { ...row, type: 'AAAA', value: '2001:db8::1', found: [] },
       ],
       host,
     );
@@ -137,7 +133,7 @@ t.test('without a name, asks for the given addresses', async (t) => {
   t.match(result.detail, /Create for bad\.customer\.test the record A 192\.0\.2\.1 or AAAA 2001:db8::1\./);
   t.match(result.requirements, [
     { type: 'A', value: '192.0.2.1', found: ['203.0.113.7'] },
-    { type: 'AAAA', value: '2001:db8::1', found: ['203.0.113.7'] },
+    { type: 'AAAA', value: '2001:db8::1', found: [] },
   ]);
 });
 
@@ -156,19 +152,19 @@ t.test(
 );
 
 t.test('a host that a CDN is in front of has to lead somewhere, wherever that is', async (t) => {
-  const cdn = (host: string) => checkLeadsToCdn(lookup, host);
+  const cdn = async (host: string) => leadsToCdn(host, await seeTraffic(lookup, host, []));
   for (const [host, detail] of [
     ['bad.customer.test', /leads to 203\.0\.113\.7, which is taken for its CDN/],
     ['badcname.customer.test', /leads to elsewhere\.other\.test, which is taken for its CDN/],
     ['*.wild.customer.test', /leads to edge\.fleet\.test/],
   ] as const)
-    t.match(await cdn(host), { ok: true, detail, requirements: [] }, host);
+    t.match(await cdn(host), { ok: true, detail }, host);
   for (const [host, detail] of [
     ['new.customer.test', /has no address in the DNS yet\. Create the records that its CDN asks for/],
     ['dangling.customer.test', /leads to gone\.other\.test, which has no address/],
     ['www.broken.test', /could not be checked: .*SERVFAIL/],
   ] as const)
-    t.match(await cdn(host), { ok: false, detail, requirements: [] }, host);
+    t.match(await cdn(host), { ok: false, detail }, host);
 });
 
 t.test('tells the ways to fail apart', async (t) => {
@@ -179,13 +175,66 @@ t.test('tells the ways to fail apart', async (t) => {
   ] as const) {
     const result = await check(host, byName);
     t.match(result, { ok: false, detail }, host);
-    t.match(result.requirements, [{ type: 'CNAME', value: 'edge.fleet.test' }]);
+    t.match(result.requirements, [{ type: 'CNAME', value: 'edge.fleet.test', ok: false }]);
+    t.match(result.requirements[0]?.found, host.startsWith('dangling') ? ['gone.other.test'] : null);
   }
   const unknown = await check('bad.customer.test', ['edge.broken.test']);
   t.match(unknown, {
     ok: false,
     detail: /whether that is here could not be checked: .*edge\.broken\.test.*SERVFAIL/,
   });
+});
+
+t.test('each record says whether something has to be done about it', async (t) => {
+  const rows = async (host: string, edges = byAddress) =>
+    (await check(host, edges)).requirements.map(({ type, found, ok }) => ({ type, found, ok }));
+  t.strictSame(await rows('six.customer.test'), [
+    { type: 'A', found: ['192.0.2.1'], ok: true },
+    { type: 'AAAA', found: ['2001:db8:bad::1'], ok: false },
+  ]);
+  t.strictSame(
+    await rows('six.customer.test', ['192.0.2.1']),
+    [{ type: 'A', found: ['192.0.2.1', '2001:db8:bad::1'], ok: false }],
+    'what no record is asked for has to go, and stands where one sees it',
+  );
+  t.strictSame(
+    await rows('customer.test'),
+    [
+      { type: 'A', found: ['192.0.2.1'], ok: true },
+      { type: 'AAAA', found: [], ok: true },
+    ],
+    'one of several is enough',
+  );
+});
+
+t.test('the records are the same before a look, after it, and when they are right', async (t) => {
+  const of = (host: string, seen: Parameters<typeof pointsHere>[1], edges: string[]) =>
+    pointsHere(host, seen, edges).requirements.map(({ type, name, value }) => `${type} ${name} ${value}`);
+  for (const edges of [byName, byAddress])
+    for (const host of ['cname.customer.test', 'bad.customer.test', 'www.broken.test'])
+      t.strictSame(of(host, await seeTraffic(lookup, host, edges), edges), of(host, null, edges));
+  const unseen = pointsHere('bad.customer.test', null, byName);
+  t.match(unseen.requirements, [{ found: null, ok: false, hint: null }]);
+  const before = await check('whole.customer.test', byName);
+  await server.change('add whole.customer.test. 3600 CNAME edge.fleet.test.');
+  const after = await check('whole.customer.test', byName);
+  t.strictSame(after.requirements, [
+    { ...before.requirements[0], found: ['edge.fleet.test'], ok: true, hint: null },
+  ]);
+});
+
+t.test('what was seen is judged by the settings of now', async (t) => {
+  const seen = await seeTraffic(lookup, 'cname.customer.test', byName);
+  t.match(pointsHere('cname.customer.test', seen, ['new.fleet.test']), {
+    ok: false,
+    requirements: [{ value: 'new.fleet.test', found: ['edge.fleet.test'], ok: false }],
+  });
+  const apex = await seeTraffic(lookup, 'customer.test', byName);
+  t.strictSame(
+    pointsHere('customer.test', apex, ['new.fleet.test']).requirements,
+    [],
+    'not the old addresses',
+  );
 });
 
 t.test('a change counts at once: nothing is remembered', async (t) => {

@@ -141,6 +141,7 @@ function viewOf(liveNeeds: FleetView['liveNeeds'], ...presences: NodePresence[])
     liveNeeds,
     defaults: {},
     now,
+    edgeAddresses: [],
     issuesNothing: null,
   };
 }

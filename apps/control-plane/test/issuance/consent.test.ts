@@ -29,7 +29,7 @@ function decide(
 }
 
 t.test('the endpoint is asked before each attempt but the first, which follows its answer', async (t) => {
-  const waited = { since: at, checks: 1, detail: '', requirements: [] };
+  const waited = { since: at, checks: 1, detail: '' };
   t.equal(await decide(false, {}), 'not asked');
   t.equal(await decide(true, {}, { has: true }), null, 'a renewal');
   for (const later of [{ attempts: 1 }, { waitingForDns: waited }])

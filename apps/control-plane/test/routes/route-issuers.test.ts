@@ -9,12 +9,16 @@ const upstreams = [{ url: 'http://127.0.0.1:3000' }];
 const host = 'shop.example.com';
 const shop = { hosts: [host], upstreams };
 const directory = 'https://acme.example.net/dir';
-const requirement = { host, type: 'A' as const, name: host, value: '203.0.113.7', found: ['192.0.2.1'] };
+const requirement = { type: 'A', value: '203.0.113.7', purpose: 'traffic' };
 const waitingForDns = {
   since: '2026-01-01T00:00:00.000Z',
   checks: 2,
   detail: 'shop.example.com leads to 192.0.2.1, not to 203.0.113.7',
-  requirements: [requirement],
+};
+const seenDns = {
+  at: '2026-01-01T00:00:00.000Z',
+  traffic: { chain: [], addresses: ['192.0.2.1'], failure: null, zone: false, fleet: {}, fleetFailure: null },
+  caa: null,
 };
 const later = new Date(Date.now() + 3_600_000).toISOString();
 const failed = { detail: 'the CA refused', issuer: 'le', step: 'idle', type: null, at: later };
@@ -109,6 +113,7 @@ t.test(
 t.test('a route whose host waits for the DNS says so, and what to create; a wait ends on it', async (t) => {
   const controlPlane = await startControlPlane(t, testFolder(t));
   const { call } = controlPlane;
+  await call('PATCH', '/v1/settings', { body: { edgeAddresses: ['203.0.113.7'] } });
   const { revision } = (await call('PUT', '/v1/routes/shop', { body: shop })).body;
   const waiting = call('PATCH', '/v1/routes/shop', {
     body: { paths: ['/a'] },
@@ -117,13 +122,15 @@ t.test('a route whose host waits for the DNS says so, and what to create; a wait
   await waitFor(async () => (await call('GET', '/v1/routes/shop')).body.revision > revision, {
     what: 'the PATCH',
   });
-  await setOrder(controlPlane, host, { waitingForDns, dueAt: later });
+  await setOrder(controlPlane, host, { waitingForDns, seenDns, dueAt: later });
   const { status, body } = await waiting;
   t.equal(status, 202);
   t.match(body.status, {
     state: 'waiting_for_dns',
     reason: waitingForDns.detail,
-    dnsRequirements: [requirement],
+    dnsRequirements: [
+      { ...requirement, host, name: host, found: ['192.0.2.1'], ok: false, hint: /elsewhere/ },
+    ],
     certificates: [{ state: 'waiting_for_dns', nextAttemptAt: later }],
   });
   t.match((await call('GET', `/v1/certificates/${host}`)).body, { state: 'waiting_for_dns' });
@@ -150,20 +157,21 @@ t.test('a check looks now, and has the hosts that are well tried at once', async
   await setOrder(controlPlane, host, { waitingForDns, dueAt: later });
   await setOrder(controlPlane, bad, { waitingForDns, dueAt: later });
   await setOrder(controlPlane, fine, { lastError: failed, failures: 4, dueAt: later });
+  const right = (host: string) => ({ ...requirement, host, found: ['203.0.113.7'], ok: true, hint: null });
   const { status, body } = await check();
   t.equal(status, 200);
   t.match(body, {
     route: 'shop',
     ok: false,
     hosts: [
-      { host, ok: true, detail: `${host} leads to 203.0.113.7`, dnsRequirements: [] },
+      { host, ok: true, detail: `${host} leads to 203.0.113.7`, dnsRequirements: [right(host)] },
       {
         host: bad,
         ok: false,
         detail: /^bad\.example\.com leads to 192\.0\.2\.1, which is elsewhere/,
-        dnsRequirements: [{ ...requirement, host: bad, name: bad }],
+        dnsRequirements: [{ ...requirement, host: bad, name: bad, found: ['192.0.2.1'], ok: false }],
       },
-      { host: fine, ok: true, detail: `${fine} leads to 203.0.113.7`, dnsRequirements: [] },
+      { host: fine, ok: true, detail: `${fine} leads to 203.0.113.7`, dnsRequirements: [right(fine)] },
     ],
   });
   const orders = await store.getMany('order', [bad, fine, host]);
@@ -173,6 +181,12 @@ t.test('a check looks now, and has the hosts that are well tried at once', async
     [fine, host],
   );
   t.match((await store.get('order', fine))?.value, { failures: 0, lastError: null });
+  const kept = (await call('GET', '/v1/routes/shop')).body.status.dnsRequirements;
+  t.strictSame(
+    kept,
+    body.hosts.flatMap(({ dnsRequirements }: { dnsRequirements: unknown[] }) => dnsRequirements),
+    'what was seen is kept, and shown for all hosts',
+  );
   const before = await askedFor();
   await check();
   t.same(await askedFor(), before, 'once more changes nothing');

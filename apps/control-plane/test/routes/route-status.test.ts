@@ -63,6 +63,7 @@ const fleet = (...nodes: NodePresence[]): FleetView => ({
   liveNeeds: 'connected',
   defaults: {},
   now,
+  edgeAddresses: [],
   issuesNothing: null,
 });
 const deriveRouteStatus = (...args: Parameters<typeof derive>) => derive(...args).status;
@@ -233,7 +234,13 @@ t.test('the state of a route is that of its host furthest from live', async (t) 
 t.test(
   'waits for the DNS only while there is no valid certificate; a renewal that does is told of beside it',
   async (t) => {
-    const requirement = { host, type: 'A' as const, name: host, value: '203.0.113.7', found: [] };
+    const requirement = { host, type: 'A' as const, name: host, value: '203.0.113.7', found: [], ok: false };
+    const led = (...nodes: NodePresence[]) => ({ ...fleet(...nodes), edgeAddresses: ['203.0.113.7'] });
+    const seenDns = {
+      at: '2026-01-01T00:00:00Z',
+      traffic: { chain: [], addresses: [], failure: null, zone: false, fleet: {}, fleetFailure: null },
+      caa: null,
+    };
     const waiting = {
       dueAt: '2026-01-01T00:01:00Z',
       lastError: failure,
@@ -241,19 +248,19 @@ t.test(
         since: '2026-01-01T00:00:00Z',
         checks: 1,
         detail: 'leads nowhere',
-        requirements: [requirement],
       },
+      seenDns,
     };
-    t.match(deriveRouteStatus(route, [records(waiting, null)], fleet(node('a', 9))), {
+    t.match(deriveRouteStatus(route, [records(waiting, null)], led(node('a', 9))), {
       state: 'waiting_for_dns',
       reason: 'leads nowhere',
       dnsRequirements: [requirement],
       certificates: [{ nextAttemptAt: '2026-01-01T00:01:00Z' }],
     });
-    const renewing = deriveRouteStatus(route, [records(waiting, { revision: 7 })], fleet(node('a', 9)));
+    const renewing = deriveRouteStatus(route, [records(waiting, { revision: 7 })], led(node('a', 9)));
     t.match(renewing, {
       state: 'live',
-      dnsRequirements: [],
+      dnsRequirements: [requirement],
       certificates: [
         {
           state: 'live',

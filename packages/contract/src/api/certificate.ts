@@ -22,18 +22,6 @@ export const LastError = z
   .meta({ id: 'LastError' });
 export type LastError = z.infer<typeof LastError>;
 
-/** A record that has to be in the DNS before a CA is asked. Of several `A` or `AAAA` records for a name, one is enough. */
-export const DnsRequirement = z
-  .object({
-    host: z.string(),
-    type: z.enum(['A', 'AAAA', 'CNAME', 'CAA']),
-    name: z.string(),
-    value: z.string(),
-    found: z.array(z.string()).describe('What is there instead'),
-  })
-  .meta({ id: 'DnsRequirement' });
-export type DnsRequirement = z.infer<typeof DnsRequirement>;
-
 export const CertificateStatus = z
   .object({
     id: z.string(),

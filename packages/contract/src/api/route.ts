@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { isFields } from '../shared/fields.ts';
 import { Timestamp } from '../shared/timestamp.ts';
-import { CertificateStatus, DnsRequirement, State } from './certificate.ts';
+import { CertificateStatus, State } from './certificate.ts';
+import { DnsRequirement } from './dns-requirement.ts';
 import { MetadataKey, Tenant } from './labels.ts';
 import { PageQuery } from './page.ts';
 import { Problem } from './problem.ts';
@@ -99,7 +100,9 @@ export const RouteStatus = z
       .array(z.object({ host: z.string(), state: State }))
       .describe('How far each host is by itself, its certificate and the route at the edges'),
     certificates: z.array(CertificateStatus),
-    dnsRequirements: z.array(DnsRequirement).describe('With `waiting_for_dns`: the records to create'),
+    dnsRequirements: z
+      .array(DnsRequirement)
+      .describe('The records that all of its hosts need, also those that are right, in an order that stays'),
     nodes: z.object({
       live: z
         .int()
@@ -134,7 +137,9 @@ export const RouteCheck = z
         host: z.string(),
         ok: z.boolean(),
         detail: z.string().describe('What is wrong, or what was found'),
-        dnsRequirements: z.array(DnsRequirement).describe('The records to create'),
+        dnsRequirements: z
+          .array(DnsRequirement)
+          .describe('The records that it needs, also those that are right'),
       }),
     ),
   })

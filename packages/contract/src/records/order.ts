@@ -1,7 +1,8 @@
-import type { DnsRequirement, LastError, RenewalWindow } from '../api/certificate.ts';
+import type { LastError, RenewalWindow } from '../api/certificate.ts';
 import type { ChallengeType } from '../api/challenge.ts';
 import type { RenewalReason } from '../api/renewal-reason.ts';
 import { recordKind } from './kind-module.ts';
+import type { SeenDns } from './seen-dns.ts';
 
 /**
  * The steps of an order, each written down before the next begins, so that a successor resumes it:
@@ -71,7 +72,9 @@ export interface OrderRecord {
   /** What the CA suggested last (RFC 9773), and when it is asked again. */
   ari: { window: RenewalWindow | null; checkAt: string } | null;
   /** Set while the names do not lead here, or a CAA record forbids every issuer. */
-  waitingForDns: { since: string; checks: number; detail: string; requirements: DnsRequirement[] } | null;
+  waitingForDns: { since: string; checks: number; detail: string } | null;
+  /** What the last look found; null before the first. */
+  seenDns: SeenDns | null;
   /** The type of challenge that worked last for this host. */
   workedBefore: ChallengeType | null;
   /** Obtained because a handshake asked for the name; no route has to name it. */
@@ -112,6 +115,7 @@ export function idleOrder(host: string, createdAt: string, dueAt: string | null)
     renewAt: null,
     ari: null,
     waitingForDns: null,
+    seenDns: null,
     workedBefore: null,
     onDemand: false,
   };

@@ -120,7 +120,9 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
     });
     const attempts = createAttempts({
       registry,
-      preflight: { check: async () => ({ ok: true, detail: '', requirements: [], issuers: caNames }) },
+      preflight: {
+        check: async () => ({ ok: true, detail: '', requirements: [], seen: null, issuers: caNames }),
+      },
       ledger,
       outcomes,
       gate: observedGate(createCaGate({ now: clock.now }), scheduler),

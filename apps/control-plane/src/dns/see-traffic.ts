@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import { isIP, SocketAddress } from 'node:net';
+import type { SeenTraffic } from '@lockstep/contract';
+import { isRegistrable } from '../names/registered-domain.ts';
+import { cnameChain } from './cname-chain.ts';
+import { DnsFailure } from './dns-failure.ts';
+import type { DnsLookup } from './dns-lookup.ts';
+import { fleetTargets } from './fleet-targets.ts';
+
+/**
+ * Where a host leads, and what has to be known beside it to tell whether that is here. `edgeAddresses` are IP addresses, ranges of them and
+ * names. Never rejects for what the DNS says or does not say.
+ */
+export async function seeTraffic(
+  lookup: DnsLookup,
+  host: string,
+  edgeAddresses: readonly string[],
+): Promise<SeenTraffic> {
+  const { names } = fleetTargets(edgeAddresses);
+  const registrable = isRegistrable(host);
+  const found = await findTarget(lookup, nameToAsk(host), names);
+  const { chain } = found;
+  const reached = chain.some((target) => names.includes(target));
+  // Whether its records are to be addresses does not depend on whether they are there.
+  const mayBeZone = !registrable && chain.length === 0 && found.failure === null && !host.startsWith('*.');
+  const zone = mayBeZone && (await isZone(lookup, host));
+  const wantsFleet = registrable || zone || (!reached && found.failure === null);
+  const { fleet, fleetFailure } = wantsFleet ? await findFleet(lookup, names) : nothingOfTheFleet;
+  return { ...found, zone, fleet, fleetFailure };
+}
+
+const nothingOfTheFleet = { fleet: {}, fleetFailure: null };
+
+/** A wildcard is answered for the names that do not exist themselves (RFC 4592). */
+function nameToAsk(host: string): string {
+  return host.startsWith('*.') ? `lockstep-${randomBytes(8).toString('hex')}.${host.slice(2)}` : host;
+}
+
+type Target = Pick<SeenTraffic, 'chain' | 'addresses' | 'failure'>;
+
+async function findTarget(lookup: DnsLookup, name: string, names: readonly string[]): Promise<Target> {
+  let chain: string[] = [];
+  try {
+    chain = await cnameChain(lookup, name);
+    if (chain.some((target) => names.includes(target))) return { chain, addresses: null, failure: null };
+    return { chain, addresses: (await lookup.addresses(name)).map(plainAddress), failure: null };
+  } catch (error) {
+    if (error instanceof DnsFailure) return { chain, addresses: null, failure: error.message };
+    throw error;
+  }
+}
+
+/** What the fleet's names resolve to, which an apex or a provider's ALIAS record leads to directly. */
+async function findFleet(
+  lookup: DnsLookup,
+  names: readonly string[],
+): Promise<Pick<SeenTraffic, 'fleet' | 'fleetFailure'>> {
+  const fleet: Record<string, string[]> = {};
+  let fleetFailure: string | null = null;
+  await Promise.all(
+    names.map(async (name) => {
+      try {
+        fleet[name] = [...new Set((await lookup.addresses(name)).map(plainAddress))].sort();
+      } catch (error) {
+        if (!(error instanceof DnsFailure)) throw error;
+        fleetFailure = error.message;
+      }
+    }),
+  );
+  return { fleet, fleetFailure };
+}
+
+/** A delegated subdomain is an apex like a registered domain. */
+async function isZone(lookup: DnsLookup, host: string): Promise<boolean> {
+  return lookup.soa(host).then(
+    (records) => records.length > 0,
+    () => false,
+  );
+}
+
+function plainAddress(address: string): string {
+  return isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
+}

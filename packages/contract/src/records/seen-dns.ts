@@ -1,0 +1,28 @@
+import type { DnsRequirement } from '../api/dns-requirement.ts';
+
+/**
+ * What a look at the DNS found for a host. The records that it needs are worked out from it each time, by the settings as they are then: of
+ * what is not asked any more nothing is left over.
+ */
+export interface SeenDns {
+  /** When it was found so. */
+  at: string;
+  traffic: SeenTraffic | 'elsewhere';
+  /** The CAA record of those that keep it from the issuers, or that it has by now; null: it has none, and needs none. */
+  caa: DnsRequirement | null;
+}
+
+/** Where a host leads. `elsewhere` in its place: it need not lead to the edges, as it is behind a CDN, or a control plane's own. */
+export interface SeenTraffic {
+  /** Where its CNAME records lead, one after the other. */
+  chain: string[];
+  /** Null: not asked for, as its CNAME records reach one of the fleet's names. */
+  addresses: string[] | null;
+  /** Why there was no answer. */
+  failure: string | null;
+  /** A zone begins at the host, so that it cannot have a CNAME record. */
+  zone: boolean;
+  /** The addresses of those of the fleet's names that were asked for. */
+  fleet: Record<string, string[]>;
+  fleetFailure: string | null;
+}
