@@ -12,6 +12,8 @@ export interface Note {
   at: string;
   level: NoteLevel;
   detail: string;
+  /** Whose requests it is about, where the configuration says so on the way there. */
+  hosts?: string[];
 }
 
 /** Why something cannot be carried, and where it stands. */

@@ -6,6 +6,9 @@ import { everything, hostCovers, intersect } from './scope.ts';
 import { pemOf } from './transport.ts';
 import { type Leaf, type Walk, walkRoutes } from './tree.ts';
 
+/** The text of a file on the machine of the Caddy; throws, or null, where there is none to be had. */
+export type ReadFile = (file: string) => string | null;
+
 export interface ServedLeaf extends Leaf {
   more: Partial<PutRoute>;
 }
@@ -38,7 +41,7 @@ const settingOf: Record<string, string> = {
 };
 
 /** All that the servers of `apps.http` answer, with hosts or without. */
-export function readServers(value: unknown, at: string, notes: Notes): ServedLeaf[] {
+export function readServers(value: unknown, at: string, notes: Notes, readFile: ReadFile): ServedLeaf[] {
   const http = fieldsAt(value);
   notes.unread(
     http,
@@ -54,7 +57,7 @@ export function readServers(value: unknown, at: string, notes: Notes): ServedLea
   const leaves: ServedLeaf[] = [];
   // Those in the clear come last: what is served over https as well is led there.
   for (const one of servers.sort((a, b) => Number(a.plain) - Number(b.plain))) {
-    const served = readServer(one.server, one.at, notes);
+    const served = readServer(one.server, one.at, notes, readFile);
     for (const leaf of served) {
       if (
         one.plain &&
@@ -77,7 +80,7 @@ function isPlain(server: Fields, httpPort: unknown): boolean {
   );
 }
 
-function readServer(server: Fields, at: string, notes: Notes): ServedLeaf[] {
+function readServer(server: Fields, at: string, notes: Notes, readFile: ReadFile): ServedLeaf[] {
   for (const name of Object.keys(server)) {
     const where = settingOf[name];
     if (where !== undefined) notes.told(`${at}.${name}`, `is not carried: ${where}`);
@@ -86,7 +89,8 @@ function readServer(server: Fields, at: string, notes: Notes): ServedLeaf[] {
   const walk: Walk = { notes, named: fieldsAt(server.named_routes), leaves: [], answered: [] };
   walkRoutes(walk, server.routes, `${at}.routes`, startOf());
   const policies = listAt(server.tls_connection_policies).map(fieldsAt);
-  return walk.leaves.flatMap((leaf) => withClients(leaf, policies, `${at}.tls_connection_policies`, notes));
+  const where = `${at}.tls_connection_policies`;
+  return walk.leaves.flatMap((leaf) => withClients(leaf, policies, { at: where, notes, readFile }));
 }
 
 export function startOf() {
@@ -94,7 +98,11 @@ export function startOf() {
 }
 
 /** Hosts whose clients have to show certificates must not be served without. */
-function withClients(leaf: Leaf, policies: Fields[], at: string, notes: Notes): ServedLeaf[] {
+function withClients(
+  leaf: Leaf,
+  policies: Fields[],
+  { at, notes, readFile }: { at: string; notes: Notes; readFile: ReadFile },
+): ServedLeaf[] {
   const asking = policies.findIndex((policy) => {
     const sni = textsAt(fieldsAt(policy.match).sni);
     const hosts = leaf.scope.hosts ?? [];
@@ -106,23 +114,62 @@ function withClients(leaf: Leaf, policies: Fields[], at: string, notes: Notes): 
   const authentication = policies[asking]?.client_authentication;
   if (!isFields(authentication)) return [{ ...leaf, more: {} }];
   const here = `${at}.${asking}.client_authentication`;
-  const ca = fieldsAt(authentication.ca);
-  const roots =
-    textsAt(authentication.trusted_ca_certs) ??
-    (textAt(ca.provider) === 'inline' ? textsAt(ca.trusted_ca_certs) : null);
-  const mode = textAt(authentication.mode) ?? (roots === null ? 'require' : 'require_and_verify');
-  const modes: Record<string, 'require' | 'request'> = {
-    require_and_verify: 'require',
-    verify_if_given: 'request',
-  };
-  if (roots === null || roots.length === 0 || modes[mode] === undefined) {
+  const read = clientsOf(authentication, readFile);
+  if ('fault' in read) {
     notes.leftOut(
       here,
-      'cannot be carried, and its hosts are left out with it: give their routes clientCertificates',
+      `${read.fault}; its hosts are left out with it: give their routes clientCertificates`,
     );
     return [];
   }
-  return [{ ...leaf, more: { clientCertificates: { ca: roots.map(pemOf).join(''), mode: modes[mode] } } }];
+  return [{ ...leaf, more: { clientCertificates: read } }];
+}
+
+const modes: Record<string, 'require' | 'request'> = {
+  require_and_verify: 'require',
+  verify_if_given: 'request',
+};
+const readOfClients = ['ca', 'trusted_ca_certs', 'trusted_ca_certs_pem_files', 'mode'];
+
+function clientsOf(
+  authentication: Fields,
+  readFile: ReadFile,
+): { ca: string; mode: 'require' | 'request' } | { fault: string } {
+  const unread = Object.keys(authentication).find((name) => !readOfClients.includes(name));
+  if (unread !== undefined) return { fault: `has "${unread}", which routes do not have` };
+  const roots = rootsOf(authentication, readFile);
+  if ('fault' in roots) return roots;
+  const given = textAt(authentication.mode) ?? 'require_and_verify';
+  const mode = modes[given];
+  if (mode === undefined)
+    return { fault: `asks for certificates by the mode "${given}", which routes do not have` };
+  return { ...roots, mode };
+}
+
+/** The CAs whose certificates clients show, as PEM. */
+function rootsOf(authentication: Fields, readFile: ReadFile): { ca: string } | { fault: string } {
+  const { ca: pool, trusted_ca_certs, trusted_ca_certs_pem_files } = authentication;
+  const { provider, ...given } = fieldsAt(pool);
+  if (provider !== undefined && provider !== 'inline' && provider !== 'file')
+    return { fault: `takes the CAs from "${String(provider)}", which is not read here` };
+  const inline = textsAt(given.trusted_ca_certs ?? trusted_ca_certs) ?? [];
+  const files = textsAt(given.pem_files ?? trusted_ca_certs_pem_files) ?? [];
+  const read: string[] = [];
+  for (const file of files) {
+    const text = textOf(file, readFile);
+    if (text === null) return { fault: `takes the CAs of ${file}, which cannot be read here` };
+    read.push(text.endsWith('\n') ? text : `${text}\n`);
+  }
+  const ca = [...inline.map(pemOf), ...read].join('');
+  return ca === '' ? { fault: 'names no CAs whose certificates it takes' } : { ca };
+}
+
+function textOf(file: string, readFile: ReadFile): string | null {
+  try {
+    return readFile(file);
+  } catch {
+    return null;
+  }
 }
 
 /** The routes of all leaves that have hosts. */

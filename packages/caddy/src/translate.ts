@@ -1,9 +1,10 @@
 import { PlainUpstream } from '@lockstep/contract/schemas';
+import { hostsOnTheWay } from './hosts-on-the-way.ts';
 import { type Automation, type PlannedIssuer, readAutomation } from './issuers.ts';
 import { createNotes, type Note, type Notes } from './notes.ts';
 import { nameRoutes, type PlannedRoute } from './planned-route.ts';
 import { type Fields, fieldsAt, listAt, textAt, textsAt } from './read-json.ts';
-import { readServers, routesOf, type ServedLeaf, startOf } from './servers.ts';
+import { type ReadFile, readServers, routesOf, type ServedLeaf, startOf } from './servers.ts';
 import { type Walk, walkRoutes } from './tree.ts';
 
 export type { PlannedIssuer } from './issuers.ts';
@@ -27,8 +28,13 @@ export interface Plan {
   notes: readonly Note[];
 }
 
+export interface TranslateOptions {
+  /** The text of a file that the configuration names, on the machine of that Caddy; throws, or null, where there is none to be had. Left out: none is. */
+  readFile?: ReadFile;
+}
+
 /** Translates a whole configuration, as `caddy adapt`, `autosave.json` and `/config/` have it. */
-export function translateCaddy(config: unknown): Plan {
+export function translateCaddy(config: unknown, { readFile = () => null }: TranslateOptions = {}): Plan {
   const notes = createNotes();
   const root = fieldsAt(config);
   const apps = fieldsAt(root.apps);
@@ -38,7 +44,7 @@ export function translateCaddy(config: unknown): Plan {
       notes.leftOut(`apps.${app}`, 'is an app that there is nothing for here');
   const tls = fieldsAt(apps.tls);
   const automation = readAutomation(tls.automation, 'apps.tls.automation', notes);
-  const leaves = readServers(apps.http, 'apps.http', notes);
+  const leaves = readServers(apps.http, 'apps.http', notes, readFile);
   const onDemand = onDemandOf(leaves, automation, notes);
   const routes = nameRoutes(
     routesOf(
@@ -55,7 +61,7 @@ export function translateCaddy(config: unknown): Plan {
     ...certificatesOf(fieldsAt(tls.certificates), notes),
     storage:
       textAt(fieldsAt(root.storage).module) === 'file_system' ? textAt(fieldsAt(root.storage).root) : null,
-    notes: withoutLeadingDot(notes.all),
+    notes: notes.all.map((note) => withHosts(config, { ...note, at: note.at.replace(/^\./, '') })),
   };
 }
 
@@ -145,6 +151,8 @@ function pairs(value: unknown, at: string): { certificate: string; key: string; 
   });
 }
 
-function withoutLeadingDot(notes: readonly Note[]): Note[] {
-  return notes.map((note) => ({ ...note, at: note.at.replace(/^\./, '') }));
+/** Who wrote a Caddyfile knows its sites, and not the places of the JSON that is made of it. */
+function withHosts(config: unknown, note: Note): Note {
+  const hosts = hostsOnTheWay(config, note.at);
+  return hosts === null ? note : { ...note, hosts };
 }

@@ -1,8 +1,10 @@
+import { rootCertificates } from 'node:tls';
 import t from 'tap';
 import { type Plan, routeIdOf, storageKeyOf, translateCaddy, translateRoute } from '../src/index.ts';
 
 const bcrypt = '$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG';
 const proxy = { handler: 'reverse_proxy', upstreams: [{ dial: '10.20.0.11:3000' }] };
+const [pem] = rootCertificates;
 const shop = { match: [{ host: ['shop.example.com'] }], terminal: true };
 
 function plan(routes: unknown[], tls: unknown = {}, server: object = {}): Plan {
@@ -323,6 +325,66 @@ t.test('nobody comes in for want of a rule that keeps them out', async (t) => {
     },
   );
   t.strictSame(clients.routes, []);
+});
+
+t.test(
+  'who has to show a certificate of a CA in a file has to here, or the site is left out and named',
+  async (t) => {
+    const asking = (authentication: object, readFile?: (file: string) => string | null) =>
+      translateCaddy(
+        {
+          apps: {
+            http: {
+              servers: {
+                srv0: {
+                  listen: [':443'],
+                  routes: [{ ...shop, handle: [proxy] }],
+                  tls_connection_policies: [
+                    { match: { sni: ['shop.example.com'] }, client_authentication: authentication },
+                    {},
+                  ],
+                },
+              },
+            },
+          },
+        },
+        readFile && { readFile },
+      );
+    const inFile = { ca: { provider: 'file', pem_files: ['/ca.pem'] }, mode: 'require_and_verify' };
+    const carried = asking(inFile, (file) => (file === '/ca.pem' ? pem! : null));
+    t.match(carried.routes, [{ body: { clientCertificates: { ca: `${pem}\n`, mode: 'require' } } }]);
+    const table: [object, RegExp][] = [
+      [inFile, /the CAs of \/ca.pem, which cannot be read here/],
+      [{ ca: { provider: 'http', endpoints: ['x'] } }, /from "http"/],
+      [{ ...inFile, verifiers: [{ verifier: 'leaf' }] }, /has "verifiers"/],
+      [{ trusted_ca_certs_pem_files: ['/ca.pem'], mode: 'require' }, /\/ca.pem, which cannot be read/],
+    ];
+    for (const [authentication, detail] of table) {
+      const { routes, notes } = asking(authentication);
+      t.strictSame(routes, []);
+      t.match(notes, [{ level: 'left_out', hosts: ['shop.example.com'], detail }]);
+    }
+  },
+);
+
+t.test('what is told of a site names its hosts, by the nearest matcher on the way there', async (t) => {
+  const { notes } = plan([
+    {
+      match: [{ host: ['a.example.com', 'b.example.com'] }],
+      handle: [
+        subroute(
+          { match: [{ host: ['b.example.com'] }], handle: [{ handler: 'file_server' }] },
+          { match: [{ path_regexp: { pattern: 'x' } }], handle: [proxy] },
+          { handle: [proxy] },
+        ),
+      ],
+      terminal: true,
+    },
+  ]);
+  t.match(notes, [
+    { at: /routes.0.handle.0$/, hosts: ['b.example.com'] },
+    { at: /path_regexp$/, hosts: ['a.example.com', 'b.example.com'] },
+  ]);
 });
 
 t.test('what stands behind something that answers all of it is not served', async (t) => {

@@ -99,9 +99,17 @@ export function pemFiles(files: readonly string[]): Finds {
       finds.faults.push({ from, detail: 'holds a certificate that cannot be read' });
       continue;
     }
-    const own = leaf.ca ? undefined : keys.find(({ key }) => leaf.checkPrivateKey(key));
+    // A CA's own is none to serve; one that was made for a host by `openssl req -x509` says that it is a CA too.
+    const names = namesOf(leaf);
+    if (leaf.ca && names.length > 0)
+      finds.faults.push({
+        from,
+        detail: `calls itself a CA, which clients refuse as a server’s: ${names.join(', ')}`,
+      });
+    if (leaf.ca) continue;
+    const own = keys.find(({ key }) => leaf.checkPrivateKey(key));
     if (own === undefined) {
-      if (!leaf.ca) finds.faults.push({ from, detail: `has no key here: ${namesOf(leaf).join(', ')}` });
+      if (!leaf.ca) finds.faults.push({ from, detail: `has no key here: ${names.join(', ')}` });
       continue;
     }
     // cert.pem beside fullchain.pem: the longer chain is the whole one.

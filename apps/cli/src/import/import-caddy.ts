@@ -12,7 +12,7 @@ import {
 } from './certificate-deeds.ts';
 import { caddyStorage } from './certificate-sources.ts';
 import { type Deed, doAll } from './deeds.ts';
-import { addFound, type Finds, filesBelow, isFolder, pemFiles } from './found-certificate.ts';
+import { addFound, type Finds, filesBelow, isFolder, pemFiles, readSmall } from './found-certificate.ts';
 import type { ImportTarget } from './import-target.ts';
 import { printPlan } from './print-plan.ts';
 import { readCaddy } from './read-caddy.ts';
@@ -27,7 +27,7 @@ export interface ImportCaddyOptions extends ImportTarget {
 export async function importCaddy(options: ImportCaddyOptions): Promise<number> {
   const { apply, client, output } = options;
   const { json, line: print } = output;
-  const plan = translateCaddy(await readCaddy(options.source, options.caddy));
+  const plan = translateCaddy(await readCaddy(options.source, options.caddy), { readFile: readSmall });
   const [settings, known] = await Promise.all([
     client.settings.get(),
     Array.fromAsync<Issuer>(client.issuers.list()),
@@ -97,7 +97,12 @@ function findAll(plan: Plan, storage: string | null): Finds {
       from: folder,
       detail: 'is no folder here; name that of the certificates with --storage',
     });
-  for (const { certificate, key, at } of plan.certificateFiles) add(at, () => pemFiles([certificate, key]));
+  for (const { certificate, key, at } of plan.certificateFiles)
+    add(at, () => {
+      const pair = pemFiles([certificate, key]);
+      if (pair.certificates.length + pair.faults.length > 0) return pair;
+      return { ...pair, faults: [{ from: certificate, detail: 'holds no certificate of a host' }] };
+    });
   for (const { folder: loaded, at } of plan.certificateFolders) add(at, () => pemFiles(filesBelow(loaded)));
   for (const { chain, key, at } of plan.certificates) addFound(finds, { chain, key, from: at });
   return finds;
@@ -173,7 +178,7 @@ function certificateDeeds(
   const hosts = new Set(plan.routes.flatMap(({ body }) => body.hosts));
   const { taken, passed } = worthTaking(found.certificates, Date.now());
   for (const { from, detail } of passed) lines.push({ at: from, detail });
-  return taken.flatMap((one) => {
+  const deeds = taken.flatMap((one) => {
     const exact =
       one.names.some((name) => hosts.has(name)) || (plan.onDemand !== null && one.storage !== null);
     const covers = [...hosts].filter((host) => one.names.includes(wildcardOf(host) ?? host));
@@ -186,4 +191,16 @@ function certificateDeeds(
     });
     return [];
   });
+  const covered = new Set(deeds.flatMap(({ names }) => names));
+  const without = [...hosts].filter((host) => !covered.has(host));
+  if (without.length > 0)
+    lines.push({
+      at:
+        without.length > 5
+          ? `${without.slice(0, 5).join(', ')} and ${without.length - 5} more`
+          : without.join(', '),
+      detail:
+        'no certificate of the same name was found to come along, so one is ordered where none is here yet',
+    });
+  return deeds;
 }

@@ -38,11 +38,14 @@ export function printPlan(todo: CaddyImport, json: boolean, print: (line: string
   );
   if (todo.settings !== null) print(`Settings: ${JSON.stringify(todo.settings.body)}\n`);
   for (const level of ['left_out', 'without', 'told'] as const) {
-    const notes: { at: string; detail: string }[] = plan.notes.filter((note) => note.level === level);
+    const notes: { at: string; detail: string; hosts?: string[] }[] = plan.notes.filter(
+      (note) => note.level === level,
+    );
     if (level === 'told') notes.push(...lines);
     if (notes.length === 0) continue;
     print(headingOf[level]);
-    for (const { at, detail } of notes) print(`  ${at}: ${detail}`);
+    for (const { at, detail, hosts } of notes)
+      print(`  ${hosts === undefined ? at : `${shortened(hosts)} at ${at}`}: ${detail}`);
     print('');
   }
 }

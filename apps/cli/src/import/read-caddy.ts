@@ -12,7 +12,11 @@ export async function readCaddy(source: string, caddy: string): Promise<unknown>
   try {
     text = readFileSync(source, 'utf8');
   } catch (cause) {
-    throw new AppError('bad_configuration', `"${source}" cannot be read`, { cause });
+    const { code = 'unknown' } = cause as NodeJS.ErrnoException;
+    const hint = /^[\w.[\]:-]+:\d+(\/|$)/.test(source)
+      ? `; an admin API begins with http://, as in http://${source}`
+      : '';
+    throw new AppError('bad_configuration', `"${source}" cannot be read (${code})${hint}`, { cause });
   }
   try {
     return JSON.parse(text);
@@ -36,8 +40,10 @@ async function ask(source: string): Promise<unknown> {
     if (config === null) throw new Error('it runs without a configuration');
     return config;
   } catch (cause) {
-    const { message } = cause as Error;
-    throw new AppError('bad_configuration', `no configuration can be had from ${url.href}: ${message}`, {
+    // fetch says of each failure that it failed; its cause says how.
+    const { message, cause: why } = cause as Error;
+    const detail = why instanceof Error ? why.message : message;
+    throw new AppError('bad_configuration', `no configuration can be had from ${url.href}: ${detail}`, {
       cause,
     });
   }

@@ -1,5 +1,5 @@
 import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
-import { testFolder } from '@lockstep/testkit';
+import { runOpenssl, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { issuerOf, worthTaking } from '../../src/import/certificate-deeds.ts';
 import { findCertificates } from '../../src/import/certificate-sources.ts';
@@ -76,6 +76,33 @@ t.test('certificates are found where each tool keeps them, with the issuer that 
     t.equal(issuerOf(certificates[0]!, issuers), issuer, name);
   }
 });
+
+t.test(
+  'a certificate that calls itself a CA is told of where it has names, as openssl makes them',
+  async (t) => {
+    const key = await generateKeyPem();
+    const folder = testFolder(t, { 'own.key': key });
+    const sign = (name: string, ...more: string[]) =>
+      runOpenssl(
+        folder,
+        'req',
+        '-x509',
+        '-key',
+        'own.key',
+        '-out',
+        `${name}.crt`,
+        '-subj',
+        `/CN=${name}`,
+        ...more,
+      );
+    await sign('own', '-addext', 'subjectAltName=DNS:own.example.com');
+    await sign('root');
+    const { certificates, faults } = findCertificates(folder);
+    t.strictSame(certificates, []);
+    t.match(faults, [{ from: /own.crt$/, detail: /calls itself a CA.*: own.example.com/ }]);
+    t.equal(faults.length, 1);
+  },
+);
 
 t.test('what cannot be taken over is told of, and never the key', async (t) => {
   const [one, other] = [await made('a.example.com'), await made('b.example.com')];
