@@ -23,8 +23,9 @@ export interface Client {
   api: Api;
 }
 
-/** A client of the control planes behind one address. It holds no connection open, and needs no closing. */
+/** A client of the control planes behind one address. It holds no connection open, and needs no closing. Throws `TypeError` without an address or a token. */
 export function createClient(options: ApiOptions): Client {
+  checkOptions(options);
   const api = createApi(options);
   return {
     routes: createRoutes(api),
@@ -38,4 +39,14 @@ export function createClient(options: ApiOptions): Client {
     fleet: async ({ signal } = {}) => answerOf(api.GET('/v1/fleet', { ...given(signal) })),
     api,
   };
+}
+
+/** A variable of the environment that is not set would else be asked for as `undefined`, or told of as a token that was revoked. */
+function checkOptions({ url, token }: ApiOptions): void {
+  if (typeof url !== 'string' || !/^https?:\/\//i.test(url) || !URL.canParse(url))
+    throw new TypeError(
+      `createClient: url is ${JSON.stringify(url)}; it is the address of a control plane, such as "http://127.0.0.1:7400"`,
+    );
+  if (typeof token !== 'string' || token.trim() === '')
+    throw new TypeError('createClient: token is missing; it is the admin token, or one of /v1/tokens');
 }

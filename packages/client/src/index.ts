@@ -17,5 +17,5 @@ export type {
   WriteOptions,
 } from './routes.ts';
 export type { Token } from './tokens.ts';
-export { verifyWebhook } from './verify-webhook.ts';
+export { verifyWebhook, type WebhookMessage } from './verify-webhook.ts';
 export type { Webhook } from './webhooks.ts';

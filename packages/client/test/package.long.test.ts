@@ -11,10 +11,16 @@ t.test('what is published installs into an empty folder, works there, and has it
   const client = fileURLToPath(new URL('..', import.meta.url));
   const run = (command: string, args: string[]) =>
     execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  run(process.execPath, [join(client, 'build.ts')]);
-  run('npm', ['pack', join(client, 'dist'), '--loglevel=error']);
-  const [archive = ''] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-  run('npm', ['install', `./${archive}`, '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']);
+  // As its page says.
+  const archive = run('npm', ['run', '--silent', 'tarball', '--prefix', client]).trim();
+  run('npm', [
+    'install',
+    join(client, '../..', archive),
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
   t.notMatch(
     readdirSync(join(folder, 'node_modules', '@lockstep')),
     ['contract'],
@@ -23,11 +29,12 @@ t.test('what is published installs into an empty folder, works there, and has it
 
   writeFileSync(
     join(folder, 'use.ts'),
-    `import { createClient, LockstepError, type Route, verifyWebhook } from '@lockstep/client';
+    `import { createClient, LockstepError, type Route, verifyWebhook, type WebhookMessage } from '@lockstep/client';
 const client = createClient({ url: 'http://127.0.0.1:9', token: 'x', retries: 0 });
 const routes: AsyncIterable<Route> = client.routes.list({ host: 'shop.example.com' });
 // @ts-expect-error a route has hosts
 void (() => client.routes.create({ host: 'shop.example.com' }));
+void ((one: WebhookMessage) => one.type === 'route.live' && one.data.hosts);
 const error = await client.fleet().catch((error: unknown) => error);
 console.log(typeof routes, error instanceof LockstepError, typeof verifyWebhook, (error as Error).message);
 `,

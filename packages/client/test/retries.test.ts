@@ -117,3 +117,12 @@ t.test('a delete whose answer was lost is done, not missing; what was never ther
   const { url } = await listen(t, problem(404, 'not_found'));
   await t.rejects(createClient({ url, token: 'x' }).routes.delete('a'), { code: 'not_found' });
 });
+
+t.test('an address or a token that is missing is told of before anything is asked', (t) => {
+  const missing = undefined as unknown as string;
+  for (const url of [missing, '', '127.0.0.1:7400', 'localhost:7400', 'http://'])
+    t.throws(() => createClient({ url, token: 'x' }), { name: 'TypeError', message: /url is .*such as/ });
+  for (const token of [missing, '', ' '])
+    t.throws(() => createClient({ url: 'http://127.0.0.1:7400', token }), /token is missing/);
+  t.end();
+});

@@ -28,3 +28,12 @@ t.test('another body, another secret and an old delivery are refused', (t) => {
   t.throws(() => verifyWebhook(body, {}, secret));
   t.end();
 });
+
+t.test('what could not be told from a forgery is called a mistake of the caller', (t) => {
+  const headers = signed(Date.now(), body);
+  const parsed = JSON.parse(body) as string;
+  t.throws(() => verifyWebhook(parsed, headers, secret), { name: 'TypeError', message: /before any parser/ });
+  const missing = undefined as unknown as string;
+  t.throws(() => verifyWebhook(body, headers, missing), { name: 'TypeError', message: /secret is missing/ });
+  t.end();
+});
