@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { createAddressRanges, type DnsRequirement, type SeenTraffic } from '@lockstep/contract';
 import { isRegistrable } from '../names/registered-domain.ts';
 import { fleetTargets } from './fleet-targets.ts';
+import { type DnsHost, destinationOf, dnsHostNamed } from './known-dns.ts';
 
 export interface PointsHere {
   ok: boolean;
@@ -25,7 +26,8 @@ export function pointsHere(
   const { addresses: given, ranges, names } = fleetTargets(edgeAddresses);
   const resolved = names.flatMap((name) => seen?.fleet[name] ?? []);
   const apex = isRegistrable(host) || seen?.zone === true;
-  const wanted = wantedRecords({ host, given, ranges, names, resolved, apex });
+  const dnsHost = dnsHostNamed(seen?.dnsHost ?? null);
+  const wanted = wantedRecords({ host, given, ranges, names, resolved, apex, dnsHost });
   const none = { ok: false, hint: null, found: null };
   const rows = wanted.records.map((record) => ({ host, ...record, purpose: 'traffic' as const, ...none }));
   const no = (what: string, requirements: DnsRequirement[] = rows): PointsHere => {
@@ -51,26 +53,53 @@ export function pointsHere(
   });
   if (ok) return { ok, detail: `${host} leads to ${reached ?? present.join(', ')}`, requirements: there };
 
-  if (addresses === null || (present.length === 0 && chain.length > 0)) {
-    const what =
-      addresses === null ? `leads to ${chain.at(-1)}` : `leads to ${chain.at(-1)}, which has no address`;
-    return no(`${what}. ${wanted.advice}`, there);
-  }
-  if (present.length === 0) return no(`has no address in the DNS yet. ${wanted.advice}`, there);
-  const elsewhere = foreign.join(', ');
-  if (seen.fleetFailure !== null)
+  const { advice } = wanted;
+  if (addresses === null) return no(`leads to ${chain.at(-1)}. ${advice}`, there);
+  if (present.length === 0 && chain.length > 0)
+    return no(`leads to ${nameTarget(chain)}, which has no address. ${advice}`, there);
+  if (present.length === 0) return no(`has no address in the DNS yet. ${advice}`, there);
+  if (seen.fleetFailure !== null) {
+    const elsewhere = foreign.join(', ');
     return no(
       `leads to ${elsewhere}; whether that is here could not be checked: ${seen.fleetFailure}`,
       there,
     );
-  if (foreign.length === present.length)
-    return no(`leads to ${elsewhere}, which is elsewhere. ${wanted.advice} Remove what is there now.`, there);
-  return no(
-    `leads here, but also to ${elsewhere}, which is elsewhere: visitors and the certificate authority ` +
-      `may be sent there. Remove the ${recordTypes(foreign)} record${foreign.length > 1 ? 's' : ''} ` +
-      `with ${elsewhere}.`,
-    there,
-  );
+  }
+  const { text, destination } = describeElsewhere(chain, foreign);
+  if (foreign.length < present.length) {
+    return no(
+      `leads here, but also to ${text}: visitors and the certificate authority ` +
+        `may be sent there. Remove the ${recordTypes(foreign)} record${foreign.length > 1 ? 's' : ''} ` +
+        `with ${foreign.join(', ')}.`,
+      there,
+    );
+  }
+  const isProxied = destination?.name === 'Cloudflare' && chain.length === 0;
+  const last = isProxied
+    ? 'At Cloudflare it has to be “DNS only”, not “Proxied”; where the record is there already, that switch is all there is to do.'
+    : destination?.kind === 'parking'
+      ? 'Remove what is there now, and turn off parking and forwarding of the domain.'
+      : 'Remove what is there now.';
+  return no(`leads to ${text}. ${advice} ${last}`, there);
+}
+
+/** Where a host leads that does not lead here, and what of that is known. */
+function describeElsewhere(chain: string[], foreign: string[]) {
+  const target = chain.at(-1);
+  const found =
+    target === undefined ? foreign.map(destinationOf) : [destinationOf(target) ?? destinationOf(chain[0]!)];
+  const [destination = null] = new Set(found).size === 1 ? found : [];
+  const where = target === undefined ? foreign.join(', ') : `${target} (${foreign.join(', ')})`;
+  if (destination === null) return { text: `${where}, which is elsewhere`, destination };
+  const { what } = destination;
+  if (target !== undefined) return { text: `${where}, which is ${what}`, destination };
+  return { text: `${where}, ${foreign.length > 1 ? 'addresses' : 'an address'} of ${what}`, destination };
+}
+
+function nameTarget(chain: string[]): string {
+  const target = chain.at(-1)!;
+  const what = destinationOf(target)?.what;
+  return what === undefined ? target : `${target} (${what})`;
 }
 
 /** What is asked of a host that is reached through a CDN: to lead somewhere. Where that is, and whether the CDN leads here, the DNS does not tell. */
@@ -97,9 +126,10 @@ interface Wanted {
   /** The addresses of the fleet's names. */
   resolved: string[];
   apex: boolean;
+  dnsHost: DnsHost | null;
 }
 
-function wantedRecords({ host, given, ranges, names, resolved, apex }: Wanted) {
+function wantedRecords({ host, given, ranges, names, resolved, apex, dnsHost }: Wanted) {
   const record = (type: 'A' | 'AAAA' | 'CNAME', value: string) => ({ type, name: host, value });
   const target = names.find((name) => name !== host);
   // Where a zone begins there is SOA and NS, and beside a CNAME there may be nothing (RFC 1034, section 3.6.2).
@@ -112,10 +142,10 @@ function wantedRecords({ host, given, ranges, names, resolved, apex }: Wanted) {
   const values = [...new Set(given.length > 0 ? given : resolved)];
   const records = values.map((value) => record(typeOf(value), value));
   const addresses = records.map(({ type, value }) => `${type} ${value}`).join(' or ');
-  const alias = target === undefined ? null : `an ALIAS (ANAME, flattened CNAME) record to ${target}`;
+  const alias = target === undefined ? null : aliasFor(target, dnsHost, addresses !== '');
   const choices = [
     ...(addresses === '' ? [] : [`the record ${addresses}`]),
-    ...(alias === null ? [] : [addresses === '' ? alias : `${alias}, where your DNS provider has that`]),
+    ...(alias === null ? [] : [alias]),
   ];
   if (choices.length === 0) {
     return {
@@ -124,6 +154,17 @@ function wantedRecords({ host, given, ranges, names, resolved, apex }: Wanted) {
     };
   }
   return { records, advice: `Create for ${host} ${choices.join(', or ')}.` };
+}
+
+/** What an apex can have in place of a CNAME, as its DNS has it; null: it has nothing of the kind, and need not. */
+function aliasFor(target: string, dnsHost: DnsHost | null, replaceable: boolean): string | null {
+  const generic = `an ALIAS (ANAME, flattened CNAME) record to ${target}`;
+  if (dnsHost === null || dnsHost.apex === undefined)
+    return replaceable ? `${generic}, where your DNS provider has that` : generic;
+  const { name, apex } = dnsHost;
+  if (apex === false) return replaceable ? null : generic;
+  if (apex === true) return `${generic}, which ${name} has`;
+  return `${apex === 'CNAME' ? 'a' : 'an'} ${apex} record to ${target}, which ${name} has for this`;
 }
 
 function isAsked(rows: DnsRequirement[], address: string): boolean {

@@ -6,15 +6,17 @@ import { cnameChain } from './cname-chain.ts';
 import { DnsFailure } from './dns-failure.ts';
 import type { DnsLookup } from './dns-lookup.ts';
 import { fleetTargets } from './fleet-targets.ts';
+import type { Zones } from './zones.ts';
 
 /**
  * Where a host leads, and what has to be known beside it to tell whether that is here. `edgeAddresses` are IP addresses, ranges of them and
- * names. Never rejects for what the DNS says or does not say.
+ * names. `zones`: who runs its DNS is looked for too. Never rejects for what the DNS says or does not say.
  */
 export async function seeTraffic(
   lookup: DnsLookup,
   host: string,
   edgeAddresses: readonly string[],
+  zones?: Zones,
 ): Promise<SeenTraffic> {
   const { names } = fleetTargets(edgeAddresses);
   const registrable = isRegistrable(host);
@@ -26,7 +28,8 @@ export async function seeTraffic(
   const zone = mayBeZone && (await isZone(lookup, host));
   const wantsFleet = registrable || zone || (!reached && found.failure === null);
   const { fleet, fleetFailure } = wantsFleet ? await findFleet(lookup, names) : nothingOfTheFleet;
-  return { ...found, zone, fleet, fleetFailure };
+  const dnsHost = reached ? null : ((await zones?.of(host, zone))?.host?.name ?? null);
+  return { ...found, zone, fleet, fleetFailure, dnsHost };
 }
 
 const nothingOfTheFleet = { fleet: {}, fleetFailure: null };

@@ -6,6 +6,7 @@ import type { RevokeAtCa } from '../certificates/certificate-service.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { commit, writeInTurn } from '../changes/writes.ts';
 import { createLookups } from '../dns/dns-lookup.ts';
+import { createZones, type Zones } from '../dns/zones.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { type BuildIssuerOptions, buildIssuer } from '../issuers/build-issuer.ts';
 import { type CaCounts, createCaCounts } from '../issuers/ca-counts.ts';
@@ -38,6 +39,7 @@ import { createRenewals } from './renewals.ts';
  *   attempts        begins an attempt, or goes on with one
  *     host-context  what the routes of the host ask, read once a step
  *     consent       whether a name that no route names may still have a certificate
+ *     zones         who keeps the DNS of hosts
  *     preflight     whether the DNS leads here, and whom CAA allows
  *     issuer-choice which issuer of the chain is asked, and which after it
  *     ca-gate       one new order of a CA at a time
@@ -75,6 +77,7 @@ export interface IssuanceOptions {
 export interface Issuance {
   registry: IssuerRegistry;
   preflight: Preflight;
+  zones: Zones;
   ledger: Ledger;
   counts: CaCounts;
   runner: OrderRunner;
@@ -103,6 +106,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   } = options;
   const counts = createCaCounts();
   const lookups = createLookups(settings);
+  const zones = createZones({ lookups });
   const publishers = createTxtPublisherRegistry({ settings, lookups, fetch: options.fetch, log, now });
   const registry = createIssuerRegistry({
     sealer: sealers.controlPlanes,
@@ -121,7 +125,15 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         zeroSsl: options.zeroSsl,
       }),
   });
-  const preflight = createPreflight({ store, settings, registry, lookups, ownHosts: options.ownHosts, now });
+  const preflight = createPreflight({
+    store,
+    settings,
+    registry,
+    lookups,
+    zones,
+    ownHosts: options.ownHosts,
+    now,
+  });
   const ledger = createLedger({ store, waitingShare: () => settings.current().waitingShare, now });
   const outcomes = createAttemptOutcomes({
     store,
@@ -164,6 +176,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   return {
     registry,
     preflight,
+    zones,
     ledger,
     counts,
     runner,

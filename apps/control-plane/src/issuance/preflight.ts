@@ -5,6 +5,7 @@ import type { Lookups } from '../dns/dns-lookup.ts';
 import { hostRequirements } from '../dns/host-requirements.ts';
 import { leadsToCdn, pointsHere } from '../dns/points-here.ts';
 import { seeTraffic } from '../dns/see-traffic.ts';
+import type { Zones } from '../dns/zones.ts';
 import { IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
@@ -34,6 +35,7 @@ export interface PreflightOptions {
   settings: SettingsSource;
   registry: Pick<IssuerRegistry, 'find' | 'defaultChain'>;
   lookups: Lookups;
+  zones: Zones;
   /** Hosts that control planes serve themselves: they need not lead to the edges. */
   ownHosts?: readonly string[] | undefined;
   now?: () => number;
@@ -44,6 +46,7 @@ export function createPreflight({
   settings,
   registry,
   lookups,
+  zones,
   ownHosts = [],
   now = Date.now,
 }: PreflightOptions): Preflight {
@@ -63,7 +66,9 @@ export function createPreflight({
   async function trafficOf(host: string, proxied: boolean, edgeAddresses: readonly string[]) {
     if (ownHosts.includes(host))
       return { ok: true, detail: 'control planes serve this name themselves', seen: 'elsewhere' as const };
-    const seen = await seeTraffic(lookups.current(), host, proxied ? [] : edgeAddresses);
+    const seen = proxied
+      ? await seeTraffic(lookups.current(), host, [])
+      : await seeTraffic(lookups.current(), host, edgeAddresses, zones);
     if (proxied) return { ...leadsToCdn(host, seen), seen: 'elsewhere' as const };
     const { ok, detail } = pointsHere(host, seen, edgeAddresses);
     return { ok, detail, seen };

@@ -3,6 +3,7 @@ import t from 'tap';
 import { createDnsLookup } from '../../src/dns/dns-lookup.ts';
 import { leadsToCdn, pointsHere } from '../../src/dns/points-here.ts';
 import { seeTraffic } from '../../src/dns/see-traffic.ts';
+import { createZones } from '../../src/dns/zones.ts';
 
 const server = await startDnsServer({
   zones: [
@@ -32,12 +33,31 @@ const server = await startDnsServer({
     { name: 'other.test', records: ['elsewhere A 203.0.113.8'] },
     { name: 'fleet.test', records: ['edge A 192.0.2.1', 'edge A 192.0.2.2', 'edge AAAA 2001:db8::1'] },
     { name: 'broken.test', records: null },
+    {
+      name: 'clouded.test',
+      records: [
+        '@ NS ada.ns.cloudflare.com.',
+        '@ NS bob.ns.cloudflare.com.',
+        '@ A 104.16.1.1',
+        '@ AAAA 2606:4700::1',
+        'www A 104.16.1.1',
+        'shop CNAME shops.myshopify.com.',
+        'parked A 15.197.148.33',
+        'half A 104.16.1.1',
+        'half A 203.0.113.7',
+        'aliased CNAME www.other.test.',
+      ],
+    },
+    { name: 'myshopify.com', records: ['shops A 23.227.38.74'] },
+    { name: 'plain.test', records: ['@ NS ns-1.awsdns-01.com.', '@ NS ns-2.awsdns-02.co.uk.'] },
+    { name: 'xn--bcher-kva.test', records: ['www A 203.0.113.7'] },
   ],
 });
 t.teardown(() => server.close());
 const lookup = createDnsLookup({ servers: [server.address] });
+const zones = createZones({ lookups: { current: () => lookup } });
 const check = async (host: string, edges: string[]) =>
-  pointsHere(host, await seeTraffic(lookup, host, edges), edges);
+  pointsHere(host, await seeTraffic(lookup, host, edges, zones), edges);
 const byName = ['Edge.fleet.test.'];
 const byAddress = ['192.0.2.1', '2001:0db8:0::1'];
 
@@ -183,6 +203,63 @@ t.test('tells the ways to fail apart', async (t) => {
     ok: false,
     detail: /whether that is here could not be checked: .*edge\.broken\.test.*SERVFAIL/,
   });
+});
+
+t.test('says whose what is found is, and what to do about it there', async (t) => {
+  for (const [host, detail] of [
+    [
+      'www.clouded.test',
+      "www.clouded.test leads to 104.16.1.1, an address of Cloudflare's proxy. Create a CNAME record for www.clouded.test " +
+        'with the value edge.fleet.test. At Cloudflare it has to be “DNS only”, not “Proxied”; where the record is there already, that switch is all there is to do.',
+    ],
+    [
+      'shop.clouded.test',
+      'shop.clouded.test leads to shops.myshopify.com (23.227.38.74), which is Shopify. Create a CNAME record for ' +
+        'shop.clouded.test with the value edge.fleet.test. Remove what is there now.',
+    ],
+    [
+      'parked.clouded.test',
+      "parked.clouded.test leads to 15.197.148.33, an address of GoDaddy's parking and forwarding. Create a CNAME record for " +
+        'parked.clouded.test with the value edge.fleet.test. Remove what is there now, and turn off parking and forwarding of the domain.',
+    ],
+    [
+      'half.clouded.test',
+      /leads to (104\.16\.1\.1, 203\.0\.113\.7|203\.0\.113\.7, 104\.16\.1\.1), which is elsewhere\./,
+    ],
+    [
+      'clouded.test',
+      "clouded.test leads to 104.16.1.1, 2606:4700::1, addresses of Cloudflare's proxy. Create for clouded.test the record " +
+        'A 192.0.2.1 or A 192.0.2.2 or AAAA 2001:db8::1, or a CNAME record to edge.fleet.test, which Cloudflare has for this. ' +
+        'At Cloudflare it has to be “DNS only”, not “Proxied”; where the record is there already, that switch is all there is to do.',
+    ],
+    [
+      'plain.test',
+      'plain.test has no address in the DNS yet. Create for plain.test the record A 192.0.2.1 or A 192.0.2.2 or AAAA 2001:db8::1.',
+    ],
+    ['www.xn--bcher-kva.test', /^www\.xn--bcher-kva\.test leads to 203\.0\.113\.7, which is elsewhere/],
+  ] as const) {
+    const result = await check(host, byName);
+    if (typeof detail === 'string') t.equal(result.detail, detail, host);
+    else t.match(result.detail, detail, host);
+    t.equal(result.requirements[0]?.hint, result.detail);
+  }
+});
+
+t.test('finds the zone of a host, and who keeps it', async (t) => {
+  for (const [host, own, name, keeper] of [
+    ['www.clouded.test', false, 'clouded.test', 'Cloudflare'],
+    ['*.clouded.test', false, 'clouded.test', 'Cloudflare'],
+    ['aliased.clouded.test', false, 'clouded.test', 'Cloudflare'],
+    ['a.b.c.d.e.clouded.test', false, 'clouded.test', 'Cloudflare'],
+    ['plain.test', false, 'plain.test', 'Amazon Route 53'],
+    ['sub.customer.test', true, 'sub.customer.test', undefined],
+    ['x.sub.customer.test', false, 'sub.customer.test', undefined],
+    ['www.broken.test', false, 'broken.test', undefined],
+    ['www.nowhere.test', false, 'nowhere.test', undefined],
+  ] as const) {
+    const zone = await zones.of(host, own);
+    t.match({ name: zone.name, keeper: zone.host?.name }, { name, keeper }, host);
+  }
 });
 
 t.test('each record says whether something has to be done about it', async (t) => {

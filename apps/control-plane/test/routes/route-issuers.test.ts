@@ -17,7 +17,15 @@ const waitingForDns = {
 };
 const seenDns = {
   at: '2026-01-01T00:00:00.000Z',
-  traffic: { chain: [], addresses: ['192.0.2.1'], failure: null, zone: false, fleet: {}, fleetFailure: null },
+  traffic: {
+    chain: [],
+    addresses: ['192.0.2.1'],
+    failure: null,
+    zone: false,
+    fleet: {},
+    fleetFailure: null,
+    dnsHost: null,
+  },
   caa: null,
 };
 const later = new Date(Date.now() + 3_600_000).toISOString();

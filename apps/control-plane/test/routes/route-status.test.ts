@@ -238,7 +238,15 @@ t.test(
     const led = (...nodes: NodePresence[]) => ({ ...fleet(...nodes), edgeAddresses: ['203.0.113.7'] });
     const seenDns = {
       at: '2026-01-01T00:00:00Z',
-      traffic: { chain: [], addresses: [], failure: null, zone: false, fleet: {}, fleetFailure: null },
+      traffic: {
+        chain: [],
+        addresses: [],
+        failure: null,
+        zone: false,
+        fleet: {},
+        fleetFailure: null,
+        dnsHost: null,
+      },
       caa: null,
     };
     const waiting = {

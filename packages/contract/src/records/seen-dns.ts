@@ -25,4 +25,6 @@ export interface SeenTraffic {
   /** The addresses of those of the fleet's names that were asked for. */
   fleet: Record<string, string[]>;
   fleetFailure: string | null;
+  /** Who runs its DNS, by a name of the table of those that are known; null: not known. */
+  dnsHost: string | null;
 }
