@@ -24,12 +24,13 @@ export function readApiEnvironment(env: NodeJS.ProcessEnv = process.env) {
     api: env.LOCKSTEP_API ?? null,
     // Of two admin tokens, while one is changed, either does.
     token: env.LOCKSTEP_TOKEN ?? env.LOCKSTEP_ADMIN_TOKEN?.split(',', 1)[0] ?? null,
+    tokenFrom: env.LOCKSTEP_TOKEN === undefined ? 'LOCKSTEP_ADMIN_TOKEN' : 'LOCKSTEP_TOKEN',
     context: env.LOCKSTEP_CONTEXT ?? null,
     configDir: env.LOCKSTEP_CONFIG_DIR ?? null,
   };
 }
 
-/** What opens a text to be edited, as other programs choose it. */
-export function editorCommand(env: NodeJS.ProcessEnv = process.env): string {
-  return env.VISUAL ?? env.EDITOR ?? 'vi';
+/** What opens a text to be edited, as other programs choose it; null where nobody has chosen. */
+export function editorCommand(env: NodeJS.ProcessEnv = process.env): string | null {
+  return env.VISUAL || env.EDITOR || null;
 }

@@ -30,7 +30,7 @@ export interface ProgramOptions {
 /** The `lockstep` command. Each mistake on the command line gets one line, and exit code 1. */
 export function createProgram({ openLog, completes = true }: ProgramOptions): Command {
   const { version } = packageJson;
-  const program = new Command('lockstep').description('One POST, every edge serves it.');
+  const program = new Command('lockstep').description('One POST, every edge serves it.').helpCommand(false);
   const run = [upCommand({ openLog, version }), controlPlaneCommand(), edgeCommand()];
   const ask = [
     routeCommand(),
@@ -54,7 +54,7 @@ export function createProgram({ openLog, completes = true }: ProgramOptions): Co
     ...ask.map((command) => command.helpGroup('Ask the API:')),
     ...keep.map((command) => command.helpGroup('Keep:')),
   ];
-  for (const command of commands) program.addCommand(command);
+  for (const command of [...commands, helpCommand(program)]) program.addCommand(command);
   for (const command of [program, ...commands, ...commands.flatMap((one) => one.commands)]) {
     command
       .version(version)
@@ -65,7 +65,10 @@ export function createProgram({ openLog, completes = true }: ProgramOptions): Co
             .replace(/^error: /, '')
             .trim()
             .replace(/\s+/g, ' ');
-          write(`lockstep: ${line} (see ${commandPath(command)} --help)\n`);
+          const hint = /^unknown option '--(api|context|json)'/.test(line)
+            ? '; it stands behind the command, as in `lockstep route ls --json`'
+            : '';
+          write(`lockstep: ${line}${hint} (see ${commandPath(command)} --help)\n`);
         },
       });
   }
@@ -74,4 +77,20 @@ export function createProgram({ openLog, completes = true }: ProgramOptions): Co
 
 function commandPath(command: Command): string {
   return command.parent === null ? command.name() : `${commandPath(command.parent)} ${command.name()}`;
+}
+
+/** `help route add` is `route add --help`; commander's own looks at the first word alone. */
+function helpCommand(program: Command): Command {
+  return new Command('help')
+    .description('display help for command')
+    .argument('[command...]')
+    .action((names: string[]) => {
+      let found = program;
+      for (const name of names) {
+        const next = found.commands.find((one) => one.name() === name);
+        if (next === undefined) return found.error(`error: unknown command '${name}'`);
+        found = next;
+      }
+      found.outputHelp();
+    });
 }

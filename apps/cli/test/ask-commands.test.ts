@@ -41,6 +41,12 @@ t.test(
         (await run('route', 'ls')).output,
         /^shop +shop\.example\.com +http:\/\/upstream-1\.example:3000 +live +1\/1$/m,
       );
+      t.match(
+        await runLockstep(t, ['route', 'edit', 'shop'], {
+          env: { ...env, EDITOR: '', VISUAL: '' },
+        }),
+        { code: 1, output: /no terminal to edit it in; say what is to change by flags/ },
+      );
       t.match(await run('route', 'edit', 'shop'), { code: 0, output: /^shop / });
       t.match(await json('route', 'show', 'shop'), {
         upstreams: [{ url: 'http://upstream-2.example:3000' }],
@@ -49,6 +55,15 @@ t.test(
       t.match(await json('route', 'ls', '--host', 'shop.example.com'), [{ paths: ['/api'] }]);
       t.match(await run('route', 'check', 'shop'), { code: 0, output: /shop\.example\.com +ok / });
       t.match(await run('doctor', 'shop.example.com'), { code: 0, output: /^✔ node edge-1: TLSv1\.3/m });
+      t.match(await run('doctor', 'shop'), { code: 0, output: /^✔ route: shop is live at 1 of 1 nodes$/m });
+      const narrow = (
+        await run('token', 'add', 'acme', '--scope', 'routes:read', '--tenant', 'acme')
+      ).output.trim();
+      t.match(
+        await runLockstep(t, ['doctor', 'shop.example.com'], { env: { ...env, LOCKSTEP_TOKEN: narrow } }),
+        { code: 0, output: /^✔ route: shop is live[\s\S]*^· nodes: not looked at: .*nodes:read/m },
+        'a token that sees less finds what it can',
+      );
       t.match(await run('doctor'), { code: 0, output: /^✔ nodes: 1 of 1 are live and in step$/m });
       t.match(await run('route', 'rm', 'shop'), {
         code: 1,
@@ -62,9 +77,13 @@ t.test(
       t.match(made, /^lks_/);
       const use = (...args: string[]) => runLockstep(t, args, { env: { ...env, LOCKSTEP_TOKEN: made } });
       t.equal((await use('route', 'ls')).code, 0);
-      t.match(await use('node', 'ls'), { code: 1, output: /nodes:read/ });
-      const [{ id }] = await json('token', 'ls');
-      t.match(await run('token', 'rm', id, '--yes'), { code: 0, output: `revoked ${id}\n` });
+      t.match(await use('node', 'ls'), {
+        code: 1,
+        output: /nodes:read \(it is asked with the token of LOCKSTEP_TOKEN\)\n$/,
+      });
+      const id = made.split('_')[1];
+      t.match(await run('token', 'rm', 'backend', '--yes'), { code: 0, output: `revoked ${id}\n` });
+      t.match(await run('token', 'rm', 'backend', '--yes'), { code: 4, output: /by id or by name/ });
       t.equal((await use('route', 'ls')).code, 1);
     });
 
@@ -73,6 +92,11 @@ t.test(
         (await run('events', '--type', 'route.*')).output,
         /Z {2}route\.deleted +shop {2}shop\.example\.com$/m,
       );
+      t.match(
+        (await run('events', '--since', '1h', '--type', 'route.created')).output,
+        /^20.* route\.created +shop/,
+      );
+      t.match(await run('events', '--since', '2026-13-01'), { code: 1, output: /--since: .* is no date/ });
       const follower = startLockstep(
         t,
         ['events', '--follow', '--since', 'beginning', '--type', 'route.deleted', '--json'],
@@ -89,7 +113,10 @@ t.test(
       const target = await startUpstream((_, response) => response.end());
       t.teardown(() => target.close());
       t.match(await run('webhook', 'add', target.url), { code: 1, output: /^lockstep: \/url: / });
-      t.equal((await run('settings', 'set', 'webhookTargets=any')).code, 0);
+      t.strictSame(await run('settings', 'set', 'webhookTargets=any'), {
+        code: 0,
+        output: 'webhookTargets: any\n',
+      });
       const [id = '', secret] = (await run('webhook', 'add', target.url, '--type', 'route.*')).output
         .trim()
         .split('  ');
@@ -117,6 +144,13 @@ t.test(
         code: 5,
         output: /^✖ route: no route has the host/,
       });
+      for (const args of ['shop.example.com', '--to http://127.0.0.1:3000'])
+        t.match(await run('route', 'add', ...args.split(' ').filter(Boolean)), {
+          code: 1,
+          output: /^lockstep: it (has no host|leads nowhere)[^\n]*, as in `lockstep route add shop/,
+        });
+      t.match(await run('--json', 'route', 'ls'), { code: 1, output: /stands behind the command/ });
+      t.match((await run('help', 'route', 'add')).output, /^Usage: lockstep route add /);
       t.match(await run('settings', 'set', 'edge.nothing=1'), {
         code: 1,
         output: /^lockstep: \/edge\/nothing: /,
@@ -139,6 +173,14 @@ t.test(
         t.match(await run('apply', '-f', file, '--yes'), { code: 0, output: /^made 3 changes$/m });
         t.equal(await json('settings', 'get', 'edge.timeouts.connectMs'), 1500);
         t.match(await run('apply', '-f', file), { code: 0, output: 'nothing is to be changed\n' });
+
+        const taken = route('c').replace('c.example.com', 'a.example.com');
+        writeFileSync(file, `settings: { waitingShare: 30 }\nroutes:\n${route('d')}${taken}`);
+        for (const flag of ['--dry-run', '--yes'])
+          t.match(await run('apply', '-f', file, flag), {
+            code: 1,
+            output: /^lockstep: route c: host "a\.example\.com" .* belongs to route "a"; nothing is made$/m,
+          });
 
         writeFileSync(file, `routes:\n${route('b')}`);
         const pruned = await run('apply', '-f', file, '--prune', '--yes');

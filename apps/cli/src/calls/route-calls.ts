@@ -27,8 +27,12 @@ const usualWaitSeconds = 60;
 
 export async function addRoute(session: Session, hosts: string[], flags: AddRouteFlags): Promise<void> {
   const { client } = session;
+  const { file, to, redirect } = flags;
+  if (file === undefined && hosts.length === 0) throw incomplete('it has no host');
+  if (file === undefined && to === undefined && redirect === undefined)
+    throw incomplete('it leads nowhere: give --to, --redirect, or all of it with --file');
   const body = {
-    ...fromFile(flags.file),
+    ...fromFile(file),
     ...(hosts.length > 0 && { hosts }),
     ...bodyOf(flags),
   } as RouteInput;
@@ -140,6 +144,13 @@ function bodyOf({ to, redirect, path, tenant, metadata }: BodyFlags): Record<str
     ...(tenant && { tenant }),
     ...(metadata && { metadata }),
   };
+}
+
+function incomplete(detail: string): AppError {
+  return new AppError(
+    'bad_configuration',
+    `${detail}, as in \`lockstep route add shop.example.com --to http://10.0.0.5:3000\``,
+  );
 }
 
 function fromFile(file: string | undefined): Record<string, unknown> {

@@ -30,7 +30,14 @@ export async function setSettings(
   for (const change of changes) merge(patch, change);
   if (Object.keys(patch).length === 0)
     throw new AppError('bad_configuration', 'nothing is to be set; give setting=value, or --file');
-  output.show(await client.settings.patch(patch as Patch));
+  const settings: unknown = await client.settings.patch(patch as Patch);
+  // To people what they set, as it is now, among some eighty others.
+  output.show(output.json ? settings : partOf(settings, patch));
+}
+
+function partOf(from: unknown, like: unknown): unknown {
+  if (!isTree(from) || !isTree(like)) return from ?? null;
+  return Object.fromEntries(Object.keys(like).map((name) => [name, partOf(from[name], like[name])]));
 }
 
 function merge(patch: Tree, change: string): void {

@@ -42,11 +42,25 @@ export async function listTokens({ client, output }: Session): Promise<void> {
   });
 }
 
-export async function revokeToken(session: Session, id: string, flags: { yes?: boolean }): Promise<void> {
-  const { name } = await session.client.tokens.get(id);
+export async function revokeToken(session: Session, text: string, flags: { yes?: boolean }): Promise<void> {
+  const { id, name } = await findToken(session, text);
   if (!(await confirmed(`Revoke the token ${id} (${name})?`, flags))) return;
   await session.client.tokens.revoke(id);
   if (!session.output.json) session.output.line(`revoked ${id}`);
+}
+
+/** The token of an id, or of a name that one alone has. Throws `not_found` for none, `wrong_state` for several. */
+async function findToken({ client }: Session, text: string): Promise<Schemas['Token']> {
+  const named: Schemas['Token'][] = [];
+  for await (const token of client.tokens.list()) {
+    if (token.id === text) return token;
+    if (token.name === text) named.push(token);
+  }
+  const [first, ...others] = named;
+  if (first === undefined) throw new AppError('not_found', `there is no token "${text}", by id or by name`);
+  if (others.length === 0) return first;
+  const ids = named.map(({ id }) => id).join(', ');
+  throw new AppError('wrong_state', `"${text}" is the name of several tokens; name one by its id: ${ids}`);
 }
 
 function dateOf(text: string): string {

@@ -29,6 +29,14 @@ export function inSession<Args extends unknown[]>(
     const command = args.at(-1) as Command;
     const { openSession } = await import('../session/open-session.ts');
     const session = openSession({ ...command.optsWithGlobals<SessionFlags>(), ...options });
-    await run(session, ...(args.slice(0, -1) as Args));
+    try {
+      await run(session, ...(args.slice(0, -1) as Args));
+    } catch (error) {
+      // A variable that was set for something else is the usual reason.
+      const { status } = error as { status?: unknown };
+      if (error instanceof Error && (status === 401 || status === 403))
+        error.message += ` (it is asked with the token of ${session.tokenFrom})`;
+      throw error;
+    }
   };
 }

@@ -6,7 +6,7 @@ export function doctorCommand(): Command {
     'doctor',
     'find out what is wrong with a host, or with the fleet, and what to do (exit code 5)',
   )
-    .argument('[host]', 'a host of a route; none: the fleet')
+    .argument('[host]', 'a host of a route, or its id; none: the fleet')
     .action(
       inSession(async (session, host?: string) =>
         (await import('../doctor/doctor.ts')).runDoctor(session, host),

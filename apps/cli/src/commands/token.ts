@@ -35,7 +35,7 @@ export function tokenCommand(): Command {
     )
     .addCommand(
       apiCommand('rm', 'revoke a token')
-        .argument('<token>', 'its id')
+        .argument('<token>', 'its id, or its name')
         .option('-y, --yes', 'do not ask')
         .action(
           inSession(async (session, id: string, flags: { yes?: boolean }) =>

@@ -1,4 +1,5 @@
 import type { RouteInput } from '@lockstep/client';
+import { AppError } from '@lockstep/contract';
 import { createTwoFilesPatch } from 'diff';
 import { stringify } from 'yaml';
 import { confirmed } from '../calls/confirm.ts';
@@ -6,6 +7,7 @@ import { exitCodes } from '../output/exit-codes.ts';
 import type { Output } from '../output/output.ts';
 import type { Session } from '../session/open-session.ts';
 import { type DesiredState, readDesiredState } from './desired-state.ts';
+import { foreseeRefusals } from './foresee-refusals.ts';
 import { type Change, planChanges } from './plan.ts';
 
 export interface ApplyFlags {
@@ -26,6 +28,12 @@ export async function applyFiles(session: Session, flags: ApplyFlags): Promise<v
     if (!output.json) output.line('nothing is to be changed');
     return;
   }
+  const refusals = await foreseeRefusals(client, changes);
+  if (refusals.length > 0)
+    throw new AppError(
+      'wrong_state',
+      `${refusals.map(({ route, detail }) => `route ${route}: ${detail}`).join('; ')}; nothing is made`,
+    );
   if (flags.dryRun) {
     process.exitCode = exitCodes.changes;
     return;

@@ -7,8 +7,7 @@ const symbols = { ok: ['green', '✔'], wrong: ['red', '✖'], note: ['dim', '·
 
 export async function runDoctor(session: Session, host?: string): Promise<void> {
   const { client, output } = session;
-  const findings =
-    host === undefined ? await examineFleet(session) : await examineHost(client, host.toLowerCase());
+  const findings = host === undefined ? await examineFleet(session) : await examineHost(client, host);
   if (output.json) output.show(findings);
   else
     for (const { what, verdict, detail, hint } of findings) {

@@ -2,13 +2,14 @@ import { lookup } from 'node:dns/promises';
 import { type Client, LockstepError, type Route } from '@lockstep/client';
 import { parseAddress } from '@lockstep/contract';
 import { type Finding, note, ok, wrong } from './finding.ts';
-import { probe } from './serve-probe.ts';
+import { probe, Unnamed } from './serve-probe.ts';
 
 /** Everything between a customer's DNS and what each edge serves. */
-export async function examineHost(client: Client, host: string): Promise<Finding[]> {
-  const route = await routeOf(client, host);
-  if (route === null)
-    return [wrong('route', `no route has the host ${host}`, `lockstep route add ${host} --to http://…`)];
+export async function examineHost(client: Client, named: string): Promise<Finding[]> {
+  const found = await routeOf(client, named);
+  if (found === null)
+    return [wrong('route', `no route has the host ${named}`, `lockstep route add ${named} --to http://…`)];
+  const { route, host } = found;
   const { state, nodes, reason, behind } = {
     ...route.status,
     ...route.status.nodes,
@@ -21,19 +22,38 @@ export async function examineHost(client: Client, host: string): Promise<Finding
     ...behind.map(({ node, reason }) => wrong(`node ${node}`, reason, `lockstep node show ${node}`)),
     ...(route.status.unhealthy ?? []).map(({ detail }) => wrong('upstream', detail, 'look at the upstream')),
   ];
-  findings.push(...(await examineDns(client, route, host)));
-  const { expected, findings: ofCertificate } = await examineCertificate(client, route, host);
-  return [
-    ...findings,
-    ...ofCertificate,
-    ...(await examineNodes(client, host, expected)),
-    ...(await examinePublic(client, host, expected)),
-  ];
+  findings.push(...(await asFarAsAllowed('DNS and CAA', () => examineDns(client, route, host))));
+  let expected: string | null = null;
+  const certificate = async () => {
+    const examined = await examineCertificate(client, route, host);
+    expected = examined.expected;
+    return examined.findings;
+  };
+  findings.push(...(await asFarAsAllowed('certificate', certificate)));
+  findings.push(...(await asFarAsAllowed('nodes', () => examineNodes(client, host, expected))));
+  return [...findings, ...(await examinePublic(client, host, expected))];
 }
 
-async function routeOf(client: Client, host: string): Promise<Route | null> {
-  for await (const route of client.routes.list({ host })) return route;
-  return null;
+/** A token that sees less finds what it can. */
+async function asFarAsAllowed(what: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof LockstepError && error.status === 403)
+      return [note(what, `not looked at: ${error.message}`)];
+    throw error;
+  }
+}
+
+/** By one of its hosts, or by its id. */
+async function routeOf(client: Client, named: string): Promise<{ route: Route; host: string } | null> {
+  const host = named.toLowerCase();
+  for await (const route of client.routes.list({ host })) return { route, host };
+  const route = await client.routes.get(named).catch((error: unknown) => {
+    if (error instanceof LockstepError && [400, 404].includes(error.status)) return null;
+    throw error;
+  });
+  return route === null ? null : { route, host: route.hosts[0]! };
 }
 
 async function examineDns(client: Client, route: Route, host: string): Promise<Finding[]> {
@@ -106,12 +126,12 @@ async function examineServed(
   what: string,
   address: { host: string; port: number },
   host: string,
-  roots: string[],
+  roots: string[] | null,
   expected: string | null,
   isPublic: boolean,
 ): Promise<Finding> {
   try {
-    const served = await probe(address, host.replace(/^\*\./, 'any.'), roots);
+    const served = await probe(address, host.replace(/^\*\./, 'any.'), roots ?? []);
     const detail = `${served.protocol}, from ${served.issuer}, until ${served.notAfter.toISOString()}${served.stapled ? ', OCSP stapled' : ''}`;
     if (expected !== null && normal(served.fingerprint256) !== normal(expected))
       return wrong(
@@ -119,10 +139,17 @@ async function examineServed(
         `serves another certificate: ${detail}`,
         isPublic ? 'the name leads elsewhere' : undefined,
       );
-    return served.fault === null
-      ? ok(what, detail)
+    if (served.fault === null) return ok(what, detail);
+    return roots === null
+      ? note(what, `${detail}; not told whether clients take it: the token lacks the scope certificates:read`)
       : wrong(what, `${detail}; clients refuse it: ${served.fault}`);
   } catch (error) {
+    if (error instanceof Unnamed)
+      return wrong(
+        what,
+        `${address.host}:${address.port} has no certificate for ${host}`,
+        isPublic ? 'the name leads elsewhere, or its certificate is not there yet' : undefined,
+      );
     const detail = `${address.host}:${address.port} cannot be reached from here: ${(error as Error).message}`;
     return isPublic ? wrong(what, detail, 'open port 443, or mend the DNS') : note(what, detail);
   }
@@ -132,7 +159,9 @@ function normal(fingerprint: string): string {
   return fingerprint.replaceAll(':', '').toLowerCase();
 }
 
-async function ownRoots(client: Client): Promise<string[]> {
-  const { data } = await client.api.GET('/v1/ca/root.crt', { parseAs: 'text' });
+/** Null where the token may not see them. */
+async function ownRoots(client: Client): Promise<string[] | null> {
+  const { data, response } = await client.api.GET('/v1/ca/root.crt', { parseAs: 'text' });
+  if (response.status === 403) return null;
   return typeof data === 'string' ? [data] : [];
 }

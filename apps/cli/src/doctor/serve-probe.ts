@@ -15,7 +15,10 @@ export interface Served {
 
 const longestMs = 5_000;
 
-/** Makes a handshake as a browser would, with the host's name. Rejects where there is none. */
+/** What answers has no certificate for the host. */
+export class Unnamed extends Error {}
+
+/** Makes a handshake as a browser would, with the host's name. Rejects where there is none; with `Unnamed` where the name is not known there. */
 export function probe(
   address: { host: string; port: number },
   host: string,
@@ -35,7 +38,11 @@ export function probe(
     socket.on('OCSPResponse', (response: Buffer | null) => {
       stapled = response !== null && response.length > 0;
     });
-    socket.on('error', reject);
+    socket.on('error', (error: NodeJS.ErrnoException & { reason?: string }) => {
+      if (error.code === 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME') reject(new Unnamed());
+      // Of OpenSSL's own words the reason alone is for people.
+      else reject(error.reason === undefined ? error : new Error(error.reason, { cause: error }));
+    });
     socket.on('secureConnect', () => {
       const certificate: PeerCertificate = socket.getPeerCertificate();
       resolve({

@@ -12,6 +12,8 @@ export interface Session {
   output: Output;
   /** Of the API, without a slash at the end. */
   api: string;
+  /** Where the token is from. */
+  tokenFrom: string;
 }
 
 export interface SessionFlags {
@@ -31,7 +33,13 @@ export function openSession({ api, context, json = false, retries }: SessionFlag
   const found = findContext(context ?? environment.context);
   const url = (api ?? environment.api ?? found?.api ?? 'http://127.0.0.1:7400').replace(/\/+$/, '');
   const token = environment.token ?? tokenOf(found, url);
-  return { client: createClient({ url, token, retries }), output: createOutput({ json }), api: url };
+  const tokenFrom = environment.token === null ? 'the context' : environment.tokenFrom;
+  return {
+    client: createClient({ url, token, retries }),
+    output: createOutput({ json }),
+    api: url,
+    tokenFrom,
+  };
 }
 
 function findContext(name: string | null): Context | null {
