@@ -22,7 +22,13 @@ export function boundBodies(app: FastifyInstance, longestMs = longestBodyMs): vo
       reply.header('connection', 'close');
       void reply.send(new AppError('request_timeout', 'the body did not arrive in time'));
     }, longestMs);
-    for (const event of ['end', 'close'] as const) raw.once(event, () => clearTimeout(timer));
+    // Of a body that is refused before its end, the request tells of neither end nor close.
+    for (const [stream, event] of [
+      [raw, 'end'],
+      [raw, 'close'],
+      [reply.raw, 'close'],
+    ] as const)
+      stream.once(event, () => clearTimeout(timer));
     return payload;
   });
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { type BulkLine, orderLanes } from '@lockstep/contract';
-import { testFolder } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import { fastify } from 'fastify';
 import t, { type Test } from 'tap';
 import { boundBodies } from '../../src/api/bound-bodies.ts';
@@ -163,4 +163,20 @@ t.test('a body that does not arrive in time is answered so', async (t) => {
   });
   await once(socket, 'close');
   t.match(text, /^HTTP\/1.1 408 .*request_timeout/s);
+});
+
+t.test('a body that is refused before its end leaves no timer behind', async (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((type) => type === 'Timeout').length;
+  const before = timers();
+  const app = fastify({ bodyLimit: 10 });
+  boundBodies(app as never, 30_000);
+  app.post('/', async () => 'taken');
+  const address = await app.listen({ port: 0, host: '127.0.0.1' });
+  const socket = connect(Number(new URL(address).port), '127.0.0.1');
+  socket.write('POST / HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 99\r\n\r\nabc');
+  const [answer] = await once(socket, 'data');
+  t.match(String(answer), /^HTTP\/1.1 413 /);
+  socket.destroy();
+  await app.close();
+  await waitFor(() => timers() <= before, { what: 'the timer to go', timeoutMs: 5_000 });
 });
