@@ -1127,7 +1127,7 @@ export interface components {
             nextAttemptAt: string | null;
         };
         /** @enum {string} */
-        ChallengeType: "http-01" | "tls-alpn-01" | "dns-01";
+        ChallengeType: "http-01" | "tls-alpn-01" | "dns-01" | "dns-persist-01";
         ClientCertificates: {
             /** @description PEM certificates of those who issue them, those in between included */
             ca: string;
@@ -1536,7 +1536,7 @@ export interface components {
             /** @description Orders as text; `since` and `Last-Event-ID` go on behind it */
             id: string;
             /** @enum {string} */
-            type: "route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled";
+            type: "route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.validation_ending" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled";
             /** Format: date-time */
             occurredAt: string;
             subject: {
@@ -2487,7 +2487,7 @@ export interface components {
              */
             url?: string;
             description?: string | null;
-            types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[] | null;
+            types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.validation_ending" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[] | null;
             routes?: string[] | null;
             tenant?: string | null;
             /** @description `true` goes on where it was when it was disabled */
@@ -2548,7 +2548,7 @@ export interface components {
             url: string;
             description?: string;
             /** @description Only those; `route.*` is all of routes. Left out: all */
-            types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[];
+            types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.validation_ending" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[];
             /** @description Only what concerns one of these */
             routes?: string[];
             /** @description Only what is this tenant’s */

@@ -1,4 +1,4 @@
-import type { DnsRequirement } from '@lockstep/contract';
+import type { ChallengeType, DnsRequirement } from '@lockstep/contract';
 import type { CaaRecord } from './caa-record.ts';
 import { parseIssueValue } from './caa-value.ts';
 import { cnameChain } from './cname-chain.ts';
@@ -9,7 +9,7 @@ export interface CaaQuestion {
   /** The names by which the CA knows itself in CAA records; empty: not checked. */
   identities: readonly string[];
   /** null: not known, so `validationmethods` (RFC 8657) are left to the CA. */
-  method: 'http-01' | 'tls-alpn-01' | 'dns-01' | null;
+  method: ChallengeType | null;
   /** null: not known, so `accounturi` (RFC 8657) is left to the CA. */
   accountUrl: string | null;
 }

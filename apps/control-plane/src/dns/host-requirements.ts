@@ -20,6 +20,7 @@ export function hostRequirements(
   const traffic = seen?.traffic ?? null;
   const rows = [
     ...(proxied || traffic === 'elsewhere' ? [] : pointsHere(host, traffic, edgeAddresses).requirements),
+    ...(seen?.challenge ?? []).map(({ requirement }) => requirement),
     ...(seen?.caa ? [seen.caa] : []),
   ];
   return rows.sort((a, b) => placeOf(a) - placeOf(b) || compare(keyOf(a), keyOf(b)));

@@ -2,9 +2,12 @@ import { DnsFailure } from './dns-failure.ts';
 import type { DnsLookup } from './dns-lookup.ts';
 import { formatServerAddress } from './server-address.ts';
 
-export interface PropagationQuestion {
-  name: string;
+export interface PropagationQuestion extends ServersQuestion {
   value: string;
+}
+
+export interface ServersQuestion {
+  name: string;
   /** Asked instead of the servers that the zone's NS records name; empty: those. */
   authoritativeServers: readonly string[];
   /** Of the servers that NS records name; other than 53 in tests only. */
@@ -35,14 +38,10 @@ interface NameServer {
  */
 export async function checkPropagation(
   lookup: DnsLookup,
-  { name, value, authoritativeServers, port = 53 }: PropagationQuestion,
+  { value, ...question }: PropagationQuestion,
 ): Promise<Propagation> {
   try {
-    const servers =
-      authoritativeServers.length > 0
-        ? authoritativeServers.map((server) => ({ name: server, addresses: [server] }))
-        : await findNameServers(lookup, name, port);
-    const states = await Promise.all(servers.map((server) => askServer(lookup, server, name, value)));
+    const states = await askServers(lookup, { ...question, has: (values) => values.includes(value) });
     const lacking = states.flatMap(({ lacking }) => lacking);
     const silent = states.filter(({ answered }) => !answered);
     const done = lacking.length === 0 && silent.length * 2 <= states.length;
@@ -51,6 +50,28 @@ export async function checkPropagation(
     if (error instanceof DnsFailure) return { done: false, missing: [error.message] };
     throw error;
   }
+}
+
+/**
+ * The servers that answer without the TXT record that `has` asks for. One that is silent is none of them: where no server can be asked from here,
+ * nothing speaks against a record that the resolvers have. Throws `DnsFailure`.
+ */
+export async function findLacking(
+  lookup: DnsLookup,
+  question: ServersQuestion & { has(values: readonly string[]): boolean },
+): Promise<string[]> {
+  return (await askServers(lookup, question)).flatMap(({ lacking }) => lacking);
+}
+
+async function askServers(
+  lookup: DnsLookup,
+  { name, has, authoritativeServers, port = 53 }: ServersQuestion & { has(values: string[]): boolean },
+) {
+  const servers =
+    authoritativeServers.length > 0
+      ? authoritativeServers.map((server) => ({ name: server, addresses: [server] }))
+      : await findNameServers(lookup, name, port);
+  return Promise.all(servers.map((server) => askServer(lookup, server, name, has)));
 }
 
 /** The servers of the closest zone: RFC 1034, section 4.2.1 has an SOA record at the top of each. */
@@ -80,7 +101,12 @@ export async function findZone(lookup: DnsLookup, name: string): Promise<string 
   return null;
 }
 
-async function askServer(lookup: DnsLookup, server: NameServer, name: string, value: string) {
+async function askServer(
+  lookup: DnsLookup,
+  server: NameServer,
+  name: string,
+  has: (values: string[]) => boolean,
+) {
   const lacking: string[] = [];
   const failures: string[] = [];
   let answered = false;
@@ -91,7 +117,7 @@ async function askServer(lookup: DnsLookup, server: NameServer, name: string, va
       try {
         const values = await lookup.at([address]).txt(name);
         answered = true;
-        if (!values.includes(value)) lacking.push(`${shown}: does not have the record yet`);
+        if (!has(values)) lacking.push(`${shown}: does not have the record yet`);
       } catch (error) {
         if (!(error instanceof DnsFailure)) throw error;
         failures.push(`${shown}: ${error.message}`);

@@ -1,4 +1,5 @@
 import type { OrderRecord, Setback } from '@lockstep/contract';
+import { persistName } from '../dns/persist-record.ts';
 import type { IssuerFailure } from '../issuers/issuer.ts';
 import { resetOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
@@ -144,6 +145,8 @@ function backOff(step: FailedStep, retryAfterMs: number): Reaction {
 
 /** What the owner of a name that a CA could not validate has to look at. */
 function adviceFor({ host, challengeType }: OrderRecord): string {
+  if (challengeType === 'dns-persist-01')
+    return `see that ${persistName(host)} can be looked up from outside, and has the TXT record that dnsRequirements shows`;
   if (challengeType !== 'dns-01') return 'see that the name leads to the edges';
   const name = `_acme-challenge.${host.replace(/^\*\./, '')}`;
   return `see that ${name} can be looked up from outside, and leads to where the DNS provider makes the record`;

@@ -16,6 +16,7 @@ import { pauseKey } from '../issuers/ledger/pause-key.ts';
 import { resetOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import { afterFailure, shortLimitMs, triedNext } from './after-failure.ts';
+import { persistWatchOf } from './persist-watch.ts';
 import { ariRetryMs, firstRenewalDate, pressingReason } from './renewal-dates.ts';
 import type { Outcome } from './step-tools.ts';
 
@@ -97,6 +98,7 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     const { serialNumber, fingerprint256, notBefore, notAfter } = made;
     const renewAt = firstRenewalDate(Date.parse(notBefore), Date.parse(notAfter), now());
     // What a CA suggests for a new certificate is asked at once; after a renewal later, lest one that always says "now" is obeyed without end.
+    const persist = persistWatchOf(order, now());
     const askAt = issuer.asksCa ? now() + (order.renewal === null ? 0 : ariRetryMs) : null;
     const value = {
       host: order.host,
@@ -128,7 +130,10 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
         workedBefore: order.challengeType ?? order.workedBefore,
         renewAt: iso(renewAt),
         ari: askAt === null ? null : { window: null, checkAt: iso(askAt) },
-        dueAt: iso(Math.min(renewAt, askAt ?? renewAt)),
+        persist,
+        dueAt: iso(
+          Math.min(renewAt, askAt ?? renewAt, persist === null ? renewAt : Date.parse(persist.lookAt)),
+        ),
       }),
       checks: entry.checks,
       changes: [

@@ -71,7 +71,14 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return tools.write({ order: await queue.enter({ ...order, waitingForDns: null, dueAt: iso(now()) }) });
 
     const { find } = registry;
-    const choice = await chooseIssuer({ order, chain, allowed: looked.issuers, find, now: now() });
+    const choice = await chooseIssuer({
+      order,
+      chain,
+      allowed: looked.issuers,
+      challenge: policy.challenge,
+      find,
+      now: now(),
+    });
     if (choice.issuer === null) {
       if (choice.until !== null) {
         // An attempt that moved on and found no other issuer has failed: it is told of already.
@@ -163,8 +170,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
         order: resetOrder(order, { dueAt: iso(now()) }),
         changes: withdrawChallenge(order),
       });
+    const { challenge } = context.policy;
     const chain = context.policy.issuers ?? registry.defaultChain();
-    const others = await issuersAfter({ order, chain, find: registry.find, now: now() });
+    const others = await issuersAfter({ order, chain, challenge, find: registry.find, now: now() });
     return step(record, tools, issuer, { ...context, chain, others });
   }
 

@@ -6,6 +6,7 @@ import type { RevokeAtCa } from '../certificates/certificate-service.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { commit, writeInTurn } from '../changes/writes.ts';
 import { createLookups } from '../dns/dns-lookup.ts';
+import { createPersistRecords } from '../dns/persist-records.ts';
 import { createZones, type Zones } from '../dns/zones.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { type BuildIssuerOptions, buildIssuer } from '../issuers/build-issuer.ts';
@@ -108,6 +109,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
   const lookups = createLookups(settings);
   const zones = createZones({ lookups });
   const publishers = createTxtPublisherRegistry({ settings, lookups, fetch: options.fetch, log, now });
+  const records = createPersistRecords({ lookups, settings, now });
   const registry = createIssuerRegistry({
     sealer: sealers.controlPlanes,
     settings,
@@ -118,6 +120,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         sealers,
         fleet,
         publisher: publishers.find,
+        records,
         counts,
         log,
         userAgent,
@@ -131,6 +134,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     registry,
     lookups,
     zones,
+    records,
     ownHosts: options.ownHosts,
     now,
   });
@@ -155,7 +159,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
     log,
     now,
   });
-  const renewals = createRenewals({ registry, log, now });
+  const renewals = createRenewals({ registry, preflight, log, now });
   const runner = createOrderRunner({
     store,
     ledger,

@@ -1,4 +1,4 @@
-import type { OrderRecord } from '@lockstep/contract';
+import type { ChallengeType, OrderRecord } from '@lockstep/contract';
 import type { Issuer } from '../issuers/issuer.ts';
 
 export interface IssuerChoiceOptions {
@@ -7,6 +7,8 @@ export interface IssuerChoiceOptions {
   chain: string[];
   /** Those that CAA allows. */
   allowed: string[];
+  /** What the host's route asks for. */
+  challenge: ChallengeType | null;
   find(name: string): Promise<Issuer | null>;
   now: number;
 }
@@ -38,16 +40,17 @@ export async function issuersAfter(options: Omit<IssuerChoiceOptions, 'allowed'>
 }
 
 async function chooseFrom(options: IssuerChoiceOptions, from: number): Promise<IssuerChoice> {
-  const { order, chain, allowed, find, now } = options;
+  const { order, chain, allowed, challenge, find, now } = options;
   const usable: Issuer[] = [];
   const faults: string[] = [];
   let until: number | null = null;
   for (const name of chain.slice(from)) {
     const issuer = await find(name);
     if (issuer === null) faults.push(`there is no issuer "${name}"`);
-    else if (!allowed.includes(name)) faults.push(`CAA records forbid "${name}"`);
+    else if (!allowed.includes(name))
+      faults.push(`the DNS does not let "${name}" issue: CAA records, or no record for dns-persist-01`);
     else {
-      const refusal = issuer.refuses(order.host);
+      const refusal = issuer.refuses(order.host, challenge);
       const back = Date.parse(order.setbacks[name]?.until ?? '');
       if (refusal !== null) faults.push(refusal);
       else if (back > now) until = Math.min(until ?? back, back);

@@ -1,8 +1,9 @@
-import type { DnsRequirement, SeenDns } from '@lockstep/contract';
+import type { ChallengeType, DnsRequirement, SeenDns } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/dns-lookup.ts';
 import { hostRequirements } from '../dns/host-requirements.ts';
+import type { PersistRecords } from '../dns/persist-records.ts';
 import { leadsToCdn, pointsHere } from '../dns/points-here.ts';
 import { seeTraffic } from '../dns/see-traffic.ts';
 import type { Zones } from '../dns/zones.ts';
@@ -11,6 +12,7 @@ import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { iso } from '../time/iso.ts';
 import { type HostPolicy, readHostPolicy } from './host-context.ts';
+import { checkPersist, noRecord, type PersistCheck } from './persist-check.ts';
 
 export interface PreflightResult {
   ok: boolean;
@@ -20,13 +22,13 @@ export interface PreflightResult {
   requirements: DnsRequirement[];
   /** What was found; null where nothing is looked up. */
   seen: SeenDns | null;
-  /** The issuers of the chain that CAA allows, in their order; all of them where nothing is checked. */
+  /** The issuers of the chain that CAA allows and that may validate the host, in their order; all of them where nothing is checked. */
   issuers: string[];
 }
 
 /** Looks, without asking a CA, whether an order for a host could succeed. */
 export interface Preflight {
-  /** `policy`: what the routes of the host ask, where that and the settings have just been read. `before`: what the last look found; what this one does not come to is kept of it. Off, and so always ok, until the settings name edge addresses. Never throws for what the DNS says or does not say. */
+  /** `policy`: what the routes of the host ask, where that and the settings have just been read. `before`: what the last look found; what this one does not come to is kept of it. Off, and so always ok, until the settings name edge addresses, save for records of dns-persist-01. Never throws for what the DNS says or does not say. */
   check(host: string, policy?: HostPolicy, before?: SeenDns | null): Promise<PreflightResult>;
 }
 
@@ -36,6 +38,8 @@ export interface PreflightOptions {
   registry: Pick<IssuerRegistry, 'find' | 'defaultChain'>;
   lookups: Lookups;
   zones: Zones;
+  /** Of dns-persist-01. */
+  records: Pick<PersistRecords, 'look'>;
   /** Hosts that control planes serve themselves: they need not lead to the edges. */
   ownHosts?: readonly string[] | undefined;
   now?: () => number;
@@ -47,14 +51,24 @@ export function createPreflight({
   registry,
   lookups,
   zones,
+  records,
   ownHosts = [],
   now = Date.now,
 }: PreflightOptions): Preflight {
-  async function caaOf(host: string, name: string): Promise<CaaResult> {
+  async function persistOf(
+    host: string,
+    name: string,
+    challenge: ChallengeType | null,
+  ): Promise<PersistCheck> {
+    const issuer = await registry.find(name);
+    return issuer === null ? noRecord : checkPersist({ issuer, host, challenge }, records, now());
+  }
+
+  async function caaOf(host: string, name: string, challenge: ChallengeType | null): Promise<CaaResult> {
     const issuer = await registry.find(name);
     if (issuer === null) return notAsked; // told of where the issuer is chosen
     try {
-      return await checkCaa(lookups.current(), host, await issuer.caa(host));
+      return await checkCaa(lookups.current(), host, await issuer.caa(host, challenge));
     } catch (error) {
       // A CA that cannot be asked what it is called is passed over when its turn comes, not here.
       if (error instanceof IssuerFailure || (error as Error).name === 'TimeoutError') return notAsked;
@@ -79,32 +93,53 @@ export function createPreflight({
       const policy = known ?? (await Promise.all([readHostPolicy(store, host), settings.refresh()]))[0];
       const chain = policy.issuers ?? registry.defaultChain();
       const { edgeAddresses } = settings.current();
-      if (edgeAddresses.length === 0) {
-        const detail = 'DNS is not checked: the settings name no edge addresses';
-        return { ok: true, detail, requirements: [], seen: null, issuers: chain };
-      }
-      const traffic = await trafficOf(host, policy.proxied, edgeAddresses);
       const demands = { edgeAddresses, proxied: policy.proxied };
       const at = iso(now());
+      const [traffic, persist] = await Promise.all([
+        edgeAddresses.length === 0 ? notLooked : trafficOf(host, policy.proxied, edgeAddresses),
+        Promise.all(chain.map((name) => persistOf(host, name, policy.challenge))),
+      ]);
+      const challenge = persist.flatMap(({ seen }) => seen ?? []);
+      const validated = chain.filter((_, index) => persist[index]?.allowed);
+      const unproven = validated.length > 0 ? null : sentences(persist);
+      if (edgeAddresses.length === 0) {
+        const seen = challenge.length === 0 ? null : { at, traffic: null, caa: null, challenge };
+        const requirements = hostRequirements(host, seen, demands);
+        const detail = unproven ?? traffic.detail;
+        return { ok: unproven === null, detail, requirements, seen, issuers: validated };
+      }
       if (!traffic.ok) {
         // What a CA is called is asked of it, and none is asked for a host that does not lead here.
-        const seen = { at, traffic: traffic.seen, caa: before?.caa ?? null };
+        const seen = { at, traffic: traffic.seen, caa: before?.caa ?? null, challenge };
         const requirements = hostRequirements(host, seen, demands);
-        return { ok: false, detail: traffic.detail, requirements, seen, issuers: [] };
+        const detail = unproven === null ? traffic.detail : `${traffic.detail} Besides, ${unproven}`;
+        return { ok: false, detail, requirements, seen, issuers: [] };
       }
-      const answers = await Promise.all(chain.map((name) => caaOf(host, name)));
-      const issuers = chain.filter((_, index) => answers[index]?.allowed);
-      const ok = issuers.length > 0;
+      const answers = await Promise.all(chain.map((name) => caaOf(host, name, policy.challenge)));
+      const allowed = chain.filter((_, index) => answers[index]?.allowed);
+      const issuers = allowed.filter((name) => validated.includes(name));
       // One record that allows one issuer is enough: that of the first that is allowed, or else of the first.
       const [caa = null] = answers
-        .filter(({ allowed }) => allowed === ok)
+        .filter((answer) => answer.allowed === allowed.length > 0)
         .flatMap(({ requirement }) => requirement ?? []);
-      const seen = { at, traffic: traffic.seen, caa };
+      const seen = { at, traffic: traffic.seen, caa, challenge };
       const requirements = hostRequirements(host, seen, demands);
-      const refusal = [...new Set(answers.map(({ detail }) => detail))].join('; ');
-      return { ok, detail: ok ? traffic.detail : refusal, requirements, seen, issuers };
+      if (issuers.length > 0) return { ok: true, detail: traffic.detail, requirements, seen, issuers };
+      // An issuer that is forbidden is told of, and one that could not validate the host.
+      const refusals = chain.map((_, index) => (answers[index]?.allowed ? persist[index]! : answers[index]!));
+      return { ok: false, detail: sentences(refusals), requirements, seen, issuers };
     },
   };
+}
+
+const notLooked = {
+  ok: true,
+  detail: 'DNS is not checked: the settings name no edge addresses',
+  seen: null,
+};
+
+function sentences(all: { detail: string }[]): string {
+  return [...new Set(all.map(({ detail }) => detail))].join('; ');
 }
 
 const notAsked: CaaResult = { allowed: true, detail: '', requirement: null };

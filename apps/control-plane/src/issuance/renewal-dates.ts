@@ -47,7 +47,10 @@ export type Plan =
   | { do: 'obtain' }
   /** Its turn to be renewed has come: it goes to the queue for that. */
   | { do: 'renew'; reason: RenewalReason }
-  | { do: 'ask'; renewAt: number }
+  /** `until`: what else there is to do has its date then. */
+  | { do: 'ask'; renewAt: number; until: number }
+  /** The record of dns-persist-01 that the next renewal needs is looked at. */
+  | { do: 'look'; renewAt: number; until: number }
   | { do: 'wait'; renewAt: number; until: number };
 
 /** What is to be done about a host with nothing under way. */
@@ -65,6 +68,9 @@ export function planUpkeep(
   if (renewAt <= now)
     return { do: 'renew', reason: expiresSoonFrom(certificate) <= now ? 'expiring' : 'due' };
   const askAt = order.ari === null ? Number.POSITIVE_INFINITY : Date.parse(order.ari.checkAt);
-  if (askAt <= now) return { do: 'ask', renewAt };
-  return { do: 'wait', renewAt, until: Math.min(renewAt, askAt) };
+  const lookAt = order.persist == null ? Number.POSITIVE_INFINITY : Date.parse(order.persist.lookAt);
+  if (lookAt <= now) return { do: 'look', renewAt, until: Math.min(renewAt, askAt) };
+  const until = Math.min(renewAt, lookAt);
+  if (askAt <= now) return { do: 'ask', renewAt, until };
+  return { do: 'wait', renewAt, until: Math.min(until, askAt) };
 }

@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import { type Issuer, IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import { iso } from '../time/iso.ts';
+import { afterPersistLook } from './persist-watch.ts';
+import type { Preflight } from './preflight.ts';
 import { ariCheckDelay, ariRetryMs, dateInWindow, dayMs, planUpkeep } from './renewal-dates.ts';
 import type { Outcome, StepTools } from './step-tools.ts';
 
@@ -11,6 +13,7 @@ const longestRestMs = dayMs;
 
 export interface RenewalsOptions {
   registry: Pick<IssuerRegistry, 'find'>;
+  preflight: Pick<Preflight, 'check'>;
   log: Logger;
   now: () => number;
   random?: () => number;
@@ -26,7 +29,13 @@ export interface Renewals {
   ): Promise<Outcome | null>;
 }
 
-export function createRenewals({ registry, log, now, random = Math.random }: RenewalsOptions): Renewals {
+export function createRenewals({
+  registry,
+  preflight,
+  log,
+  now,
+  random = Math.random,
+}: RenewalsOptions): Renewals {
   const rest = createAriRest({ now });
 
   async function ask(
@@ -77,15 +86,31 @@ export function createRenewals({ registry, log, now, random = Math.random }: Ren
       const order = record.value;
       const plan = planUpkeep(order, certificate?.value ?? null, now());
       if (plan.do === 'obtain' || certificate === null) return null;
+      if (plan.do === 'look') {
+        const looked = await preflight.check(order.host, undefined, order.seenDns);
+        const known = { ...order, seenDns: looked.seen };
+        const { issuer, notAfter } = certificate.value;
+        const told = afterPersistLook({ id: record.id, order: known, issuer, notAfter }, looked.seen, now());
+        if (told.detail !== null) log.warn({ certificate: record.id }, told.detail);
+        const lookAt = Date.parse(told.order.persist?.lookAt ?? iso(plan.until));
+        const dueAt = iso(Math.min(plan.until, lookAt));
+        return write({ order: { ...told.order, renewAt: iso(plan.renewAt), dueAt }, events: told.events });
+      }
       const next: OrderRecord =
         plan.do === 'renew'
           ? { ...order, renewal: plan.reason, dueAt: iso(now()) }
           : plan.do === 'ask'
-            ? await ask(record, certificate, plan.renewAt, lease.signal)
+            ? sooner(await ask(record, certificate, plan.renewAt, lease.signal), plan.until)
             : { ...order, renewAt: iso(plan.renewAt), dueAt: iso(plan.until) };
       return write({ order: next });
     },
   };
+}
+
+/** The order due at `at`, if it were due after it. */
+function sooner(order: OrderRecord, at: number): OrderRecord {
+  const { dueAt } = order;
+  return dueAt === null || Date.parse(dueAt) <= at ? order : { ...order, dueAt: iso(at) };
 }
 
 /**

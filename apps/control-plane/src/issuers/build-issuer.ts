@@ -2,12 +2,14 @@ import type { DnsProvider, PutIssuer } from '@lockstep/contract';
 import { fetchZeroSslEab, type Sealers } from '@lockstep/pki';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import type { PersistRecords } from '../dns/persist-records.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { accountIdOf, directoryOf } from './acme/account-id.ts';
 import { createAcmeIssuer } from './acme/acme-issuer.ts';
 import { type AcmeSessionOptions, createAcmeSession } from './acme/acme-session.ts';
 import { createAuthorizer } from './acme/authorizer.ts';
 import { createCaClock } from './acme/ca-clock.ts';
+import { createPersistSource } from './acme/persist-facts.ts';
 import type { TxtPublisher } from './acme/txt-publisher.ts';
 import type { CaCounts } from './ca-counts.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
@@ -20,6 +22,7 @@ export interface BuildIssuerOptions {
   fleet: Fleet;
   /** The publisher of TXT records by the issuer's own provider, or by that of the settings; null without either. */
   publisher(own: DnsProvider | undefined): TxtPublisher | null;
+  records: PersistRecords;
   counts: Pick<CaCounts, 'request'>;
   log: Logger;
   userAgent: string;
@@ -40,10 +43,11 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
   const zeroSsl = config.type === 'zerossl' ? options.zeroSsl : undefined;
   const directory = zeroSsl?.directory ?? directoryOf(config)?.directory ?? '';
   const caClock = createCaClock();
+  const accountId = accountIdOf(name, config) ?? name;
   const session = createAcmeSession({
     store,
     sealer,
-    accountId: accountIdOf(name, config) ?? name,
+    accountId,
     directory,
     email: config.email ?? null,
     rootsPem: config.type === 'acme' ? (config.roots ?? null) : (zeroSsl?.rootsPem ?? null),
@@ -54,12 +58,23 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
       caClock.note(date);
     },
   });
-  const publisher = () => options.publisher(config.dnsProvider);
+  const persist = createPersistSource({ store, session, accountId });
+  const authorizer = createAuthorizer({
+    store,
+    fleet,
+    sealer: sealers.edges,
+    persist,
+    records: options.records,
+    publisher: () => options.publisher(config.dnsProvider),
+    log,
+    now,
+  });
   return createAcmeIssuer({
     name,
     directory,
     session,
-    authorizer: createAuthorizer({ store, fleet, sealer: sealers.edges, publisher, log, now }),
+    authorizer,
+    persist,
     sealer,
     keyType,
     profile: config.profile ?? null,

@@ -31,6 +31,7 @@ export function createInternalIssuer(options: InternalIssuerOptions): Issuer {
     limits: null,
     asksCa: false,
     refuses: () => null,
+    persist: async () => null,
     caa: async () => ({ identities: [], method: null, accountUrl: null }),
     async advance(_id, { host }) {
       const { keyPem, publicKey } = await createKeyPair(keyType);

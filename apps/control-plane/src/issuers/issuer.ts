@@ -36,9 +36,14 @@ export interface Issuer {
   /** Its orders are made at a CA, where a lost one stays: they are made one at a time. */
   readonly asksCa: boolean;
   /** Why it cannot certify a host at all; null when it can. */
-  refuses(host: string): string | null;
+  refuses(host: string, challenge: ChallengeType | null): string | null;
   /** What CAA records call it, and how it would prove the host; no identities: CAA does not matter. Throws `IssuerFailure`. */
-  caa(host: string): Promise<CaaFacts>;
+  caa(host: string, challenge: ChallengeType | null): Promise<CaaFacts>;
+  /**
+   * Whom a record of dns-persist-01 has to name where that may prove the host; null where it may not, or before an order nobody can tell.
+   * Throws `IssuerFailure`.
+   */
+  persist(host: string, challenge: ChallengeType | null): Promise<PersistDemand | null>;
   /**
    * Takes an order one step further. A step may be repeated after a crash, so it asks the CA where the order stands rather than
    * trusting that its own last word arrived. Throws `IssuerFailure`.
@@ -62,6 +67,13 @@ export interface CaaFacts {
   identities: string[];
   method: ChallengeType | null;
   accountUrl: string | null;
+}
+
+export interface PersistDemand {
+  issuerDomains: string[];
+  accountUri: string;
+  /** Nothing else may prove the host. */
+  alone: boolean;
 }
 
 /**

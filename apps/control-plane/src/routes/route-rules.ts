@@ -26,11 +26,12 @@ export function createRouteRules({ store, known, settings, denied }: RouteRulesO
     }
     for (const [index, { url }] of (upstreams ?? []).entries()) denied.check(url, `/upstreams/${index}/url`);
     const checks = issuers === undefined ? [] : (await checkIssuers(known, issuers)).checks;
-    if (challenge !== undefined && challenge !== 'dns-01') await refuseForWildcard(hosts, challenge, issuers);
+    if (challenge === 'http-01' || challenge === 'tls-alpn-01')
+      await refuseForWildcard(hosts, challenge, issuers);
     if (challenge === 'tls-alpn-01' && dns?.proxiedBy !== undefined && (await asksCas(issuers))) {
       throw invalidField(
         '/challenge',
-        'a CDN ends TLS itself, so that a CA never sees what the edges answer to tls-alpn-01; leave challenge out, or take http-01 or dns-01',
+        'a CDN ends TLS itself, so that a CA never sees what the edges answer to tls-alpn-01; leave challenge out, or take another',
       );
     }
     return [...checks, ...(await checkClientCertificates(store, { upstreams }))];
@@ -42,7 +43,7 @@ export function createRouteRules({ store, known, settings, denied }: RouteRulesO
     return chain.every((issuer) => issuer !== null && issuer.config.type !== 'internal');
   }
 
-  /** ACME validates a wildcard by DNS-01 alone; only where every issuer of the chain is an ACME CA, that settles it. */
+  /** ACME validates a wildcard by the DNS alone; only where every issuer of the chain is an ACME CA, that settles it. */
   async function refuseForWildcard(
     hosts: string[],
     challenge: string,
@@ -52,7 +53,7 @@ export function createRouteRules({ store, known, settings, denied }: RouteRulesO
     if (wildcard === undefined || !(await asksCas(issuers))) return;
     throw invalidField(
       '/challenge',
-      `"${wildcard}" is a wildcard, which an ACME CA validates by dns-01 only, not by ${challenge}; leave challenge out, or name wildcards in a route of their own`,
+      `"${wildcard}" is a wildcard, which an ACME CA validates by dns-01 or dns-persist-01 only, not by ${challenge}; leave challenge out, or name wildcards in a route of their own`,
     );
   }
 }

@@ -12,7 +12,14 @@ const chain = ['one', 'two'];
 async function choose(order: Partial<OrderRecord>, allowed = chain) {
   // All that is asked of an issuer here is whether it refuses the host.
   const find = async (name: string) => ({ name, refuses: () => null }) as unknown as Issuer;
-  const choice = await chooseIssuer({ order: { ...idle, ...order }, chain, allowed, find, now });
+  const choice = await chooseIssuer({
+    order: { ...idle, ...order },
+    chain,
+    allowed,
+    challenge: null,
+    find,
+    now,
+  });
   return choice.issuer === null ? { until: choice.until } : { name: choice.issuer.name };
 }
 

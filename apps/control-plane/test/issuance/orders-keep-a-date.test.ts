@@ -214,7 +214,7 @@ t.test('a CA that does not answer is asked once a minute what CAA records call i
   await world.runDue();
   await world.putIssuer('ca', { preferredChain: 'another' }); // its account is known, its directory not yet
   const end = world.front.faults.add('directory', { fault: 'answer', status: 503 });
-  const caa = async () => (await world.issuance.registry.find('ca'))?.caa(host);
+  const caa = async () => (await world.issuance.registry.find('ca'))?.caa(host, null);
   const before = world.front.counts.directory;
   await t.rejects(caa());
   await t.rejects(caa());

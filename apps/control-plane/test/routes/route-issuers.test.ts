@@ -27,6 +27,7 @@ const seenDns = {
     dnsHost: null,
   },
   caa: null,
+  challenge: [],
 };
 const later = new Date(Date.now() + 3_600_000).toISOString();
 const failed = { detail: 'the CA refused', issuer: 'le', step: 'idle', type: null, at: later };
@@ -60,7 +61,11 @@ t.test('an issuer that is not there, and a challenge that cannot be, are refused
   const cases: [unknown, string, RegExp][] = [
     [{ ...shop, issuers: ['le', 'nowhere'] }, '/issuers/1', /no issuer "nowhere".*internal, le/],
     [{ ...shop, issuers: [] }, '/issuers', /leave issuers out/],
-    [{ ...wildcard, issuers: ['le'], challenge: 'http-01' }, '/challenge', /"\*\.example\.com".*dns-01 only/],
+    [
+      { ...wildcard, issuers: ['le'], challenge: 'http-01' },
+      '/challenge',
+      /"\*\.example\.com".*dns-01 or dns-persist-01 only/,
+    ],
     [{ ...shop, challenge: 'dns-02' }, '/challenge', /dns-01/],
   ];
   for (const [body, pointer, detail] of cases) {
@@ -108,7 +113,7 @@ t.test(
     const body = { issuers: ['le'], challenge: 'tls-alpn-01' };
     t.match(await call('PATCH', '/v1/routes/shop', { body }), {
       status: 400,
-      body: { errors: [{ pointer: '/challenge', detail: /a CDN ends TLS itself.*http-01 or dns-01/ }] },
+      body: { errors: [{ pointer: '/challenge', detail: /a CDN ends TLS itself.*take another/ }] },
     });
     const other = { hosts: [host], upstreams, dns: { proxiedBy: 'me' } };
     t.match(await call('PUT', '/v1/routes/shop', { body: other }), {

@@ -248,6 +248,7 @@ t.test(
         dnsHost: null,
       },
       caa: null,
+      challenge: [],
     };
     const waiting = {
       dueAt: '2026-01-01T00:01:00Z',

@@ -7,6 +7,8 @@ export interface AccountRecord {
   accountUrl: string | null;
   /** PKCS#8 PEM, sealed with `account/<id>`. */
   sealedKey: string;
+  /** What the CA's challenges of type dns-persist-01 said last, where that is not what its directory and the account's URL say. */
+  persist?: { issuerDomains: string[]; accountUri: string };
 }
 
 export const account = recordKind<AccountRecord>()({

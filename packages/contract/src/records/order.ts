@@ -77,6 +77,8 @@ export interface OrderRecord {
   seenDns: SeenDns | null;
   /** The type of challenge that worked last for this host. */
   workedBefore: ChallengeType | null;
+  /** Of a certificate that came by dns-persist-01: when its record is looked at again, and what was told of it last. */
+  persist: { lookAt: string; told: string | null } | null;
   /** Obtained because a handshake asked for the name; no route has to name it. */
   onDemand: boolean;
 }
@@ -117,6 +119,7 @@ export function idleOrder(host: string, createdAt: string, dueAt: string | null)
     waitingForDns: null,
     seenDns: null,
     workedBefore: null,
+    persist: null,
     onDemand: false,
   };
 }

@@ -7,9 +7,20 @@ import type { DnsRequirement } from '../api/dns-requirement.ts';
 export interface SeenDns {
   /** When it was found so. */
   at: string;
-  traffic: SeenTraffic | 'elsewhere';
+  /** Null: not asked for, as the settings name no edge addresses. */
+  traffic: SeenTraffic | 'elsewhere' | null;
   /** The CAA record of those that keep it from the issuers, or that it has by now; null: it has none, and needs none. */
   caa: DnsRequirement | null;
+  /** The records of dns-persist-01, of each issuer that wants one. */
+  challenge: SeenPersist[];
+}
+
+/** The record by which an issuer may validate a host, for as long as it stands. */
+export interface SeenPersist {
+  issuer: string;
+  requirement: DnsRequirement;
+  /** When it runs out; null: never, or it is of no use. */
+  until: string | null;
 }
 
 /** Where a host leads. `elsewhere` in its place: it need not lead to the edges, as it is behind a CDN, or a control plane's own. */

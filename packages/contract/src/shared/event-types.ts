@@ -10,6 +10,7 @@ export const eventTypes = [
   'certificate.renewed',
   'certificate.failed',
   'certificate.expiring',
+  'certificate.validation_ending',
   'certificate.revoked',
   'node.joined',
   'node.lost',

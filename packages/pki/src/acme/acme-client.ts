@@ -30,7 +30,11 @@ export interface AcmeOrder {
 export interface AcmeChallenge {
   type: string;
   url: string;
+  /** Empty for dns-persist-01, which has none. */
   token: string;
+  /** Of dns-persist-01: the names that the CA goes by in its record, and the account as the record has to name it, where the CA says so. */
+  issuerDomainNames: string[];
+  accountUri: string | null;
   status: 'pending' | 'processing' | 'valid' | 'invalid';
   error: AcmeError | null;
 }
@@ -235,12 +239,34 @@ function readAuthorization({ status, data, headers }: AxiosResponse): AcmeAuthor
   return {
     status: data.status,
     host: `${data.wildcard === true ? '*.' : ''}${data.identifier?.value ?? ''}`,
-    challenges: (data.challenges ?? []).map((challenge: AcmeChallenge) => ({
-      ...challenge,
-      error: readError(challenge.error),
-    })),
+    challenges: (data.challenges ?? []).map(readChallenge),
     retryAfterMs: parseRetryAfter(headers['retry-after'], Date.now()),
   };
+}
+
+function readChallenge({
+  type,
+  url,
+  token,
+  status,
+  error,
+  accounturi,
+  'issuer-domain-names': names,
+}: Record<string, unknown>): AcmeChallenge {
+  return {
+    type: String(type),
+    url: String(url),
+    token: typeof token === 'string' ? token : '',
+    // draft-ietf-acme-dns-persist, section 3.1: without one, or with more than ten, it is malformed.
+    issuerDomainNames: Array.isArray(names) && names.length <= 10 ? names.filter(isDomainName) : [],
+    accountUri: typeof accounturi === 'string' ? accounturi : null,
+    status: status as AcmeChallenge['status'],
+    error: readError(error as Partial<AcmeError> | null),
+  };
+}
+
+function isDomainName(name: unknown): name is string {
+  return typeof name === 'string' && name.length <= 253 && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(name);
 }
 
 function unreadable(status: number, what: string): AcmeProblem {

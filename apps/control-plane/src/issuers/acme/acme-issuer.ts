@@ -15,18 +15,20 @@ import type { AcmeSession } from './acme-session.ts';
 import { type Authorizer, authorizationOf } from './authorizer.ts';
 import { challengeTypes } from './challenge-choice.ts';
 import { explainAuthorization, explainOrder, explainProblem, isType } from './explain-problem.ts';
+import type { PersistSource } from './persist-facts.ts';
 import { firstPollMs, pollWait } from './poll-wait.ts';
 
 const renewalInfoTimeoutMs = 10_000;
-const caaTimeoutMs = 10_000;
+const factsTimeoutMs = 10_000;
 /** What a CA is called is not asked again so soon after it did not answer: every host of a chain would wait for its time-out. */
-const caaRestMs = 60_000;
+const factsRestMs = 60_000;
 
 export interface AcmeIssuerOptions {
   name: string;
   directory: string;
   session: AcmeSession;
   authorizer: Authorizer;
+  persist: Pick<PersistSource, 'before'>;
   sealer: Sealer;
   keyType: KeyType;
   profile: string | null;
@@ -41,12 +43,29 @@ export interface AcmeIssuerOptions {
 
 /** An ACME CA (RFC 8555). Which step comes next is read from the CA's own state of the order. */
 export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
-  const { name, directory, session, authorizer, sealer, now } = options;
-  let caaRest: { until: number; failure: IssuerFailure } | null = null;
+  const { name, directory, session, authorizer, persist, sealer, now } = options;
+  let factsRest: { until: number; failure: IssuerFailure } | null = null;
 
   function typesFor(order: OrderRecord, { challenge, proxied }: StepContext): ChallengeType[] {
     const { challenges: issuer } = options;
     return challengeTypes({ order, route: challenge, proxied, issuer, canDns: authorizer.canDns() });
+  }
+
+  /** Those that may prove a host that nothing was tried for yet. */
+  function typesAtFirst(host: string, route: ChallengeType | null): ChallengeType[] {
+    const order = { host, unproven: 0, workedBefore: null };
+    return challengeTypes({ order, route, issuer: options.challenges, canDns: authorizer.canDns() });
+  }
+
+  /** What is asked of the CA before an order. */
+  async function rested<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (factsRest !== null && factsRest.until > now()) throw factsRest.failure;
+    factsRest = null;
+    return explained(() => ask(AbortSignal.timeout(factsTimeoutMs))).catch((failure: unknown) => {
+      if (failure instanceof IssuerFailure && failure.kind === 'unavailable')
+        factsRest = { until: now() + factsRestMs, failure };
+      throw failure;
+    });
   }
 
   async function begin(id: string, order: OrderRecord, context: StepContext): Promise<StepResult> {
@@ -155,31 +174,24 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     name,
     limits: options.limits,
     asksCa: true,
-    refuses(host) {
-      const order = { host, unproven: 0, workedBefore: null };
-      const usable = challengeTypes({
-        order,
-        route: null,
-        issuer: options.challenges,
-        canDns: authorizer.canDns(),
-      });
-      return usable.length === 0 && host.startsWith('*.') ? noChallenge(host, null).message : null;
+    refuses(host, challenge) {
+      const usable = typesAtFirst(host, challenge);
+      return usable.length === 0 && host.startsWith('*.') ? noChallenge(host, challenge).message : null;
     },
-    async caa(host) {
-      if (caaRest !== null && caaRest.until > now()) throw caaRest.failure;
-      caaRest = null;
-      return explained(async (): Promise<CaaFacts> => {
-        const signal = AbortSignal.timeout(caaTimeoutMs);
+    caa: (host, challenge) =>
+      rested(async (signal): Promise<CaaFacts> => {
         const identities =
           options.caaIdentities ??
           (await session.use(signal, (client) => client.directory(signal))).caaIdentities;
         const { url } = await session.account(signal);
-        return { identities, method: host.startsWith('*.') ? 'dns-01' : null, accountUrl: url };
-      }).catch((failure: unknown) => {
-        if (failure instanceof IssuerFailure && failure.kind === 'unavailable')
-          caaRest = { until: now() + caaRestMs, failure };
-        throw failure;
-      });
+        const [method = null, ...others] = typesAtFirst(host, challenge);
+        return { identities, method: others.length === 0 ? method : null, accountUrl: url };
+      }),
+    async persist(host, challenge) {
+      const types = typesAtFirst(host, challenge);
+      if (!types.includes('dns-persist-01')) return null;
+      const facts = await rested((signal) => persist.before(signal));
+      return facts.issuerDomains.length === 0 ? null : { ...facts, alone: types.length === 1 };
     },
     advance: (id, order, context) =>
       explained(() =>
@@ -270,7 +282,7 @@ async function explainInvalidOrder(
 
 function noChallenge(host: string, asked: ChallengeType | null): IssuerFailure {
   const why = host.startsWith('*.')
-    ? 'an ACME CA certifies a wildcard by DNS-01 only, and no DNS provider is set up (issuer or settings: dnsProvider)'
+    ? 'an ACME CA certifies a wildcard by the DNS only: by DNS-01, and no DNS provider is set up (issuer or settings: dnsProvider), or by dns-persist-01 (challenges of the issuer, challenge of the route)'
     : asked === 'dns-01'
       ? 'the route asks for dns-01, and no DNS provider is set up (issuer or settings: dnsProvider)'
       : 'none of the challenges that the issuer is set to can be used for this host';

@@ -14,14 +14,17 @@ export interface ChallengeChoice {
 
 /**
  * The types of challenge that may prove a host, the one to use first at the front. What worked before comes first; after it failed to prove the name, each in
- * turn. Only dns-01 proves a wildcard. dns-01 is for hosts whose DNS is ours to change, so it is never the default of another.
+ * turn. Only the DNS proves a wildcard. dns-01 is for hosts whose DNS is ours to change, so it is never the default of another; dns-persist-01 takes a record
+ * of the owner's, so it is asked for by name.
  */
 export function challengeTypes({ order, route, proxied, issuer, canDns }: ChallengeChoice): ChallengeType[] {
   const wildcard = order.host.startsWith('*.');
   const wanted: readonly ChallengeType[] =
     route !== null ? [route] : (issuer ?? (wildcard ? ['dns-01'] : ['http-01', 'tls-alpn-01']));
-  const usable = wanted.filter((type) =>
-    type === 'dns-01' ? canDns : !wildcard && !(proxied === true && type === 'tls-alpn-01'),
+  const usable = wanted.filter(
+    (type) =>
+      type === 'dns-persist-01' ||
+      (type === 'dns-01' ? canDns : !wildcard && !(proxied === true && type === 'tls-alpn-01')),
   );
   const { workedBefore, unproven } = order;
   const first =

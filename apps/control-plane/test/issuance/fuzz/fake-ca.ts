@@ -139,6 +139,8 @@ export async function createFakeCa(options: {
             type: 'http-01',
             url: url.replace('authz', 'challenge'),
             token: order.token,
+            issuerDomainNames: [],
+            accountUri: null,
             status: state === 'pending' && order.told ? 'processing' : state,
             error:
               state === 'invalid'

@@ -22,6 +22,14 @@ import { createFakeCa, type FakeCa } from './fake-ca.ts';
 import { createRandom } from './random.ts';
 import { createScheduler, type Replica, type Scheduler } from './scheduler.ts';
 
+/** Nothing here is proven by dns-persist-01. */
+const noPersistence = {
+  before: () => Promise.reject(new Error('not asked for here')),
+  of: () => Promise.reject(new Error('not asked for here')),
+  look: () => Promise.reject(new Error('not asked for here')),
+  lacking: () => Promise.reject(new Error('not asked for here')),
+};
+
 const log = pino({ level: 'silent' });
 const sealers = createSealers(generateSecretKey());
 export const caNames = ['first', 'second', 'third'];
@@ -88,10 +96,13 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
             store: mine,
             fleet,
             sealer: sealers.edges,
+            persist: noPersistence,
+            records: noPersistence,
             publisher: () => null,
             log,
             now: clock.now,
           }),
+          persist: noPersistence,
           sealer: sealers.controlPlanes,
           keyType: 'ecdsa-p256',
           profile: null,
@@ -118,11 +129,12 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       stapleChanges: () => [],
       now: clock.now,
     });
+    const preflight = {
+      check: async () => ({ ok: true, detail: '', requirements: [], seen: null, issuers: caNames }),
+    };
     const attempts = createAttempts({
       registry,
-      preflight: {
-        check: async () => ({ ok: true, detail: '', requirements: [], seen: null, issuers: caNames }),
-      },
+      preflight,
       ledger,
       outcomes,
       gate: observedGate(createCaGate({ now: clock.now }), scheduler),
@@ -132,7 +144,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
       log,
       now: clock.now,
     });
-    const renewals = createRenewals({ registry, log, now: clock.now });
+    const renewals = createRenewals({ registry, preflight, log, now: clock.now });
     const runner = createOrderRunner({
       store: mine,
       ledger,
