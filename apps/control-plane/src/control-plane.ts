@@ -57,6 +57,7 @@ import { createKnownTokens } from './tokens/known-tokens.ts';
 import { createTokenService } from './tokens/token-service.ts';
 import { createTokenUses } from './tokens/token-uses.ts';
 import { createDeliver } from './webhooks/deliver.ts';
+import { createRedelivery } from './webhooks/redelivery.ts';
 import { createSender } from './webhooks/sender.ts';
 import { createWebhookTargets } from './webhooks/targets.ts';
 import { createWebhookService } from './webhooks/webhook-service.ts';
@@ -223,9 +224,12 @@ export async function createControlPlane({
       plainAllowed,
       userAgent: `lockstep/${version}`,
     });
-    const sender = createSender({ store, history: events, deliver, boundary, log, now });
+    const sender = createSender({ store, hub, history: events, deliver, boundary, log, now });
     closers.push(sender.close);
-    const webhooks = createWebhookService({ store, sealer, targets, plainAllowed, deliver, now });
+    const webhooks = {
+      service: createWebhookService({ store, sealer, targets, plainAllowed, now }),
+      redelivery: createRedelivery({ store, history: events, deliver, now }),
+    };
     closers.push(listeners.close);
     const { api, caddyApi, secure } = await listeners.open({
       certificate: { store, hub, sealers, queue, log, now },
@@ -250,6 +254,7 @@ export async function createControlPlane({
             expiry,
             onDemand,
             stapler,
+            webhooks: sender,
             exceptions: boundary.exceptions,
           }),
           describe: async () => (await import('./openapi/openapi-document.ts')).openapiDocument(),
@@ -284,7 +289,7 @@ export async function createControlPlane({
           audit: { audit: createAudit(store) },
           authority: { store },
           events: { history: events },
-          webhooks: { service: webhooks },
+          webhooks,
         },
         share,
         stopping: stopping.signal,

@@ -16,6 +16,7 @@ const watchedKinds = [
   'token',
   'attempts',
   'bucket',
+  'webhook',
 ] as const satisfies readonly Kind[];
 
 export type ChangeListener = (entry: LogEntry | null) => void;

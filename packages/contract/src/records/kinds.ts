@@ -23,7 +23,7 @@ import { staple } from './staple.ts';
 import { token } from './token.ts';
 import { tokenUse } from './token-use.ts';
 import { told } from './told.ts';
-import { webhook, webhookState } from './webhook.ts';
+import { webhook, webhookDelivery, webhookState } from './webhook.ts';
 
 /** All that the store keeps, in the order of a snapshot. */
 const recordKinds = [
@@ -53,6 +53,7 @@ const recordKinds = [
   caddyRoute,
   webhook,
   webhookState,
+  webhookDelivery,
 ];
 
 type AnyKind = (typeof recordKinds)[number];
