@@ -58,6 +58,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'issuance',
       'on-demand',
       'routes',
+      'instructions',
       'events',
       'webhooks',
       'keys',

@@ -19,6 +19,7 @@ import { createRouteTraffic } from './fleet/route-traffic.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createStoreWatch } from './fleet/store-watch.ts';
 import { createIdempotencyKeys } from './idempotency/idempotency-keys.ts';
+import { createInstructions } from './instructions/instructions.ts';
 import { createIssuance } from './issuance/issuance.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { accountIdOf } from './issuers/acme/account-id.ts';
@@ -179,7 +180,7 @@ export async function createControlPlane({
       now,
     });
     closers.push(issuance.close);
-    const { preflight, ledger, revokeAtCa } = issuance;
+    const { preflight, zones, ledger, revokeAtCa } = issuance;
     const coordinator = issuance.start();
     const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked, now });
     closers.push(stapler.close);
@@ -265,6 +266,7 @@ export async function createControlPlane({
             service: routeService,
             view: createRouteView({ store, fleet, hub, pace }),
             checker: createDnsRecheck({ store, preflight, queue, now }),
+            instructions: createInstructions({ store, zones }),
             traffic: routeTraffic.read,
           },
           certificates: {

@@ -108,6 +108,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/routes/{id}/instructions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the owner of the domains has to do in the DNS, to be shown or mailed to him
+         * @description Plain text or a page by `Accept`: the records to create, with their names as the panel of the domain’s DNS provider wants them, what is there now, what to remove, and what comes then. It is what `status.dnsRequirements` says; nothing is looked up but who keeps the DNS. Takes the scope `routes:read`.
+         */
+        get: operations["getRouteInstructions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/routes": {
         parameters: {
             query?: never;
@@ -2587,7 +2607,7 @@ export interface components {
              * @description Stable: what programs go by
              * @enum {string}
              */
-            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "events_gone" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
+            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "events_gone" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
             /** @description The id of the request, as in the log */
             instance?: string;
             /** @description With `invalid_request`: one for each fault */
@@ -4501,6 +4521,46 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRouteInstructions: {
+        parameters: {
+            query?: {
+                /** @description For this one of its hosts */
+                host?: string;
+                /** @description In place of `Accept` */
+                format?: "text" | "html";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description For a person to read */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             421: components["responses"]["Problem421"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];

@@ -29,6 +29,7 @@ const boundBy: Record<string, 'route' | 'certificate' | 'webhook' | 'list' | 'se
   deleteRoutes: 'service',
   getDnsRequirements: 'service',
   getRouteTraffic: 'route',
+  getRouteInstructions: 'route',
   listCertificates: 'list',
   bringCertificate: 'service',
   getCertificate: 'certificate',
