@@ -9,6 +9,7 @@ import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createAudit } from './changes/audit.ts';
 import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
+import { createLookups } from './dns/dns-lookup.ts';
 import { createEventHistory } from './events/event-history.ts';
 import { createObserver } from './events/observer.ts';
 import { createFleet } from './fleet/fleet.ts';
@@ -19,7 +20,6 @@ import { createRouteTraffic } from './fleet/route-traffic.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createStoreWatch } from './fleet/store-watch.ts';
 import { createIdempotencyKeys } from './idempotency/idempotency-keys.ts';
-import { createInstructions } from './instructions/instructions.ts';
 import { createIssuance } from './issuance/issuance.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { accountIdOf } from './issuers/acme/account-id.ts';
@@ -40,10 +40,18 @@ import { createOrderQueue } from './orders/order-queue.ts';
 import { createWaitedOrders } from './orders/waited-orders.ts';
 import { createDenied } from './outbound/denied.ts';
 import { createGuardedFetch } from './outbound/guarded-fetch.ts';
+import { createPublicOnly } from './outbound/public-only.ts';
+import { createHostOwnership } from './ownership/host-ownership.ts';
+import { createHttpProofs } from './ownership/http-proofs.ts';
+import { createOwnershipChecks } from './ownership/ownership-checks.ts';
+import { createOwnershipLooks } from './ownership/ownership-looks.ts';
+import { createOwnershipTokens } from './ownership/ownership-tokens.ts';
+import { createVerdicts } from './ownership/verdicts.ts';
 import { createDnsRecheck } from './routes/dns-recheck.ts';
 import { createRouteRules } from './routes/route-rules.ts';
 import { createRouteService } from './routes/route-service.ts';
 import { createRouteView } from './routes/route-view.ts';
+import { createTakeHost } from './routes/take-host.ts';
 import { createTicketKeys } from './session-tickets/ticket-keys.ts';
 import { createSettingsService } from './settings/settings-service.ts';
 import { createSettingsSource } from './settings/settings-source.ts';
@@ -58,7 +66,6 @@ import { createKnownTokens } from './tokens/known-tokens.ts';
 import { createTokenService } from './tokens/token-service.ts';
 import { createTokenUses } from './tokens/token-uses.ts';
 import { createDeliver } from './webhooks/deliver.ts';
-import { createRedelivery } from './webhooks/redelivery.ts';
 import { createSender } from './webhooks/sender.ts';
 import { createWebhookTargets } from './webhooks/targets.ts';
 import { createWebhookService } from './webhooks/webhook-service.ts';
@@ -180,7 +187,7 @@ export async function createControlPlane({
       now,
     });
     closers.push(issuance.close);
-    const { preflight, zones, ledger, revokeAtCa } = issuance;
+    const { preflight, ledger, revokeAtCa } = issuance;
     const coordinator = issuance.start();
     const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked, now });
     closers.push(stapler.close);
@@ -200,13 +207,39 @@ export async function createControlPlane({
     closers.push(observer.close);
     const authenticate = createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now });
     const access = { authenticate, onUse: tokenUses.note };
+    const lookups = createLookups(settings);
+    const ownershipTokens = createOwnershipTokens({ store, sealer });
+    const looks = createOwnershipLooks({
+      tokens: ownershipTokens,
+      lookups,
+      http: createHttpProofs({
+        denied: createPublicOnly({ settings: settings.current, nodes: fleet.nodes, ownServices }).now,
+        addressesOf: (name) => lookups.current().addresses(name),
+        userAgent: `lockstep/${version}`,
+      }),
+    });
+    const defaultIssuer = () => chain()[0] ?? null;
+    const ownershipOptions = { store, tokens: ownershipTokens, settings: settings.current, now };
+    const judge = createVerdicts({ ...ownershipOptions, looks });
+    const ownership = createHostOwnership({ ...ownershipOptions, ownHosts });
+    const ownershipChecks = createOwnershipChecks({
+      store,
+      hub,
+      settings,
+      judge,
+      take: createTakeHost({ ...ownershipOptions, queue, defaultIssuer }),
+      log,
+      now,
+    });
+    closers.push(ownershipChecks.close);
     const routeService = createRouteService({
+      ownership,
       store,
       sealer: sealers.edges,
       now,
       check: createRouteRules({ store, known, settings, denied }),
       queue,
-      defaultIssuer: () => chain()[0] ?? null,
+      defaultIssuer,
       ownHosts,
     });
     const certificateService = createCertificateService({
@@ -215,6 +248,7 @@ export async function createControlPlane({
       revokeAtCa,
       known,
       servesOnDemand: () => settings.current().onDemand !== null,
+      mustBeProven: (origin) => ownership.policyOf(origin) !== 'off',
       now,
     });
     const targets = createWebhookTargets({ settings: settings.current, nodes: fleet.nodes, ownServices });
@@ -225,12 +259,9 @@ export async function createControlPlane({
       plainAllowed,
       userAgent: `lockstep/${version}`,
     });
-    const sender = createSender({ store, hub, history: events, deliver, boundary, log, now });
+    const sender = createSender({ store, history: events, deliver, boundary, log, now });
     closers.push(sender.close);
-    const webhooks = {
-      service: createWebhookService({ store, sealer, targets, plainAllowed, now }),
-      redelivery: createRedelivery({ store, history: events, deliver, now }),
-    };
+    const webhooks = createWebhookService({ store, sealer, targets, plainAllowed, deliver, now });
     closers.push(listeners.close);
     const { api, caddyApi, secure } = await listeners.open({
       certificate: { store, hub, sealers, queue, log, now },
@@ -255,7 +286,6 @@ export async function createControlPlane({
             expiry,
             onDemand,
             stapler,
-            webhooks: sender,
             exceptions: boundary.exceptions,
           }),
           describe: async () => (await import('./openapi/openapi-document.ts')).openapiDocument(),
@@ -265,8 +295,7 @@ export async function createControlPlane({
             store,
             service: routeService,
             view: createRouteView({ store, fleet, hub, pace }),
-            checker: createDnsRecheck({ store, preflight, queue, now }),
-            instructions: createInstructions({ store, zones }),
+            checker: createDnsRecheck({ store, preflight, queue, ownership, judge, now }),
             traffic: routeTraffic.read,
           },
           certificates: {
@@ -291,7 +320,7 @@ export async function createControlPlane({
           audit: { audit: createAudit(store) },
           authority: { store },
           events: { history: events },
-          webhooks,
+          webhooks: { service: webhooks },
         },
         share,
         stopping: stopping.signal,

@@ -17,6 +17,7 @@ export type * from './api/health.ts';
 export type * from './api/issuer.ts';
 export * from './api/max-body-bytes.ts';
 export type * from './api/node.ts';
+export type * from './api/ownership.ts';
 export type * from './api/page.ts';
 export type * from './api/problem.ts';
 export type * from './api/renewal-reason.ts';
@@ -82,12 +83,19 @@ export {
   type Setback,
   type TxtChallenge,
 } from './records/order.ts';
+export {
+  type OwnershipProof,
+  type OwnershipRecord,
+  ownershipId,
+  ownershipLanes,
+} from './records/ownership.ts';
+export { type OwnershipSecretRecord, ownershipSecretId } from './records/ownership-secret.ts';
 export * from './records/record.ts';
 export * from './records/record-fault.ts';
 export { broughtUpToDate, isReadable, withVersion } from './records/record-version.ts';
 export { type RotationRecord, rotationId } from './records/rotation.ts';
 export type * from './records/route.ts';
-export { claimsOfRoute } from './records/route-claims.ts';
+export { claimsOfRoute, readRouteClaim, waitingClaimPrefix } from './records/route-claims.ts';
 export { withDefaults } from './records/route-defaults.ts';
 export * from './records/route-secrets.ts';
 export * from './records/sealed-fields.ts';

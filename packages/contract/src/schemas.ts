@@ -14,6 +14,7 @@ export * from './api/health.ts';
 export * from './api/issuer.ts';
 export * from './api/labels.ts';
 export * from './api/node.ts';
+export * from './api/ownership.ts';
 export * from './api/page.ts';
 export * from './api/problem.ts';
 export * from './api/renewal-reason.ts';

@@ -7,6 +7,7 @@ export interface AddTokenFlags {
   scope: string[];
   tenant?: string;
   hostSuffix?: string[];
+  ownership?: 'off' | 'txt' | 'http';
   expires?: string;
 }
 
@@ -17,12 +18,13 @@ export async function addToken(
   name: string,
   flags: AddTokenFlags,
 ): Promise<void> {
-  const { scope, tenant, hostSuffix, expires } = flags;
+  const { scope, tenant, hostSuffix, ownership, expires } = flags;
   const made = await client.tokens.create({
     name,
     scopes: scope as Schemas['PostToken']['scopes'],
     ...(tenant !== undefined && { tenant }),
     ...(hostSuffix !== undefined && { hostSuffixes: hostSuffix }),
+    ...(ownership !== undefined && { ownership }),
     ...(expires !== undefined && { expiresAt: dateOf(expires) }),
   });
   if (output.json) output.show(made);

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { AddTokenFlags } from '../calls/token-calls.ts';
 import { apiCommand, inSession } from './api-command.ts';
 import { collect } from './option-values.ts';
@@ -17,6 +17,13 @@ export function tokenCommand(): Command {
           '--host-suffix <name>',
           'its hosts are this and those below; more than once for more',
           collect,
+        )
+        .addOption(
+          new Option('--ownership <proof>', 'what proves its hosts, whatever the settings say').choices([
+            'off',
+            'txt',
+            'http',
+          ]),
         )
         .option(
           '--expires <date>',

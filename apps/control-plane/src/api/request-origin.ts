@@ -30,6 +30,7 @@ export function originOf(request: Pick<FastifyRequest, 'access' | 'id' | 'header
     by: access.principal,
     requestId: request.id,
     bounds: boundsOf(access),
+    ownership: access.ownership,
     condition,
     along: request.keyed?.along,
   };

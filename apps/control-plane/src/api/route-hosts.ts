@@ -1,6 +1,6 @@
-import { DeleteQuery, Host, HostCheck, Problem, Route, RouteId } from '@lockstep/contract/schemas';
+import { DeleteQuery, Host, HostCheck, Problem, Route, RouteId, Tenant } from '@lockstep/contract/schemas';
 import { z } from 'zod';
-import { boundsOf, requireSuffix } from '../auth/bounds.ts';
+import { boundsOf, ownTenant, requireSuffix } from '../auth/bounds.ts';
 import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import type { RouteService } from '../routes/route-service.ts';
 import type { ApiInstance } from './api-instance.ts';
@@ -71,13 +71,19 @@ export function routeHostsApi(app: ApiInstance, { service, checker, answer }: Ro
       summary: 'Which DNS records a host needs, before there is a route for it',
       description: 'Looks now, by the settings as they are. Nothing is made, and no CA is asked.',
       tags,
-      querystring: z.strictObject({ host: Host }),
+      querystring: z.strictObject({
+        host: Host,
+        tenant: Tenant.optional().describe(
+          'Whose it is to be, where the token is of no tenant: what proves the host is another for each',
+        ),
+      }),
       response: { 200: HostCheck, ...problems },
     },
     async handler(request) {
-      const { host } = request.query;
-      requireSuffix(boundsOf(accessOf(request)), host, 'host');
-      return checker.look(host);
+      const { host, tenant } = request.query;
+      const bounds = boundsOf(accessOf(request));
+      requireSuffix(bounds, host, 'host');
+      return checker.look(originOf(request), host, ownTenant(bounds, tenant, 'tenant') ?? null);
     },
   });
 }

@@ -1,72 +1,57 @@
 import { AppError } from '@lockstep/contract';
 import {
-  DeleteQuery,
   NewWebhook,
+  PageQuery,
   PatchWebhook,
   PostWebhook,
   Problem,
-  PutWebhook,
   pageOf,
   Redeliver,
-  Redelivering,
   Webhook,
-  WebhookDeliveriesQuery,
+  WebhookDeliveries,
   WebhookDelivery,
   WebhookId,
-  WebhooksQuery,
 } from '@lockstep/contract/schemas';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Queued, Redelivery, Told } from '../webhooks/redelivery.ts';
-import { newSecret, newWebhook, type WebhookService } from '../webhooks/webhook-service.ts';
+import { newWebhook, type WebhookService } from '../webhooks/webhook-service.ts';
 import type { ApiInstance } from './api-instance.ts';
-import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
-import { mergePatchType, withoutShown } from './json-body.ts';
-import { missingOk } from './missing-ok.ts';
+import { mergePatchType } from './json-body.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
 
 const params = z.object({ id: WebhookId });
 const WebhookPage = pageOf(Webhook, 'WebhookPage');
-const WebhookDeliveryPage = pageOf(WebhookDelivery, 'WebhookDeliveryPage');
 const problems = { '4xx': Problem, '5xx': Problem };
 const tags = ['webhooks'];
-const config = { conditional: true } as const;
-/** What answers have beside what bodies take. */
-export const shownOfWebhooks = ['id', 'disabled', 'status', 'createdAt', 'updatedAt', 'revision'];
-const putBody = z.preprocess((given) => withoutShown(given, shownOfWebhooks), PutWebhook);
 
 export interface WebhooksApiOptions {
   service: WebhookService;
-  redelivery: Redelivery;
 }
 
-export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksApiOptions): void {
-  function answer<W extends Webhook>(request: FastifyRequest, reply: FastifyReply, webhook: W): W {
-    tag(request, reply, webhook.revision);
-    return webhook;
-  }
-
+export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): void {
   app.post('/webhooks', {
-    config,
     schema: {
       operationId: 'createWebhook',
       security: needs('webhooks:write'),
       summary: 'Have events sent to an address; its secret is in this answer alone',
-      description:
-        'From now on, signed as Standard Webhooks has it; those of a route in order, each until it is taken. Of a tenant’s token it is the tenant’s, and gets what is the tenant’s.',
+      description: 'From now on, signed as Standard Webhooks has it, in order, each until it is taken.',
       tags,
       body: PostWebhook,
       response: { 201: NewWebhook, ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
+      requireAll(request);
       const { id, secret } = await once(request, newWebhook(), (made) =>
         service.make(originOf(request), request.body, made),
       );
-      reply.code(201).header('location', `/v1/webhooks/${id}`).header('cache-control', 'no-store');
-      return answer(request, reply, { ...(await service.view(id)), secret });
+      const made = { ...(await service.view(id)), secret };
+      return reply
+        .code(201)
+        .header('location', `/v1/webhooks/${made.id}`)
+        .header('cache-control', 'no-store')
+        .send(made);
     },
   });
 
@@ -76,16 +61,13 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       security: needs('webhooks:read'),
       summary: 'List webhooks by id, and how far each is',
       tags,
-      querystring: WebhooksQuery,
+      querystring: PageQuery,
       response: { 200: WebhookPage, ...problems },
     },
-    async handler({ query: { tenant, ...page } }) {
-      return service.list(page, tenant);
-    },
+    handler: async (request) => service.list(request.query),
   });
 
   app.get('/webhooks/:id', {
-    config,
     schema: {
       operationId: 'getWebhook',
       security: needs('webhooks:read'),
@@ -94,31 +76,10 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       params,
       response: { 200: Webhook, ...problems },
     },
-    handler: async (request, reply) => answer(request, reply, await service.view(request.params.id)),
-  });
-
-  app.put('/webhooks/:id', {
-    config,
-    schema: {
-      operationId: 'putWebhook',
-      security: needs('webhooks:write'),
-      summary: 'Replace what a webhook is told to do; its secret stays',
-      description:
-        'What GET shows can be put back. 404 for one that is not there: as its secret has to be shown, POST makes it.',
-      tags,
-      params,
-      body: putBody,
-      response: { 200: Webhook, ...problems },
-    },
-    async handler(request, reply) {
-      requireAllNames(request);
-      const put = await service.put(originOf(request), request.params.id, request.body);
-      return answer(request, reply, put);
-    },
+    handler: async (request) => service.view(request.params.id),
   });
 
   app.patch('/webhooks/:id', {
-    config,
     schema: {
       operationId: 'patchWebhook',
       security: needs('webhooks:write'),
@@ -130,33 +91,28 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       body: PatchWebhook,
       response: { 200: Webhook, ...problems },
     },
-    async handler(request, reply) {
-      requireAllNames(request);
-      const patched = await service.patch(originOf(request), request.params.id, request.body);
-      return answer(request, reply, patched);
+    async handler(request) {
+      requireAll(request);
+      return service.patch(originOf(request), request.params.id, request.body);
     },
   });
 
   app.delete('/webhooks/:id', {
-    config,
     schema: {
       operationId: 'deleteWebhook',
       security: needs('webhooks:write'),
       summary: 'Delete a webhook',
       tags,
       params,
-      querystring: DeleteQuery,
       response: { 204: z.null().describe('The webhook is gone'), ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
-      await missingOk(request.query, service.remove(originOf(request), request.params.id));
+      await service.remove(originOf(request), request.params.id);
       return reply.code(204).send(null);
     },
   });
 
   app.post('/webhooks/:id/rotate-secret', {
-    config,
     schema: {
       operationId: 'rotateWebhookSecret',
       security: needs('webhooks:write'),
@@ -166,13 +122,8 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 200: NewWebhook, ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
-      const { id } = request.params;
-      const { secret } = await once(request, { secret: newSecret() }, (made) =>
-        service.rotate(originOf(request), id, made.secret),
-      );
       reply.header('cache-control', 'no-store');
-      return answer(request, reply, { ...(await service.view(id)), secret });
+      return service.rotate(originOf(request), request.params.id);
     },
   });
 
@@ -185,63 +136,38 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       params,
       response: { 200: WebhookDelivery, ...problems },
     },
-    async handler(request) {
-      requireAllNames(request);
-      const { delivery } = await once<Told>(request, { delivery: null }, (told) =>
-        redelivery.test(originOf(request), request.params.id, told),
-      );
-      return delivery!;
-    },
+    handler: async (request) => service.test(request.params.id),
   });
 
   app.get('/webhooks/:id/deliveries', {
     schema: {
       operationId: 'listWebhookDeliveries',
       security: needs('webhooks:read'),
-      summary: 'What became of what was sent, the latest first',
-      description:
-        'The last 200 tries, the last 200 events that were given up, and the last 20 that were asked for.',
+      summary: 'The last 100 tries, the latest first',
       tags,
       params,
-      querystring: WebhookDeliveriesQuery,
-      response: { 200: WebhookDeliveryPage, ...problems },
+      response: { 200: WebhookDeliveries, ...problems },
     },
-    handler: async (request) => redelivery.list(request.params.id, request.query),
+    handler: async (request) => ({ items: await service.deliveries(request.params.id) }),
   });
 
   app.post('/webhooks/:id/redeliver', {
     schema: {
       operationId: 'redeliverWebhook',
       security: needs('webhooks:write'),
-      summary: 'Send an event once more, or all that were given up since',
-      description:
-        '`event`: it is sent now, whatever the types and routes of the webhook, and the answer (200) tells what became of it; 410 `events_gone` where it is no longer kept. `since`: those that were given up from then on get in line again, tried for three days, each before what came later of its route (202).',
+      summary: 'Send an event once more now, and tell what became of it',
+      description: 'Whatever its filters. 410 `events_gone` where the event is no longer kept.',
       tags,
       params,
       body: Redeliver,
-      response: { 200: WebhookDelivery, 202: Redelivering, ...problems },
+      response: { 200: WebhookDelivery, ...problems },
     },
-    async handler(request, reply) {
-      requireAllNames(request);
-      const { body } = request;
-      const { id } = request.params;
-      const origin = originOf(request);
-      if ('since' in body) {
-        const { queued } = await once<Queued>(request, { queued: 0 }, (told) =>
-          redelivery.givenUp(origin, id, body.since, told),
-        );
-        return reply.code(202).send({ queued });
-      }
-      const { delivery } = await once<Told>(request, { delivery: null }, (told) =>
-        redelivery.one(origin, id, body.event, told),
-      );
-      return reply.code(200).send(delivery!);
-    },
+    handler: async (request) => service.redeliver(originOf(request), request.params.id, request.body.event),
   });
 }
 
-/** What a webhook is sent is bounded by its tenant and its own filters alone. */
-function requireAllNames(request: FastifyRequest): void {
+/** What a webhook is sent is bounded by its own filters alone. */
+function requireAll(request: FastifyRequest): void {
   if (accessOf(request).hostSuffixes === null) return;
   throw new AppError('forbidden', 'webhooks are not for tokens that are bounded to some names');
 }

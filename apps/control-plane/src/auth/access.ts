@@ -1,4 +1,11 @@
-import { AppError, grants, type NeededScope, type Principal, type Scope } from '@lockstep/contract';
+import {
+  AppError,
+  grants,
+  type NeededScope,
+  type OwnershipPolicy,
+  type Principal,
+  type Scope,
+} from '@lockstep/contract';
 
 /** Whose a request is, and what it may do. */
 export interface Access {
@@ -8,6 +15,8 @@ export interface Access {
   tenant: string | null;
   /** The names that its routes and certificates may be for, with those below them; null: any. */
   hostSuffixes: readonly string[] | null;
+  /** What has to be proven before a host that it names is served; left out: what the settings say. */
+  ownership?: OwnershipPolicy;
   /** Left out: as for every token; null: without a limit. */
   rateLimit?: { requests: number; perMs: number } | null;
   /** In milliseconds since 1970; null: never. */

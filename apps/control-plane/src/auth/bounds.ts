@@ -15,10 +15,14 @@ export function isOwn(bounds: Bounds | undefined, tenant: string | undefined): b
 }
 
 /** The tenant of what is written. Throws `forbidden` for another than the token's. */
-export function ownTenant(bounds: Bounds | undefined, tenant: string | undefined): string | undefined {
+export function ownTenant(
+  bounds: Bounds | undefined,
+  tenant: string | undefined,
+  pointer = '/tenant',
+): string | undefined {
   if (bounds === undefined || bounds.tenant === null) return tenant;
   if (tenant === undefined || tenant === bounds.tenant) return bounds.tenant;
-  throw beyondToken('/tenant', `has to be "${bounds.tenant}", that of the token; or leave it out`);
+  throw beyondToken(pointer, `has to be "${bounds.tenant}", that of the token; or leave it out`);
 }
 
 /** Throws `forbidden` for a host that the token is not for. */

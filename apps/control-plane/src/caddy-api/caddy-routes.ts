@@ -166,13 +166,21 @@ export function createCaddyRoutes({
 
 /** What Caddy's form has no place for would be lost. Whose it is stays whatever is written. */
 function saysAll(body: unknown, route: RouteRecord): boolean {
-  const { createdAt: _c, updatedAt: _u, tenant: _t, metadata: _m, sealedSecrets, ...given } = route;
+  const {
+    createdAt: _c,
+    updatedAt: _u,
+    tenant: _t,
+    metadata: _m,
+    unproven: _p,
+    sealedSecrets,
+    ...given
+  } = route;
   const { routes } = translateRoute(body);
   return sealedSecrets == null && routes.length === 1 && sameJson(routes[0]!.body, given);
 }
 
 /** Sealed anew, the secrets are the same. */
-function digestOf({ sealedSecrets: _, ...route }: RouteRecord): string {
+function digestOf({ sealedSecrets: _, unproven: _u, ...route }: RouteRecord): string {
   return createHash('sha256').update(JSON.stringify(route)).digest('base64url');
 }
 

@@ -53,6 +53,16 @@ export async function findBrought(
   return found;
 }
 
+/** All brought certificates of a name itself, whether they are valid or not. */
+export async function broughtOf(
+  store: Pick<ConfigStore, 'findClaims' | 'getMany'>,
+  name: string,
+): Promise<StoredRecord<'certificate'>[]> {
+  const holders = await store.findClaims(claimPrefix(name), maxForOneName);
+  const records = await store.getMany('certificate', [...new Set(holders.map(({ id }) => id))]);
+  return records.filter((record) => record !== null);
+}
+
 function claimPrefix(name: string | null): string {
   return name === null ? 'brought ' : `brought ${name} `;
 }

@@ -61,6 +61,8 @@ export interface CertificateServiceOptions {
   known: Pick<KnownIssuers, 'getMany'>;
   /** Whether names that no route names may have certificates. */
   servesOnDemand: () => boolean;
+  /** Whether names have to be proven by whoever makes a change; left out: by nobody. */
+  mustBeProven?: (origin: WriteOrigin) => boolean;
   now?: () => number;
 }
 
@@ -75,6 +77,7 @@ export function createCertificateService({
   revokeAtCa,
   known,
   servesOnDemand,
+  mustBeProven = () => false,
   now = Date.now,
 }: CertificateServiceOptions): CertificateService {
   const takeOver = createTakeOver({ store, sealer, servesOnDemand, now });
@@ -111,7 +114,7 @@ export function createCertificateService({
   ): Promise<{ id: string; made: boolean }> {
     const { bounds } = origin;
     const brought = checked(chain, key);
-    await requireServable(store, bounds, brought.names, now());
+    await requireServable(store, bounds, brought.names, { now: now(), servedAlone: mustBeProven(origin) });
     if (issuer !== undefined) {
       await checkTakenOver(brought, issuer, labels);
       return takeOver(origin, brought, issuer);

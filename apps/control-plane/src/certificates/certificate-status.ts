@@ -16,6 +16,10 @@ export interface HostRecords {
   certificate: StoredRecord<'certificate'> | null;
   /** The valid brought certificate that edges serve for the host, before any managed one. */
   brought: StoredRecord<'certificate'> | null;
+  /** Set where it waits for a proof of whose it is: the rest of it is nobody's then, or somebody else's. */
+  waits?: true | undefined;
+  /** How it stands for the tenant of the route, where it was to be proven. */
+  ownership?: StoredRecord<'ownership'> | null | undefined;
   /** While its first attempt waits for its turn. */
   queue?: QueuePosition | null;
 }

@@ -49,13 +49,14 @@ export function requireNames(bounds: Bounds | undefined, names: readonly string[
 
 /**
  * Throws unless a tenant may have a certificate served for these names: edges serve it to whoever asks for one of them. Those that its routes
- * name, and beyond those what its token is for by name and nobody else's route names.
+ * name, and beyond those what its token is for by name and nobody else's route names. Where names have to be proven, `servedAlone`, the former
+ * alone: whether somebody else's route names one is not told then.
  */
 export async function requireServable(
   store: Reads,
   bounds: Bounds | undefined,
   names: readonly string[],
-  now: number,
+  { now, servedAlone }: { now: number; servedAlone: boolean },
 ): Promise<void> {
   if (bounds === undefined) return;
   requireNames(bounds, names, '/chain');
@@ -63,8 +64,13 @@ export async function requireServable(
   if (tenant === null) return;
   for (const name of names) {
     const routes = await routesNaming(store, name);
+    if (servedAlone && !routes.some(({ value }) => value.tenant === tenant))
+      throw beyondToken(
+        '/chain',
+        `no route of "${tenant}" serves "${name}"; create it first, and prove whose the name is`,
+      );
     if (routes.some(({ value }) => value.tenant !== tenant)) throw hostTaken(name);
-    const mayPrecede = hostSuffixes !== null;
+    const mayPrecede = hostSuffixes !== null || servedAlone;
     if (!mayPrecede && (routes.length === 0 || name.startsWith('*.')))
       throw beyondToken(
         '/chain',

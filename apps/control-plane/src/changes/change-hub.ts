@@ -16,7 +16,7 @@ const watchedKinds = [
   'token',
   'attempts',
   'bucket',
-  'webhook',
+  'ownership',
 ] as const satisfies readonly Kind[];
 
 export type ChangeListener = (entry: LogEntry | null) => void;

@@ -5,6 +5,7 @@ import {
   type CommitOrigin,
   isAppError,
   type Kind,
+  type OwnershipPolicy,
   type Position,
   recordKey,
 } from '@lockstep/contract';
@@ -27,6 +28,8 @@ export type Condition = (revision: number | null) => void;
 export interface WriteOrigin extends Pick<CommitOrigin, 'by'>, Partial<Omit<CommitOrigin, 'by'>> {
   /** What alone it may reach; left out: everything. */
   bounds?: Bounds | undefined;
+  /** What has to be proven before a host that it names is served; left out: what the settings say. */
+  ownership?: OwnershipPolicy | undefined;
   condition?: Condition | undefined;
   along?: Along | undefined;
 }
@@ -65,7 +68,7 @@ const queues = new WeakMap<object, Map<string, Promise<void>>>();
  */
 export async function commit(
   store: WrittenStore,
-  { bounds: _, condition: _condition, along, ...write }: Write,
+  { bounds: _, ownership: _ownership, condition: _condition, along, ...write }: Write,
 ): Promise<Position> {
   if (along === undefined) return commitAlone(store, write);
   return along.take((more) => {

@@ -6,6 +6,8 @@ export interface HostDemands {
   edgeAddresses: readonly string[];
   /** It is behind a CDN, so that it need not lead to the edges. */
   proxied: boolean;
+  /** What proves whose it is, as it was found last. */
+  ownership?: readonly DnsRequirement[] | undefined;
 }
 
 /**
@@ -15,15 +17,21 @@ export interface HostDemands {
 export function hostRequirements(
   host: string,
   seen: SeenDns | null,
-  { edgeAddresses, proxied }: HostDemands,
+  { edgeAddresses, proxied, ownership = [] }: HostDemands,
 ): DnsRequirement[] {
   const traffic = seen?.traffic ?? null;
   const rows = [
     ...(proxied || traffic === 'elsewhere' ? [] : pointsHere(host, traffic, edgeAddresses).requirements),
     ...(seen?.challenge ?? []).map(({ requirement }) => requirement),
     ...(seen?.caa ? [seen.caa] : []),
+    ...ownership,
   ];
-  return rows.sort((a, b) => placeOf(a) - placeOf(b) || compare(keyOf(a), keyOf(b)));
+  return inTheirOrder(rows);
+}
+
+/** The records of one host in the order in which they are listed. */
+export function inTheirOrder(rows: readonly DnsRequirement[]): DnsRequirement[] {
+  return [...rows].sort((a, b) => placeOf(a) - placeOf(b) || compare(keyOf(a), keyOf(b)));
 }
 
 function placeOf({ purpose }: DnsRequirement): number {

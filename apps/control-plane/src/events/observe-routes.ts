@@ -1,15 +1,16 @@
 import {
   type EventDraft,
+  namedHosts,
   type RouteStatus,
   recordFault,
   type StoredRecord,
-  servedHosts,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { findBrought } from '../certificates/brought.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
-import { deriveRouteStatus } from '../routes/route-status.ts';
+import { readOwnership } from '../ownership/read-ownership.ts';
+import { deriveRouteStatus, wasLookedAt } from '../routes/route-status.ts';
 import { hostsOf } from '../routes/unreadable-route.ts';
 import type { Observation } from './teller.ts';
 
@@ -18,6 +19,7 @@ const told = {
   live: 'route.live',
   failed: 'route.failed',
   waiting_for_dns: 'route.waiting_for_dns',
+  waiting_for_ownership: 'route.waiting_for_ownership',
 } as const satisfies Partial<Record<RouteStatus['state'], EventDraft['type']>>;
 
 export interface ObservedRoutes {
@@ -36,10 +38,14 @@ export async function observeRoutes(
   const records = await store.getMany('route', [...ids]);
   const routes = records.filter((record) => record !== null && recordFault(record) === null);
   const hosts = [...new Set(routes.flatMap((record) => hostsOf(record!)))];
-  const [orders, certificates, brought] = await Promise.all([
+  const [orders, certificates, brought, ownershipOf] = await Promise.all([
     store.getMany('order', hosts),
     store.getMany('certificate', hosts),
     findBrought(store, hosts, fleet.view().now),
+    readOwnership(
+      store,
+      routes.flatMap((route) => (route === null ? [] : [{ route, hosts: hostsOf(route) }])),
+    ),
   ]);
   const byHost = new Map(hosts.map((host, index) => [host, index]));
   const view = inEpoch(await fleet.judge(), epoch);
@@ -49,16 +55,24 @@ export async function observeRoutes(
     const key = `route/${id}`;
     if (record === null) return [{ key, state: null, check: { kind: 'route', id, revision: null } }];
     if (recordFault(record) !== null) return [];
-    const named = hostsOf(record).map((host) => ({
-      host,
-      order: orders[byHost.get(host) ?? -1] ?? null,
-      certificate: certificates[byHost.get(host) ?? -1] ?? null,
-      brought: brought.get(host) ?? null,
-    }));
+    const named = hostsOf(record).map((host) => {
+      const { waits, ownership } = ownershipOf(record, host);
+      if (waits) return { host, order: null, certificate: null, brought: null, waits, ownership };
+      return {
+        host,
+        order: orders[byHost.get(host) ?? -1] ?? null,
+        certificate: certificates[byHost.get(host) ?? -1] ?? null,
+        brought: brought.get(host) ?? null,
+        ownership,
+      };
+    });
     const { status } = deriveRouteStatus(record, named, view);
     if (status.state === 'deploying') deploying.add(id);
     const type = (told as Partial<Record<string, EventDraft['type']>>)[status.state];
     if (type === undefined) return [];
+    // The first look is made at once: whoever has proven the host before hears of no wait.
+    const looked = named.some((host) => host.waits === true && wasLookedAt(host));
+    if (status.state === 'waiting_for_ownership' && !looked) return [];
     return [
       {
         key,
@@ -77,13 +91,13 @@ function eventOf(
   { id, revision, value }: StoredRecord<'route'>,
   { state, reason, certificates, dnsRequirements, nodes }: RouteStatus,
 ): EventDraft {
-  const waiting = state === 'waiting_for_dns' ? { dnsRequirements } : {};
+  const waiting = state === 'waiting_for_dns' || state === 'waiting_for_ownership' ? { dnsRequirements } : {};
   return {
     type,
     subject: { kind: 'route', id },
     tenant: value.tenant,
     data: {
-      hosts: servedHosts(value),
+      hosts: namedHosts(value),
       routes: [id],
       revision,
       state,

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Boundary, createBoundary, type LogEntry } from '@lockstep/contract';
+import { type Boundary, createBoundary, type LogEntry, waitingClaimPrefix } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
@@ -80,6 +80,8 @@ async function observe(
   /** Routes to look at, and how often they were. */
   const dirty = new Map<string, number>();
   const hosts = new Set<string>();
+  /** The claims of whoever waits for a host to be proven theirs. */
+  const waiting = new Set<string>();
   const buckets = new Set<string>();
   const issuers = new Map<string, Observation>();
   const deploying = new Set<string>();
@@ -97,7 +99,10 @@ async function observe(
       else if (kind === 'bucket') buckets.add(id);
       else if (change.op === 'put' && change.kind === 'certificate')
         for (const name of change.value.names ?? [change.value.host]) hosts.add(name);
-      else if (change.op === 'put' && change.kind === 'order') {
+      else if (change.op === 'put' && change.kind === 'ownership') {
+        const { host, tenant, checks, proven } = change.value;
+        if (proven === null && checks > 0) waiting.add(waitingClaimPrefix(host, tenant));
+      } else if (change.op === 'put' && change.kind === 'order') {
         // Of all else that becomes of an order, a route's state is none that is told.
         const { host, lastError, waitingForDns } = change.value;
         if (lastError !== null || waitingForDns !== null) hosts.add(host);
@@ -110,10 +115,11 @@ async function observe(
   }
 
   async function findNamed(): Promise<void> {
-    const named = [...hosts];
+    const prefixes = [...[...hosts].map((host) => `${host} `), ...waiting];
     hosts.clear();
-    for (const host of named)
-      for (const { kind, id } of await store.findClaims(`${host} `, 1_000))
+    waiting.clear();
+    for (const prefix of prefixes)
+      for (const { kind, id } of await store.findClaims(prefix, 1_000))
         if (kind === 'route' && !dirty.has(id)) dirty.set(id, 0);
   }
 

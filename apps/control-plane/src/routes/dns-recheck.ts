@@ -1,27 +1,34 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
   type HostCheck,
+  namedHosts,
   type OrderRecord,
   type RouteCheck,
   recordKey,
   type SeenDns,
-  servedHosts,
+  type StoredRecord,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
+import { inTheirOrder } from '../dns/host-requirements.ts';
 import type { HostPolicy } from '../issuance/host-context.ts';
 import type { Preflight, PreflightResult } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
+import type { HostOwnership } from '../ownership/host-ownership.ts';
+import { putOwnership } from '../ownership/put-ownership.ts';
+import { readOwnership } from '../ownership/read-ownership.ts';
+import type { Claim, Judge } from '../ownership/verdicts.ts';
+import { iso } from '../time/iso.ts';
 import { routeNotFound } from './route-refusals.ts';
 
 /** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
 export interface DnsRecheck {
   /** Throws `not_found`. */
   check(origin: WriteOrigin, id: string): Promise<RouteCheck>;
-  /** The same for a host as if no route named it, so that it tells of nobody's; nothing is tried. */
-  look(host: string): Promise<HostCheck>;
+  /** The same for a host as if no route named it, so that it tells of nobody's; nothing is tried. `tenant`: whose it is to be. */
+  look(origin: Pick<WriteOrigin, 'ownership'>, host: string, tenant: string | null): Promise<HostCheck>;
 }
 
 type Look = PreflightResult & { host: string };
@@ -32,10 +39,19 @@ export interface DnsRecheckOptions {
   store: ConfigStore;
   preflight: Preflight;
   queue: Pick<OrderQueue, 'enter'>;
+  ownership: Pick<HostOwnership, 'policyOf'>;
+  judge: Judge;
   now?: () => number;
 }
 
-export function createDnsRecheck({ store, preflight, queue, now = Date.now }: DnsRecheckOptions): DnsRecheck {
+export function createDnsRecheck({
+  store,
+  preflight,
+  queue,
+  ownership,
+  judge,
+  now = Date.now,
+}: DnsRecheckOptions): DnsRecheck {
   /** Keeps what was seen, and ends the wait of those that are well and wait for the DNS, or for another try after a failure. */
   async function take(origin: WriteOrigin, looks: Look[]): Promise<void> {
     const keys = looks.map(({ host }) => recordKey('order', host));
@@ -81,19 +97,83 @@ export function createDnsRecheck({ store, preflight, queue, now = Date.now }: Dn
     return { host, ...(await preflight.check(host, policy, before)) };
   }
 
+  /** Whether the host is proven comes before where it leads. */
+  async function lookAtClaim(
+    claim: Claim,
+    policy: HostPolicy,
+  ): Promise<{ check: HostCheck; proven: boolean }> {
+    const [verdict, found] = await Promise.all([judge(claim), look(claim.host, policy)]);
+    const proven = verdict.may === 'take';
+    const dnsRequirements = inTheirOrder([...found.requirements, ...verdict.requirements]);
+    const detail = verdict.may === 'take' ? found.detail : verdict.detail;
+    return { check: { host: claim.host, ok: proven && found.ok, detail, dnsRequirements }, proven };
+  }
+
+  /** A host that waits: of what others have with its name, nothing is told. */
+  async function checkWaiting(
+    { value }: StoredRecord<'route'>,
+    { host, tenant, policy }: Claim,
+  ): ReturnType<typeof lookAtClaim> {
+    return lookAtClaim(
+      { host, tenant, policy },
+      {
+        named: true,
+        issuers: value.issuers ?? null,
+        challenge: value.challenge ?? null,
+        proxied: value.dns?.proxiedBy !== undefined,
+      },
+    );
+  }
+
+  /** What is proven by now is looked at again at once, to be served. */
+  async function wake(origin: WriteOrigin, ids: readonly string[]): Promise<void> {
+    for (const id of ids)
+      await writeInTurn(store, [recordKey('ownership', id)], async () => {
+        const record = await store.get('ownership', id);
+        if (record === null || record.value.proven !== null) return;
+        await commit(store, {
+          ...origin,
+          checks: [{ kind: 'ownership', id, revision: record.revision }],
+          changes: [putOwnership({ ...record.value, checks: 0, dueAt: iso(now()) })],
+        });
+      });
+  }
+
   return {
-    look: async (host) => shown(await look(host, unnamed)),
+    async look(origin, host, tenant) {
+      const policy = ownership.policyOf(origin);
+      if (policy === 'off') return shown(await look(host, unnamed));
+      return (await lookAtClaim({ host, tenant, policy }, unnamed)).check;
+    },
     async check(origin, id) {
       const route = await store.get('route', id);
       if (route === null || !isOwn(origin.bounds, route.value.tenant)) throw routeNotFound(id);
       origin.condition?.(route.revision);
-      const hosts = servedHosts(route.value);
-      const orders = await store.getMany('order', hosts);
-      const looks = await Promise.all(
-        hosts.map((host, index) => look(host, undefined, orders[index]?.value.seenDns)),
+      const named = namedHosts(route.value);
+      const [ownershipOf, orders] = await Promise.all([
+        readOwnership(store, [{ route, hosts: named }]),
+        store.getMany('order', named),
+      ]);
+      const looks: Look[] = [];
+      const proven: string[] = [];
+      const hosts = await Promise.all(
+        named.map(async (host, index): Promise<HostCheck> => {
+          const { waits, ownership } = ownershipOf(route, host);
+          if (!waits) {
+            const found = await look(host, undefined, orders[index]?.value.seenDns);
+            looks.push(found);
+            const more = ownership?.value.requirements ?? [];
+            return shown({ ...found, requirements: inTheirOrder([...found.requirements, ...more]) });
+          }
+          const claim = ownership?.value ?? { host, tenant: route.value.tenant ?? null, policy: null };
+          const looked = await checkWaiting(route, claim);
+          if (looked.proven && ownership !== null) proven.push(ownership.id);
+          return looked.check;
+        }),
       );
       await take(origin, looks);
-      return { route: id, ok: looks.every(({ ok }) => ok), hosts: looks.map(shown) };
+      await wake(origin, proven);
+      return { route: id, ok: hosts.every(({ ok }) => ok), hosts };
     },
   };
 }

@@ -73,6 +73,7 @@ export function createManyRoutes({ store, changes: { prepare, changesOf }, edits
         }
       }),
     );
+    if (written.some((one) => isAppError(one, 'revision_conflict'))) return null;
     if (changes.length === 0) return written;
     try {
       await commit(store, { ...origin, checks: [...checks.values()], changes });

@@ -1,10 +1,10 @@
-import { type RouteRecord, type StoredRecord, servedHosts, wildcardOf } from '@lockstep/contract';
+import { namedHosts, type RouteRecord, type StoredRecord, servedHosts, wildcardOf } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type Bounds, isOwn, ownTenant, requireSuffix } from '../auth/bounds.ts';
 import { clientCertificatesOf, noSuchCertificate } from '../certificates/client-certificate.ts';
 import { hostTaken, isOwnCertificate, refuseBroughtByOthers } from '../certificates/own-certificates.ts';
 import { routesNaming } from '../certificates/tenants-of-host.ts';
-import { hostsOf } from './unreadable-route.ts';
+import { hostsOf, servedHostsOf } from './unreadable-route.ts';
 
 /** A route as a token may write it: of its tenant. Throws `forbidden` for another tenant, and for hosts that come and are not for it. */
 export function boundRoute(
@@ -17,7 +17,7 @@ export function boundRoute(
   // Who sees everything still changes nothing of what other names are for.
   if (bounds.tenant === null) for (const host of before) requireSuffix(bounds, host, '');
   if (next === null) return null;
-  for (const host of servedHosts(next)) {
+  for (const host of namedHosts(next)) {
     if (before.includes(host)) continue;
     const index = next.hosts.indexOf(host);
     requireSuffix(bounds, host, index === -1 ? '/alsoServe' : `/hosts/${index}`);
@@ -38,7 +38,7 @@ export async function refuseOthers(
   { now, ownHosts }: { now: number; ownHosts: readonly string[] },
 ): Promise<void> {
   if (bounds === undefined || bounds.tenant === null || next === null) return;
-  const before = current === null ? [] : hostsOf(current);
+  const before = current === null ? [] : servedHostsOf(current);
   const coming = servedHosts(next).filter((host) => !before.includes(host));
   for (const host of coming) {
     if (ownHosts.includes(host)) throw hostTaken(host);

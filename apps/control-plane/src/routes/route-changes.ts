@@ -1,8 +1,9 @@
-import { type RouteRecord, type StoredRecord, servedHosts } from '@lockstep/contract';
+import { AppError, namedHosts, type RouteRecord, type StoredRecord, servedHosts } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
+import type { HostOwnership, Settled } from '../ownership/host-ownership.ts';
 import { sameJson } from '../validation/same-json.ts';
 import { boundRoute, refuseOthers, refuseOthersCertificates } from './route-bounds.ts';
 import type { Edit } from './route-edits.ts';
@@ -10,7 +11,7 @@ import { createRouteOrders } from './route-orders.ts';
 import { putRoute } from './route-record.ts';
 import { routeNotFound } from './route-refusals.ts';
 import type { RouteRules } from './route-rules.ts';
-import { hostsOf } from './unreadable-route.ts';
+import { hostsOf, servedHostsOf } from './unreadable-route.ts';
 
 /** For how long somebody waits until it is live; null: nobody does; `bulk`: it comes with very many. */
 export type Wait = number | null | 'bulk';
@@ -23,11 +24,13 @@ export interface RouteChangesOptions {
   check: RouteRules;
   queue: Pick<OrderQueue, 'enter'>;
   defaultIssuer: () => string | null;
+  /** Left out: nothing has to be proven. */
+  ownership?: HostOwnership | undefined;
   ownHosts: readonly string[];
   now: () => number;
 }
 
-/** What is to become of a route, checked, and the hosts whose orders go with it. */
+/** What is to become of a route, checked, and all hosts that it named or names. */
 export interface PreparedRoute {
   id: string;
   current: StoredRecord<'route'> | null;
@@ -43,6 +46,7 @@ export function createRouteChanges({
   check,
   queue,
   defaultIssuer,
+  ownership = nothingToProve,
   ownHosts,
   now,
 }: RouteChangesOptions) {
@@ -60,23 +64,64 @@ export function createRouteChanges({
     if (next !== null) await refuseOthersCertificates(store, bounds, current, next);
     const named = next === null ? [] : await check(next);
     const before = current === null ? [] : hostsOf(current);
-    return { id, current, next, named, before, after: next === null ? [] : servedHosts(next) };
+    return { id, current, next, named, before, after: next === null ? [] : namedHosts(next) };
+  }
+
+  /** The route as it would be written, with what has to be proven of its hosts first. */
+  async function settle(
+    origin: WriteOrigin,
+    { id, current, next }: Pick<PreparedRoute, 'id' | 'current' | 'next'>,
+    wait: Wait = null,
+  ): Promise<Omit<Settled, 'unproven'> & { settled: RouteRecord | null }> {
+    const { unproven, ...more } = await ownership.settle(origin, {
+      id,
+      before:
+        current === null
+          ? null
+          : { tenant: current.value.tenant, named: hostsOf(current), served: servedHostsOf(current) },
+      after: next === null ? null : { tenant: next.tenant, named: namedHosts(next) },
+      waitMs: wait === 'bulk' ? null : wait,
+    });
+    return { settled: next === null || unproven.length === 0 ? next : { ...next, unproven }, ...more };
+  }
+
+  /** Throws where somebody else has a host that would be served from now on. */
+  async function refuseHeld(
+    origin: WriteOrigin,
+    current: StoredRecord<'route'> | null,
+    next: RouteRecord | null,
+  ): Promise<void> {
+    if (ownership.policyOf(origin) === 'off')
+      return refuseOthers(store, origin.bounds, current, next, { now: now(), ownHosts });
+    const before = current === null ? [] : servedHostsOf(current);
+    const coming = next === null ? [] : servedHosts(next).filter((host) => !before.includes(host));
+    const [held] = await ownership.heldByOthers(coming, next?.tenant);
+    // It came in between: it is settled anew.
+    if (held !== undefined)
+      throw new AppError('revision_conflict', `"${held}" was taken meanwhile`, {
+        facts: { kind: 'order', id: held },
+      });
   }
 
   /** In turn with all who are at the orders of its hosts. No changes: it is so already. */
   async function changesOf(
-    { bounds }: WriteOrigin,
-    { id, current, next, named, before, after }: PreparedRoute,
+    origin: WriteOrigin,
+    prepared: PreparedRoute,
     wait: Wait,
     beside: Beside = () => [],
   ): Promise<{ checks: Check[]; changes: Change[]; unchanged: boolean }> {
+    const { id, current, named } = prepared;
+    const { settled: next, ...proofs } = await settle(origin, prepared, wait);
+    const before = current === null ? [] : servedHostsOf(current);
+    const after = next === null ? [] : servedHosts(next);
     const ofHosts = await orders.changesFor(id, before, after, enteringOf(next, wait));
     const own = changesTo(id, current, next);
     const kept = own.length === 0 ? (current?.value ?? null) : next;
-    const changes = [...own, ...ofHosts.changes, ...beside(kept)];
-    if (changes.length > 0) await refuseOthers(store, bounds, current, next, { now: now(), ownHosts });
+    const changes = [...own, ...ofHosts.changes, ...proofs.changes, ...beside(kept)];
+    if (changes.length > 0) await refuseHeld(origin, current, next);
     const ofRoute: Check = { kind: 'route', id, revision: current?.revision || null };
-    return { checks: [ofRoute, ...named, ...ofHosts.checks], changes, unchanged: own.length === 0 };
+    const checks = [ofRoute, ...named, ...ofHosts.checks, ...proofs.checks];
+    return { checks, changes, unchanged: own.length === 0 };
   }
 
   function enteringOf(next: RouteRecord | null, wait: Wait) {
@@ -84,8 +129,14 @@ export function createRouteChanges({
     return wait === 'bulk' ? { asks, bulk: true } : { asks, waitMs: wait };
   }
 
-  return { prepare, changesOf };
+  return { prepare, settle, refuseHeld, changesOf };
 }
+
+const nothingToProve: HostOwnership = {
+  policyOf: () => 'off',
+  settle: async () => ({ unproven: [], checks: [], changes: [] }),
+  heldByOthers: async () => [],
+};
 
 export type RouteChanges = ReturnType<typeof createRouteChanges>;
 

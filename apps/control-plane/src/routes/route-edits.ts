@@ -33,7 +33,7 @@ export function createRouteEdits({ sealer, now }: RouteEditsOptions) {
     const fault = recordFault(current);
     if (fault !== null)
       throw new AppError('wrong_state', `the record of route "${id}" ${fault}; put it anew, or delete it`);
-    const { createdAt: _c, updatedAt: _u, sealedSecrets: _s, ...given } = current.value;
+    const { createdAt: _c, updatedAt: _u, sealedSecrets: _s, unproven: _p, ...given } = current.value;
     const merged = PutRoute.safeParse(change(given));
     if (!merged.success) throw toInvalidRequest(merged.error);
     return recordOf(id, merged.data, current);

@@ -1,4 +1,10 @@
-import { type Route, type RoutesQuery, type StoredRecord, wildcardOf } from '@lockstep/contract';
+import {
+  type Route,
+  type RoutesQuery,
+  type StoredRecord,
+  waitingClaimPrefix,
+  wildcardOf,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { tenantClaimPrefix } from '../certificates/tenant-claim.ts';
 import { invalidField } from '../validation/invalid-field.ts';
@@ -36,14 +42,18 @@ export function createRouteList({ store, view }: RouteListOptions): ListRoutes {
     const ids = new Set<string>();
     for (const name of [host, wildcardOf(host)]) {
       if (name === null) continue;
-      for (let after: string | undefined; ; ) {
-        const holders = await store.findClaims(`${name} `, claimsAtOnce, after);
-        if (holders.length === 0) break; // a page may be short: a claim can go while it is read
-        for (const { id } of holders) ids.add(id);
-        after = holders.at(-1)?.claim;
-      }
+      for (const prefix of [`${name} `, waitingClaimPrefix(name)]) await collect(prefix, ids);
     }
     return [...ids].sort();
+  }
+
+  async function collect(prefix: string, ids: Set<string>): Promise<void> {
+    for (let after: string | undefined; ; ) {
+      const holders = await store.findClaims(prefix, claimsAtOnce, after);
+      if (holders.length === 0) break; // a page may be short: a claim can go while it is read
+      for (const { id } of holders) ids.add(id);
+      after = holders.at(-1)?.claim;
+    }
   }
 
   async function read(ids: string[]): Promise<Read[]> {
@@ -78,7 +88,7 @@ export function createRouteList({ store, view }: RouteListOptions): ListRoutes {
   async function show(records: Read[], { state, fields }: Query): Promise<Shown[]> {
     const withoutStatus = state === undefined && fields !== null && !fields.includes('status');
     if (withoutStatus)
-      return records.map(({ id, revision, value: { sealedSecrets: _, ...rest } }) =>
+      return records.map(({ id, revision, value: { sealedSecrets: _, unproven: _u, ...rest } }) =>
         only({ id, revision, ...rest }, fields),
       );
     const routes = await view.routes(records);

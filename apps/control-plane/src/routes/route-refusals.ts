@@ -1,4 +1,4 @@
-import { AppError } from '@lockstep/contract';
+import { AppError, readRouteClaim } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { hostTaken } from '../certificates/own-certificates.ts';
@@ -23,7 +23,7 @@ export async function explainHostTaken(
   error: AppError,
 ): Promise<AppError> {
   if (error.facts.claim === undefined) return error;
-  const [host = '', path = null, matchers] = String(error.facts.claim).split(' ');
+  const { host, path, matchers } = readRouteClaim(String(error.facts.claim));
   const route = String(error.facts.id);
   if (bounds !== undefined && !isOwn(bounds, (await findRoute(store, route))?.value.tenant))
     return hostTaken(host, { path });

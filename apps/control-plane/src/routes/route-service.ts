@@ -3,21 +3,22 @@ import {
   AppError,
   claimsOfRoute,
   isAppError,
+  namedHosts,
   type PatchRoute,
   type PutRoute,
   type RouteRecord,
   type RouteValidity,
   recordKey,
-  servedHosts,
 } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
 import type { Change, ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
+import type { HostOwnership } from '../ownership/host-ownership.ts';
 import { mergePatch } from '../validation/merge-patch.ts';
 import { createManyRoutes, type RouteLine, type WrittenLine } from './many-routes.ts';
-import { boundRoute, refuseOthers, refuseOthersCertificates } from './route-bounds.ts';
+import { boundRoute, refuseOthersCertificates } from './route-bounds.ts';
 import {
   type Beside,
   changesTo,
@@ -65,6 +66,8 @@ export interface RouteServiceOptions {
   sealer?: Sealer<'edges'>;
   /** Whom routes ask that name no issuer. */
   defaultIssuer?: () => string | null;
+  /** Left out: nothing has to be proven. */
+  ownership?: HostOwnership | undefined;
   /** Hosts that control planes serve themselves. */
   ownHosts?: readonly string[];
   now?: () => number;
@@ -76,13 +79,14 @@ export function createRouteService({
   queue,
   sealer,
   defaultIssuer = () => null,
+  ownership,
   ownHosts = [],
   now = Date.now,
 }: RouteServiceOptions): RouteService {
   const edits = createRouteEdits({ sealer, now });
   const { recordOf, edited } = edits;
   const hosts = createRouteHosts(edits);
-  const changes = createRouteChanges({ store, check, queue, defaultIssuer, ownHosts, now });
+  const changes = createRouteChanges({ store, check, queue, defaultIssuer, ownership, ownHosts, now });
   const { writeMany } = createManyRoutes({ store, changes, edits });
 
   async function write(
@@ -174,7 +178,8 @@ export function createRouteService({
     if (body === null) return 'deleted';
     if (current === null) return 'made';
     const next = boundRoute(origin.bounds, current, recordOf(id, body, current));
-    return changesTo(id, current, next).length === 0 ? 'unchanged' : 'changed';
+    const { settled } = await changes.settle(origin, { id, current, next });
+    return changesTo(id, current, settled).length === 0 ? 'unchanged' : 'changed';
   }
 
   async function validate(origin: WriteOrigin, body: PutRoute): Promise<RouteValidity> {
@@ -184,14 +189,15 @@ export function createRouteService({
     const next = boundRoute(origin.bounds, current, recordOf(id, body, current)) as RouteRecord;
     await refuseOthersCertificates(store, origin.bounds, current, next);
     await check(next);
-    await refuseOthers(store, origin.bounds, current, next, { now: now(), ownHosts });
-    for (const claim of claimsOfRoute(next)) {
+    const { settled } = await changes.settle(origin, { id, current, next });
+    await changes.refuseHeld(origin, current, settled);
+    for (const claim of claimsOfRoute(settled as RouteRecord)) {
       const [holder] = await store.findClaims(claim, 1);
       if (holder?.claim !== claim || holder.id === id) continue;
       const taken = new AppError('host_taken', claim, { facts: { ...holder } });
       throw await explainHostTaken(store, origin, taken);
     }
-    return { valid: true, hosts: servedHosts(next), paths: next.paths };
+    return { valid: true, hosts: namedHosts(next), paths: next.paths };
   }
 
   async function remove(origin: WriteOrigin, id: string): Promise<void> {

@@ -12,15 +12,25 @@ export interface DerivedStatus {
 }
 
 // The state of a route is that of the host which is furthest from live.
-const furthestFirst: State[] = ['failed', 'waiting_for_dns', 'pending', 'issuing', 'deploying', 'live'];
+const furthestFirst: State[] = [
+  'failed',
+  'waiting_for_ownership',
+  'waiting_for_dns',
+  'pending',
+  'issuing',
+  'deploying',
+  'live',
+];
 const ended: ReadonlySet<State> = new Set(['failed', 'waiting_for_dns', 'live']);
 
 /** What is true of a route, worked out from its records and the last reports of the expected nodes. */
 export function deriveRouteStatus(
   route: StoredRecord<'route'>,
-  hosts: HostRecords[],
+  all: HostRecords[],
   fleet: FleetView,
 ): DerivedStatus {
+  const hosts = all.filter(({ waits }) => waits !== true);
+  const waiting = all.filter(({ waits }) => waits === true);
   const certificates = hosts.map((records) => deriveCertificateStatus(records, fleet));
   const valid = hosts.flatMap((records) => validFor(records, fleet.now) ?? []);
   // Where no host has a certificate, nobody serves anything; who could not is told all the same.
@@ -35,24 +45,30 @@ export function deriveRouteStatus(
   };
   const states = [
     ...certificates.map(({ state }) => state),
+    ...waiting.map(() => 'waiting_for_ownership' as const),
     deployed ? ('live' as const) : ('deploying' as const),
   ];
   const state = furthestFirst.find((candidate) => states.includes(candidate)) ?? 'pending';
-  const alone = explain(state, hosts, certificates, served, fleet);
-  const reason = alone === null ? null : besideLive(alone, state, certificates);
+  const alone =
+    state === 'waiting_for_ownership'
+      ? reasonOfWaiting(waiting)
+      : explain(state, hosts, certificates, served, fleet);
+  const held = certificates.find((one) => one.state === state)?.host ?? waiting[0]?.host;
+  const reason = alone === null ? null : besideLive(alone, held, certificates, all.length);
   const status: RouteStatus = {
     state,
     ...(reason === null ? {} : { reason }),
     ...lastOf(hosts),
-    hosts: hosts.map(({ host }, index) => ({
-      host,
-      state: hostState(index),
+    hosts: all.map((records) => ({
+      host: records.host,
+      state: records.waits === true ? 'waiting_for_ownership' : hostState(hosts.indexOf(records)),
     })),
     certificates,
-    dnsRequirements: hosts.flatMap(({ host, order }) =>
+    dnsRequirements: all.flatMap(({ host, order, ownership }) =>
       hostRequirements(host, order?.value.seenDns ?? null, {
         edgeAddresses: fleet.edgeAddresses,
         proxied: route.value.dns?.proxiedBy !== undefined,
+        ownership: ownership?.value.requirements,
       }),
     ),
     nodes: {
@@ -64,8 +80,23 @@ export function deriveRouteStatus(
   };
   return {
     status,
-    settled: certificates.every((one) => ended.has(one.state)) && (valid.length === 0 || deployed),
+    settled:
+      certificates.every((one) => ended.has(one.state)) &&
+      waiting.every(wasLookedAt) &&
+      (valid.length === 0 || deployed),
   };
+}
+
+/** Whether nothing more comes of waiting a moment for a host that waits for a proof. */
+export function wasLookedAt({ ownership }: HostRecords): boolean {
+  return (ownership?.value.checks ?? 0) > 0;
+}
+
+function reasonOfWaiting(waiting: HostRecords[]): string | null {
+  const [first] = waiting;
+  if (first === undefined) return null;
+  const detail = first.ownership?.value.detail ?? '';
+  return detail === '' ? `it is being looked at whether ${first.host} is proven to be yours` : detail;
 }
 
 /** How many nodes there are, and which are missing. */
@@ -92,11 +123,15 @@ function explain(
 }
 
 /** Of a route that is served for some of its hosts, whom the reason is about. */
-function besideLive(reason: string, state: State, certificates: CertificateStatus[]): string {
+function besideLive(
+  reason: string,
+  held: string | undefined,
+  certificates: CertificateStatus[],
+  hosts: number,
+): string {
   const live = certificates.filter((one) => one.state === 'live').length;
-  const held = certificates.find((one) => one.state === state);
   if (live === 0 || held === undefined || reason === 'no_live_edges') return reason;
-  return `${held.host}: ${reason} (${live} of ${certificates.length} hosts have what they need)`;
+  return `${held}: ${reason} (${live} of ${hosts} hosts have what they need)`;
 }
 
 function notYetValid(records: HostRecords | undefined, fleet: FleetView): string | null {

@@ -1,4 +1,11 @@
-import { type LoggedChange, type Route, recordFault, recordKey, type StoredRecord } from '@lockstep/contract';
+import {
+  type LoggedChange,
+  ownershipId,
+  type Route,
+  recordFault,
+  recordKey,
+  type StoredRecord,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { findBrought, isBroughtId } from '../certificates/brought.ts';
 import type { HostRecords } from '../certificates/certificate-status.ts';
@@ -7,6 +14,7 @@ import type { Fleet, FleetView } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
 import type { IssuingPace } from '../orders/issuing-pace.ts';
 import { queuePositionOf } from '../orders/queue-position.ts';
+import { readOwnership } from '../ownership/read-ownership.ts';
 import { deriveRouteStatus } from './route-status.ts';
 import { findRoute, hostsOf, presentUnreadable } from './unreadable-route.ts';
 
@@ -38,10 +46,14 @@ interface LoadedRoute {
 export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): RouteView {
   async function load(records: StoredRecord<'route'>[], epoch = store.epoch): Promise<LoadedRoute[]> {
     const hosts = [...new Set(records.flatMap(hostsOf))];
-    const [orders, certificates, brought] = await Promise.all([
+    const [orders, certificates, brought, ownershipOf] = await Promise.all([
       store.getMany('order', hosts),
       store.getMany('certificate', hosts),
       findBrought(store, hosts, fleet.view().now),
+      readOwnership(
+        store,
+        records.map((route) => ({ route, hosts: hostsOf(route) })),
+      ),
     ]);
     const waiting = orders.map((order, index) => (certificates[index] === null ? order : null));
     const positions = await Promise.all(
@@ -54,6 +66,9 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
       record,
       epoch,
       hosts: hostsOf(record).map((host) => {
+        const { waits, ownership } = ownershipOf(record, host);
+        // What there is of it in the fleet may be somebody else's.
+        if (waits) return { host, order: null, certificate: null, brought: null, waits, ownership };
         const index = byHost.get(host) ?? -1;
         return {
           host,
@@ -61,6 +76,7 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
           certificate: certificates[index] ?? null,
           brought: brought.get(host) ?? null,
           queue: positions[index] ?? null,
+          ownership,
         };
       }),
     }));
@@ -85,7 +101,7 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
     const fleet = inEpoch(view, epoch);
     const fault = recordFault(record);
     if (fault !== null) return presentUnreadable(record, fault, fleet);
-    const { createdAt, updatedAt, sealedSecrets: _, ...rest } = record.value;
+    const { createdAt, updatedAt, sealedSecrets: _, unproven: _u, ...rest } = record.value;
     const { status, settled } = deriveRouteStatus(record, hosts, fleet);
     const route = { id: record.id, ...rest, revision: record.revision, createdAt, updatedAt, status };
     return { route, settled };
@@ -152,6 +168,10 @@ export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): 
 }
 
 function keysOf({ record, hosts }: LoadedRoute): Set<string> {
-  const keys = hosts.flatMap(({ host }) => [recordKey('order', host), recordKey('certificate', host)]);
+  const keys = hosts.flatMap(({ host, waits }) =>
+    waits !== true
+      ? [recordKey('order', host), recordKey('certificate', host)]
+      : [recordKey('ownership', ownershipId(host, record.value.tenant))],
+  );
   return new Set([recordKey('route', record.id), ...keys]);
 }

@@ -1,9 +1,9 @@
 import {
+  namedHosts,
   type Route,
   type RouteRecord,
   revisionOfUnreadable,
   type StoredRecord,
-  servedHosts,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { FleetView } from '../fleet/fleet.ts';
@@ -51,11 +51,17 @@ export function presentUnreadable(
   return { route, settled: true };
 }
 
-/** The hosts that a record of any shape needs certificates for. */
+/** The hosts that a record of any shape needs certificates for, and those that wait for a proof of whose they are. */
 export function hostsOf({ value }: StoredRecord<'route'>): string[] {
   const { hosts, alsoServe } = value as Partial<RouteRecord>;
   const known = alsoServe === 'www' || alsoServe === 'apex' ? alsoServe : undefined;
-  return servedHosts({ hosts: textsOf(hosts), alsoServe: known });
+  return namedHosts({ hosts: textsOf(hosts), alsoServe: known });
+}
+
+/** The same without those that wait. */
+export function servedHostsOf(record: StoredRecord<'route'>): string[] {
+  const waiting = textsOf((record.value as Partial<RouteRecord>).unproven);
+  return hostsOf(record).filter((host) => !waiting.includes(host));
 }
 
 function textsOf(list: unknown): string[] {

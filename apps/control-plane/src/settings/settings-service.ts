@@ -132,6 +132,7 @@ export function createSettingsService({
       return {
         issuers: config.issuers ?? known.defaultChain,
         edgeAddresses: config.edgeAddresses,
+        ownership: config.ownership,
         resolvers: config.resolvers,
         authoritativeServers: config.authoritativeServers,
         dnsProvider: config.dnsProvider ?? null,

@@ -140,13 +140,14 @@ function nullIfUnreadable(error: unknown): null {
 
 function accessOf(
   id: string,
-  { name, scopes, tenant, hostSuffixes, rateLimit, expiresAt }: TokenRecord,
+  { name, scopes, tenant, hostSuffixes, ownership, rateLimit, expiresAt }: TokenRecord,
 ): Access {
   return {
     principal: { kind: 'token', name, id, ...(tenant === null ? {} : { tenant }) },
     scopes,
     tenant,
     hostSuffixes,
+    ...(ownership === null ? {} : { ownership }),
     ...(rateLimit === null ? {} : { rateLimit }),
     expiresAt: expiresAt === null ? null : Date.parse(expiresAt),
   };

@@ -3,6 +3,7 @@ import {
   grants,
   isWithinSuffixes,
   type NewToken,
+  type OwnershipPolicy,
   type PostToken,
   type StoredRecord,
   type Token,
@@ -35,7 +36,7 @@ export interface TokenServiceOptions {
 }
 
 /** What a token of a tenant may be for: the rest is of the whole fleet. */
-const subjectsOfTenants = ['routes', 'certificates', 'events', 'webhooks', 'tokens', 'audit'];
+const subjectsOfTenants = ['routes', 'certificates', 'events', 'tokens', 'audit'];
 
 const claimPrefix = (tenant: string) => `tenant ${tenant} token `;
 
@@ -122,8 +123,8 @@ export function createTokenService({ store, known, now = Date.now }: TokenServic
 /** How far a token reaches: never further than that by which it is made. */
 function bounded(
   by: Access,
-  { scopes, tenant, hostSuffixes, expiresAt }: PostToken,
-): Pick<TokenRecord, 'tenant' | 'hostSuffixes' | 'expiresAt'> {
+  { scopes, tenant, hostSuffixes, ownership, expiresAt }: PostToken,
+): Pick<TokenRecord, 'tenant' | 'hostSuffixes' | 'ownership' | 'expiresAt'> {
   const beyond = scopes.find((scope) => !grants(by.scopes, scope));
   if (beyond !== undefined)
     throw new AppError(
@@ -156,6 +157,20 @@ function bounded(
   return {
     tenant: own,
     hostSuffixes: hostSuffixes ?? (by.hostSuffixes === null ? null : [...by.hostSuffixes]),
+    ownership: ownershipOf(by, ownership ?? null),
     expiresAt: until === null ? null : iso(until),
   };
 }
+
+/** Which proofs are asked for is the operator's to say: what a tenant's token makes asks for the same as that does. */
+function ownershipOf(by: Access, given: OwnershipPolicy | null): OwnershipPolicy | null {
+  const own = by.ownership ?? null;
+  if (given === null || given === own) return own;
+  if (by.tenant !== null)
+    throw beyondToken('/ownership', 'is for a token without a tenant to set; leave it out');
+  if (own !== null && strictness[given] < strictness[own])
+    throw beyondToken('/ownership', `asks for less than "${own}", which the token that makes it is held to`);
+  return given;
+}
+
+const strictness = { off: 0, http: 1, txt: 2 } as const satisfies Record<OwnershipPolicy, number>;

@@ -1,4 +1,4 @@
-import { AppError, idleOrder, recordKey, sealedKinds } from '@lockstep/contract';
+import { AppError, idleOrder, ownershipSecretId, recordKey, sealedKinds } from '@lockstep/contract';
 import { createSealers, generateSecretKey, keyIdOf } from '@lockstep/pki';
 import { type Change, createSqliteStore } from '@lockstep/store';
 import { readSealed, testFolder, waitFor } from '@lockstep/testkit';
@@ -77,6 +77,12 @@ async function filledStore(t: Test) {
           ...idleOrder('waits.example.com', new Date().toISOString(), null),
           sealedKey: old.controlPlanes.seal('key', 'order/waits.example.com'),
         },
+      },
+      {
+        op: 'put',
+        kind: 'ownership-secret',
+        id: ownershipSecretId,
+        value: { sealedSecret: old.controlPlanes.seal('c2VjcmV0', `ownership-secret/${ownershipSecretId}`) },
       },
       {
         op: 'put',

@@ -7,7 +7,7 @@ import { revocationReasons } from './revocation-reasons.ts';
 
 /** States of a route, and of a certificate. `failed`: the last attempt failed, and the next has a date. */
 export const State = z
-  .enum(['pending', 'waiting_for_dns', 'issuing', 'deploying', 'live', 'failed'])
+  .enum(['pending', 'waiting_for_ownership', 'waiting_for_dns', 'issuing', 'deploying', 'live', 'failed'])
   .meta({ id: 'State' });
 export type State = z.infer<typeof State>;
 

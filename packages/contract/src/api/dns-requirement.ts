@@ -5,8 +5,12 @@ import { dnsPurposes } from './dns-purposes.ts';
 export const DnsRequirement = z
   .object({
     host: z.string(),
-    type: z.enum(['A', 'AAAA', 'CNAME', 'CAA', 'TXT']),
-    name: z.string().describe('The whole name of the record'),
+    type: z
+      .enum(['A', 'AAAA', 'CNAME', 'CAA', 'TXT', 'HTTP'])
+      .describe(
+        '`HTTP`: no record, but what the server answers that the host leads to now; in place of the `TXT` beside it',
+      ),
+    name: z.string().describe('The whole name of the record; of `HTTP` the address'),
     value: z.string(),
     purpose: z
       .enum(dnsPurposes)

@@ -3,6 +3,7 @@ import { DnsProvider, StoredDnsProvider } from './dns-provider.ts';
 import { serverAddress } from './dns-server.ts';
 import { EdgeSettings, StoredEdgeSettings } from './edge-settings.ts';
 import { IssuerName } from './issuer.ts';
+import { OwnershipPolicy } from './ownership.ts';
 import { PlainUpstream } from './upstream.ts';
 
 const addressOrName = z
@@ -132,6 +133,9 @@ export const PutSettings = z
       .describe(
         'Where names have to lead before a CA is asked: IP addresses, CIDR ranges, or names for CNAME; empty: not checked',
       ),
+    ownership: OwnershipPolicy.default('off').describe(
+      'What has to be proven before a host is claimed and served: nothing; a TXT record at `_lockstep.<host>`; or that, or a text that the server gives to which the host leads now',
+    ),
     resolvers: z.array(serverAddress).max(10).default([]).describe('DNS servers to ask; empty: the system’s'),
     authoritativeServers: z
       .array(serverAddress)
@@ -185,6 +189,7 @@ export const Settings = z
   .object({
     issuers: z.array(z.string()),
     edgeAddresses: z.array(z.string()),
+    ownership: OwnershipPolicy,
     resolvers: z.array(z.string()),
     authoritativeServers: z.array(z.string()),
     dnsProvider: StoredDnsProvider.nullable(),

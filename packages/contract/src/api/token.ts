@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { scopes } from '../shared/scopes.ts';
 import { Tenant } from './labels.ts';
+import { OwnershipPolicy } from './ownership.ts';
 import { Host } from './route/hosts.ts';
 
 export const TokenId = z.string().regex(/^[a-z0-9]{1,64}$/, 'an id of a token has letters and digits only');
@@ -43,6 +44,9 @@ const described = {
     .transform((all) => [...new Set(all)])
     .nullish()
     .describe('Its routes and certificates may be for these names and those below them only'),
+  ownership: OwnershipPolicy.nullish().describe(
+    'What has to be proven before a host that it names is served, whatever the settings say; left out: what they say',
+  ),
   rateLimit: TokenRateLimit.nullish().describe(
     'How often it may call each control plane; left out: 6,000 times a minute',
   ),
@@ -73,6 +77,7 @@ const shown = {
   scopes: z.array(Scope),
   tenant: z.string().nullable(),
   hostSuffixes: z.array(z.string()).nullable(),
+  ownership: OwnershipPolicy.nullable().describe('Null: as the settings say'),
   rateLimit: TokenRateLimit.nullable(),
   expiresAt: z.iso.datetime().nullable(),
   createdAt: z.iso.datetime(),

@@ -8,7 +8,7 @@ export type Principal =
       /** Whose token it is; left out: nobody's in particular. */
       tenant?: string;
     }
-  | { kind: 'coordinator' | 'on-demand' | 'stapler' | 'system' | 'caddy-api' };
+  | { kind: 'coordinator' | 'on-demand' | 'stapler' | 'system' | 'caddy-api' | 'ownership' };
 
 /** Whose commit it is, and what led to it. */
 export interface CommitOrigin {

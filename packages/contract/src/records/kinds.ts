@@ -15,6 +15,8 @@ import { issuer } from './issuer.ts';
 import { keyring } from './keyring.ts';
 import type { Audience, KindModule, SealedField } from './kind-module.ts';
 import { order } from './order.ts';
+import { ownership } from './ownership.ts';
+import { ownershipSecret } from './ownership-secret.ts';
 import { rotation } from './rotation.ts';
 import { route } from './route.ts';
 import { sessionTickets } from './session-tickets.ts';
@@ -23,7 +25,7 @@ import { staple } from './staple.ts';
 import { token } from './token.ts';
 import { tokenUse } from './token-use.ts';
 import { told } from './told.ts';
-import { webhook, webhookDelivery, webhookState } from './webhook.ts';
+import { webhook, webhookState } from './webhook.ts';
 
 /** All that the store keeps, in the order of a snapshot. */
 const recordKinds = [
@@ -53,7 +55,8 @@ const recordKinds = [
   caddyRoute,
   webhook,
   webhookState,
-  webhookDelivery,
+  ownership,
+  ownershipSecret,
 ];
 
 type AnyKind = (typeof recordKinds)[number];

@@ -1,11 +1,13 @@
 import type { PutRoute } from '../api/route.ts';
 import { isCount, isFields, isList, isText } from '../shared/fields.ts';
-import { servedHosts } from '../shared/served-hosts.ts';
+import { namedHosts } from '../shared/served-hosts.ts';
 import { recordKind } from './kind-module.ts';
 import { type Shape, unknownField } from './shape.ts';
 
 /** A route as the store keeps it and edges receive it. */
 export interface RouteRecord extends Omit<PutRoute, 'id'> {
+  /** Of its names those that wait for a proof of whose they are; left out where none does. */
+  unproven?: string[] | undefined;
   /** What is secret of it, in JSON by name (`route-secrets.ts`); nowhere else in it. */
   sealedSecrets?: string | undefined;
   createdAt: string;
@@ -69,6 +71,7 @@ export const routeShape: Shape<RouteRecord> = {
   clientCertificates: { ca: true, mode: true },
   rateLimit: { requests: true, perMs: true, burst: true, by: { header: true } },
   basicAuth: { realm: true, users: { name: true, passwordHash: true } },
+  unproven: true,
   sealedSecrets: true,
   compression: { types: true, minBytes: true },
   issuers: true,
@@ -88,7 +91,7 @@ export const route = recordKind<RouteRecord>()({
   journal: () => true,
   events(before, after, id) {
     const route = after ?? before;
-    if (route === null || (before !== null && after !== null && sameButSealed(before, after))) return [];
+    if (route === null || (before !== null && after !== null && sameToCallers(before, after))) return [];
     const type = before === null ? 'route.created' : after === null ? 'route.deleted' : 'route.updated';
     return [
       {
@@ -102,7 +105,9 @@ export const route = recordKind<RouteRecord>()({
   fault: (route) => {
     const unknown = unknownField(route, routeShape);
     if (unknown !== null) return `has a field "${unknown}", which this revision of Lockstep does not know`;
-    const { hosts, paths, alsoServe } = route;
+    const { hosts, paths, alsoServe, unproven } = route;
+    if (unproven !== undefined && !(isList(unproven) && unproven.every(isText)))
+      return 'has unproven hosts that cannot be read';
     if (alsoServe !== undefined && alsoServe !== 'www' && alsoServe !== 'apex')
       return 'has an alsoServe that is neither www nor apex';
     return (
@@ -119,13 +124,16 @@ export const route = recordKind<RouteRecord>()({
 
 /** What was there may be unreadable. */
 function namesOf(route: RouteRecord): string[] {
-  return isList(route.hosts) ? servedHosts(route) : [];
+  return isList(route.hosts) ? namedHosts(route) : [];
 }
 
-/** What seals its secrets anew changes nothing that anybody sees; what changes them has another date too. */
-function sameButSealed(before: RouteRecord, after: RouteRecord): boolean {
-  const { sealedSecrets: _, ...rest } = before;
-  const { sealedSecrets: __, ...other } = after;
+/**
+ * What seals its secrets anew changes nothing that anybody sees; what changes them has another date too. What is proven of its names is told
+ * by its state.
+ */
+function sameToCallers(before: RouteRecord, after: RouteRecord): boolean {
+  const { sealedSecrets: _, unproven: _u, ...rest } = before;
+  const { sealedSecrets: __, unproven: __u, ...other } = after;
   return JSON.stringify(rest) === JSON.stringify(other);
 }
 

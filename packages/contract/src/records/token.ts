@@ -1,3 +1,4 @@
+import type { OwnershipPolicy } from '../api/ownership.ts';
 import { isList, isText } from '../shared/fields.ts';
 import type { Scope } from '../shared/scopes.ts';
 import { recordKind } from './kind-module.ts';
@@ -12,6 +13,8 @@ export interface TokenRecord {
   tenant: string | null;
   /** Null: of any name. */
   hostSuffixes: string[] | null;
+  /** What has to be proven before a host that it names is served; null: what the settings say. */
+  ownership: OwnershipPolicy | null;
   rateLimit: { requests: number; perMs: number } | null;
   expiresAt: string | null;
   createdAt: string;

@@ -6,6 +6,7 @@ export const eventTypes = [
   'route.live',
   'route.failed',
   'route.waiting_for_dns',
+  'route.waiting_for_ownership',
   'certificate.issued',
   'certificate.renewed',
   'certificate.failed',

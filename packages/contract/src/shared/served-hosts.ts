@@ -7,14 +7,22 @@ export function otherName(host: string, alsoServe: 'www' | 'apex'): string | nul
   return host.startsWith(www) ? host.slice(www.length) : null;
 }
 
-/** All names that a route needs certificates for. */
-export function servedHosts({
-  hosts,
-  alsoServe,
-}: {
+interface Named {
   hosts: string[];
   alsoServe?: 'www' | 'apex' | undefined;
-}): string[] {
+  /** Those that wait for a proof of whose they are: nobody serves them by this route, and others may name them. */
+  unproven?: string[] | undefined;
+}
+
+/** All names that a route serves, or will: it holds them against all others, and needs certificates for them. */
+export function servedHosts(route: Named): string[] {
+  const { unproven } = route;
+  const named = namedHosts(route);
+  return unproven === undefined ? named : named.filter((host) => !unproven.includes(host));
+}
+
+/** The same with those that wait for a proof of whose they are. */
+export function namedHosts({ hosts, alsoServe }: Named): string[] {
   if (alsoServe === undefined) return hosts;
   return [...new Set([...hosts, ...hosts.flatMap((host) => otherName(host, alsoServe) ?? [])])];
 }

@@ -1,4 +1,4 @@
-import { lookup as lookUp } from 'node:dns';
+import { type LookupAddress, type LookupAllOptions, lookup as lookUp } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { normalize } from 'node:path';
@@ -60,10 +60,21 @@ export function createDeniedAddresses(
   };
 }
 
+/** Looks up all addresses of a name, as Node's own lookup does. */
+export type AskAddresses = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
+) => void;
+
 /** Looks a name up and gives those of its addresses that are not denied; an error with `addressDenied` when none is left. */
-export function createGuardedLookup(denied: () => DeniedAddresses, port: number): LookupFunction {
+export function createGuardedLookup(
+  denied: () => DeniedAddresses,
+  port: number,
+  ask: AskAddresses = lookUp,
+): LookupFunction {
   return (hostname, options, callback) => {
-    lookUp(hostname, { ...options, all: true }, (error, found) => {
+    ask(hostname, { ...options, all: true }, (error, found) => {
       if (error !== null) {
         callback(error, '', 0);
         return;

@@ -170,11 +170,12 @@ export function createCacheRows({ sealer, home, prefix, onDamaged }: CacheRowsOp
 
   /** A record that no edge can read is kept as it is, and counts for no host. */
   function hashesOf({ kind, value }: StoredRecord): Buffer[] {
-    const { hosts: names, alsoServe } = (kind === 'route' ? value : null) ?? {};
+    const { hosts: names, alsoServe, unproven } = (kind === 'route' ? value : null) ?? {};
     if (!Array.isArray(names)) return [];
     const named = names.filter((name) => typeof name === 'string');
+    const waiting = Array.isArray(unproven) ? unproven : undefined;
     const known = alsoServe === 'www' || alsoServe === 'apex' ? alsoServe : undefined;
-    return [...new Set(servedHosts({ hosts: named, alsoServe: known }))].map((name) =>
+    return [...new Set(servedHosts({ hosts: named, alsoServe: known, unproven: waiting }))].map((name) =>
       createHash('sha256').update(home).update(name).digest().subarray(0, 16),
     );
   }

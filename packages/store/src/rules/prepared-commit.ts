@@ -47,6 +47,7 @@ const partsThatCommit: readonly unknown[] = [
   'stapler',
   'system',
   'caddy-api',
+  'ownership',
 ] satisfies Principal['kind'][];
 
 /** Checks what needs no store, and serialises. Throws `commit_too_large`, `host_taken` and `invalid_request`. */

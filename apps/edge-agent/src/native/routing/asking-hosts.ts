@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RouteDefaults, RouteRecord } from '@lockstep/contract';
+import { type RouteDefaults, type RouteRecord, servedHosts } from '@lockstep/contract';
 
 /** What the handshakes of a host ask clients for. */
 export interface AskedOfClients {
@@ -28,12 +28,13 @@ export function createAskingHosts(): AskingHosts {
   let digest: Buffer | null | undefined = null;
 
   return {
-    put(id, { hosts, clientCertificates }) {
+    put(id, record) {
+      const { clientCertificates } = record;
       if (clientCertificates === undefined) {
         this.delete(id);
         return;
       }
-      asking.set(id, JSON.stringify([hosts, clientCertificates]));
+      asking.set(id, JSON.stringify([servedHosts(record), clientCertificates]));
       digest = undefined;
     },
     delete(id) {
