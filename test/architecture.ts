@@ -59,6 +59,7 @@ const rooms: Record<string, (string | string[])[]> = {
       'on-demand',
       'ownership',
       'routes',
+      'instructions',
       'events',
       'webhooks',
       'keys',

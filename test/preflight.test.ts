@@ -86,7 +86,7 @@ t.test('no CA is asked for a host that does not lead here, or that CAA records k
         purpose: 'traffic',
         found: ['203.0.113.7'],
         ok: false,
-        hint: body.status.reason,
+        hint: 'shop.example.test leads to 203.0.113.7, which is elsewhere. Put this record in its place.',
       },
     ]);
     t.match(body.status.reason, /^shop\.example\.test leads to 203\.0\.113\.7, which is elsewhere\. Create/);

@@ -123,7 +123,11 @@ t.test(
       t.match(secret, /^whsec_/);
       t.equal((await run('webhook', 'test', id)).code, 0);
       t.match((await run('webhook', 'ls')).output, / on$/m);
-      t.match(await json('webhook', 'show', id), { id, deliveries: [] });
+      t.match(await json('webhook', 'show', id), { id, status: { waiting: [] } });
+      const [{ event }] = await json('webhook', 'deliveries', id);
+      t.match(event, /^test-/);
+      t.match((await run('webhook', 'set', id, '--off')).output, /disabled/);
+      t.match((await run('webhook', 'redeliver', id, '--since', '2026-01-01')).output, /^0 in line again/);
       t.match(await run('webhook', 'rm', id, '--yes'), { code: 0, output: `removed ${id}\n` });
     });
 

@@ -20,6 +20,7 @@ import { createRouteTraffic } from './fleet/route-traffic.ts';
 import { createStoreClock } from './fleet/store-clock.ts';
 import { createStoreWatch } from './fleet/store-watch.ts';
 import { createIdempotencyKeys } from './idempotency/idempotency-keys.ts';
+import { createInstructions } from './instructions/instructions.ts';
 import { createIssuance } from './issuance/issuance.ts';
 import { createRetryFailed } from './issuance/retry-failed.ts';
 import { accountIdOf } from './issuers/acme/account-id.ts';
@@ -66,6 +67,7 @@ import { createKnownTokens } from './tokens/known-tokens.ts';
 import { createTokenService } from './tokens/token-service.ts';
 import { createTokenUses } from './tokens/token-uses.ts';
 import { createDeliver } from './webhooks/deliver.ts';
+import { createRedelivery } from './webhooks/redelivery.ts';
 import { createSender } from './webhooks/sender.ts';
 import { createWebhookTargets } from './webhooks/targets.ts';
 import { createWebhookService } from './webhooks/webhook-service.ts';
@@ -187,7 +189,7 @@ export async function createControlPlane({
       now,
     });
     closers.push(issuance.close);
-    const { preflight, ledger, revokeAtCa } = issuance;
+    const { preflight, zones, ledger, revokeAtCa } = issuance;
     const coordinator = issuance.start();
     const stapler = createStapler({ store, hub, log, fetchStaple, onRevoked: issuance.replaceRevoked, now });
     closers.push(stapler.close);
@@ -259,9 +261,12 @@ export async function createControlPlane({
       plainAllowed,
       userAgent: `lockstep/${version}`,
     });
-    const sender = createSender({ store, history: events, deliver, boundary, log, now });
+    const sender = createSender({ store, hub, history: events, deliver, boundary, log, now });
     closers.push(sender.close);
-    const webhooks = createWebhookService({ store, sealer, targets, plainAllowed, deliver, now });
+    const webhooks = {
+      service: createWebhookService({ store, sealer, targets, plainAllowed, now }),
+      redelivery: createRedelivery({ store, history: events, deliver, now }),
+    };
     closers.push(listeners.close);
     const { api, caddyApi, secure } = await listeners.open({
       certificate: { store, hub, sealers, queue, log, now },
@@ -286,6 +291,7 @@ export async function createControlPlane({
             expiry,
             onDemand,
             stapler,
+            webhooks: sender,
             exceptions: boundary.exceptions,
           }),
           describe: async () => (await import('./openapi/openapi-document.ts')).openapiDocument(),
@@ -296,6 +302,7 @@ export async function createControlPlane({
             service: routeService,
             view: createRouteView({ store, fleet, hub, pace }),
             checker: createDnsRecheck({ store, preflight, queue, ownership, judge, now }),
+            instructions: createInstructions({ store, zones }),
             traffic: routeTraffic.read,
           },
           certificates: {
@@ -320,7 +327,7 @@ export async function createControlPlane({
           audit: { audit: createAudit(store) },
           authority: { store },
           events: { history: events },
-          webhooks: { service: webhooks },
+          webhooks,
         },
         share,
         stopping: stopping.signal,

@@ -108,6 +108,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/routes/{id}/instructions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the owner of the domains has to do in the DNS, to be shown or mailed to him
+         * @description Plain text or a page by `Accept`: the records to create, with their names as the panel of the domain’s DNS provider wants them, what is there now, what to remove, and what comes then. It is what `status.dnsRequirements` says; nothing is looked up but who keeps the DNS. Takes the scope `routes:read`.
+         */
+        get: operations["getRouteInstructions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/routes": {
         parameters: {
             query?: never;
@@ -715,7 +735,7 @@ export interface paths {
         put?: never;
         /**
          * Have events sent to an address; its secret is in this answer alone
-         * @description From now on, signed as Standard Webhooks has it, in order, each until it is taken. Takes the scope `webhooks:write`.
+         * @description From now on, signed as Standard Webhooks has it; those of a route in order, each until it is taken. Of a tenant’s token it is the tenant’s, and gets what is the tenant’s. Takes the scope `webhooks:write`.
          */
         post: operations["createWebhook"];
         delete?: never;
@@ -736,7 +756,11 @@ export interface paths {
          * @description Get a webhook, and how far it is. Takes the scope `webhooks:read`.
          */
         get: operations["getWebhook"];
-        put?: never;
+        /**
+         * Replace what a webhook is told to do; its secret stays
+         * @description What GET shows can be put back. 404 for one that is not there: as its secret has to be shown, POST makes it. Takes the scope `webhooks:write`.
+         */
+        put: operations["putWebhook"];
         post?: never;
         /**
          * Delete a webhook
@@ -800,8 +824,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The last 100 tries, the latest first
-         * @description The last 100 tries, the latest first. Takes the scope `webhooks:read`.
+         * What became of what was sent, the latest first
+         * @description The last 200 tries, the last 200 events that were given up, and the last 20 that were asked for. Takes the scope `webhooks:read`.
          */
         get: operations["listWebhookDeliveries"];
         put?: never;
@@ -822,8 +846,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send an event once more now, and tell what became of it
-         * @description Whatever its filters. 410 `events_gone` where the event is no longer kept. Takes the scope `webhooks:write`.
+         * Send an event once more, or all that were given up since
+         * @description `event`: it is sent now, whatever the types and routes of the webhook, and the answer (200) tells what became of it; 410 `events_gone` where it is no longer kept. `since`: those that were given up from then on get in line again, tried for three days, each before what came later of its route (202). Takes the scope `webhooks:write`.
          */
         post: operations["redeliverWebhook"];
         delete?: never;
@@ -1815,12 +1839,30 @@ export interface components {
                 reason: string;
             } | null;
             status: {
-                /** @description The last event that was taken, or is not for it */
+                /** @description All up to this event were taken, given up, or are not for it, but for what waits */
                 after: string;
+                /** @description Since when nothing was taken; null: it is well */
                 failingSince: string | null;
-                /** @description Of the event that is next, that failed */
-                attempts: number;
+                /** @description When it took something last */
+                takenAt: string | null;
+                /** @description When the first of what waits is tried again */
                 nextAttemptAt: string | null;
+                /** @description How many routes, certificates, nodes… wait for another try */
+                waitingSubjects: number;
+                /** @description The first 20 of them; the events of each wait, those of others are sent */
+                waiting: {
+                    subject: {
+                        /** @enum {string} */
+                        kind: "route" | "certificate" | "node" | "fleet" | "issuer" | "limit" | "webhook";
+                        id: string;
+                    };
+                    /** @description The one that is next */
+                    event: string;
+                    /** @description Of that one, that failed */
+                    attempts: number;
+                    failingSince: string | null;
+                    nextAttemptAt: string | null;
+                }[];
                 /** @description When events were no longer kept that had not been sent */
                 gapAt: string | null;
             };
@@ -2562,7 +2604,7 @@ export interface components {
             types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "route.waiting_for_ownership" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.validation_ending" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[];
             /** @description Only what concerns one of these */
             routes?: string[];
-            /** @description Only what is this tenant’s */
+            /** @description Whose it is: it gets only what is this tenant’s, whose tokens see and change it */
             tenant?: string;
         };
         Problem: {
@@ -2576,7 +2618,7 @@ export interface components {
              * @description Stable: what programs go by
              * @enum {string}
              */
-            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "events_gone" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
+            code: "invalid_request" | "unauthorized" | "forbidden" | "not_authenticated" | "client_certificate_refused" | "access_denied" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "host_taken" | "id_taken" | "in_use" | "wrong_state" | "revision_conflict" | "precondition_failed" | "events_gone" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "expectation_failed" | "misdirected" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "not_implemented" | "version_not_supported" | "loop_detected" | "commit_too_large" | "lease_lost" | "node_id_taken" | "overloaded" | "store_unavailable" | "store_lost" | "wrong_secret_key" | "bad_certificate" | "issuer_failed" | "bad_configuration" | "no_route" | "upstream_unreachable" | "upstream_busy" | "upstream_unhealthy" | "node_silent" | "upstream_timeout" | "maintenance" | "https_required" | "shutting_down" | "internal";
             /** @description The id of the request, as in the log */
             instance?: string;
             /** @description With `invalid_request`: one for each fault */
@@ -2836,6 +2878,68 @@ export interface components {
             waitingShare?: number | null;
             readonly revision?: number | null;
         };
+        /**
+         * @description What is left out, or null, is as if it were left out of the POST; `enabled` left out changes nothing
+         * @example {
+         *       "url": "https://app.example.com/hooks/lockstep",
+         *       "types": [
+         *         "route.*"
+         *       ],
+         *       "enabled": true
+         *     }
+         */
+        PutWebhook: {
+            /**
+             * Format: uri
+             * @description Where events are sent: https, and no private address, unless `webhookTargets` of the settings allows any
+             */
+            url: string;
+            description?: string | null;
+            types?: ("route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "route.waiting_for_ownership" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.validation_ending" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*")[] | null;
+            routes?: string[] | null;
+            tenant?: string | null;
+            /** @description `true` goes on where it was when it was disabled */
+            enabled?: boolean;
+            readonly id?: string;
+            readonly disabled?: {
+                /** Format: date-time */
+                at: string;
+                reason: string;
+            } | null;
+            readonly status?: {
+                /** @description All up to this event were taken, given up, or are not for it, but for what waits */
+                after: string;
+                /** @description Since when nothing was taken; null: it is well */
+                failingSince: string | null;
+                /** @description When it took something last */
+                takenAt: string | null;
+                /** @description When the first of what waits is tried again */
+                nextAttemptAt: string | null;
+                /** @description How many routes, certificates, nodes… wait for another try */
+                waitingSubjects: number;
+                /** @description The first 20 of them; the events of each wait, those of others are sent */
+                waiting: {
+                    subject: {
+                        /** @enum {string} */
+                        kind: "route" | "certificate" | "node" | "fleet" | "issuer" | "limit" | "webhook";
+                        id: string;
+                    };
+                    /** @description The one that is next */
+                    event: string;
+                    /** @description Of that one, that failed */
+                    attempts: number;
+                    failingSince: string | null;
+                    nextAttemptAt: string | null;
+                }[];
+                /** @description When events were no longer kept that had not been sent */
+                gapAt: string | null;
+            };
+            /** Format: date-time */
+            readonly createdAt?: string;
+            /** Format: date-time */
+            readonly updatedAt?: string;
+            readonly revision?: number;
+        };
         Readiness: {
             /** @enum {string} */
             status: "ready" | "degraded" | "not_ready";
@@ -2849,9 +2953,23 @@ export interface components {
          * @example {
          *       "event": "000000000000042-0000-6f1d2c3b"
          *     }
+         * @example {
+         *       "since": "2026-11-26T00:00:00Z"
+         *     }
          */
         Redeliver: {
+            /** @description It is sent at once, and once */
             event: string;
+        } | {
+            /**
+             * Format: date-time
+             * @description Those that were given up from this time on get in line again, before what came later
+             */
+            since: string;
+        };
+        Redelivering: {
+            /** @description How many events got in line */
+            queued: number;
         };
         Refusal: {
             kind: string;
@@ -3748,12 +3866,30 @@ export interface components {
                 reason: string;
             } | null;
             status: {
-                /** @description The last event that was taken, or is not for it */
+                /** @description All up to this event were taken, given up, or are not for it, but for what waits */
                 after: string;
+                /** @description Since when nothing was taken; null: it is well */
                 failingSince: string | null;
-                /** @description Of the event that is next, that failed */
-                attempts: number;
+                /** @description When it took something last */
+                takenAt: string | null;
+                /** @description When the first of what waits is tried again */
                 nextAttemptAt: string | null;
+                /** @description How many routes, certificates, nodes… wait for another try */
+                waitingSubjects: number;
+                /** @description The first 20 of them; the events of each wait, those of others are sent */
+                waiting: {
+                    subject: {
+                        /** @enum {string} */
+                        kind: "route" | "certificate" | "node" | "fleet" | "issuer" | "limit" | "webhook";
+                        id: string;
+                    };
+                    /** @description The one that is next */
+                    event: string;
+                    /** @description Of that one, that failed */
+                    attempts: number;
+                    failingSince: string | null;
+                    nextAttemptAt: string | null;
+                }[];
                 /** @description When events were no longer kept that had not been sent */
                 gapAt: string | null;
             };
@@ -3763,21 +3899,33 @@ export interface components {
             updatedAt: string;
             revision: number;
         };
-        WebhookDeliveries: {
-            items: components["schemas"]["WebhookDelivery"][];
-        };
         WebhookDelivery: {
+            id: string;
             event: string;
             type: string;
+            subject: {
+                /** @enum {string} */
+                kind: "route" | "certificate" | "node" | "fleet" | "issuer" | "limit" | "webhook";
+                id: string;
+            };
             /** Format: date-time */
             at: string;
             ok: boolean;
+            /**
+             * @description `given_up`: it failed for three days, and is not tried again by itself
+             * @enum {string}
+             */
+            outcome: "taken" | "refused" | "unanswered" | "given_up";
             /** @description What the target answered; null: it did not */
             status: number | null;
             /** @description What happened, in a sentence */
             detail: string;
             attempt: number;
             durationMs: number;
+        };
+        WebhookDeliveryPage: {
+            items: components["schemas"]["WebhookDelivery"][];
+            next: string | null;
         };
         WebhookPage: {
             items: components["schemas"]["Webhook"][];
@@ -4394,6 +4542,46 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRouteInstructions: {
+        parameters: {
+            query?: {
+                /** @description For this one of its hosts */
+                host?: string;
+                /** @description In place of `Accept` */
+                format?: "text" | "html";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description For a person to read */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             421: components["responses"]["Problem421"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -6325,6 +6513,8 @@ export interface operations {
             query?: {
                 limit?: number;
                 cursor?: string;
+                /** @description Only those of this tenant */
+                tenant?: string;
             };
             header?: never;
             path?: never;
@@ -6358,6 +6548,16 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -6374,6 +6574,7 @@ export interface operations {
             201: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
@@ -6402,7 +6603,18 @@ export interface operations {
     getWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 id: string;
             };
@@ -6414,6 +6626,67 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description It is what `If-None-Match` names */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutWebhook"];
+            };
+        };
+        responses: {
+            /** @description Webhook */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
@@ -6426,6 +6699,10 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -6435,8 +6712,22 @@ export interface operations {
     };
     deleteWebhook: {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /** @description 204 also where it is gone already */
+                missing?: "ok";
+            };
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 id: string;
             };
@@ -6470,7 +6761,18 @@ export interface operations {
     patchWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 id: string;
             };
@@ -6487,6 +6789,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
@@ -6514,6 +6817,16 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -6528,6 +6841,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
@@ -6594,7 +6908,17 @@ export interface operations {
     };
     listWebhookDeliveries: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                cursor?: string;
+                outcome?: "taken" | "refused" | "unanswered" | "given_up";
+                /** @description Only those of this event */
+                event?: string;
+                /** @description Only those of events of this type; `route.*` is all of routes */
+                type?: "route.created" | "route.updated" | "route.deleted" | "route.live" | "route.failed" | "route.waiting_for_dns" | "route.waiting_for_ownership" | "certificate.issued" | "certificate.renewed" | "certificate.failed" | "certificate.expiring" | "certificate.validation_ending" | "certificate.revoked" | "node.joined" | "node.lost" | "node.left" | "node.behind" | "node.refused" | "node.drained" | "fleet.in_step" | "fleet.out_of_step" | "issuer.failing" | "issuer.recovered" | "limit.near" | "webhook.disabled" | "route.*" | "certificate.*" | "node.*" | "fleet.*" | "issuer.*" | "limit.*" | "webhook.*";
+                /** @description Only those from this time on */
+                since?: string;
+            };
             header?: never;
             path: {
                 id: string;
@@ -6603,7 +6927,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Webhook deliveries */
+            /** @description Webhook delivery page */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -6612,7 +6936,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WebhookDeliveries"];
+                    "application/json": components["schemas"]["WebhookDeliveryPage"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -6655,6 +6979,19 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            /** @description Redelivering, as far as it is */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redelivering"];
                 };
             };
             400: components["responses"]["Problem400"];

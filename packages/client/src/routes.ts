@@ -30,6 +30,13 @@ export interface CreateOptions extends WriteOptions {
   idempotencyKey?: string | undefined;
 }
 
+export interface InstructionsOptions extends CallOptions {
+  /** For this one of its hosts. */
+  host?: string | undefined;
+  /** `text` for a mail, `html` for a page of its own. */
+  format?: 'text' | 'html' | undefined;
+}
+
 const lookIntervalMs = 500;
 
 /** The routes of the fleet. Each call throws `LockstepError` for an error that the API answers. */
@@ -86,6 +93,18 @@ export function createRoutes(api: Api) {
     /** Looks whether its hosts lead here, and has them tried at once. */
     check: async (id: string, { signal }: CallOptions = {}): Promise<Schemas['RouteCheck']> =>
       answerOf(api.POST('/v1/routes/{id}/check', { params: { path: { id } }, ...given(signal) })),
+    /** What the owners of its hosts have to do in the DNS, for them to read. */
+    instructions: async (
+      id: string,
+      { host, format = 'text', signal }: InstructionsOptions = {},
+    ): Promise<string> =>
+      answerOf(
+        api.GET('/v1/routes/{id}/instructions', {
+          params: { path: { id }, query: { format, ...(host && { host }) } },
+          parseAs: 'text',
+          ...given(signal),
+        }),
+      ),
     traffic: async (id: string, { signal }: CallOptions = {}): Promise<Schemas['RouteTraffic']> =>
       answerOf(api.GET('/v1/routes/{id}/traffic', { params: { path: { id } }, ...given(signal) })),
     /** The route as it changes, until it is live, has failed, or waits for somebody; the first time at once. */

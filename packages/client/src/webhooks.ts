@@ -1,5 +1,5 @@
 import { type Api, answerOf } from './api.ts';
-import type { components } from './api-types.ts';
+import type { components, operations } from './api-types.ts';
 import { type CallOptions, given } from './call-options.ts';
 import { eachOf } from './pages.ts';
 
@@ -31,6 +31,8 @@ export function createWebhooks(api: Api) {
       body: Schemas['PatchWebhook'],
       { signal }: CallOptions = {},
     ): Promise<Webhook> => answerOf(api.PATCH('/v1/webhooks/{id}', { ...at(id, signal), body })),
+    put: async (id: string, body: Schemas['PutWebhook'], { signal }: CallOptions = {}): Promise<Webhook> =>
+      answerOf(api.PUT('/v1/webhooks/{id}', { ...at(id, signal), body })),
     async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
       await answerOf(api.DELETE('/v1/webhooks/{id}', at(id, signal)));
     },
@@ -40,13 +42,33 @@ export function createWebhooks(api: Api) {
     /** Sends a message now, and tells what came of it. */
     test: async (id: string, { signal }: CallOptions = {}): Promise<Schemas['WebhookDelivery']> =>
       answerOf(api.POST('/v1/webhooks/{id}/test', at(id, signal))),
-    deliveries: async (id: string, { signal }: CallOptions = {}): Promise<Schemas['WebhookDelivery'][]> =>
-      (await answerOf(api.GET('/v1/webhooks/{id}/deliveries', at(id, signal)))).items,
+    /** What became of what was sent, the latest first. */
+    deliveries: (
+      id: string,
+      query: Omit<NonNullable<operations['listWebhookDeliveries']['parameters']['query']>, 'cursor'> = {},
+      { signal }: CallOptions = {},
+    ): AsyncGenerator<Schemas['WebhookDelivery'], void> =>
+      eachOf((cursor) =>
+        answerOf(
+          api.GET('/v1/webhooks/{id}/deliveries', {
+            params: { path: { id }, query: { ...query, ...(cursor && { cursor }) } },
+            ...given(signal),
+          }),
+        ),
+      ),
+    /** Sends an event once more now, and tells what came of it. */
     redeliver: async (
       id: string,
-      body: Schemas['Redeliver'],
+      event: string,
       { signal }: CallOptions = {},
     ): Promise<Schemas['WebhookDelivery']> =>
-      answerOf(api.POST('/v1/webhooks/{id}/redeliver', { ...at(id, signal), body })),
+      (await answerOf(
+        api.POST('/v1/webhooks/{id}/redeliver', { ...at(id, signal), body: { event } }),
+      )) as Schemas['WebhookDelivery'],
+    /** Puts in line again what was given up since; gives how many events that are. */
+    redeliverSince: async (id: string, since: string, { signal }: CallOptions = {}): Promise<number> => {
+      const again = api.POST('/v1/webhooks/{id}/redeliver', { ...at(id, signal), body: { since } });
+      return ((await answerOf(again)) as Schemas['Redelivering']).queued;
+    },
   };
 }

@@ -21,6 +21,7 @@ export interface BodyFlags {
 
 export type AddRouteFlags = BodyFlags & { id?: string; file?: string };
 export type EditRouteFlags = BodyFlags & { host?: string[]; patch?: string };
+export type InstructionsFlags = { host?: string; html?: boolean };
 export type ListRoutesFlags = RouteFilter;
 
 const usualWaitSeconds = 60;
@@ -106,6 +107,18 @@ export async function checkRoute(session: Session, text: string): Promise<void> 
     });
   }
   if (!check.ok) process.exitCode = exitCodes.faultsFound;
+}
+
+export async function printInstructions(
+  session: Session,
+  text: string,
+  { host, html }: InstructionsFlags,
+): Promise<void> {
+  const { client, output } = session;
+  const { id } = await findRoute(session, text);
+  const instructions = await client.routes.instructions(id, { host, format: html ? 'html' : 'text' });
+  if (output.json) output.show({ instructions });
+  else output.line(instructions.trimEnd());
 }
 
 /** Says how the route stands; with `--wait`, once it is live or cannot become so by waiting. */

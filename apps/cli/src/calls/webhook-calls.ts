@@ -1,4 +1,5 @@
 import type { components, Webhook } from '@lockstep/client';
+import { AppError } from '@lockstep/contract';
 import { exitCodes } from '../output/exit-codes.ts';
 import type { Session } from '../session/open-session.ts';
 import { confirmed } from './confirm.ts';
@@ -9,6 +10,7 @@ export interface AddWebhookFlags {
   tenant?: string;
 }
 
+type Delivery = components['schemas']['WebhookDelivery'];
 type Post = components['schemas']['PostWebhook'];
 
 export async function addWebhook({ client, output }: Session, url: string, flags: AddWebhookFlags) {
@@ -33,11 +35,71 @@ export async function listWebhooks({ client, output }: Session): Promise<void> {
 }
 
 export async function showWebhook({ client, output }: Session, id: string): Promise<void> {
-  output.show({ ...(await client.webhooks.get(id)), deliveries: await client.webhooks.deliveries(id) });
+  output.show(await client.webhooks.get(id));
+}
+
+export interface DeliveriesFlags {
+  outcome?: string;
+  event?: string;
+  limit?: string;
+}
+
+export async function listDeliveries(
+  { client, output }: Session,
+  id: string,
+  { outcome, event, limit = '20' }: DeliveriesFlags,
+): Promise<void> {
+  const query = { ...(outcome && { outcome: outcome as Delivery['outcome'] }), ...(event && { event }) };
+  const found = await Array.fromAsync(take(client.webhooks.deliveries(id, query), Number(limit)));
+  output.list(found, {
+    at: ({ at }) => at,
+    event: ({ event }) => event,
+    type: ({ type }) => type,
+    of: ({ subject }) => `${subject.kind}/${subject.id}`,
+    outcome: ({ ok, outcome }) => output.paint(ok ? 'green' : 'red', outcome),
+    detail: ({ detail }) => detail,
+  });
+}
+
+export async function setWebhook(session: Session, id: string, flags: SetWebhookFlags): Promise<void> {
+  const { on, off, url, type } = flags;
+  const { client, output } = session;
+  const changed = await client.webhooks.patch(id, {
+    ...(url && { url }),
+    ...(type && { types: type as NonNullable<Post['types']> }),
+    ...((on || off) && { enabled: on === true }),
+  });
+  if (output.json) output.show(changed);
+  else output.line(`${id}  ${stateOf(output, changed)}`);
+}
+
+export interface SetWebhookFlags {
+  on?: boolean;
+  off?: boolean;
+  url?: string;
+  type?: string[];
+}
+
+export async function redeliver(
+  { client, output }: Session,
+  id: string,
+  { event, since }: { event?: string; since?: string },
+): Promise<void> {
+  if (since !== undefined) {
+    const queued = await client.webhooks.redeliverSince(id, new Date(since).toISOString());
+    if (output.json) output.show({ queued });
+    else output.line(`${queued} in line again`);
+    return;
+  }
+  if (event === undefined) throw new AppError('bad_configuration', 'name --event, or --since');
+  showDelivery(output, await client.webhooks.redeliver(id, event));
 }
 
 export async function testWebhook({ client, output }: Session, id: string): Promise<void> {
-  const delivery = await client.webhooks.test(id);
+  showDelivery(output, await client.webhooks.test(id));
+}
+
+function showDelivery(output: Session['output'], delivery: Delivery): void {
   if (output.json) output.show(delivery);
   else output.line(delivery.detail);
   if (!delivery.ok) process.exitCode = exitCodes.faultsFound;
@@ -56,10 +118,19 @@ export async function removeWebhook(session: Session, id: string, flags: { yes?:
   if (!session.output.json) session.output.line(`removed ${id}`);
 }
 
+async function* take<T>(all: AsyncIterable<T>, most: number): AsyncGenerator<T, void> {
+  let taken = 0;
+  for await (const one of all) {
+    if (taken >= most) return;
+    taken += 1;
+    yield one;
+  }
+}
+
 function stateOf({ paint }: Session['output'], { enabled, disabled, status }: Webhook): string {
   if (disabled !== null) return paint('red', `disabled: ${disabled.reason}`);
   if (!enabled) return paint('yellow', 'off');
-  return status.failingSince === null
-    ? paint('green', 'on')
-    : paint('red', `failing since ${status.failingSince}`);
+  if (status.failingSince !== null) return paint('red', `failing since ${status.failingSince}`);
+  if (status.waitingSubjects > 0) return paint('yellow', `on, ${status.waitingSubjects} waiting`);
+  return paint('green', 'on');
 }

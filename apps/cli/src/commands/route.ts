@@ -1,5 +1,10 @@
 import { Command } from 'commander';
-import type { AddRouteFlags, EditRouteFlags, ListRoutesFlags } from '../calls/route-calls.ts';
+import type {
+  AddRouteFlags,
+  EditRouteFlags,
+  InstructionsFlags,
+  ListRoutesFlags,
+} from '../calls/route-calls.ts';
 import { apiCommand, inSession } from './api-command.ts';
 import { collect, keyValue, seconds } from './option-values.ts';
 
@@ -59,6 +64,17 @@ export function routeCommand(): Command {
       apiCommand('check', 'look whether its hosts lead here, and have them tried now')
         .argument('<route>', 'its id, or one of its hosts')
         .action(inSession(async (session, route: string) => (await calls()).checkRoute(session, route))),
+    )
+    .addCommand(
+      apiCommand('instructions', 'print what the owner of its hosts has to do in the DNS')
+        .argument('<route>', 'its id, or one of its hosts')
+        .option('--host <host>', 'for this one of its hosts')
+        .option('--html', 'as a page of its own')
+        .action(
+          inSession(async (session, route: string, flags: InstructionsFlags) =>
+            (await calls()).printInstructions(session, route, flags),
+          ),
+        ),
     );
 }
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { AddWebhookFlags } from '../calls/webhook-calls.ts';
+import type { AddWebhookFlags, DeliveriesFlags, SetWebhookFlags } from '../calls/webhook-calls.ts';
 import { apiCommand, inSession } from './api-command.ts';
 import { collect } from './option-values.ts';
 
@@ -30,9 +30,45 @@ export function webhookCommand(): Command {
       ),
     )
     .addCommand(
-      apiCommand('show', 'show one, and its last deliveries')
+      apiCommand('show', 'show one, and what waits')
         .argument('<webhook>', 'its id')
         .action(inSession(async (session, id: string) => (await calls()).showWebhook(session, id))),
+    )
+    .addCommand(
+      apiCommand('set', 'change one, disable it, or enable it again')
+        .argument('<webhook>', 'its id')
+        .option('--on', 'enable it: it goes on where it was')
+        .option('--off', 'disable it')
+        .option('--url <url>', 'send to this address')
+        .option('--type <type>', 'only events of this type; more than once for more', collect)
+        .action(
+          inSession(async (session, id: string, flags: SetWebhookFlags) =>
+            (await calls()).setWebhook(session, id, flags),
+          ),
+        ),
+    )
+    .addCommand(
+      apiCommand('deliveries', 'what became of what was sent, the latest first')
+        .argument('<webhook>', 'its id')
+        .option('--outcome <outcome>', 'only those: taken, refused, unanswered or given_up')
+        .option('--event <id>', 'only those of this event')
+        .option('--limit <n>', 'so many at the most', '20')
+        .action(
+          inSession(async (session, id: string, flags: DeliveriesFlags) =>
+            (await calls()).listDeliveries(session, id, flags),
+          ),
+        ),
+    )
+    .addCommand(
+      apiCommand('redeliver', 'send an event again now, or all that were given up since')
+        .argument('<webhook>', 'its id')
+        .option('--event <id>', 'this event')
+        .option('--since <time>', 'those that were given up from then on')
+        .action(
+          inSession(async (session, id: string, flags: { event?: string; since?: string }) =>
+            (await calls()).redeliver(session, id, flags),
+          ),
+        ),
     )
     .addCommand(
       apiCommand('test', 'send a message now')

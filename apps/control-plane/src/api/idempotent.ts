@@ -52,28 +52,28 @@ export function takeIdempotencyKeys(app: FastifyInstance, { keys, load, stopping
   ): Promise<unknown> {
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    const turn = await keys.turn(use, AbortSignal.any([stopping, gone.signal]), () => load.wait(request));
-    if (turn.answer !== null) return replay(reply, turn.answer);
-    turns.set(request, turn);
-    request.keyed = turn.keyed;
-    // What is taken up where another left it is a repeat too.
-    if (turn.keyed.made !== null) reply.header('idempotency-replayed', 'true');
+    const signal = AbortSignal.any([stopping, gone.signal]);
+
+    async function go(): Promise<unknown> {
+      const turn = await keys.turn(use, signal, () => load.wait(request));
+      if (turn.answer !== null) return replay(reply, turn.answer);
+      turns.set(request, turn);
+      request.keyed = turn.keyed;
+      // What is taken up where another left it is a repeat too.
+      if (turn.keyed.made !== null) reply.header('idempotency-replayed', 'true');
+      return handler(request, reply);
+    }
+
     try {
-      return await handler(request, reply);
+      return await go();
     } catch (error) {
-      // Where this process stood still for longer than its lease: another has made it, and may still be at its answer.
-      if (!(error instanceof MadeByAnother)) {
-        const answer = await keys.find(use).catch(() => null);
-        if (answer === null) throw error;
-        return replay(reply, answer);
-      }
+      // Where this process stood still for longer than its lease: another has made it, which may be why this was refused.
+      const beaten =
+        error instanceof MadeByAnother ||
+        (request.keyed?.taken === false && (await keys.isTaken(use).catch(() => false)));
+      if (!beaten) throw error;
       await end(request);
-      const other = await keys.turn(use, AbortSignal.any([stopping, gone.signal]), () => load.wait(request));
-      if (other.answer !== null) return replay(reply, other.answer);
-      turns.set(request, other);
-      request.keyed = other.keyed;
-      reply.header('idempotency-replayed', 'true');
-      return await handler(request, reply);
+      return await go();
     }
   }
 

@@ -13,6 +13,7 @@ import {
 } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
 import { z } from 'zod';
+import type { InstructionsSource } from '../instructions/instructions.ts';
 import type { DnsRecheck } from '../routes/dns-recheck.ts';
 import { createRouteList } from '../routes/route-list.ts';
 import { routeNotFound } from '../routes/route-refusals.ts';
@@ -31,6 +32,7 @@ import { originOf } from './request-origin.ts';
 import { createRouteAnswers } from './route-answers.ts';
 import { routeBulkApi } from './route-bulk.ts';
 import { routeHostsApi } from './route-hosts.ts';
+import { routeInstructionsApi } from './route-instructions.ts';
 import { collectMetadata, parseHost } from './route-query.ts';
 
 const params = z.object({ id: RouteId });
@@ -47,6 +49,7 @@ export interface RoutesApiOptions {
   service: RouteService;
   view: RouteView;
   checker: DnsRecheck;
+  instructions: InstructionsSource;
   /** What the edges served of a route. */
   traffic(id: string): Promise<RouteTraffic>;
   load: Pick<LoadBound, 'wait'>;
@@ -57,11 +60,12 @@ export interface RoutesApiOptions {
 
 export function routesApi(
   app: ApiInstance,
-  { store, service, view, checker, traffic, load, share, stopping }: RoutesApiOptions,
+  { store, service, view, checker, instructions, traffic, load, share, stopping }: RoutesApiOptions,
 ): void {
   const answer = createRouteAnswers({ view, load, stopping });
   const list = createRouteList({ store, view });
   routeHostsApi(app, { service, checker, answer });
+  routeInstructionsApi(app, { view, instructions });
   app.register(async (bulk) => routeBulkApi(bulk as ApiInstance, { service, share, shown: shownOfRoutes }));
 
   app.post('/routes', {

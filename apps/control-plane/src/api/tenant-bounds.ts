@@ -6,14 +6,15 @@ import { certificateNotFound } from '../certificates/certificate-service.ts';
 import { isOwnCertificate } from '../certificates/own-certificates.ts';
 import { routeNotFound } from '../routes/route-refusals.ts';
 import { findRoute } from '../routes/unreadable-route.ts';
+import { webhookNotFound } from '../webhooks/webhook-record.ts';
 import { accessOf } from './request-origin.ts';
 
 /**
- * How each operation that a tenant's token may call is held to what is the tenant's. `route`, `certificate`: the one in the address, as if it
- * were not there where it is another's. `list`: by its filter `tenant`. `service`: by whoever carries it out, who is told the bounds with
+ * How each operation that a tenant's token may call is held to what is the tenant's. `route`, `certificate`, `webhook`: the one in the address, as if
+ * it were not there where it is another's. `list`: by its filter `tenant`. `service`: by whoever carries it out, who is told the bounds with
  * the origin of the change. `public`: it shows nothing that is anybody's. Others are refused: one that is new says here how.
  */
-const boundBy: Record<string, 'route' | 'certificate' | 'list' | 'service' | 'public'> = {
+const boundBy: Record<string, 'route' | 'certificate' | 'webhook' | 'list' | 'service' | 'public'> = {
   createRoute: 'service',
   listRoutes: 'list',
   getRoute: 'route',
@@ -28,6 +29,7 @@ const boundBy: Record<string, 'route' | 'certificate' | 'list' | 'service' | 'pu
   deleteRoutes: 'service',
   getDnsRequirements: 'service',
   getRouteTraffic: 'route',
+  getRouteInstructions: 'route',
   listCertificates: 'list',
   bringCertificate: 'service',
   getCertificate: 'certificate',
@@ -41,6 +43,16 @@ const boundBy: Record<string, 'route' | 'certificate' | 'list' | 'service' | 'pu
   revokeToken: 'service',
   listAudit: 'list',
   getEvents: 'service',
+  createWebhook: 'service',
+  listWebhooks: 'list',
+  getWebhook: 'webhook',
+  putWebhook: 'webhook',
+  patchWebhook: 'webhook',
+  deleteWebhook: 'service',
+  rotateWebhookSecret: 'webhook',
+  testWebhook: 'webhook',
+  listWebhookDeliveries: 'webhook',
+  redeliverWebhook: 'webhook',
   getRootCertificate: 'public',
 };
 
@@ -62,6 +74,8 @@ export function boundTenants(app: FastifyInstance, store: ConfigStore): void {
         return requireOwnRoute(idOf(request), tenant);
       case 'certificate':
         return requireOwnCertificate(idOf(request), tenant);
+      case 'webhook':
+        return requireOwnWebhook(idOf(request), tenant);
     }
   });
 
@@ -73,6 +87,11 @@ export function boundTenants(app: FastifyInstance, store: ConfigStore): void {
 
   async function requireOwnCertificate(id: string, tenant: string): Promise<void> {
     if (!(await isOwnCertificate(store, { tenant, hostSuffixes: null }, id))) throw certificateNotFound(id);
+  }
+
+  async function requireOwnWebhook(id: string, tenant: string): Promise<void> {
+    const found = await store.get('webhook', id);
+    if (found === null || found.value.tenant !== tenant) throw webhookNotFound(id);
   }
 }
 

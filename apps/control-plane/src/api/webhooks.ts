@@ -1,57 +1,72 @@
 import { AppError } from '@lockstep/contract';
 import {
+  DeleteQuery,
   NewWebhook,
-  PageQuery,
   PatchWebhook,
   PostWebhook,
   Problem,
+  PutWebhook,
   pageOf,
   Redeliver,
+  Redelivering,
   Webhook,
-  WebhookDeliveries,
+  WebhookDeliveriesQuery,
   WebhookDelivery,
   WebhookId,
+  WebhooksQuery,
 } from '@lockstep/contract/schemas';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { newWebhook, type WebhookService } from '../webhooks/webhook-service.ts';
+import type { Queued, Redelivery, Told } from '../webhooks/redelivery.ts';
+import { newSecret, newWebhook, type WebhookService } from '../webhooks/webhook-service.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
-import { mergePatchType } from './json-body.ts';
+import { mergePatchType, withoutShown } from './json-body.ts';
+import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
 
 const params = z.object({ id: WebhookId });
 const WebhookPage = pageOf(Webhook, 'WebhookPage');
+const WebhookDeliveryPage = pageOf(WebhookDelivery, 'WebhookDeliveryPage');
 const problems = { '4xx': Problem, '5xx': Problem };
 const tags = ['webhooks'];
+const config = { conditional: true } as const;
+/** What answers have beside what bodies take. */
+export const shownOfWebhooks = ['id', 'disabled', 'status', 'createdAt', 'updatedAt', 'revision'];
+const putBody = z.preprocess((given) => withoutShown(given, shownOfWebhooks), PutWebhook);
 
 export interface WebhooksApiOptions {
   service: WebhookService;
+  redelivery: Redelivery;
 }
 
-export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): void {
+export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksApiOptions): void {
+  function answer<W extends Webhook>(request: FastifyRequest, reply: FastifyReply, webhook: W): W {
+    tag(request, reply, webhook.revision);
+    return webhook;
+  }
+
   app.post('/webhooks', {
+    config,
     schema: {
       operationId: 'createWebhook',
       security: needs('webhooks:write'),
       summary: 'Have events sent to an address; its secret is in this answer alone',
-      description: 'From now on, signed as Standard Webhooks has it, in order, each until it is taken.',
+      description:
+        'From now on, signed as Standard Webhooks has it; those of a route in order, each until it is taken. Of a tenant’s token it is the tenant’s, and gets what is the tenant’s.',
       tags,
       body: PostWebhook,
       response: { 201: NewWebhook, ...problems },
     },
     async handler(request, reply) {
-      requireAll(request);
+      requireAllNames(request);
       const { id, secret } = await once(request, newWebhook(), (made) =>
         service.make(originOf(request), request.body, made),
       );
-      const made = { ...(await service.view(id)), secret };
-      return reply
-        .code(201)
-        .header('location', `/v1/webhooks/${made.id}`)
-        .header('cache-control', 'no-store')
-        .send(made);
+      reply.code(201).header('location', `/v1/webhooks/${id}`).header('cache-control', 'no-store');
+      return answer(request, reply, { ...(await service.view(id)), secret });
     },
   });
 
@@ -61,13 +76,16 @@ export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): 
       security: needs('webhooks:read'),
       summary: 'List webhooks by id, and how far each is',
       tags,
-      querystring: PageQuery,
+      querystring: WebhooksQuery,
       response: { 200: WebhookPage, ...problems },
     },
-    handler: async (request) => service.list(request.query),
+    async handler({ query: { tenant, ...page } }) {
+      return service.list(page, tenant);
+    },
   });
 
   app.get('/webhooks/:id', {
+    config,
     schema: {
       operationId: 'getWebhook',
       security: needs('webhooks:read'),
@@ -76,10 +94,31 @@ export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): 
       params,
       response: { 200: Webhook, ...problems },
     },
-    handler: async (request) => service.view(request.params.id),
+    handler: async (request, reply) => answer(request, reply, await service.view(request.params.id)),
+  });
+
+  app.put('/webhooks/:id', {
+    config,
+    schema: {
+      operationId: 'putWebhook',
+      security: needs('webhooks:write'),
+      summary: 'Replace what a webhook is told to do; its secret stays',
+      description:
+        'What GET shows can be put back. 404 for one that is not there: as its secret has to be shown, POST makes it.',
+      tags,
+      params,
+      body: putBody,
+      response: { 200: Webhook, ...problems },
+    },
+    async handler(request, reply) {
+      requireAllNames(request);
+      const put = await service.put(originOf(request), request.params.id, request.body);
+      return answer(request, reply, put);
+    },
   });
 
   app.patch('/webhooks/:id', {
+    config,
     schema: {
       operationId: 'patchWebhook',
       security: needs('webhooks:write'),
@@ -91,28 +130,33 @@ export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): 
       body: PatchWebhook,
       response: { 200: Webhook, ...problems },
     },
-    async handler(request) {
-      requireAll(request);
-      return service.patch(originOf(request), request.params.id, request.body);
+    async handler(request, reply) {
+      requireAllNames(request);
+      const patched = await service.patch(originOf(request), request.params.id, request.body);
+      return answer(request, reply, patched);
     },
   });
 
   app.delete('/webhooks/:id', {
+    config,
     schema: {
       operationId: 'deleteWebhook',
       security: needs('webhooks:write'),
       summary: 'Delete a webhook',
       tags,
       params,
+      querystring: DeleteQuery,
       response: { 204: z.null().describe('The webhook is gone'), ...problems },
     },
     async handler(request, reply) {
-      await service.remove(originOf(request), request.params.id);
+      requireAllNames(request);
+      await missingOk(request.query, service.remove(originOf(request), request.params.id));
       return reply.code(204).send(null);
     },
   });
 
   app.post('/webhooks/:id/rotate-secret', {
+    config,
     schema: {
       operationId: 'rotateWebhookSecret',
       security: needs('webhooks:write'),
@@ -122,8 +166,13 @@ export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): 
       response: { 200: NewWebhook, ...problems },
     },
     async handler(request, reply) {
+      requireAllNames(request);
+      const { id } = request.params;
+      const { secret } = await once(request, { secret: newSecret() }, (made) =>
+        service.rotate(originOf(request), id, made.secret),
+      );
       reply.header('cache-control', 'no-store');
-      return service.rotate(originOf(request), request.params.id);
+      return answer(request, reply, { ...(await service.view(id)), secret });
     },
   });
 
@@ -136,38 +185,63 @@ export function webhooksApi(app: ApiInstance, { service }: WebhooksApiOptions): 
       params,
       response: { 200: WebhookDelivery, ...problems },
     },
-    handler: async (request) => service.test(request.params.id),
+    async handler(request) {
+      requireAllNames(request);
+      const { delivery } = await once<Told>(request, { delivery: null }, (told) =>
+        redelivery.test(originOf(request), request.params.id, told),
+      );
+      return delivery!;
+    },
   });
 
   app.get('/webhooks/:id/deliveries', {
     schema: {
       operationId: 'listWebhookDeliveries',
       security: needs('webhooks:read'),
-      summary: 'The last 100 tries, the latest first',
+      summary: 'What became of what was sent, the latest first',
+      description:
+        'The last 200 tries, the last 200 events that were given up, and the last 20 that were asked for.',
       tags,
       params,
-      response: { 200: WebhookDeliveries, ...problems },
+      querystring: WebhookDeliveriesQuery,
+      response: { 200: WebhookDeliveryPage, ...problems },
     },
-    handler: async (request) => ({ items: await service.deliveries(request.params.id) }),
+    handler: async (request) => redelivery.list(request.params.id, request.query),
   });
 
   app.post('/webhooks/:id/redeliver', {
     schema: {
       operationId: 'redeliverWebhook',
       security: needs('webhooks:write'),
-      summary: 'Send an event once more now, and tell what became of it',
-      description: 'Whatever its filters. 410 `events_gone` where the event is no longer kept.',
+      summary: 'Send an event once more, or all that were given up since',
+      description:
+        '`event`: it is sent now, whatever the types and routes of the webhook, and the answer (200) tells what became of it; 410 `events_gone` where it is no longer kept. `since`: those that were given up from then on get in line again, tried for three days, each before what came later of its route (202).',
       tags,
       params,
       body: Redeliver,
-      response: { 200: WebhookDelivery, ...problems },
+      response: { 200: WebhookDelivery, 202: Redelivering, ...problems },
     },
-    handler: async (request) => service.redeliver(originOf(request), request.params.id, request.body.event),
+    async handler(request, reply) {
+      requireAllNames(request);
+      const { body } = request;
+      const { id } = request.params;
+      const origin = originOf(request);
+      if ('since' in body) {
+        const { queued } = await once<Queued>(request, { queued: 0 }, (told) =>
+          redelivery.givenUp(origin, id, body.since, told),
+        );
+        return reply.code(202).send({ queued });
+      }
+      const { delivery } = await once<Told>(request, { delivery: null }, (told) =>
+        redelivery.one(origin, id, body.event, told),
+      );
+      return reply.code(200).send(delivery!);
+    },
   });
 }
 
-/** What a webhook is sent is bounded by its own filters alone. */
-function requireAll(request: FastifyRequest): void {
+/** What a webhook is sent is bounded by its tenant and its own filters alone. */
+function requireAllNames(request: FastifyRequest): void {
   if (accessOf(request).hostSuffixes === null) return;
   throw new AppError('forbidden', 'webhooks are not for tokens that are bounded to some names');
 }

@@ -17,6 +17,7 @@ const watchedKinds = [
   'attempts',
   'bucket',
   'ownership',
+  'webhook',
 ] as const satisfies readonly Kind[];
 
 export type ChangeListener = (entry: LogEntry | null) => void;

@@ -1,8 +1,8 @@
-import { isIP } from 'node:net';
 import { createAddressRanges, type DnsRequirement, type SeenTraffic } from '@lockstep/contract';
 import { isRegistrable } from '../names/registered-domain.ts';
 import { fleetTargets } from './fleet-targets.ts';
-import { type DnsHost, destinationOf, dnsHostNamed } from './known-dns.ts';
+import { type Destination, destinationOf, dnsHostNamed } from './known-dns.ts';
+import { typeOf, wantedRecords, whatToDo } from './wanted-records.ts';
 
 export interface PointsHere {
   ok: boolean;
@@ -23,25 +23,32 @@ export function pointsHere(
   edgeAddresses: readonly string[],
 ): PointsHere {
   if (edgeAddresses.length === 0) return { ok: true, detail: 'not checked', requirements: [] };
-  const { addresses: given, ranges, names } = fleetTargets(edgeAddresses);
+  const targets = fleetTargets(edgeAddresses);
+  const { names } = targets;
   const resolved = names.flatMap((name) => seen?.fleet[name] ?? []);
   const apex = isRegistrable(host) || seen?.zone === true;
   const dnsHost = dnsHostNamed(seen?.dnsHost ?? null);
-  const wanted = wantedRecords({ host, given, ranges, names, resolved, apex, dnsHost });
-  const none = { ok: false, hint: null, found: null };
-  const rows = wanted.records.map((record) => ({ host, ...record, purpose: 'traffic' as const, ...none }));
-  const no = (what: string, requirements: DnsRequirement[] = rows): PointsHere => {
-    const detail = `${host} ${what}`;
-    const explained = requirements.map((row) => (row.ok ? row : { ...row, hint: row.hint ?? detail }));
-    return { ok: false, detail, requirements: explained };
-  };
+  const wanted = wantedRecords({ host, targets, resolved, apex, dnsHost });
+  const rows = wanted.records.map(
+    (record): DnsRequirement => ({
+      host,
+      ...record,
+      purpose: 'traffic',
+      found: null,
+      ok: false,
+      hint: null,
+    }),
+  );
   if (seen === null) return { ok: false, detail: `${host} was not looked at yet`, requirements: rows };
   const { chain, addresses, failure } = seen;
-  if (failure !== null) return no(`could not be checked: ${failure}`);
+  if (failure !== null) {
+    const detail = `${host} could not be checked: ${failure}`;
+    return { ok: false, detail, requirements: rows.map((row) => ({ ...row, hint: detail })) };
+  }
 
   const reached = chain.find((target) => names.includes(target));
   const present = addresses ?? [];
-  const ours = createAddressRanges([...given, ...ranges, ...resolved]);
+  const ours = createAddressRanges([...targets.addresses, ...targets.ranges, ...resolved]);
   const foreign = reached === undefined ? present.filter((address) => !ours.has(address)) : [];
   const ok = reached !== undefined || (present.length > 0 && foreign.length === 0);
   const there = rows.map((row, index): DnsRequirement => {
@@ -51,40 +58,57 @@ export function pointsHere(
     const right = chain.length === 0 && present.includes(row.value) && !foreign.some(isMine);
     return { ...row, found, ok: ok || right };
   });
-  if (ok) return { ok, detail: `${host} leads to ${reached ?? present.join(', ')}`, requirements: there };
+  if (ok) {
+    const detail = `${host} leads to ${reached ?? present.join(', ')}`;
+    return { ok, detail, requirements: there };
+  }
 
-  const { advice } = wanted;
-  if (addresses === null) return no(`leads to ${chain.at(-1)}. ${advice}`, there);
-  if (present.length === 0 && chain.length > 0)
-    return no(`leads to ${nameTarget(chain)}, which has no address. ${advice}`, there);
-  if (present.length === 0) return no(`has no address in the DNS yet. ${advice}`, there);
+  /** `advice` names the records, for whoever reads it alone; `action` stands beside one of them. */
+  const no = (what: string, advice: string, action: string): PointsHere => {
+    const hint = [`${host} ${what}`, action, wanted.instead ?? ''].filter((part) => part !== '').join(' ');
+    return {
+      ok: false,
+      detail: advice === '' ? `${host} ${what}` : `${host} ${what} ${advice}`,
+      requirements: there.map((row) => (row.ok ? row : { ...row, hint })),
+    };
+  };
+  const create = whatToDo(rows, true);
+  const replace = whatToDo(rows, false);
+  if (addresses === null) return no(`leads to ${chain.at(-1)}.`, wanted.advice, replace);
+  if (present.length === 0) {
+    if (chain.length === 0) return no('has no address in the DNS yet.', wanted.advice, create);
+    return no(`leads to ${nameTarget(chain)}, which has no address.`, wanted.advice, replace);
+  }
   if (seen.fleetFailure !== null) {
-    const elsewhere = foreign.join(', ');
-    return no(
-      `leads to ${elsewhere}; whether that is here could not be checked: ${seen.fleetFailure}`,
-      there,
-    );
+    const what = `leads to ${foreign.join(', ')}; whether that is here could not be checked: ${seen.fleetFailure}`;
+    return no(what, '', '');
   }
   const { text, destination } = describeElsewhere(chain, foreign);
   if (foreign.length < present.length) {
-    return no(
-      `leads here, but also to ${text}: visitors and the certificate authority ` +
-        `may be sent there. Remove the ${recordTypes(foreign)} record${foreign.length > 1 ? 's' : ''} ` +
-        `with ${foreign.join(', ')}.`,
-      there,
-    );
+    const remove =
+      `Remove the ${recordTypes(foreign)} record${foreign.length > 1 ? 's' : ''} ` +
+      `with ${foreign.join(', ')}.`;
+    const what = `leads here, but also to ${text}: visitors and the certificate authority may be sent there.`;
+    return no(what, remove, remove);
   }
-  const isProxied = destination?.name === 'Cloudflare' && chain.length === 0;
-  const last = isProxied
-    ? 'At Cloudflare it has to be “DNS only”, not “Proxied”; where the record is there already, that switch is all there is to do.'
-    : destination?.kind === 'parking'
-      ? 'Remove what is there now, and turn off parking and forwarding of the domain.'
-      : 'Remove what is there now.';
-  return no(`leads to ${text}. ${advice} ${last}`, there);
+  if (destination?.name === 'Cloudflare' && chain.length === 0) {
+    const last =
+      'At Cloudflare it has to be “DNS only”, not “Proxied”; where the record is there already, that switch is all there is to do.';
+    return no(`leads to ${text}.`, `${wanted.advice} ${last}`, `${replace} ${last}`);
+  }
+  const parked = destination?.kind === 'parking' ? ', and turn off parking and forwarding of the domain' : '';
+  return no(
+    `leads to ${text}.`,
+    `${wanted.advice} Remove what is there now${parked}.`,
+    `${replace.slice(0, -1)}${parked}.`,
+  );
 }
 
 /** Where a host leads that does not lead here, and what of that is known. */
-function describeElsewhere(chain: string[], foreign: string[]) {
+function describeElsewhere(
+  chain: string[],
+  foreign: string[],
+): { text: string; destination: Destination | null } {
   const target = chain.at(-1);
   const found =
     target === undefined ? foreign.map(destinationOf) : [destinationOf(target) ?? destinationOf(chain[0]!)];
@@ -118,61 +142,8 @@ export function leadsToCdn(host: string, seen: SeenTraffic): Pick<PointsHere, 'o
   return no(`leads to ${target}, which has no address. ${advice}`);
 }
 
-interface Wanted {
-  host: string;
-  given: string[];
-  ranges: string[];
-  names: string[];
-  /** The addresses of the fleet's names. */
-  resolved: string[];
-  apex: boolean;
-  dnsHost: DnsHost | null;
-}
-
-function wantedRecords({ host, given, ranges, names, resolved, apex, dnsHost }: Wanted) {
-  const record = (type: 'A' | 'AAAA' | 'CNAME', value: string) => ({ type, name: host, value });
-  const target = names.find((name) => name !== host);
-  // Where a zone begins there is SOA and NS, and beside a CNAME there may be nothing (RFC 1034, section 3.6.2).
-  if (target !== undefined && !apex) {
-    return {
-      records: [record('CNAME', target)],
-      advice: `Create a CNAME record for ${host} with the value ${target}.`,
-    };
-  }
-  const values = [...new Set(given.length > 0 ? given : resolved)];
-  const records = values.map((value) => record(typeOf(value), value));
-  const addresses = records.map(({ type, value }) => `${type} ${value}`).join(' or ');
-  const alias = target === undefined ? null : aliasFor(target, dnsHost, addresses !== '');
-  const choices = [
-    ...(addresses === '' ? [] : [`the record ${addresses}`]),
-    ...(alias === null ? [] : [alias]),
-  ];
-  if (choices.length === 0) {
-    return {
-      records,
-      advice: `Create for ${host} a record with an address of the fleet; they are in ${ranges.join(', ')}.`,
-    };
-  }
-  return { records, advice: `Create for ${host} ${choices.join(', or ')}.` };
-}
-
-/** What an apex can have in place of a CNAME, as its DNS has it; null: it has nothing of the kind, and need not. */
-function aliasFor(target: string, dnsHost: DnsHost | null, replaceable: boolean): string | null {
-  const generic = `an ALIAS (ANAME, flattened CNAME) record to ${target}`;
-  if (dnsHost === null || dnsHost.apex === undefined)
-    return replaceable ? `${generic}, where your DNS provider has that` : generic;
-  const { name, apex } = dnsHost;
-  if (apex === false) return replaceable ? null : generic;
-  if (apex === true) return `${generic}, which ${name} has`;
-  return `${apex === 'CNAME' ? 'a' : 'an'} ${apex} record to ${target}, which ${name} has for this`;
-}
-
 function isAsked(rows: DnsRequirement[], address: string): boolean {
   return rows.some(({ type }) => type === typeOf(address));
-}
-
-function typeOf(address: string): 'A' | 'AAAA' {
-  return isIP(address) === 4 ? 'A' : 'AAAA';
 }
 
 function recordTypes(addresses: string[]): string {

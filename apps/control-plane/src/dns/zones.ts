@@ -5,6 +5,7 @@ import type { Lookups } from './dns-lookup.ts';
 import { type DnsHost, dnsHostOf } from './known-dns.ts';
 
 const keptMs = 600_000;
+const failureKeptMs = 30_000;
 const most = 10_000;
 /** A name can be many labels below the domain that was registered. */
 const steps = 3;
@@ -17,7 +18,7 @@ export interface Zone {
   host: DnsHost | null;
 }
 
-/** Finds who keeps the records of hosts, by the name servers of their zones. What was found is kept for ten minutes. */
+/** Finds who keeps the records of hosts, by the name servers of their zones. What was found is kept for ten minutes, that there was no answer for half a minute. */
 export interface Zones {
   /** `own`: a zone begins at the host itself. Never rejects for what the DNS says or does not say. */
   of(host: string, own?: boolean): Promise<Zone>;
@@ -34,7 +35,7 @@ export function createZones({ lookups }: { lookups: Lookups }): Zones {
       .ns(name)
       .then((servers) => servers.sort());
     kept.set(name, asked);
-    asked.catch(() => kept.delete(name));
+    asked.catch(() => kept.set(name, asked, { ttl: failureKeptMs }));
     return asked;
   }
 

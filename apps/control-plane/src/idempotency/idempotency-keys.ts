@@ -6,7 +6,13 @@ import type { ConfigStore, Lease } from '@lockstep/store';
 import { keepLease } from '../changes/kept-lease.ts';
 import { sweepDue } from '../changes/sweep-due.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
-import { createKeyedRequest, type KeptAnswer, type KeyedRequest, openOutcome } from './keyed-request.ts';
+import {
+  createKeyedRequest,
+  isForgotten,
+  type KeptAnswer,
+  type KeyedRequest,
+  openOutcome,
+} from './keyed-request.ts';
 
 /** A control plane that dies holds a key for so long. */
 const leaseMs = 6_000;
@@ -36,8 +42,8 @@ export interface IdempotencyKeys {
    * key was for.
    */
   turn(use: KeyUse, signal: AbortSignal, onWait: () => void): Promise<KeyTurn>;
-  /** The answer that is kept; null where there is none yet. */
-  find(use: KeyUse): Promise<KeptAnswer | null>;
+  /** Whether something was made under the key by now, be it answered or not. */
+  isTaken(use: KeyUse): Promise<boolean>;
   close(): void;
 }
 
@@ -63,12 +69,16 @@ export function createIdempotencyKeys({
 
   async function read({ by, key, request }: KeyUse): Promise<StoredRecord<'idempotency'> | null> {
     const record = await store.get('idempotency', idOf(by, key));
-    if (record !== null && openOutcome(sealer, record).request !== digest(request)) throw reused(key);
+    if (isKnown(record) && openOutcome(sealer, record).request !== digest(request)) throw reused(key);
     return record;
   }
 
+  function isKnown(record: StoredRecord<'idempotency'> | null): record is StoredRecord<'idempotency'> {
+    return record !== null && !isForgotten(record, now());
+  }
+
   function answerOf(record: StoredRecord<'idempotency'> | null): KeptAnswer | null {
-    return record === null ? null : openOutcome(sealer, record).answer;
+    return isKnown(record) ? openOutcome(sealer, record).answer : null;
   }
 
   async function begin(use: KeyUse, lease: Lease, signal: AbortSignal): Promise<KeyTurn> {
@@ -99,10 +109,12 @@ export function createIdempotencyKeys({
         await delay(pauseMs * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
         if (signal.aborted)
           throw new AppError('shutting_down', 'the first request with this key is still under way');
-        await read(use); // another request need not wait to be told so
+        // Who is given the answer, or told that the key was for another request, needs no turn.
+        const answer = answerOf(await read(use));
+        if (answer !== null) return { answer };
       }
     },
-    find: async (use) => answerOf(await read(use)),
+    isTaken: async (use) => isKnown(await read(use)),
     close() {
       stop.abort();
       clearInterval(timer);

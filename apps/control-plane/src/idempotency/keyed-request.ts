@@ -37,6 +37,8 @@ export class MadeByAnother extends Error {}
 export interface KeyedRequest {
   /** What was made under the key before, by a request that was never answered; null where nothing was. */
   readonly made: object | null;
+  /** The key is this request's: it has made its change, or goes on with what another made. */
+  readonly taken: boolean;
   /** Has the key taken in the very commit by which the request changes something. */
   readonly along: Along;
   /** What to find under the key once it was made. Before the first commit. */
@@ -57,9 +59,10 @@ export interface KeyedRequestOptions {
 
 export function createKeyedRequest(options: KeyedRequestOptions): KeyedRequest {
   const { store, sealer, now, by, id, request, before } = options;
-  const at = before?.value.at ?? iso(now());
-  const known = before === null ? null : openOutcome(sealer, before);
-  let made = known?.made ?? null;
+  const known = before === null || isForgotten(before, now()) ? null : before;
+  const at = known?.value.at ?? iso(now());
+  let made = known === null ? null : openOutcome(sealer, known).made;
+  let taken = known !== null;
   let revision = before?.revision ?? null;
   let last: Promise<unknown> = Promise.resolve();
 
@@ -73,14 +76,18 @@ export function createKeyedRequest(options: KeyedRequestOptions): KeyedRequest {
 
   return {
     made,
+    get taken() {
+      return taken;
+    },
     along: {
       take(make) {
         const turn = last.then(async () => {
-          if (revision !== null) return make(null);
+          if (taken) return make(null);
           made ??= {};
           try {
             const position = await make(put(null));
             revision = position.number;
+            taken = true;
             return position;
           } catch (error) {
             if (!isAppError(error, 'revision_conflict') || error.facts.kind !== 'idempotency') throw error;
@@ -104,7 +111,16 @@ export function createKeyedRequest(options: KeyedRequestOptions): KeyedRequest {
 
 /** The one way to write a key: due when it is forgotten. */
 export function putKey(id: string, value: IdempotencyRecord): Change {
-  return { op: 'put', kind: 'idempotency', id, value, dueAt: Date.parse(value.at) + keyKeptMs };
+  return { op: 'put', kind: 'idempotency', id, value, dueAt: forgottenAt(value) };
+}
+
+/** Whether its day is over, and it is only not swept yet. */
+export function isForgotten({ value }: StoredRecord<'idempotency'>, now: number): boolean {
+  return now >= forgottenAt(value);
+}
+
+function forgottenAt({ at }: IdempotencyRecord): number {
+  return Date.parse(at) + keyKeptMs;
 }
 
 /** Null for one that does not open: it was altered, or the key it was sealed with is gone. */

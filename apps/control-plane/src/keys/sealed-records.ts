@@ -13,6 +13,7 @@ import { putKey } from '../idempotency/keyed-request.ts';
 import { putOrder } from '../orders/order-record.ts';
 import { putRoute } from '../routes/route-record.ts';
 import { putTicketKeys } from '../session-tickets/put-ticket-keys.ts';
+import { putWebhook } from '../webhooks/webhook-record.ts';
 
 /** How a record of each kind that holds something sealed is written once more, as it is. */
 const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change } = {
@@ -23,7 +24,7 @@ const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change 
   account: (id, value) => ({ op: 'put', kind: 'account', id, value }),
   authority: (id, value) => ({ op: 'put', kind: 'authority', id, value }),
   issuer: (id, value) => ({ op: 'put', kind: 'issuer', id, value }),
-  webhook: (id, value) => ({ op: 'put', kind: 'webhook', id, value }),
+  webhook: putWebhook,
   settings: (id, value) => ({ op: 'put', kind: 'settings', id, value }),
   idempotency: putKey,
   'caddy-route': (id, value) => ({ op: 'put', kind: 'caddy-route', id, value }),

@@ -8,6 +8,7 @@ import type { Coordinator } from '../issuance/coordinator.ts';
 import type { CaCounts } from '../issuers/ca-counts.ts';
 import type { OnDemand } from '../on-demand/on-demand.ts';
 import type { Stapler } from '../stapling/stapler.ts';
+import type { Sender } from '../webhooks/sender.ts';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from './prom-client.ts';
 
 export interface Metrics {
@@ -25,6 +26,7 @@ export interface MetricsOptions {
   expiry: ExpiryWatch;
   onDemand: Pick<OnDemand, 'counts'>;
   stapler: Pick<Stapler, 'counts'>;
+  webhooks: Pick<Sender, 'counts' | 'standing'>;
   /** By place, as a boundary counts them. */
   exceptions: Readonly<Record<string, number>>;
 }
@@ -203,6 +205,38 @@ export function createMetrics(options: MetricsOptions): Metrics {
     options.onDemand.counts,
   );
   outcomes('lockstep_staples_total', 'OCSP responses fetched, by what came of it', options.stapler.counts);
+  outcomes(
+    'lockstep_webhook_deliveries_total',
+    'Events sent to webhooks by this control plane, by what came of it',
+    options.webhooks.counts,
+  );
+  new Gauge({
+    name: 'lockstep_webhooks',
+    help: 'Webhooks by state; failing: it took nothing since it failed',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { well, failing, disabled } = options.webhooks.standing;
+      for (const [state, many] of Object.entries({ well, failing, disabled })) this.set({ state }, many);
+    },
+  });
+  new Gauge({
+    name: 'lockstep_webhook_subjects_waiting',
+    help: 'Routes, certificates, nodes… whose events wait for another try at a webhook',
+    registers,
+    collect() {
+      this.set(options.webhooks.standing.waitingSubjects);
+    },
+  });
+  new Gauge({
+    name: 'lockstep_webhook_oldest_waiting_seconds',
+    help: 'How long the event has failed that waits longest for a webhook to take it; 0: none waits',
+    registers,
+    collect() {
+      const { oldestFailure } = options.webhooks.standing;
+      this.set(oldestFailure === null ? 0 : Math.max(0, options.now() - oldestFailure) / 1_000);
+    },
+  });
 
   return {
     observeRequest: (method, route, status, seconds) =>

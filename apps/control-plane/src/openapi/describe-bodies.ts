@@ -1,5 +1,6 @@
 import { shownOfIssuers, shownOfZerossl } from '../api/issuers.ts';
 import { shownOfRoutes } from '../api/routes.ts';
+import { shownOfWebhooks } from '../api/webhooks.ts';
 import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from './document-parts.ts';
 
 /** The bodies of which a field that is null is as if left out. */
@@ -10,6 +11,7 @@ const shown: Record<string, { of: string; fields: readonly string[] }> = {
   PutRoute: { of: 'Route', fields: shownOfRoutes },
   PutIssuer: { of: 'Issuer', fields: shownOfIssuers },
   PutSettings: { of: 'Settings', fields: ['revision'] },
+  PutWebhook: { of: 'Webhook', fields: shownOfWebhooks },
 };
 
 /** Tells of bodies what their schemas do not: which may be missing, what may be left out of them or be null instead, and what a merge patch may be. */

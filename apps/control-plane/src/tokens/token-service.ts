@@ -36,7 +36,7 @@ export interface TokenServiceOptions {
 }
 
 /** What a token of a tenant may be for: the rest is of the whole fleet. */
-const subjectsOfTenants = ['routes', 'certificates', 'events', 'tokens', 'audit'];
+const subjectsOfTenants = ['routes', 'certificates', 'events', 'webhooks', 'tokens', 'audit'];
 
 const claimPrefix = (tenant: string) => `tenant ${tenant} token `;
 

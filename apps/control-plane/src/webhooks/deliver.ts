@@ -4,6 +4,7 @@ import type { Sealer } from '@lockstep/pki';
 
 /** What a target says is read for its first words alone. */
 const mostReadBytes = 1_024;
+const bodyTimeoutMs = 1_000;
 const timeoutMs = 15_000;
 
 /** A secret of a webhook, and until when it signs too: null: for good. */
@@ -90,15 +91,23 @@ export function secretsOf(sealer: Sealer, id: string, sealed: string, now: numbe
   return secrets.filter(({ until }) => until === null || Date.parse(until) > now);
 }
 
+/** A short answer is read so that its connection is of use again; what it says, and how long it takes to, means nothing. */
 async function readSome({ body }: Response): Promise<void> {
   if (body === null) return;
   const reader = body.getReader();
-  for (let read = 0; read < mostReadBytes; ) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    read += value.byteLength;
+  const patience = setTimeout(() => reader.cancel().catch(() => {}), bodyTimeoutMs);
+  try {
+    for (let read = 0; read < mostReadBytes; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      read += value.byteLength;
+    }
+    await reader.cancel();
+  } catch {
+    // its status was there
+  } finally {
+    clearTimeout(patience);
   }
-  await reader.cancel();
 }
 
 function reasonOf(error: unknown): string {

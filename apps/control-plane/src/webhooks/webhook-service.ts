@@ -1,47 +1,55 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import {
   AppError,
-  eventId,
   type NewWebhook,
   type PatchWebhook,
   type PostWebhook,
-  parseEventId,
+  type PutWebhook,
   recordKey,
-  type StoredEvent,
   type StoredRecord,
   type Webhook,
-  type WebhookDelivery,
   type WebhookRecord,
   type WebhookStateRecord,
 } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore, Page, PageRequest } from '@lockstep/store';
-import { commit, retryOnConflict, type WriteOrigin } from '../changes/writes.ts';
+import { isOwn, ownTenant } from '../auth/bounds.ts';
+import { commit, retryOnConflict, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { Denied } from '../outbound/denied.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
-import { type Answer, type Deliver, secretsOf, type WebhookSecret } from './deliver.ts';
-import { messageOf } from './message.ts';
-import { deliveryOf, keptDeliveries } from './sender.ts';
+import { secretsOf, type WebhookSecret } from './deliver.ts';
+import { deleteDeliveries, readDeliveries } from './deliveries.ts';
+import {
+  claimPrefix,
+  type FoundWebhook,
+  findWebhook,
+  presentWebhook,
+  putState,
+  putWebhook,
+  webhookNotFound,
+} from './webhook-record.ts';
 
 /** After a rotation both secrets sign for so long. */
 const overlapMs = 86_400_000;
+/** Of those that are nobody's, and of each tenant's. */
 const mostWebhooks = 100;
+const mostOfTenant = 10;
+const mostOfAll = 2_000;
 
 /** Webhooks as the API shows and changes them. All of it throws `not_found` for an id that nothing has. */
 export interface WebhookService {
-  /** From now on it is sent what happens. Throws `invalid_request`, `wrong_state`. */
+  /** From now on it is sent what happens. Throws `invalid_request`, `forbidden`, `wrong_state`. */
   make(origin: WriteOrigin, body: PostWebhook, made?: MadeWebhook): Promise<NewWebhook>;
-  list(page: PageRequest): Promise<Page<Webhook>>;
+  /** With `tenant`: those of this tenant. */
+  list(page: PageRequest, tenant?: string): Promise<Page<Webhook>>;
   view(id: string): Promise<Webhook>;
+  /** What changes nothing writes nothing. */
+  put(origin: WriteOrigin, id: string, body: PutWebhook): Promise<Webhook>;
   patch(origin: WriteOrigin, id: string, body: PatchWebhook): Promise<Webhook>;
   remove(origin: WriteOrigin, id: string): Promise<void>;
-  rotate(origin: WriteOrigin, id: string): Promise<NewWebhook>;
-  deliveries(id: string): Promise<WebhookDelivery[]>;
-  /** Sends a message of its own, once, and tells what became of it. */
-  test(id: string): Promise<WebhookDelivery>;
-  /** Sends an event again, once. Throws `events_gone`. */
-  redeliver(origin: WriteOrigin, id: string, event: string): Promise<WebhookDelivery>;
+  rotate(origin: WriteOrigin, id: string, secret?: string): Promise<NewWebhook>;
 }
 
 export interface MadeWebhook {
@@ -54,33 +62,32 @@ export function newWebhook(): MadeWebhook {
   return { id, secret: newSecret() };
 }
 
+/** As Standard Webhooks has it: 24 to 64 random bytes. */
+export function newSecret(): string {
+  return `whsec_${randomBytes(32).toString('base64')}`;
+}
+
 export interface WebhookServiceOptions {
   store: ConfigStore;
   sealer: Sealer;
   targets: Pick<Denied, 'check'>;
   plainAllowed(): boolean;
-  deliver: Deliver;
   now: () => number;
 }
 
-interface Found {
-  webhook: StoredRecord<'webhook'>;
-  state: StoredRecord<'webhook-state'>;
-}
+type Given = Omit<PatchWebhook, 'enabled'>;
 
 export function createWebhookService({
   store,
   sealer,
   targets,
   plainAllowed,
-  deliver,
   now,
 }: WebhookServiceOptions): WebhookService {
-  async function find(id: string): Promise<Found> {
-    const [webhook, state] = await Promise.all([store.get('webhook', id), store.get('webhook-state', id)]);
-    if (webhook === null || state === null)
-      throw new AppError('not_found', `there is no webhook "${id}"`, { facts: { webhook: id } });
-    return { webhook, state };
+  async function findOwn({ bounds }: WriteOrigin, id: string): Promise<FoundWebhook> {
+    const found = await findWebhook(store, id);
+    if (!isOwn(bounds, found.webhook.value.tenant ?? undefined)) throw webhookNotFound(id);
+    return found;
   }
 
   function checkUrl(given: string): string {
@@ -97,13 +104,22 @@ export function createWebhookService({
   const seal = (id: string, secrets: WebhookSecret[]) =>
     sealer.seal(JSON.stringify(secrets), recordKey('webhook', id));
 
+  async function requireRoom(tenant: string | null): Promise<void> {
+    const most = tenant === null ? mostWebhooks : mostOfTenant;
+    const found = await store.findClaims(claimPrefix(tenant ?? ''), most);
+    if (found.length >= most)
+      throw new AppError('wrong_state', `there are ${most} webhooks already; delete one`);
+    if ((await store.count('webhook')) >= mostOfAll)
+      throw new AppError('wrong_state', 'there are as many webhooks as there may be in all');
+  }
+
   async function write(
     origin: WriteOrigin,
-    { webhook: { id, revision } }: Pick<Found, 'webhook'>,
+    { webhook }: Pick<FoundWebhook, 'webhook'>,
     value: WebhookRecord,
     state?: { before: StoredRecord<'webhook-state'>; value: WebhookStateRecord },
   ): Promise<void> {
-    origin.condition?.(revision);
+    const { id, revision } = webhook;
     await commit(store, {
       ...origin,
       checks: [
@@ -113,177 +129,172 @@ export function createWebhookService({
           : [{ kind: 'webhook-state' as const, id, revision: state.before.revision }]),
       ],
       changes: [
-        { op: 'put', kind: 'webhook', id, value: { ...value, updatedAt: iso(now()) } },
+        putWebhook(id, { ...value, updatedAt: iso(now()) }),
         ...(state === undefined ? [] : [putState(id, state.value)]),
       ],
     });
   }
 
-  async function sendOnce(
-    { webhook: { id, value } }: Found,
-    message: Parameters<Deliver>[2],
-    event: Pick<StoredEvent, 'id' | 'type'>,
-  ): Promise<WebhookDelivery> {
-    const answer: Answer = await deliver(id, value, message, new AbortController().signal);
-    return deliveryOf(event, answer, 1, now());
+  /** `given` over what there is; `enabled` undefined: as it is. */
+  async function change(
+    origin: WriteOrigin,
+    id: string,
+    given: (before: WebhookRecord) => Given,
+    enabled: boolean | undefined,
+  ): Promise<Webhook> {
+    await retryOnConflict(async () => {
+      const found = await findOwn(origin, id);
+      const { webhook, state } = found;
+      origin.condition?.(webhook.revision);
+      const { url = webhook.value.url, tenant, ...filters } = given(webhook.value);
+      const value: WebhookRecord = {
+        ...webhook.value,
+        ...Object.fromEntries(Object.entries(filters).filter(([, one]) => one !== undefined)),
+        url: url === webhook.value.url ? url : checkUrl(url),
+      };
+      if (tenant !== undefined) value.tenant = ownTenant(origin.bounds, tenant ?? undefined) ?? null;
+      if (value.tenant !== webhook.value.tenant) await requireRoom(value.tenant);
+      const switched = enabled !== undefined && enabled !== (webhook.value.disabled === null);
+      if (!switched) return isDeepStrictEqual(value, webhook.value) ? undefined : write(origin, found, value);
+      value.disabled = enabled ? null : { at: iso(now()), reason: 'it was disabled by its owner' };
+      await write(origin, found, value, {
+        before: state,
+        value: enabled ? anew(state.value) : { ...state.value, dueAt: null },
+      });
+    });
+    return view(id);
   }
 
-  const view = async (id: string) => present(await find(id));
+  /** Everything that waits is tried at once, and for three days again. */
+  function anew(state: WebhookStateRecord): WebhookStateRecord {
+    const subjects = state.subjects.map((one) => ({
+      ...one,
+      attempts: 0,
+      failingSince: null,
+      dueAt: null,
+      withAll: false,
+    }));
+    return { ...state, subjects, failingSince: null, dueAt: iso(now()) };
+  }
+
+  const view = async (id: string) => presentWebhook(await findWebhook(store, id));
 
   return {
     view,
 
     async make(origin, body, { id, secret } = newWebhook()) {
-      if ((await store.count('webhook')) >= mostWebhooks)
-        throw new AppError('wrong_state', `there are ${mostWebhooks} webhooks already; delete one`);
       const at = iso(now());
       const value: WebhookRecord = {
         url: checkUrl(body.url),
         description: body.description ?? null,
         types: body.types ?? null,
         routes: body.routes ?? null,
-        tenant: body.tenant ?? null,
+        tenant: ownTenant(origin.bounds, body.tenant) ?? null,
         sealedSecrets: seal(id, [{ secret, until: null }]),
         disabled: null,
         createdAt: at,
         updatedAt: at,
       };
-      const { last: after } = await store.readEvents({ limit: 0 });
-      const state = { after, attempts: 0, failingSince: null, dueAt: null, gapAt: null, deliveries: [] };
-      await commit(store, {
-        ...origin,
-        checks: [{ kind: 'webhook', id, revision: null }],
-        changes: [{ op: 'put', kind: 'webhook', id, value }, putState(id, state)],
+      await writeInTurn(store, [claimPrefix(value.tenant ?? '')], async () => {
+        await requireRoom(value.tenant);
+        const { last } = await store.readEvents({ limit: 0 });
+        await commit(store, {
+          ...origin,
+          checks: [{ kind: 'webhook', id, revision: null }],
+          changes: [putWebhook(id, value), putState(id, beginningAfter(last))],
+        });
       });
       return { ...(await view(id)), secret };
     },
 
-    async list(page) {
-      const { items, next } = await store.list('webhook', page);
+    async list(page, tenant) {
+      const { items, next } =
+        tenant === undefined ? await store.list('webhook', page) : await listOfTenant(tenant, page);
       const states = await store.getMany(
         'webhook-state',
         items.map(({ id }) => id),
       );
       const shown = items.flatMap((webhook, index) => {
         const state = states[index] ?? null;
-        return state === null ? [] : present({ webhook, state });
+        return state === null ? [] : presentWebhook({ webhook, state });
       });
       return { items: shown, next };
     },
 
-    async patch(origin, id, { enabled, url, ...given }) {
-      await retryOnConflict(async () => {
-        const found = await find(id);
-        const { webhook, state } = found;
-        const changed = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-        const value: WebhookRecord = {
-          ...webhook.value,
-          ...changed,
-          ...(url === undefined ? {} : { url: checkUrl(url) }),
-        };
-        if (enabled === undefined || enabled === (webhook.value.disabled === null))
-          return write(origin, found, value);
-        const disabled = enabled ? null : { at: iso(now()), reason: 'it was disabled by its owner' };
-        await write(
-          origin,
-          found,
-          { ...value, disabled },
-          {
-            before: state,
-            value: { ...state.value, attempts: 0, failingSince: null, dueAt: enabled ? iso(now()) : null },
-          },
-        );
-      });
-      return view(id);
-    },
+    put: (origin, id, { url, description, types, routes, tenant, enabled }) =>
+      change(
+        origin,
+        id,
+        () => ({
+          url,
+          description: description ?? null,
+          types: types ?? null,
+          routes: routes ?? null,
+          tenant: tenant ?? null,
+        }),
+        enabled,
+      ),
+
+    patch: (origin, id, { enabled, ...given }) => change(origin, id, () => given, enabled),
 
     async remove(origin, id) {
-      const { webhook } = await find(id);
-      origin.condition?.(webhook.revision);
-      await commit(store, {
-        ...origin,
-        checks: [{ kind: 'webhook', id, revision: webhook.revision }],
-        changes: [
-          { op: 'delete', kind: 'webhook', id },
-          { op: 'delete', kind: 'webhook-state', id },
-        ],
-      });
-    },
-
-    async rotate(origin, id) {
-      const secret = newSecret();
-      const found = await find(id);
-      const until = iso(now() + overlapMs);
-      // The one that was for good, for a day yet; of those before it, what is left of theirs.
-      const older = secretsOf(sealer, id, found.webhook.value.sealedSecrets, now())
-        .map((one) => ({ ...one, until: one.until ?? until }))
-        .slice(0, 2);
-      const sealedSecrets = seal(id, [{ secret, until: null }, ...older]);
-      await write(origin, found, { ...found.webhook.value, sealedSecrets });
-      return { ...(await view(id)), secret };
-    },
-
-    async deliveries(id) {
-      return (await find(id)).state.value.deliveries;
-    },
-
-    async test(id) {
-      const found = await find(id);
-      const at = now();
-      const event = { id: `test-${randomBytes(8).toString('hex')}`, type: 'webhook.test' };
-      const timestamp = iso(at);
-      const subject = { kind: 'webhook', id };
-      const body = { ...event, occurredAt: timestamp, subject, data: { webhook: id }, timestamp };
-      return sendOnce(
-        found,
-        { id: event.id, at, body: JSON.stringify(body) },
-        event as unknown as StoredEvent,
-      );
-    },
-
-    async redeliver(origin, id, wanted) {
-      const event = await readEvent(wanted);
-      const delivery = await sendOnce(await find(id), messageOf(event, now()), event);
       await retryOnConflict(async () => {
-        const { state } = await find(id);
-        const deliveries = [delivery, ...state.value.deliveries].slice(0, keptDeliveries);
+        const { webhook, state } = await findOwn(origin, id);
+        origin.condition?.(webhook.revision);
+        const kept = await readDeliveries(store, id);
         await commit(store, {
           ...origin,
-          checks: [{ kind: 'webhook-state', id, revision: state.revision }],
-          changes: [putState(id, { ...state.value, deliveries })],
+          checks: [
+            { kind: 'webhook', id, revision: webhook.revision },
+            { kind: 'webhook-state', id, revision: state.revision },
+          ],
+          changes: [
+            { op: 'delete', kind: 'webhook', id },
+            { op: 'delete', kind: 'webhook-state', id },
+            ...deleteDeliveries(id, kept),
+          ],
         });
       });
-      return delivery;
+    },
+
+    async rotate(origin, id, secret = newSecret()) {
+      await retryOnConflict(async () => {
+        const found = await findOwn(origin, id);
+        origin.condition?.(found.webhook.revision);
+        const until = iso(now() + overlapMs);
+        // The one that was for good, for a day yet; of those before it, what is left of theirs.
+        const older = secretsOf(sealer, id, found.webhook.value.sealedSecrets, now())
+          .map((one) => ({ ...one, until: one.until ?? until }))
+          .slice(0, 2);
+        const sealedSecrets = seal(id, [{ secret, until: null }, ...older]);
+        await write(origin, found, { ...found.webhook.value, sealedSecrets });
+      });
+      return { ...(await view(id)), secret };
     },
   };
 
-  async function readEvent(id: string): Promise<StoredEvent> {
-    const { number, index } = parseEventId(id) ?? { number: 0, index: 0 };
-    const before = index > 0 ? eventId('-', number, index - 1) : eventId('-', Math.max(0, number - 1), 9_999);
-    const [event] = (await store.readEvents({ after: before, limit: 1 })).items;
-    if (event?.id === id) return event;
-    throw new AppError('events_gone', `the event "${id}" is not, or no longer, kept`);
+  async function listOfTenant(
+    tenant: string,
+    { limit, cursor }: PageRequest,
+  ): Promise<Page<StoredRecord<'webhook'>>> {
+    const prefix = claimPrefix(tenant);
+    const after = cursor === undefined ? undefined : prefix + cursor;
+    const holders = await store.findClaims(prefix, limit + 1, after);
+    const ids = holders.slice(0, limit).map(({ id }) => id);
+    const items = (await store.getMany('webhook', ids)).filter((record) => record !== null);
+    return { items, next: holders.length > limit ? (ids.at(-1) ?? null) : null };
   }
 }
 
-function present({ webhook: { id, revision, value }, state }: Found): Webhook {
-  const { sealedSecrets: _, ...shown } = value;
-  const { after, failingSince, attempts, dueAt, gapAt } = state.value;
+function beginningAfter(after: string): WebhookStateRecord {
   return {
-    id,
-    ...shown,
-    enabled: value.disabled === null,
-    status: { after, failingSince, attempts, nextAttemptAt: dueAt, gapAt },
-    revision,
+    after,
+    subjects: [],
+    failingSince: null,
+    takenAt: null,
+    dueAt: null,
+    gapAt: null,
+    tries: 0,
+    givenUp: 0,
   };
-}
-
-function putState(id: string, value: WebhookStateRecord) {
-  const dueAt = value.dueAt === null ? null : Date.parse(value.dueAt);
-  return { op: 'put', kind: 'webhook-state', id, value, dueAt } as const;
-}
-
-/** As Standard Webhooks has it: 24 to 64 random bytes. */
-function newSecret(): string {
-  return `whsec_${randomBytes(32).toString('base64')}`;
 }

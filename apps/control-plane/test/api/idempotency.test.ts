@@ -1,20 +1,28 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { AppError } from '@lockstep/contract';
 import { createSealers, generateSecretKey } from '@lockstep/pki';
 import { type Commit, type ConfigStore, createSqliteStore } from '@lockstep/store';
-import { testFolder } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { sweepDue } from '../../src/changes/sweep-due.ts';
+import { keyKeptMs, putKey } from '../../src/idempotency/keyed-request.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 
 const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
 const keyed = (key: string) => ({ 'idempotency-key': key });
 
-/** Two control planes over one store; the first has it as `alter` makes it. */
-async function startTwo(t: Test, alter: (commit: Commit, make: ConfigStore['commit']) => Promise<unknown>) {
+/** Two control planes over one store; the first has it as `alter` makes it, with what `more` has in place of its own. */
+async function startTwo(
+  t: Test,
+  alter: (commit: Commit, make: ConfigStore['commit']) => Promise<unknown>,
+  more: (store: ConfigStore) => Partial<ConfigStore> = () => ({}),
+) {
   const store = createSqliteStore({ path: ':memory:' });
   const altered = new Proxy(store, {
     get(target, name) {
+      const other = more(target)[name as keyof ConfigStore];
+      if (other !== undefined) return other;
       if (name !== 'commit') return Reflect.get(target, name, target);
       return (commit: Commit) => alter(commit, (one) => target.commit(one));
     },
@@ -72,13 +80,25 @@ t.test('of many repeats at once, at two control planes, one makes it', async (t)
 });
 
 t.test('a control plane that ends between the commit and the answer has made it once', async (t) => {
-  let lost = true;
-  const { store, first, second } = await startTwo(t, async (commit, make) => {
-    const position = await make(commit);
-    // The commit is made, and nobody hears of it.
-    if (lost && kindsOf(commit).includes('idempotency')) throw new AppError('store_unavailable', 'gone');
-    return position;
-  });
+  let ends = true;
+  let ended = false;
+  const gone = () => new AppError('store_unavailable', 'gone');
+  const { store, first, second } = await startTwo(
+    t,
+    async (commit, make) => {
+      const position = await make(commit);
+      if (!kindsOf(commit).includes('idempotency')) return position;
+      // The commit is made, and nobody hears of it.
+      ended = ends;
+      throw gone();
+    },
+    (target) => ({
+      async get(kind, id) {
+        if (ended && kind === 'idempotency') throw gone();
+        return target.get(kind, id);
+      },
+    }),
+  );
   for (const [key, more] of Object.entries({ first: {}, second: { id: 'named', paths: ['/b'] } })) {
     const body = { ...shop, ...more };
     const headers = keyed(key);
@@ -86,12 +106,92 @@ t.test('a control plane that ends between the commit and the answer has made it 
     const again = await second.call('POST', '/v1/routes', { body, headers });
     t.match(again, { status: 201, body: more });
     t.equal(again.headers.get('idempotency-replayed'), 'true');
-    lost = false;
+    ended = false;
     t.equal((await first.call('POST', '/v1/routes', { body, headers })).text, again.text);
-    lost = true;
   }
   t.equal(await store.count('route'), 2);
-  lost = false;
+  ends = false;
+  const body = { ...shop, paths: ['/c'] };
+  const made = await first.call('POST', '/v1/routes', { body, headers: keyed('third') });
+  t.match(made, { status: 201 }, 'one that did not end finds out for itself');
+  t.equal((await second.call('POST', '/v1/routes', { body, headers: keyed('third') })).body.id, made.body.id);
+  t.equal(await store.count('route'), 3);
+});
+
+t.test(
+  'a control plane that stood still while another made it gives that one’s answer, and no refusal',
+  async (t) => {
+    // It has each lease for a moment only, and goes on as if it had it.
+    const leases = (store: ConfigStore) => ({
+      async acquireLease(name: string, ttlMs: number) {
+        const lease = await store.acquireLease(name, ttlMs);
+        if (lease !== null && name.startsWith('idempotency/')) await store.releaseLease(lease);
+        return lease;
+      },
+    });
+    const body = { ...shop, id: 'named' };
+    const headers = keyed('paused');
+    let other: Promise<Awaited<ReturnType<typeof second.call>>> | undefined;
+    const stood = Promise.withResolvers<void>();
+    const { store, first, second } = await startTwo(
+      t,
+      async (commit, make) => {
+        if (kindsOf(commit).includes('idempotency') && other === undefined) {
+          // The other has made it, and waits for edges that are not there: it has no answer yet.
+          other = second.call('POST', '/v1/routes', { body, headers: { ...headers, prefer: 'wait=2' } });
+          await waitFor(async () => (await store.count('route')) === 1, { what: 'the other to make it' });
+          stood.resolve();
+          // As if its own check came before its commit.
+          throw new AppError('revision_conflict', 'it changed', { facts: { kind: 'route', id: 'named' } });
+        }
+        return make(commit);
+      },
+      leases,
+    );
+    const [one] = await Promise.all([
+      first.call('POST', '/v1/routes', { body, headers: { ...headers, prefer: 'wait=2' } }),
+      stood.promise,
+    ]);
+    t.match([one.status, (await other)?.status], [202, 202]);
+    t.equal(one.text, (await other)?.text);
+    t.equal(one.headers.get('idempotency-replayed'), 'true');
+    const { body: told } = await second.call('GET', '/v1/events?limit=100&type=route.created');
+    t.equal(told.items.length, 1);
+  },
+);
+
+t.test('whoever repeats a request is answered without a turn of its own', async (t) => {
+  const never = () => ({ acquireLease: async () => null });
+  const { first, second } = await startTwo(t, asItIs, never);
+  const headers = keyed('a');
+  const made = second.call('POST', '/v1/routes', { body: shop, headers: { ...headers, prefer: 'wait=1' } });
+  const repeats = await Promise.all(
+    Array.from({ length: 20 }, () => first.call('POST', '/v1/routes', { body: shop, headers })),
+  );
+  for (const { status, text } of repeats) t.same([status, text], [202, (await made).text]);
+});
+
+t.test('one key of two requests at once is that of one of them', async (t) => {
+  const { store, first, second } = await startTwo(t, asItIs);
+  for (const key of ['a', 'b'.repeat(255)]) {
+    const before = await store.count('route');
+    const body = { ...shop, paths: [`/${key.length}`] };
+    const answers = await Promise.all([
+      first.call('POST', '/v1/routes', { body, headers: keyed(key) }),
+      second.call('POST', '/v1/routes', {
+        body: { ...body, paths: [`/${key.length}/x`] },
+        headers: keyed(key),
+      }),
+      second.call('POST', '/v1/tokens', {
+        body: { name: 'ci', scopes: ['routes:read'] },
+        headers: keyed(key),
+      }),
+    ]);
+    t.same(answers.map(({ status }) => status).sort(), [201, 422, 422]);
+    t.equal((await store.count('route')) - before + (await store.count('token')), 1);
+  }
+  for (const key of ['', 'b'.repeat(256)])
+    t.equal((await first.call('POST', '/v1/routes', { body: shop, headers: keyed(key) })).status, 400);
 });
 
 t.test('a token is made once, shown to whoever repeats the request, and nowhere in clear', async (t) => {
@@ -145,4 +245,19 @@ t.test('keys are forgotten after a day, and the oldest beyond so many', async (t
   t.equal(await sweepDue({ store, kind: 'idempotency', now: now + 86_500_000, signal }), 2);
   const late = await call('POST', '/v1/routes', { body: { ...shop, paths: ['/c'] }, headers: keyed('/c') });
   t.equal(late.status, 409, 'a request like any other');
+});
+
+t.test('a key whose day is over is free, before it is swept too', async (t) => {
+  const { call, store } = await startControlPlane(t, testFolder(t));
+  await call('POST', '/v1/routes', { body: shop, headers: keyed('a') });
+  const { items } = await store.list('idempotency', { limit: 1 });
+  const [{ id, value }] = items as [(typeof items)[number]];
+  const old = { ...value, at: new Date(Date.now() - keyKeptMs).toISOString() };
+  await store.commit({ id: randomUUID(), changes: [putKey(id, old)] });
+  const body = { ...shop, paths: ['/b'] };
+  const made = await call('POST', '/v1/routes', { body, headers: keyed('a') });
+  t.match([made.status, made.headers.get('idempotency-replayed')], [201, null]);
+  const again = await call('POST', '/v1/routes', { body, headers: keyed('a') });
+  t.match([again.text, again.headers.get('idempotency-replayed')], [made.text, 'true']);
+  t.match(await call('POST', '/v1/routes', { body: shop, headers: keyed('a') }), { status: 422 });
 });

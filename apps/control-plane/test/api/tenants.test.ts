@@ -6,9 +6,9 @@ import { makeCertificate } from '../brought-certificate.ts';
 import { adminToken, startControlPlane } from '../start-control-plane.ts';
 
 const upstreams = [{ url: 'http://127.0.0.1:3000' }];
-const scopes = ['routes:*', 'certificates:*', 'events:read', 'tokens:*', 'audit:read'];
+const scopes = ['routes:*', 'certificates:*', 'events:read', 'webhooks:*', 'tokens:*', 'audit:read'];
 
-/** Two tenants and an operator, each with a route, a brought certificate, and a token. Everything of the first has alpha in its name. */
+/** Two tenants and an operator, each with a route, a brought certificate, a webhook, and a token. Everything of the first has alpha in its name. */
 async function start(test: Pick<typeof t, 'teardown'>, folder: string) {
   const { call: callAs, store } = await startControlPlane(test, folder);
   const as = (token: string) => (method: string, path: string, body?: unknown) =>
@@ -26,7 +26,8 @@ async function start(test: Pick<typeof t, 'teardown'>, folder: string) {
     const host = `${name}.example`;
     const route = await call('POST', '/v1/routes', { id: `${name}-route`, hosts: [host], upstreams });
     const brought = await call('POST', '/v1/certificates', await makeCertificate(host));
-    return { call, tokenId, host, route, brought };
+    const hook = await call('POST', '/v1/webhooks', { url: `https://${name}-hooks.example.net/` });
+    return { call, tokenId, host, route, brought, webhookId: hook.body.id as string };
   }
   return { admin, as, tenant, store, alpha: await equip('alpha'), beta: await equip('beta') };
 }
@@ -58,12 +59,20 @@ const bodies: Record<string, object> = {
   putRoute: { hosts: ['new.example'], upstreams },
   patchRoute: { paths: ['/else'] },
   revokeCertificate: {},
+  putWebhook: { url: 'https://hooks.example.net/' },
+  patchWebhook: { enabled: false },
+  redeliverWebhook: { since: '2026-01-01T00:00:00Z' },
 };
 
 t.test('no operation reads, writes, counts or tells of what is another tenant’s', async (t) => {
   const { alpha, beta, admin, store } = await start(t, testFolder(t));
   const document = (await openapiDocument()) as OpenapiDocument;
-  const secretOfAlpha = [/alpha/, new RegExp(alpha.brought.body.id), new RegExp(alpha.tokenId)];
+  const secretOfAlpha = [
+    /alpha/,
+    new RegExp(alpha.brought.body.id),
+    new RegExp(alpha.tokenId),
+    new RegExp(alpha.webhookId),
+  ];
   const silent = (text: string, name: string) => {
     for (const secret of secretOfAlpha) t.notMatch(text, secret, name);
   };
@@ -74,6 +83,7 @@ t.test('no operation reads, writes, counts or tells of what is another tenant’
       [alpha.brought.body.id, 'brought_0123456789abcdef0123'],
     ],
     tokens: [[alpha.tokenId, '0123456789ab']],
+    webhooks: [[alpha.webhookId, 'wh_0123456789abcdef0123']],
   };
   const before = (await store.head()).number;
   for (const { path, method: lower, operation } of operationsOf(document)) {
@@ -119,6 +129,7 @@ t.test('no operation reads, writes, counts or tells of what is another tenant’
       'alpha.example',
       alpha.brought.body.id,
       alpha.tokenId,
+      alpha.webhookId,
       'a',
       '1',
       'true',
@@ -140,11 +151,16 @@ t.test('no operation reads, writes, counts or tells of what is another tenant’
       if (next === null) break;
     }
   }
-  for (const path of ['/v1/routes/alpha-route', '/v1/certificates/alpha.example', '/v1/routes/omega-route'])
+  for (const path of [
+    '/v1/routes/alpha-route',
+    '/v1/certificates/alpha.example',
+    `/v1/webhooks/${alpha.webhookId}`,
+    '/v1/routes/omega-route',
+  ])
     t.equal((await beta.call('DELETE', `${path}?missing=ok`)).status, 204, path);
   t.strictSame((await alpha.call('GET', '/v1/routes/alpha-route')).body.revision, alpha.route.body.revision);
   const made = (await store.readLog({ ...(await store.head()), number: before, commitId: '' }, 100)) ?? [];
-  for (const { changes } of made)
+  for (const { changes } of made.filter(({ by }) => by?.kind !== 'system'))
     for (const { kind, id } of changes)
       t.match(`${kind}/${id}`, /omega|new\.example/, 'nothing of alpha is written');
 });

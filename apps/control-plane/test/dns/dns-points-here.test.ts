@@ -109,7 +109,8 @@ t.test('asks for a CNAME record where there is a name for it', async (t) => {
       'the value edge.fleet.test. Remove what is there now.',
   });
   const host = 'bad.customer.test';
-  t.strictSame(bad.requirements, [{ ...row, host, name: host, found: ['203.0.113.7'], hint: bad.detail }]);
+  const hint = 'bad.customer.test leads to 203.0.113.7, which is elsewhere. Put this record in its place.';
+  t.strictSame(bad.requirements, [{ ...row, host, name: host, found: ['203.0.113.7'], hint }]);
   const fresh = await check('new.customer.test', byName);
   t.match(fresh, {
     ok: false,
@@ -241,8 +242,26 @@ t.test('says whose what is found is, and what to do about it there', async (t) =
     const result = await check(host, byName);
     if (typeof detail === 'string') t.equal(result.detail, detail, host);
     else t.match(result.detail, detail, host);
-    t.equal(result.requirements[0]?.hint, result.detail);
+    t.match(
+      result.requirements[0]?.hint,
+      result.detail.split('. ')[0],
+      'the hint says the same of what is there',
+    );
   }
+});
+
+t.test('a hint names what there may be in place of the records', async (t) => {
+  const hintOf = async (host: string) => (await check(host, byName)).requirements[0]?.hint;
+  t.equal(
+    await hintOf('clouded.test'),
+    "clouded.test leads to 104.16.1.1, 2606:4700::1, addresses of Cloudflare's proxy. Put these records in its place; one of them is enough. At Cloudflare " +
+      'it has to be “DNS only”, not “Proxied”; where the record is there already, that switch is all there is to do. In place of ' +
+      'these records there may be a CNAME record to edge.fleet.test, which Cloudflare has for this.',
+  );
+  t.equal(
+    await hintOf('plain.test'),
+    'plain.test has no address in the DNS yet. Create these records; one of them is enough.',
+  );
 });
 
 t.test('finds the zone of a host, and who keeps it', async (t) => {

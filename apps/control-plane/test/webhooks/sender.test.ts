@@ -7,14 +7,18 @@ import t from 'tap';
 import { createChangeHub } from '../../src/changes/change-hub.ts';
 import { commit } from '../../src/changes/writes.ts';
 import { createEventHistory } from '../../src/events/event-history.ts';
+import { iso } from '../../src/time/iso.ts';
 import { createDeliver } from '../../src/webhooks/deliver.ts';
-import { createSender, retryAfterMs } from '../../src/webhooks/sender.ts';
+import { createRedelivery } from '../../src/webhooks/redelivery.ts';
+import { retryAfterMs } from '../../src/webhooks/retry-times.ts';
+import { createSender } from '../../src/webhooks/sender.ts';
 import { createWebhookService } from '../../src/webhooks/webhook-service.ts';
 import { byAdmin } from '../by-admin.ts';
 import { startTarget } from './start-target.ts';
 
 const log = pino({ level: 'silent' });
 
+/** Two control planes' senders over one store, and a target. */
 async function start(test: Pick<typeof t, 'teardown'>) {
   const clock = { now: Date.parse('2026-11-26T00:00:00Z') };
   const now = () => clock.now;
@@ -26,7 +30,7 @@ async function start(test: Pick<typeof t, 'teardown'>) {
   const deliver = createDeliver({ fetch, sealer, plainAllowed: () => true, userAgent: 'test' });
   const boundary = createBoundary(log);
   const senders = [1, 2].map(() =>
-    createSender({ store, history, deliver, boundary, log, now, random: () => 0, lookMs: 20 }),
+    createSender({ store, hub, history, deliver, boundary, log, now, random: () => 0, lookMs: 20 }),
   );
   test.teardown(async () => {
     for (const { close } of senders) await close();
@@ -39,87 +43,225 @@ async function start(test: Pick<typeof t, 'teardown'>) {
     sealer,
     targets: { check: () => {} },
     plainAllowed: () => true,
-    deliver,
     now,
   });
+  const redelivery = createRedelivery({ store, history, deliver, now });
   const hook = await startTarget(test);
   const { id } = await service.make(byAdmin, { url: hook.url });
   let made = 0;
-  async function tell(route: string): Promise<void> {
+  async function tell(route: string, more: Partial<EventDraft> = {}): Promise<void> {
     made += 1;
     const event: EventDraft = {
       type: 'route.updated',
       subject: { kind: 'route', id: route },
       data: { routes: [route], made },
+      ...more,
     };
     const change = { op: 'put', kind: 'told', id: 'test', value: { state: 'x', mark: '' } } as const;
     await commit(store, { ...byAdmin, changes: [change], events: [event] });
   }
-  return { clock, store, service, hook, id, tell };
+  /** The routes whose events the target refuses. */
+  const refused = new Set<string>();
+  hook.target.answer = (body) => (refused.has(JSON.parse(body).data.routes?.[0]) ? 422 : null);
+  const came = () =>
+    hook.received.map(({ body }) => {
+      const { routes, made } = JSON.parse(body).data;
+      return [routes?.[0], made];
+    });
+  const ofRoute = (route: string) => came().flatMap(([one, number]) => (one === route ? [number] : []));
+  const status = async () => (await service.view(id)).status;
+  /** Lets the time come at which the next try is. */
+  async function nextTry(): Promise<void> {
+    const waits = async () => ((await status()).nextAttemptAt ?? '') > iso(clock.now);
+    await waitFor(waits, { what: 'what can be sent to be sent' });
+    const { nextAttemptAt } = await status();
+    const { asked } = hook.target;
+    clock.now = Date.parse(nextAttemptAt!);
+    await hook.until(() => hook.target.asked > asked);
+    const written = async () =>
+      (await status()).nextAttemptAt !== nextAttemptAt || !(await service.view(id)).enabled;
+    await waitFor(written, { what: 'it to be written down' });
+  }
+  return { clock, store, service, redelivery, senders, hook, id, tell, refused, ofRoute, status, nextTry };
 }
 
+t.test('a route whose event is refused waits by itself: those of others are sent on', async (t) => {
+  const { hook, tell, refused, ofRoute, status, nextTry, redelivery, id } = await start(t);
+  refused.add('a');
+  for (let round = 0; round < 30; round += 1) for (const route of ['a', 'b', 'c']) await tell(route);
+  await hook.until(() => hook.received.length === 60);
+  t.same(
+    ofRoute('b'),
+    ofRoute('b').toSorted((one, other) => one - other),
+  );
+  t.same(ofRoute('a'), []);
+  await waitFor(async () => (await status()).waiting[0]?.attempts === 2, {
+    what: 'it to wait, tried once more when the target took another',
+  });
+  t.match(await status(), { failingSince: null, waitingSubjects: 1, waiting: [{ subject: { id: 'a' } }] });
+  t.match((await redelivery.list(id, { limit: 1, outcome: 'refused' })).items, [
+    { ok: false, status: 422, subject: { id: 'a' }, attempt: 2 },
+  ]);
+  refused.clear();
+  await nextTry();
+  await hook.until(() => hook.received.length === 90);
+  t.same(
+    ofRoute('a'),
+    Array.from({ length: 30 }, (_, round) => round * 3 + 1),
+    'all of it, in order',
+  );
+  await waitFor(async () => (await status()).waitingSubjects === 0, { what: 'nothing to wait' });
+});
+
 t.test(
-  'a target that was away for hours gets everything, in order, by one of two control planes',
+  'of a route that is refused more waits than is at hand, and it gets all of it in the end',
   async (t) => {
-    const { clock, service, hook, id, tell } = await start(t);
+    const { store, hook, tell, refused, ofRoute, status, nextTry, id } = await start(t);
+    refused.add('a');
+    for (let round = 0; round < 130; round += 1) for (const route of ['a', 'b']) await tell(route);
+    await hook.until(() => hook.received.length === 130);
+    await waitFor(async () => (await status()).waiting[0]?.attempts === 2, { what: 'it to wait' });
+    const state = (await store.get('webhook-state', id))!;
+    t.equal(state.value.subjects[0]?.events.length, 50);
+    t.ok(JSON.stringify(state.value).length < 3_000, 'what is written of it is bounded');
+    refused.clear();
+    await nextTry();
+    await hook.until(() => hook.received.length === 260);
+    t.same(
+      ofRoute('a'),
+      Array.from({ length: 130 }, (_, round) => round * 2 + 1),
+    );
+  },
+);
+
+t.test('what a certificate tells of goes in line with the route that alone has it', async (t) => {
+  const { hook, tell, refused, ofRoute, nextTry } = await start(t);
+  refused.add('a');
+  await tell('a');
+  await hook.until(() => hook.target.asked === 1);
+  const subject = { kind: 'certificate', id: 'a.example' } as const;
+  await tell('a', { type: 'certificate.issued', subject, data: { routes: ['a'], made: 2 } });
+  await tell('b', { type: 'certificate.issued', subject, data: { routes: ['b', 'a'], made: 3 } });
+  await hook.until(() => hook.received.length === 1);
+  refused.clear();
+  await nextTry();
+  await hook.until(() => hook.received.length === 3);
+  t.same(ofRoute('a'), [1, 2]);
+});
+
+t.test(
+  'a target that was away for hours gets everything, in order for each route, by one of two control planes',
+  async (t) => {
+    const { clock, hook, tell, ofRoute, status, nextTry } = await start(t);
     hook.target.status = 503;
     for (const route of ['a', 'b', 'a']) await tell(route);
+    await hook.until(() => hook.target.asked === 2);
+    await waitFor(async () => (await status()).waitingSubjects === 2, { what: 'both to wait' });
+    const since = clock.now;
     for (const waitMs of retryAfterMs.slice(0, 5)) {
-      const { attempts } = (await service.view(id)).status;
-      await waitFor(async () => (await service.view(id)).status.attempts > attempts || attempts > 0, {
-        what: 'a try',
-      });
-      const tried = (await service.view(id)).status;
-      clock.now = Date.parse(tried.nextAttemptAt!) - 1;
-      t.equal((await service.view(id)).status.attempts, tried.attempts, 'not before its date');
-      t.ok(Date.parse(tried.nextAttemptAt!) - Date.parse(tried.failingSince!) >= waitMs);
+      const { nextAttemptAt, failingSince } = await status();
+      t.equal(Date.parse(failingSince!), since);
+      t.ok(Date.parse(nextAttemptAt!) - since >= waitMs);
+      await nextTry();
+      await waitFor(
+        async () => (await status()).waiting.every((one) => one.nextAttemptAt! > iso(clock.now)),
+        {
+          what: 'both to be tried',
+        },
+      );
       await tell('b');
-      clock.now += 1;
-      await waitFor(async () => (await service.view(id)).status.attempts > tried.attempts, {
-        what: 'another try',
-      });
     }
     hook.target.status = 200;
-    clock.now = Date.parse((await service.view(id)).status.nextAttemptAt!);
+    await nextTry();
     await hook.until(() => hook.received.length === 8);
-    t.same(
-      hook.received.map(({ body }) => JSON.parse(body).data.made),
-      [1, 2, 3, 4, 5, 6, 7, 8],
-    );
-    await waitFor(async () => (await service.view(id)).status.failingSince === null, {
-      what: 'it to be well',
-    });
+    t.same(ofRoute('a'), [1, 3]);
+    t.same(ofRoute('b'), [2, 4, 5, 6, 7, 8]);
+    await waitFor(async () => (await status()).failingSince === null, { what: 'it to be well' });
+    t.match(await status(), { waitingSubjects: 0, takenAt: iso(clock.now), nextAttemptAt: null });
+  },
+);
+
+t.test(
+  'what is refused for three days is given up, its route goes on, and it can be had again',
+  async (t) => {
+    const { clock, hook, tell, refused, ofRoute, status, nextTry, redelivery, service, senders, id } =
+      await start(t);
+    refused.add('a');
+    await tell('a');
+    await hook.until(() => hook.target.asked === 1);
+    await tell('b');
+    await hook.until(() => hook.received.length === 1);
+    await waitFor(async () => (await status()).waiting[0]?.attempts === 2, { what: 'it to wait' });
+    const began = clock.now;
+    await tell('a');
+    for (const _ of retryAfterMs.slice(2)) {
+      await nextTry();
+      const { length } = hook.received;
+      await tell('b');
+      await hook.until(() => hook.received.length > length);
+    }
+    refused.clear();
+    hook.target.answer = (body) => (JSON.parse(body).data.made === 1 ? 422 : null);
+    await nextTry();
+    await hook.until(() => ofRoute('a').includes(3));
+    t.ok(clock.now - began > 3 * 86_400_000);
+    t.equal((await service.view(id)).enabled, true, 'it takes what else there is');
+    await waitFor(async () => (await status()).waitingSubjects === 0, { what: 'nothing to wait' });
+    t.match((await redelivery.list(id, { limit: 10, outcome: 'given_up' })).items, [
+      { attempt: 10, status: 422, subject: { id: 'a' } },
+    ]);
+    t.ok(senders.some(({ counts }) => counts.given_up > 0));
+    hook.target.answer = () => null;
+    t.same(await redelivery.givenUp(byAdmin, id, iso(clock.now + 1)), { queued: 0 });
+    t.same(await redelivery.givenUp(byAdmin, id, iso(began)), { queued: 1 });
+    await hook.until(() => ofRoute('a').includes(1));
+    t.match((await redelivery.list(id, { limit: 10, outcome: 'given_up' })).items, []);
   },
 );
 
 t.test('after three days in which it took nothing a webhook is disabled, and that is told', async (t) => {
-  const { clock, store, service, hook, id, tell } = await start(t);
+  const { clock, store, service, hook, id, tell, status, nextTry, ofRoute } = await start(t);
   hook.target.status = 500;
   await tell('a');
-  for (const _ of retryAfterMs) {
-    const { attempts } = (await service.view(id)).status;
-    await waitFor(
-      async () => (await service.view(id)).status.attempts > (attempts === 0 ? 0 : attempts - 1),
-      {
-        what: 'a try',
-      },
-    );
-    const { nextAttemptAt } = (await service.view(id)).status;
-    const asked = hook.target.asked;
-    clock.now = Date.parse(nextAttemptAt!);
-    await hook.until(() => hook.target.asked > asked);
-    await waitFor(
-      async () => {
-        const { status, enabled } = await service.view(id);
-        return !enabled || status.nextAttemptAt !== nextAttemptAt;
-      },
-      { what: 'it to be written down' },
-    );
-  }
+  await waitFor(async () => (await status()).waitingSubjects === 1, { what: 'it to wait' });
+  for (const _ of retryAfterMs) await nextTry();
   t.equal((await service.view(id)).enabled, false);
   t.ok(clock.now - Date.parse('2026-11-26T00:00:00Z') > 3 * 86_400_000);
   t.match((await store.readEvents({ limit: 10 })).items.at(-1), {
     type: 'webhook.disabled',
     subject: { id },
   });
+  hook.target.status = 200;
+  await tell('a');
+  await service.patch(byAdmin, id, { enabled: true });
+  await hook.until(() => ofRoute('a').length === 2);
+  t.same(ofRoute('a'), [1, 2], 'nothing is lost, and it goes on in order');
 });
+
+t.test(
+  'of a target that is away for long, what is written is bounded, and many routes go on at once',
+  async (t) => {
+    const { store, hook, tell, status, nextTry, id } = await start(t);
+    hook.target.status = 503;
+    for (let number = 0; number < 400; number += 1) await tell(`r${number % 350}`);
+    await waitFor(async () => (await status()).waitingSubjects >= 200, {
+      what: 'so many to wait that no more are taken up',
+      progress: async () => (await status()).waitingSubjects,
+    });
+    const { value } = (await store.get('webhook-state', id))!;
+    t.ok(value.subjects.length <= 310, `${value.subjects.length} subjects`);
+    hook.target.status = 200;
+    await nextTry();
+    await hook.until(() => hook.received.length >= 400);
+    const byRoute = Map.groupBy(hook.received, ({ body }) => JSON.parse(body).subject.id);
+    t.equal(byRoute.size, 350);
+    for (const [route, all] of byRoute) {
+      const numbers = all.map(({ body }) => JSON.parse(body).data.made);
+      t.same(
+        numbers,
+        numbers.toSorted((one, other) => one - other),
+        route,
+      );
+    }
+  },
+);

@@ -12,13 +12,20 @@ export interface Received {
 export async function startTarget(test: Pick<typeof t, 'teardown'>) {
   const received: Received[] = [];
   const emitter = new EventEmitter();
-  const target = { status: 200, headers: {} as Record<string, string>, asked: 0 };
+  const target = {
+    status: 200,
+    headers: {} as Record<string, string>,
+    asked: 0,
+    /** Null: `status`. */
+    answer: (_body: string): number | null => null,
+  };
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const part of request) body += part;
     target.asked += 1;
-    if (target.status < 300) received.push({ headers: request.headers, body });
-    response.writeHead(target.status, target.headers).end('x'.repeat(100));
+    const status = target.answer(body) ?? target.status;
+    if (status < 300) received.push({ headers: request.headers, body });
+    response.writeHead(status, target.headers).end('x'.repeat(100));
     emitter.emit('asked');
   });
   server.listen(0, '127.0.0.1');

@@ -8,8 +8,8 @@ const answerAfter = 16;
 /** The part of `process` that a child uses to talk to its parent. */
 export interface ParentChannel {
   send?(message: FeedToParent, callback: (error: Error | null) => void): boolean;
-  on(event: 'message', listener: (message: unknown) => void): unknown;
-  off(event: 'message', listener: (message: unknown) => void): unknown;
+  on(event: 'message' | 'disconnect', listener: (message?: unknown) => void): unknown;
+  off(event: 'message' | 'disconnect', listener: (message?: unknown) => void): unknown;
 }
 
 /** The feed of a child process, from the parent at the other end of its IPC channel (see `serveFeed`). */
@@ -24,10 +24,22 @@ export function createParentFeed(channel: ParentChannel, boundary: Boundary): Fe
   let answerDue = false;
   let onTrouble: ((error: Error | null) => void) | undefined;
 
+  let parentGone = false;
+
   function send(message: FeedToParent): void {
     // A parent that is gone is noticed by 'disconnect', which ends this process.
     channel.send?.(message, () => {});
   }
+
+  function refuseReports(error: AppError): void {
+    for (const settle of reports.values()) settle(error);
+    reports.clear();
+  }
+
+  const onDisconnect = () => {
+    parentGone = true;
+    refuseReports(gone());
+  };
 
   const onMessage = boundary.guard('feed', (message: unknown) => {
     if (typeof message !== 'object' || message === null || !('feed' in message)) return;
@@ -49,6 +61,7 @@ export function createParentFeed(channel: ParentChannel, boundary: Boundary): Fe
     }
   });
   channel.on('message', onMessage);
+  channel.on('disconnect', onDisconnect);
 
   async function take(signal: AbortSignal): Promise<FeedToChild | null> {
     while (waiting.length === 0) {
@@ -98,6 +111,8 @@ export function createParentFeed(channel: ParentChannel, boundary: Boundary): Fe
   }
 
   function ask(message: (id: number) => FeedToParent): Promise<void> {
+    // Whoever stops because of it does not wait for its answer.
+    if (parentGone) return Promise.reject(gone());
     reportId += 1;
     const id = reportId;
     return new Promise((resolve, reject) => {
@@ -150,8 +165,12 @@ export function createParentFeed(channel: ParentChannel, boundary: Boundary): Fe
     },
     async close() {
       channel.off('message', onMessage);
-      for (const settle of reports.values()) settle(new AppError('shutting_down', 'the feed was closed'));
-      reports.clear();
+      channel.off('disconnect', onDisconnect);
+      refuseReports(new AppError('shutting_down', 'the feed was closed'));
     },
   };
+}
+
+function gone(): AppError {
+  return new AppError('store_unavailable', 'the parent process is gone');
 }

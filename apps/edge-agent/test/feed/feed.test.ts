@@ -42,6 +42,8 @@ const entryOf = (number: number, text = ''): LogEntry => ({
   changes: [{ op: 'put', kind: 'staple', id: `s${number}`, value: { fingerprint256: text } as never }],
 });
 
+async function* never(): AsyncGenerator<FollowEvent> {}
+
 function connect(t: Test, source: Pick<Feed, 'follow'>) {
   const { parent, child } = createChannel();
   const toChild: FeedToChild[] = [];
@@ -220,6 +222,15 @@ t.test('trouble of the parent reaches the child', async (t) => {
   const onTrouble = (error: Error | null) => told.push(error?.message ?? null);
   for await (const _ of feed.follow(null, { signal, onTrouble })) break;
   t.same(told, ['no store', null]);
+});
+
+t.test('who stops as its parent is gone does not wait for its answer', async (t) => {
+  const { child, feed } = connect(t, { follow: () => never() });
+  child.send = () => true;
+  const asked = feed.leave('edge-1', 'one', { returns: true });
+  child.emit('disconnect');
+  await t.rejects(asked, { code: 'store_unavailable' });
+  await t.rejects(feed.leave('edge-1', 'one', { returns: true }), { code: 'store_unavailable' });
 });
 
 t.test('a worker asks for a snapshot where what comes does not follow, or cannot be read', async (t) => {

@@ -42,15 +42,17 @@ export const EventsQuery = z.strictObject({
 });
 export type EventsQuery = z.infer<typeof EventsQuery>;
 
+export const ShownSubject = z.object({
+  kind: z.enum(['route', 'certificate', 'node', 'fleet', 'issuer', 'limit', 'webhook']),
+  id: z.string(),
+});
+
 export const Event = z
   .object({
     id: z.string().describe('Orders as text; `since` and `Last-Event-ID` go on behind it'),
     type: z.enum(eventTypes),
     occurredAt: Timestamp,
-    subject: z.object({
-      kind: z.enum(['route', 'certificate', 'node', 'fleet', 'issuer', 'limit', 'webhook']),
-      id: z.string(),
-    }),
+    subject: ShownSubject,
     tenant: z.string().optional(),
     data: z
       .record(z.string(), z.unknown())

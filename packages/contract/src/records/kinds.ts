@@ -25,7 +25,7 @@ import { staple } from './staple.ts';
 import { token } from './token.ts';
 import { tokenUse } from './token-use.ts';
 import { told } from './told.ts';
-import { webhook, webhookState } from './webhook.ts';
+import { webhook, webhookDelivery, webhookState } from './webhook.ts';
 
 /** All that the store keeps, in the order of a snapshot. */
 const recordKinds = [
@@ -57,6 +57,7 @@ const recordKinds = [
   webhookState,
   ownership,
   ownershipSecret,
+  webhookDelivery,
 ];
 
 type AnyKind = (typeof recordKinds)[number];

@@ -24,23 +24,54 @@ export const webhook = recordKind<WebhookRecord>()({
   journal: () => true,
 });
 
-/** How far the events are that a webhook was sent. Whoever has its lease writes it. */
-export interface WebhookStateRecord {
-  /** The id of the last event that was taken, or is not for it. */
-  after: string;
-  /** Of the next one, that failed; and since when. */
+/** What is to be sent yet of one subject, in order: the next when the one before was taken, or given up. */
+export interface WaitingSubject {
+  /** `<kind>/<id>`. */
+  subject: string;
+  /** The ids of the first of its events. */
+  events: string[];
+  /** The id of the last in `events`, where the history has more of it between that and `after`. */
+  more: string | null;
+  /** Of the first event, that failed; and since when. */
   attempts: number;
   failingSince: string | null;
-  /** When it is tried again; null: as soon as there is an event. */
+  /** When it is tried again; null: at once. */
+  dueAt: string | null;
+  /** Nothing at all was taken since it failed first. */
+  withAll: boolean;
+}
+
+/** How far the events are that a webhook was sent. Whoever has its lease writes it. */
+export interface WebhookStateRecord {
+  /** All up to this event were taken, given up, or are not for it, but for those that wait in `subjects`. */
+  after: string;
+  subjects: WaitingSubject[];
+  /** Since when nothing was taken, where something failed since; null: it is well. */
+  failingSince: string | null;
+  /** When it took something last. */
+  takenAt: string | null;
+  /** When the first of `subjects` is tried again; null: as soon as there is an event. */
   dueAt: string | null;
   /** When events were no longer kept that had not been sent; null: never. */
   gapAt: string | null;
-  /** The latest first. */
-  deliveries: WebhookDelivery[];
+  /** So many tries, and so many events that were given up: what is kept of them lies in places that are used in turn. */
+  tries: number;
+  givenUp: number;
 }
 
 export const webhookState = recordKind<WebhookStateRecord>()({
   kind: 'webhook-state',
+  audience: 'control',
+  version: 1,
+  secret: {},
+  journal: () => false,
+});
+
+/** One of the latest deliveries of a webhook, under `<webhook>/<place>`. */
+export type WebhookDeliveryRecord = WebhookDelivery;
+
+export const webhookDelivery = recordKind<WebhookDeliveryRecord>()({
+  kind: 'webhook-delivery',
   audience: 'control',
   version: 1,
   secret: {},

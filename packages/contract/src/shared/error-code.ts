@@ -17,6 +17,10 @@ export const errorCodes = {
     status: 405,
     title: 'The address does not take this method; `Allow` lists those it takes.',
   },
+  not_acceptable: {
+    status: 406,
+    title: 'Nothing here is of a type that `Accept` takes; `detail` says what there is.',
+  },
   request_timeout: { status: 408, title: 'The request did not arrive in time.' },
   host_taken: { status: 409, title: 'Another route already serves this host and path.' },
   id_taken: { status: 409, title: 'Another route already has this id.' },

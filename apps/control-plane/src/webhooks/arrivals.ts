@@ -1,0 +1,185 @@
+import type { Boundary, StoredRecord, WebhookRecord, WebhookStateRecord } from '@lockstep/contract';
+import type { ConfigStore } from '@lockstep/store';
+import type { ChangeHub } from '../changes/change-hub.ts';
+import { isInterruption } from '../changes/kept-lease.ts';
+import { matches } from '../events/event-filter.ts';
+import type { EventHistory } from '../events/event-history.ts';
+import { createSharedRun } from '../time/shared-run.ts';
+import { filterOf } from './webhook-record.ts';
+
+const readAtOnce = 500;
+/** A webhook for which so many in a row were nothing is moved on, lest they be gone before it has passed them. */
+const mostPassed = 1_000;
+
+/** How webhooks stand, all together. */
+export interface WebhooksStanding {
+  well: number;
+  failing: number;
+  disabled: number;
+  /** Routes, certificates, nodes… that wait for another try. */
+  waitingSubjects: number;
+  /** Since when the one that waits longest was tried in vain; null: none waits. */
+  oldestFailure: number | null;
+}
+
+export interface ArrivalsOptions {
+  store: Pick<ConfigStore, 'list' | 'getMany'>;
+  hub: Pick<ChangeHub, 'watch'>;
+  history: EventHistory;
+  boundary: Boundary;
+  lookMs: number;
+  /** There may be something for it. */
+  take(state: StoredRecord<'webhook-state'>): void;
+}
+
+export interface Arrivals {
+  standing: WebhooksStanding;
+  /** It was looked at what is for this webhook, up to this event. */
+  looked(id: string, event: string): void;
+  close(): void;
+}
+
+/** Knows for which webhooks there is something, by one reading of the history for all. What waits for a date is none of its concern. */
+export function createArrivals({ store, hub, history, boundary, lookMs, take }: ArrivalsOptions): Arrivals {
+  const standing: WebhooksStanding = {
+    well: 0,
+    failing: 0,
+    disabled: 0,
+    waitingSubjects: 0,
+    oldestFailure: null,
+  };
+  let webhooks = new Map<string, StoredRecord<'webhook'>>();
+  let stale = true;
+  /** Where the reading began, and its end; null: it did not begin. And how many events that were. */
+  let began: string | null = null;
+  let seen: string | null = null;
+  let read = 0;
+  /** By webhook: the latest event that is for it, the one up to which it was looked at, and how many had been read then. */
+  const latest = new Map<string, string>();
+  const lookedAt = new Map<string, { event: string; read: number }>();
+
+  /** Tells which are new, or other than they were. */
+  async function readWebhooks(): Promise<string[]> {
+    if (!stale) return [];
+    stale = false;
+    const found = new Map((await all(store, 'webhook')).map((webhook) => [webhook.id, webhook]));
+    const changed = [...found.values()].filter(({ id, revision }) => webhooks.get(id)?.revision !== revision);
+    for (const map of [latest, lookedAt]) for (const id of map.keys()) if (!found.has(id)) map.delete(id);
+    webhooks = found;
+    return changed.map(({ id }) => id);
+  }
+
+  /** Which webhooks the events are for that came since. */
+  async function readEvents(): Promise<Set<string>> {
+    const concerned = new Set<string>();
+    for (let more = true; more; ) {
+      const page = await history.read(seen === null ? { limit: 0 } : { after: seen, limit: readAtOnce });
+      const enabled = [...webhooks.values()].filter(({ value }) => value.disabled === null);
+      if (page.gap) for (const { id } of enabled) concerned.add(id);
+      for (const event of page.items)
+        for (const { id, value } of enabled) {
+          if (!matches(event, filterOf(value))) continue;
+          latest.set(id, event.id);
+          concerned.add(id);
+        }
+      read += page.items.length;
+      more = page.more;
+      seen = seen === null ? page.last : page.next;
+      began ??= seen;
+    }
+    for (const { id } of webhooks.values())
+      if (read - (lookedAt.get(id)?.read ?? 0) >= mostPassed) concerned.add(id);
+    return concerned;
+  }
+
+  async function takeNews(): Promise<void> {
+    const changed = await readWebhooks();
+    const concerned = await readEvents();
+    for (const id of changed) {
+      concerned.add(id);
+      latest.set(id, seen ?? '');
+    }
+    const ids = [...concerned].filter((id) => webhooks.get(id)?.value.disabled === null);
+    for (const state of await store.getMany('webhook-state', ids)) if (state !== null) take(state);
+  }
+
+  const hear = createSharedRun(async () => {
+    try {
+      await takeNews();
+    } catch (error) {
+      webhooks = new Map(); // all of them are news then
+      stale = true;
+      if (!isInterruption(error)) throw error;
+    }
+  });
+
+  /** What no hint told of, and what another took up and did not end. */
+  const look = createSharedRun(async () => {
+    stale = true;
+    await hear();
+    if (stale) return;
+    const states = await all(store, 'webhook-state');
+    Object.assign(standing, standingOf(webhooks, states));
+    for (const state of states) {
+      const { id, value } = state;
+      if (webhooks.get(id)?.value.disabled !== null) continue;
+      const upTo = latest.get(id) ?? began ?? '';
+      if (value.after < upTo && (lookedAt.get(id)?.event ?? '') < upTo) take(state);
+    }
+  });
+
+  const lookLater = boundary.guard('webhooks', look);
+  const hearLater = boundary.guard('webhooks', hear);
+  const unwatch = history.watch(hearLater);
+  const unwatchHub = hub.watch((entry) => {
+    if (entry !== null && !entry.changes.some(({ kind }) => kind === 'webhook')) return;
+    stale = true;
+    hearLater();
+  });
+  const timer = setInterval(lookLater, lookMs);
+  lookLater();
+
+  return {
+    standing,
+    looked(id, event) {
+      lookedAt.set(id, { event, read });
+    },
+    close() {
+      unwatch();
+      unwatchHub();
+      clearInterval(timer);
+    },
+  };
+}
+
+async function all<K extends 'webhook' | 'webhook-state'>(
+  store: Pick<ConfigStore, 'list'>,
+  kind: K,
+): Promise<StoredRecord<K>[]> {
+  const found: StoredRecord<K>[] = [];
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const page: Awaited<ReturnType<typeof store.list<K>>> = await store.list(kind, { limit: 500, cursor });
+    found.push(...page.items);
+    cursor = page.next;
+  }
+  return found;
+}
+
+function standingOf(
+  webhooks: ReadonlyMap<string, { value: WebhookRecord }>,
+  states: readonly { id: string; value: WebhookStateRecord }[],
+): WebhooksStanding {
+  const enabled = states.filter(({ id }) => webhooks.get(id)?.value.disabled === null);
+  const failing = enabled.filter(({ value }) => value.failingSince !== null).length;
+  const waiting = enabled.flatMap(({ value }) => value.subjects.filter(({ attempts }) => attempts > 0));
+  const since = waiting.flatMap(({ failingSince }) =>
+    failingSince === null ? [] : Date.parse(failingSince),
+  );
+  return {
+    well: enabled.length - failing,
+    failing,
+    disabled: webhooks.size - enabled.length,
+    waitingSubjects: waiting.length,
+    oldestFailure: since.length === 0 ? null : Math.min(...since),
+  };
+}
