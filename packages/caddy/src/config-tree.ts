@@ -107,7 +107,8 @@ function added(value: unknown, spread: boolean): unknown[] {
 }
 
 function indexOf(segment: string, here: string, status: number, most: number): number {
-  if (!/^\d{1,9}$/.test(segment)) throw new CaddyFault(status, `[${here}] invalid array index '${segment}'`);
+  if (!/^(?:0|[1-9]\d{0,8})$/.test(segment))
+    throw new CaddyFault(status, `[${here}] invalid array index '${segment}'`);
   const index = Number(segment);
   if (index > most) throw new CaddyFault(status, `[${here}] array index out of bounds: ${segment}`);
   return index;

@@ -1,4 +1,5 @@
 export * from './config-tree.ts';
+export { type InnerId, innerIdsOf } from './inner-ids.ts';
 export type { Note, NoteLevel } from './notes.ts';
 export * from './render-route.ts';
 export { routeIdOf } from './route-id.ts';

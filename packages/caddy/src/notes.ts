@@ -45,7 +45,13 @@ export function createNotes(): Notes {
     unread(value, at, read, known = []) {
       if (!isFields(value)) return;
       for (const name of Object.keys(value as Fields)) {
-        if (read.includes(name) || known.includes(name) || isNothing((value as Fields)[name])) continue;
+        if (
+          name === '@id' ||
+          read.includes(name) ||
+          known.includes(name) ||
+          isNothing((value as Fields)[name])
+        )
+          continue;
         without(`${at}.${name}`, 'cannot be carried');
       }
     },

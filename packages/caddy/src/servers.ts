@@ -4,7 +4,7 @@ import { type PlannedRoute, planRoutes } from './planned-route.ts';
 import { type Fields, fieldsAt, isFields, listAt, textAt, textsAt } from './read-json.ts';
 import { everything, hostCovers, intersect } from './scope.ts';
 import { pemOf } from './transport.ts';
-import { type Leaf, type Walk, walkRoutes } from './tree.ts';
+import { createWalk, type Leaf, walkServer } from './tree.ts';
 
 /** The text of a file on the machine of the Caddy; throws, or null, where there is none to be had. */
 export type ReadFile = (file: string) => string | null;
@@ -86,8 +86,8 @@ function readServer(server: Fields, at: string, notes: Notes, readFile: ReadFile
     if (where !== undefined) notes.told(`${at}.${name}`, `is not carried: ${where}`);
     else if (!known.includes(name)) notes.without(`${at}.${name}`, 'cannot be carried');
   }
-  const walk: Walk = { notes, named: fieldsAt(server.named_routes), leaves: [], answered: [] };
-  walkRoutes(walk, server.routes, `${at}.routes`, startOf());
+  const walk = createWalk(notes, fieldsAt(server.named_routes));
+  walkServer(walk, server.routes, `${at}.routes`, startOf());
   const policies = listAt(server.tls_connection_policies).map(fieldsAt);
   const where = `${at}.tls_connection_policies`;
   return walk.leaves.flatMap((leaf) => withClients(leaf, policies, { at: where, notes, readFile }));

@@ -5,7 +5,7 @@ import { createNotes, type Note, type Notes } from './notes.ts';
 import { nameRoutes, type PlannedRoute } from './planned-route.ts';
 import { type Fields, fieldsAt, listAt, textAt, textsAt } from './read-json.ts';
 import { type ReadFile, readServers, routesOf, type ServedLeaf, startOf } from './servers.ts';
-import { type Walk, walkRoutes } from './tree.ts';
+import { createWalk, walkServer } from './tree.ts';
 
 export type { PlannedIssuer } from './issuers.ts';
 export type { PlannedRoute } from './planned-route.ts';
@@ -68,8 +68,8 @@ export function translateCaddy(config: unknown, { readFile = () => null }: Trans
 /** Translates one route, as it is posted to a server's `routes`. `at` is empty: what is told of it begins with the route's own fields. */
 export function translateRoute(route: unknown): { routes: PlannedRoute[]; notes: readonly Note[] } {
   const notes = createNotes();
-  const walk: Walk = { notes, named: {}, leaves: [], answered: [] };
-  walkRoutes(walk, [route], 'routes', startOf());
+  const walk = createWalk(notes);
+  walkServer(walk, [route], 'routes', startOf());
   const routes = nameRoutes(
     routesOf(
       walk.leaves.map((leaf) => ({ ...leaf, more: {} })),

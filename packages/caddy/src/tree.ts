@@ -38,13 +38,26 @@ export interface Walk {
   leaves: Leaf[];
   /** What is answered already, in the order in which it stands there. */
   answered: Scope[];
+  /** What cannot be carried, by where it stands, as long as nothing was met behind it that is left out for that. */
+  stops: Map<string, string>;
 }
 
-/** Walks the routes of a server or a subroute, as requests do. True when none of them goes on behind it. */
-export function walkRoutes(walk: Walk, routes: unknown, at: string, way: Way): boolean {
+export function createWalk(notes: Notes, named: Fields = {}): Walk {
+  return { notes, named, leaves: [], answered: [], stops: new Map() };
+}
+
+/** Walks the routes of a server, as requests do: `leaves` of the walk are what answers them. */
+export function walkServer(walk: Walk, routes: unknown, at: string, way: Way): void {
+  walkRoutes(walk, routes, at, way);
+  for (const [place, why] of walk.stops) walk.notes.leftOut(place, why);
+}
+
+/** Walks the routes of a server or a subroute. True when no request goes on behind it. */
+function walkRoutes(walk: Walk, routes: unknown, at: string, way: Way): boolean {
   for (const [index, value] of listAt(routes).entries()) {
     const route = fieldsAt(value);
     const here = `${at}.${index}`;
+    walk.notes.unread(route, here, ['@id', 'match', 'handle', 'terminal', 'group']);
     const matched = readMatchers(route.match, `${here}.match`, way, walk.notes);
     if ('fault' in matched) {
       leaveOut(walk, route, matched.at, matched.fault, way);
@@ -140,6 +153,7 @@ function walkHandler(walk: Walk, handler: Fields, at: string, way: Way): boolean
     // What it has to say, it says once, however many routes it is part of.
     const fault = step(emptyDraft(), handler, at, walk.notes);
     const apply = fault === null ? (draft: Draft, notes: Notes) => step(draft, handler, at, notes) : null;
+    if (fault !== null) walk.stops.set(fault.at, fault.fault);
     way.steps.push({ scope: way.scope, at: fault?.at ?? at, apply, ...(fault && { why: fault.fault }) });
     if (name === 'rewrite') turn(way, handler);
     return false;
@@ -153,12 +167,9 @@ function walkHandler(walk: Walk, handler: Fields, at: string, way: Way): boolean
   const fault = goesOn(handler)
     ? 'is asked before others answer, which routes cannot'
     : `"${name}" is a handler that routes do not have`;
-  way.steps.push({
-    scope: way.scope,
-    at: goesOn(handler) ? `${at}.handle_response` : at,
-    apply: null,
-    why: fault,
-  });
+  const place = goesOn(handler) ? `${at}.handle_response` : at;
+  walk.stops.set(place, fault);
+  way.steps.push({ scope: way.scope, at: place, apply: null, why: fault });
   return false;
 }
 
@@ -239,6 +250,7 @@ function addLeaf(walk: Walk, handler: Fields, at: string, way: Way): void {
   const { notes } = walk;
   const stopped = way.steps.find((step) => step.apply === null);
   if (stopped !== undefined) {
+    walk.stops.delete(stopped.at);
     notes.leftOut(stopped.at, `${stopped.why}; what is behind it is left out with it`);
     return;
   }

@@ -387,6 +387,33 @@ t.test('what is told of a site names its hosts, by the nearest matcher on the wa
   ]);
 });
 
+t.test('what is left out with nothing behind it is told of all the same', async (t) => {
+  const { routes, notes } = plan([
+    { match: [{ host: ['a.example.com'] }], handle: [{ handler: 'webdav' }], terminal: true },
+    {
+      match: [{ host: ['b.example.com'] }],
+      handle: [
+        subroute(
+          { match: [{ path: ['/cgi/*'] }], handle: [{ handler: 'cgi' }] },
+          { match: [{ path: ['/app/*'] }], handle: [proxy] },
+        ),
+      ],
+      terminal: true,
+    },
+    { ...shop, handle: [proxy], nonsense: 1 },
+  ]);
+  t.match(notes, [
+    { level: 'without', at: 'apps.http.servers.srv0.routes.2.nonsense' },
+    { level: 'left_out', hosts: ['a.example.com'], detail: /^"webdav"/ },
+    { level: 'left_out', hosts: ['b.example.com'], detail: /^"cgi"/ },
+  ]);
+  t.equal(notes.length, 3);
+  t.match(
+    routes.map(({ body }) => body.paths),
+    [['/app'], ['/']],
+  );
+});
+
 t.test('what stands behind something that answers all of it is not served', async (t) => {
   const { routes, notes } = plan([
     { match: [{ host: ['a.example.com', 'b.example.com'] }], handle: [proxy], terminal: true },

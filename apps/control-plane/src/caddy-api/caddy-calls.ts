@@ -56,9 +56,10 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
     parts: readonly string[],
     bounds: WriteOrigin['bounds'],
   ): Promise<{ route: CaddyRoute; rest: string[] }> {
+    if (parts.join('') === '') throw new CaddyFault(400, 'request path is missing object ID');
     for (let length = parts.length; length > 0; length -= 1) {
-      const route = await routes.find(parts.slice(0, length).join('/'), bounds);
-      if (route !== null) return { route, rest: parts.slice(length) };
+      const named = await routes.find(parts.slice(0, length).join('/'), bounds);
+      if (named !== null) return { route: named.route, rest: [...named.path, ...parts.slice(length)] };
     }
     throw new CaddyFault(404, `unknown object ID '${parts[0] ?? ''}'`);
   }

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { CaddyFault, renderRoute, routeIdOf, translateRoute } from '@lockstep/caddy';
+import { CaddyFault, innerIdsOf, renderRoute, routeIdOf, translateRoute } from '@lockstep/caddy';
 import { type CaddyRouteRecord, type RouteRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { PutRoute } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
 import type { Change, ConfigStore, Page } from '@lockstep/store';
 import { type Bounds, isOwn } from '../auth/bounds.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
+import { innerIdClaim, putCaddyRoute } from '../routes/caddy-route-record.ts';
 import type { RouteService } from '../routes/route-service.ts';
 import { sameJson } from '../validation/same-json.ts';
 
@@ -23,10 +24,16 @@ export interface CaddyRoute {
   whole: boolean;
 }
 
+/** What an `@id` names: a route, or, by the way there, a part of its body. */
+export interface Named {
+  route: CaddyRoute;
+  path: string[];
+}
+
 /** Routes by what Caddy calls them; the bodies they were written with are kept beside them, in one commit with the route. */
 export interface CaddyRoutes {
   /** Null where there is none, or it is another tenant's. */
-  find(caddyId: string, bounds: Bounds | undefined): Promise<CaddyRoute | null>;
+  find(caddyId: string, bounds: Bounds | undefined): Promise<Named | null>;
   /** All of them, in the order of their places. */
   list(bounds: Bounds | undefined): Promise<CaddyRoute[]>;
   /** Makes one of a body, first or last among those of its server. Throws `CaddyFault` for what cannot be carried, or is there. */
@@ -80,10 +87,32 @@ export function createCaddyRoutes({
     };
   }
 
-  async function find(caddyId: string, bounds: Bounds | undefined): Promise<CaddyRoute | null> {
-    const id = routeIdOf(caddyId);
+  async function find(caddyId: string, bounds: Bounds | undefined): Promise<Named | null> {
+    const route = await read(routeIdOf(caddyId), caddyId, bounds);
+    if (route !== null) return { route, path: [] };
+    const [holder] = await store.findClaims(innerIdClaim(caddyId), 1);
+    if (holder?.claim !== innerIdClaim(caddyId)) return null;
+    const around = await read(holder.id, holder.id, bounds);
+    const part = innerIdsOf(around?.body).find(({ id }) => id === caddyId);
+    return around === null || part === undefined ? null : { route: around, path: part.path };
+  }
+
+  async function read(id: string, caddyId: string, bounds: Bounds | undefined): Promise<CaddyRoute | null> {
     const [route, record] = await Promise.all([store.get('route', id), store.get('caddy-route', id)]);
     return route === null || !isOwn(bounds, route.value.tenant) ? null : toCaddy(route, record, caddyId);
+  }
+
+  /** Each `@id` is there once, wherever it stands. */
+  async function requireFreeIds(id: string, caddyId: string | null, server: string, inner: string[]) {
+    const twice = inner.find((one, index) => one === caddyId || inner.indexOf(one) !== index);
+    if (twice !== undefined) throw duplicate(twice, server);
+    for (const one of inner) {
+      const [held] = await store.findClaims(innerIdClaim(one), 1);
+      const other = held?.claim === innerIdClaim(one) && held.id !== id;
+      if (other || (await store.get('route', routeIdOf(one))) !== null) throw duplicate(one, server);
+    }
+    const [held] = caddyId === null ? [] : await store.findClaims(innerIdClaim(caddyId), 1);
+    if (caddyId !== null && held?.claim === innerIdClaim(caddyId)) throw duplicate(caddyId, server);
   }
 
   async function list(bounds: Bounds | undefined): Promise<CaddyRoute[]> {
@@ -102,6 +131,10 @@ export function createCaddyRoutes({
   }
 
   function check(body: unknown): { id: string; caddyId: string | null; route: PutRoute } {
+    if (!isRoute(body)) throw refused('', 'a route is a JSON object');
+    const { '@id': given } = body;
+    if (given != null && typeof given !== 'string' && typeof given !== 'number')
+      throw refused('@id', 'must be a string or number');
     const { routes: planned, notes } = translateRoute(body);
     const fault = notes.find(({ level }) => level !== 'told');
     if (fault !== undefined) throw refused(fault.at, fault.detail);
@@ -109,8 +142,7 @@ export function createCaddyRoutes({
     if (first === undefined) throw refused(notes[0]?.at ?? 'handle', notes[0]?.detail ?? 'answers nothing');
     if (second !== undefined)
       throw refused(second.at, 'is a second way for requests to go; post a route for each');
-    const given = (body as { '@id'?: unknown })['@id'];
-    const caddyId = typeof given === 'string' || typeof given === 'number' ? String(given) : null;
+    const caddyId = given == null ? null : String(given);
     return { id: caddyId === null ? first.id : routeIdOf(caddyId), caddyId, route: first.body };
   }
 
@@ -121,18 +153,25 @@ export function createCaddyRoutes({
     kept: Pick<CaddyRouteRecord, 'caddyId' | 'server' | 'position'>,
     body: unknown,
   ): Promise<void> {
+    const inner = innerIdsOf(body).map((one) => one.id);
+    await requireFreeIds(id, kept.caddyId, kept.server, inner);
     const [before, known] = await Promise.all([store.get('route', id), store.get('caddy-route', id)]);
-    const { tenant, metadata } = before?.value ?? {};
-    const labels = { ...(tenant !== undefined && { tenant }), ...(metadata !== undefined && { metadata }) };
+    const outside = Object.fromEntries(
+      besideRoutes.flatMap((field) => {
+        const value = before?.value[field];
+        return value === undefined ? [] : [[field, value]];
+      }),
+    );
     const key = recordKey('caddy-route', id);
     const same = known !== null && sameJson(JSON.parse(sealer.open(known.value.sealedBody, key)), body);
     const beside = (written: RouteRecord | null): Change[] => {
       const routeDigest = written === null ? '' : digestOf(written);
       if (same && known.value.routeDigest === routeDigest) return [];
-      const value = { ...kept, sealedBody: sealer.seal(JSON.stringify(body), key), routeDigest };
-      return [{ op: 'put', kind: 'caddy-route', id, value }];
+      const innerIds = inner.length === 0 ? {} : { innerIds: inner };
+      const value = { ...kept, ...innerIds, sealedBody: sealer.seal(JSON.stringify(body), key), routeDigest };
+      return [putCaddyRoute(id, value)];
     };
-    await routes.replace(origin, id, { ...labels, ...route }, null, beside);
+    await routes.replace(origin, id, { ...outside, ...route }, null, beside);
   }
 
   return {
@@ -164,17 +203,21 @@ export function createCaddyRoutes({
   };
 }
 
-/** What Caddy's form has no place for would be lost. Whose it is stays whatever is written. */
+/**
+ * What stays whatever is written: whose a route is, and what a Caddy has elsewhere than in its routes, in policies and servers. Without the last
+ * of them a site would be open to clients that it asks for certificates.
+ */
+const besideRoutes = ['tenant', 'metadata', 'issuers', 'plainHttp', 'clientCertificates'] as const;
+
+function isRoute(body: unknown): body is { '@id'?: unknown } {
+  return typeof body === 'object' && body !== null && !Array.isArray(body);
+}
+
+/** What Caddy's form has no place for would be lost. */
 function saysAll(body: unknown, route: RouteRecord): boolean {
-  const {
-    createdAt: _c,
-    updatedAt: _u,
-    tenant: _t,
-    metadata: _m,
-    unproven: _p,
-    sealedSecrets,
-    ...given
-  } = route;
+  const { createdAt: _c, updatedAt: _u, unproven: _p, sealedSecrets, ...rest } = route;
+  const kept: readonly string[] = besideRoutes;
+  const given = Object.fromEntries(Object.entries(rest).filter(([field]) => !kept.includes(field)));
   const { routes } = translateRoute(body);
   return sealedSecrets == null && routes.length === 1 && sameJson(routes[0]!.body, given);
 }

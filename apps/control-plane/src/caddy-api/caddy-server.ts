@@ -85,7 +85,8 @@ export function createCaddyServer({
     const { value, etag } = await calls({
       method: request.method,
       segments,
-      body: bodyOf(request),
+      // Whatever else is asked for is refused whatever its body is.
+      body: ['config', 'id'].includes(segments[0] ?? '') ? bodyOf(request) : undefined,
       ifMatch,
       origin,
     });

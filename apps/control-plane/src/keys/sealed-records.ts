@@ -11,6 +11,7 @@ import type { Change } from '@lockstep/store';
 import { putCertificate } from '../certificates/certificate-record.ts';
 import { putKey } from '../idempotency/keyed-request.ts';
 import { putOrder } from '../orders/order-record.ts';
+import { putCaddyRoute } from '../routes/caddy-route-record.ts';
 import { putRoute } from '../routes/route-record.ts';
 import { putTicketKeys } from '../session-tickets/put-ticket-keys.ts';
 import { putWebhook } from '../webhooks/webhook-record.ts';
@@ -27,7 +28,7 @@ const puts: { [K in SealedKind]: (id: string, value: RecordValues[K]) => Change 
   webhook: putWebhook,
   settings: (id, value) => ({ op: 'put', kind: 'settings', id, value }),
   idempotency: putKey,
-  'caddy-route': (id, value) => ({ op: 'put', kind: 'caddy-route', id, value }),
+  'caddy-route': putCaddyRoute,
   'ownership-secret': (id, value) => ({ op: 'put', kind: 'ownership-secret', id, value }),
   'session-tickets': (_id, value) => putTicketKeys(value),
 };

@@ -117,11 +117,23 @@ export function createRouteChanges({
     const ofHosts = await orders.changesFor(id, before, after, enteringOf(next, wait));
     const own = changesTo(id, current, next);
     const kept = own.length === 0 ? (current?.value ?? null) : next;
-    const changes = [...own, ...ofHosts.changes, ...proofs.changes, ...beside(kept)];
+    const changes = [
+      ...own,
+      ...ofHosts.changes,
+      ...proofs.changes,
+      ...beside(kept),
+      ...(next === null ? await goneWith(id) : []),
+    ];
     if (changes.length > 0) await refuseHeld(origin, current, next);
     const ofRoute: Check = { kind: 'route', id, revision: current?.revision || null };
     const checks = [ofRoute, ...named, ...ofHosts.checks, ...proofs.checks];
     return { checks, changes, unchanged: own.length === 0 };
+  }
+
+  /** What it was written with elsewhere goes with it. */
+  async function goneWith(id: string): Promise<Change[]> {
+    const written = await store.get('caddy-route', id);
+    return written === null ? [] : [{ op: 'delete', kind: 'caddy-route', id }];
   }
 
   function enteringOf(next: RouteRecord | null, wait: Wait) {

@@ -11,7 +11,7 @@ import {
   recordKey,
 } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
-import type { Change, ConfigStore } from '@lockstep/store';
+import type { ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { commit, inTurn, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
@@ -205,10 +205,7 @@ export function createRouteService({
       if (current === null) throw routeNotFound(id);
       return null;
     };
-    // What it was written with elsewhere goes with it.
-    const kept = await store.get('caddy-route', id);
-    const beside = (): Change[] => (kept === null ? [] : [{ op: 'delete', kind: 'caddy-route', id }]);
-    await write(origin, id, null, edit, { beside });
+    await write(origin, id, null, edit);
   }
 
   return {

@@ -1,4 +1,7 @@
-import { testFolder } from '@lockstep/testkit';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { createLocalhostCertificate, runOpenssl, testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { makeCertificate } from '../brought-certificate.ts';
 import { adminToken, startControlPlane } from '../start-control-plane.ts';
@@ -31,7 +34,7 @@ async function start(t: Test, host = '127.0.0.1') {
       etag: response.headers.get('etag') ?? '',
     };
   }
-  return { ...controlPlane, caddy, url };
+  return { ...controlPlane, caddy, url, apiUrl: controlPlane.url };
 }
 
 t.test('a backend that writes to Caddy posts, reads back, changes and deletes', async (t) => {
@@ -97,6 +100,63 @@ t.test('ids of any form are told apart', async (t) => {
   t.strictSame((await caddy('GET', '/config/')).body, { apps: { http: { servers: {} } } });
 });
 
+t.test('an id inside a body is one by which a part is read and changed, and there once', async (t) => {
+  const { caddy, call, store, apiUrl } = await start(t);
+  const inner = (id: string, host: string, inside: string) => {
+    const [handler] = body(id, host).handle;
+    return { ...body(id, host), handle: [{ '@id': inside, ...handler }] };
+  };
+  const given = inner('x', 'x.example.com', 'proxy/x');
+  t.equal((await caddy('POST', routes, given)).status, 200);
+  t.strictSame((await caddy('GET', '/id/x')).body, given);
+  t.equal((await caddy('PATCH', '/id/proxy/x/upstreams/0/dial', '"10.0.0.2:1"')).status, 200);
+  t.strictSame((await caddy('GET', '/id/proxy%2Fx')).body, {
+    '@id': 'proxy/x',
+    handler: 'reverse_proxy',
+    upstreams: [{ dial: '10.0.0.2:1' }],
+  });
+  t.match((await call('GET', '/v1/routes/x')).body.upstreams, [{ url: 'http://10.0.0.2:1' }]);
+  await caddy('POST', routes, body('y', 'y.example.com'));
+  for (const [id, inside] of [
+    ['proxy/x', 'other'],
+    ['z', 'proxy/x'],
+    ['z', 'y'],
+    ['z', 'z'],
+  ] as const)
+    t.match(await caddy('POST', routes, inner(id, 'z.example.com', inside)), {
+      status: 400,
+      body: { error: /duplicate ID '/ },
+    });
+  t.equal((await caddy('PATCH', '/id/proxy/x/@id', '"renamed"')).status, 200);
+  t.equal((await caddy('GET', '/id/proxy/x')).status, 404);
+  t.equal((await caddy('GET', '/id/renamed/upstreams/0/dial')).body, '10.0.0.2:1');
+  const deleted = await fetch(`${apiUrl}/v1/routes/bulk-delete`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/x-ndjson' },
+    body: '{"id":"x"}\n{"id":"y"}\n',
+  });
+  t.equal((await deleted.text()).match(/"status":204/g)?.length, 2);
+  t.equal((await caddy('GET', '/id/renamed')).status, 404);
+  t.equal(await store.count('caddy-route'), 0, 'bodies go with their routes, many at once too');
+  t.equal((await caddy('POST', routes, inner('renamed', 'x.example.com', 'x'))).status, 200);
+});
+
+t.test('what a Caddy has elsewhere than in its routes stays when a route is written anew', async (t) => {
+  const { caddy, call } = await start(t);
+  const { rootPem: ca } = await createLocalhostCertificate();
+  const outside = { clientCertificates: { ca, mode: 'require' }, plainHttp: 'refuse', tenant: 'harbour' };
+  const made = await call('PUT', '/v1/routes/x', {
+    body: { ...outside, hosts: ['x.example.com'], upstreams: [{ url: 'http://10.0.0.1:1' }] },
+  });
+  t.equal(made.status, 201, made.text);
+  t.equal((await caddy('PATCH', '/id/x/handle/0/upstreams/0/dial', '"10.0.0.2:1"')).status, 200);
+  t.equal((await caddy('PATCH', '/id/x', body('x', 'x.example.com', '10.0.0.3:1'))).status, 200);
+  t.match((await call('GET', '/v1/routes/x')).body, {
+    ...outside,
+    upstreams: [{ url: 'http://10.0.0.3:1' }],
+  });
+});
+
 t.test('what cannot be expressed is refused by its field, and nothing is written', async (t) => {
   const { caddy, store } = await start(t);
   const shop = body('x', 'shop.example.com');
@@ -137,6 +197,12 @@ t.test('what cannot be expressed is refused by its field, and nothing is written
       /^handle\.0\.headers\.request\.replace: /,
     ],
     ['POST', `${routes}/...`, [shop, { handle: [] }], 400, /^handle: /],
+    ['POST', routes, { ...shop, '@id': true }, 400, /^@id: must be a string or number/],
+    ['POST', routes, { ...shop, nosuch: 1 }, 400, /^nosuch: cannot be carried/],
+    ['POST', routes, { ...shop, handle: [{ handler: 'nosuch' }] }, 400, /^handle\.0: "nosuch"/],
+    ['POST', routes, [shop], 400, /^a route is a JSON object/],
+    ['GET', '/id/', undefined, 400, /missing object ID/],
+    ['POST', '/adapt', 'x', 400, /^\/adapt: /],
     ['PATCH', routes, [], 400, /is every route of a server/],
     ['DELETE', `${routes}/0`, undefined, 400, /If-Match/],
     ['POST', '/load', {}, 400, /^\/load: /],
@@ -268,6 +334,43 @@ t.test('what is secret in a body is kept sealed, and given back', async (t) => {
   t.strictSame((await caddy('GET', '/id/x')).body, whole);
   t.equal((await call('DELETE', '/v1/routes/x')).status, 204);
   t.equal(await store.get('caddy-route', 'x'), null, 'it goes with the route, whoever deletes that');
+});
+
+t.test('beyond loopback it is served by the TLS of the API, to clients with a certificate', async (t) => {
+  const folder = testFolder(t);
+  const made = await createLocalhostCertificate();
+  // Its own CA: what it is for is not said in it.
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const out = ['-keyout', 'client.key', '-out', 'client.crt'];
+  await runOpenssl(folder, 'req', '-x509', ...newKey, ...out, '-subj', '/CN=backend', '-days', '2');
+  const files = {
+    cert: join(folder, 'a.crt'),
+    key: join(folder, 'a.key'),
+    clientCa: join(folder, 'client.crt'),
+  };
+  writeFileSync(files.cert, made.chain);
+  writeFileSync(files.key, made.keyPem);
+  const { caddyApi } = await startControlPlane(t, folder, {
+    caddyApi: { host: '0.0.0.0', port: 0 },
+    tls: files,
+  });
+  const ask = (given: { cert?: string; key?: string; token?: string }) =>
+    new Promise<number>((resolve, reject) => {
+      const { token, ...identity } = given;
+      const options = {
+        ...{ host: '127.0.0.1', port: caddyApi!.port, path: routes, agent: false, servername: 'localhost' },
+        ...{ ca: made.rootPem, ...identity },
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      };
+      const sent = request(options, (response) => resolve(response.resume().statusCode ?? 0));
+      sent.on('error', reject).end();
+    });
+  const [cert, key] = ['client.crt', 'client.key'].map((name) => readFileSync(join(folder, name), 'utf8'));
+  const client = { cert: cert!, key: key! };
+  t.equal(await ask({ ...client, token: adminToken }), 200);
+  t.equal(await ask(client), 401, 'a certificate is no token');
+  await t.rejects(ask({ token: adminToken }), 'nor is a token a certificate');
+  await t.rejects(fetch(`http://127.0.0.1:${caddyApi!.port}${routes}`), 'nothing is said in the clear');
 });
 
 t.test('beyond loopback each call needs a token, and a token is held to what it is for', async (t) => {

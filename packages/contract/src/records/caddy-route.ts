@@ -8,6 +8,8 @@ export interface CaddyRouteRecord {
   /** The server among whose routes it stands, and where: the lowest first. */
   server: string;
   position: number;
+  /** Each `@id` below the route's own, by which a part of the JSON may be asked for; left out: there is none. */
+  innerIds?: string[];
   /** The JSON, which may have hashes of passwords in it, sealed with `caddy-route/<id>`. */
   sealedBody: string;
   /** Of the route as this made it: one with another was written by somebody else since. */
