@@ -1,14 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type CertificateRecord,
-  edgeCanaryId,
-  idleOrder,
-  type OrderRecord,
-  type RouteRecord,
-  recordKey,
-} from '@lockstep/contract';
+import { type CertificateRecord, edgeCanaryId, idleOrder, recordKey } from '@lockstep/contract';
 import { putOrder } from '@lockstep/control-plane/order-record';
 import {
   type Authority,
@@ -22,7 +15,7 @@ import {
   type Sealers,
   sealCanary,
 } from '@lockstep/pki';
-import { type Change, createSqliteStore } from '@lockstep/store';
+import { type Change, type ConfigStore, createSqliteStore } from '@lockstep/store';
 
 const lifetimeMs = 90 * 86_400_000;
 /** Three records a host, below the 500 of a commit. */
@@ -43,6 +36,8 @@ export interface LoadOptions {
   path: string;
   routes: number;
   upstreamUrl: string;
+  /** Certificates of hosts that no route names yet, as somebody leaves them who moved over with certificates. */
+  ready?: number;
 }
 
 /** Of loaded hosts; `%` stands for seven digits. */
@@ -57,7 +52,8 @@ export function bulkHost(index: number): string {
  * Makes a data folder as `lockstep up` leaves one behind, with so many live routes. The certificates are ready made: one chain
  * and one key for all, sealed for each record by itself.
  */
-export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Promise<DataFolder> {
+export async function loadStore(options: LoadOptions): Promise<DataFolder> {
+  const { path } = options;
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const secretKey = generateSecretKey();
   const token = randomBytes(24).toString('base64url');
@@ -66,58 +62,18 @@ export async function loadStore({ path, routes, upstreamUrl }: LoadOptions): Pro
   }
   const sealers = createSealers(secretKey);
   const authority = await createAuthority();
-  const keyPem = await generateKeyPem();
-  const now = Date.now();
-  const chain = await issueCertificate({ authority, host: `*.${zone}`, keyPem, lifetimeMs, now });
-  const { serialNumber, fingerprint256, notBefore, notAfter } = checkChain({
-    chain,
-    keyPem,
-    host: `*.${zone}`,
-    now,
-  });
-  const at = new Date(now).toISOString();
-  const material = {
-    issuer: 'internal',
-    chain,
-    serialNumber,
-    fingerprint256,
-    notBefore,
-    notAfter,
-    issuedAt: at,
-  };
-
+  const ready = await readyMaterial(authority);
   // The log is not what is measured, and nobody has to follow it from here: keep it short.
   const store = createSqliteStore({ path: join(path, 'store.db'), logEntries: 1 });
   try {
     await store.open({ create: true, expectedEpoch: null });
     await store.commit({ id: randomUUID(), changes: firstRecords(sealers, authority) });
-    const dueAt = new Date(now + lifetimeMs / 2).toISOString();
-    for (let from = 0; from < routes; from += hostsPerCommit) {
-      const changes: Change[] = [];
-      for (let index = from; index < Math.min(routes, from + hostsPerCommit); index += 1) {
-        const host = bulkHost(index);
-        const route = {
-          hosts: [host],
-          paths: ['/'],
-          upstreams: [{ url: upstreamUrl }],
-          createdAt: at,
-          updatedAt: at,
-        };
-        const sealedKey = sealers.edges.seal(keyPem, recordKey('certificate', host));
-        changes.push(
-          ...recordsOf(
-            `rt_bulk${index}`,
-            route,
-            { host, ...material, sealedKey },
-            { ...idleOrder(host, at, dueAt), renewAt: dueAt },
-          ),
-        );
-      }
-      await store.commit({ id: randomUUID(), changes });
-    }
+    await loadHosts(store, { ready, sealers, routes: options.routes, upstreamUrl: options.upstreamUrl });
+    await loadHosts(store, { ready, sealers, routes: options.ready ?? 0, upstreamUrl: null });
   } finally {
     await store.close();
   }
+  const { keyPem, chain } = ready;
   return { path, token, edgeKey: deriveEdgeKey(secretKey), authority, keyPem, chain };
 }
 
@@ -130,16 +86,67 @@ function firstRecords(sealers: Sealers, { certificate, keyPem }: Authority): Cha
   ];
 }
 
-function recordsOf(
-  id: string,
-  route: RouteRecord,
-  certificate: CertificateRecord,
-  order: OrderRecord,
-): Change[] {
-  const { host } = certificate;
-  return [
-    { op: 'put', kind: 'route', id, value: route, claims: [`${host} /`] },
-    { op: 'put', kind: 'certificate', id: host, value: certificate },
-    putOrder(host, order),
-  ];
+interface Ready extends Omit<CertificateRecord, 'host' | 'sealedKey'> {
+  keyPem: string;
+}
+
+/** What all loaded hosts share: one chain and one key, sealed for each record by itself. */
+async function readyMaterial(authority: Authority): Promise<Ready> {
+  const keyPem = await generateKeyPem();
+  const now = Date.now();
+  const host = `*.${zone}`;
+  const chain = await issueCertificate({ authority, host, keyPem, lifetimeMs, now });
+  const { serialNumber, fingerprint256, notBefore, notAfter } = checkChain({ chain, keyPem, host, now });
+  const issuedAt = new Date(now).toISOString();
+  return { issuer: 'internal', keyPem, chain, serialNumber, fingerprint256, notBefore, notAfter, issuedAt };
+}
+
+/** The same certificates in a store that control planes and edges are at. */
+export async function loadReady(
+  store: ConfigStore,
+  secretKey: string,
+  authority: Authority,
+  count: number,
+): Promise<void> {
+  const sealers = createSealers(secretKey);
+  await loadHosts(store, {
+    ready: await readyMaterial(authority),
+    sealers,
+    routes: count,
+    upstreamUrl: null,
+  });
+}
+
+interface LoadHosts {
+  ready: Ready;
+  sealers: Sealers;
+  routes: number;
+  /** Null: no route names the hosts. */
+  upstreamUrl: string | null;
+}
+
+async function loadHosts(
+  store: ConfigStore,
+  { ready: { keyPem, ...material }, sealers, routes, upstreamUrl }: LoadHosts,
+): Promise<void> {
+  const at = material.issuedAt;
+  const dueAt = new Date(Date.parse(at) + lifetimeMs / 2).toISOString();
+  for (let from = 0; from < routes; from += hostsPerCommit) {
+    const changes: Change[] = [];
+    for (let index = from; index < Math.min(routes, from + hostsPerCommit); index += 1) {
+      const host = bulkHost(index);
+      const sealedKey = sealers.edges.seal(keyPem, recordKey('certificate', host));
+      const unusedSince = upstreamUrl === null ? at : null;
+      const order = { ...idleOrder(host, at, dueAt), renewAt: dueAt, unusedSince };
+      changes.push(
+        { op: 'put', kind: 'certificate', id: host, value: { host, ...material, sealedKey } },
+        putOrder(host, order),
+      );
+      if (upstreamUrl === null) continue;
+      const times = { createdAt: at, updatedAt: at };
+      const value = { hosts: [host], paths: ['/'], upstreams: [{ url: upstreamUrl }], ...times };
+      changes.push({ op: 'put', kind: 'route', id: `rt_bulk${index}`, value, claims: [`${host} /`] });
+    }
+    await store.commit({ id: randomUUID(), changes });
+  }
 }

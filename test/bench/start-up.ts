@@ -1,9 +1,10 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { waitFor } from '@lockstep/testkit';
 import { freePorts } from './free-ports.ts';
 import { type Process, startProcess } from './start-process.ts';
 
-const command = fileURLToPath(new URL('../../apps/cli/bin/lockstep.js', import.meta.url));
+const here = fileURLToPath(new URL('../..', import.meta.url));
 const startTimeoutMs = 300_000;
 
 export interface Up {
@@ -27,6 +28,10 @@ export interface UpOptions {
   token: string;
   edges: number;
   logFile: string;
+  /** The checkout that it is run from. Default: this one. */
+  root?: string | undefined;
+  /** Where its processes leave their CPU profiles when they end. */
+  profileDir?: string | undefined;
 }
 
 /** Starts `lockstep …` with an environment of its own. */
@@ -34,12 +39,14 @@ export function startLockstep(
   args: string[],
   logFile: string,
   env: Record<string, string> = {},
+  root = here,
 ): Promise<Process> {
+  const command = join(root, 'apps/cli/bin/lockstep.js');
   return startProcess({ command: process.execPath, args: [command, ...args], logFile, env });
 }
 
 /** `lockstep up` in a process of its own; resolves when every edge has everything and no order is under way. */
-export async function startUp({ dataDir, token, edges, logFile }: UpOptions): Promise<Up> {
+export async function startUp({ dataDir, token, edges, logFile, root, profileDir }: UpOptions): Promise<Up> {
   const port = await freePorts(1 + 3 * edges);
   const ports = (offset: number) => Array.from({ length: edges }, (_, index) => port + offset + index);
   const httpsPorts = ports(1);
@@ -55,7 +62,9 @@ export async function startUp({ dataDir, token, edges, logFile }: UpOptions): Pr
     'log-level': 'warn',
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const up = await startLockstep(['up', ...args], logFile);
+  const env =
+    profileDir === undefined ? undefined : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDir}` };
+  const up = await startLockstep(['up', ...args], logFile, env, root);
   const apiUrl = `http://127.0.0.1:${port}`;
 
   async function call(method: string, path: string, body?: object, headers?: Record<string, string>) {

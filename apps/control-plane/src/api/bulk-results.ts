@@ -5,10 +5,23 @@ import type { WrittenLine } from '../routes/many-routes.ts';
 import type { RouteService } from '../routes/route-service.ts';
 import type { LoopShare } from '../time/loop-share.ts';
 import { toAppError } from '../validation/any-error.ts';
-import { type BulkTask, bulkTasks, mostLines, type ReadLine } from './bulk-tasks.ts';
+import {
+  type BulkTask,
+  bulkLines,
+  mostLines,
+  mostTogether,
+  type ReadLine,
+  takeTogether,
+} from './bulk-tasks.ts';
+import type { LoadBound } from './load-bound.ts';
 import { problemOf } from './problem-answers.ts';
 
+/** What others may have to wait for, since what has begun is not interrupted. */
+const sliceMs = 12;
+const fewestTogether = 10;
 const longestPauseMs = 50;
+/** How many times as long as it worked it leaves the process to single requests, while there are any. */
+const courtesy = 3;
 
 export interface Bulk {
   dryRun: boolean;
@@ -19,26 +32,41 @@ export interface Bulk {
 export interface BulkResultsOptions {
   service: RouteService;
   share: Pick<LoopShare, 'turn'>;
+  load: Pick<LoadBound, 'quiet'>;
 }
 
 /** Makes what the lines of a stream ask for, and answers line by line, in order, while they come. */
-export function createBulkResults({ service, share }: BulkResultsOptions) {
+export function createBulkResults({ service, share, load }: BulkResultsOptions) {
   return async function* results(
     origin: WriteOrigin,
     requestId: string,
     body: AsyncIterable<Buffer>,
     bulk: Bulk,
   ): AsyncGenerator<string> {
-    for await (const tasks of bulkTasks(body, bulk.read)) {
-      await share.turn('requests');
-      const began = performance.now();
-      const { written, over } = await work(origin, tasks, bulk);
-      // As long as it worked it leaves the process to those who ask for one thing and wait.
-      await delay(Math.min(longestPauseMs, performance.now() - began));
-      yield tasks.map((task, index) => textOf(task, written[index]!, requestId, bulk)).join('');
-      if (over || tasks.some(({ line }) => line > mostLines)) return;
+    let together = fewestTogether;
+    for await (const lines of bulkLines(body)) {
+      for (let from = 0; from < lines.length; ) {
+        await share.turn('requests');
+        const began = performance.eventLoopUtilization();
+        const tasks = takeTogether(lines, from, together, bulk.read);
+        from += tasks.length;
+        const { written, over } = await work(origin, tasks, bulk);
+        // What goes to the store and comes back holds up nobody.
+        const workedMs = performance.eventLoopUtilization(began).active;
+        together = nextTogether(together, tasks.length, workedMs);
+        await pause(workedMs);
+        yield tasks.map((task, index) => textOf(task, written[index]!, requestId, bulk)).join('');
+        if (over || tasks.some(({ line }) => line > mostLines)) return;
+      }
     }
   };
+
+  /** As long as it worked, and longer while others are at work who ask for one thing and wait. */
+  async function pause(workedMs: number): Promise<void> {
+    const pauseMs = Math.min(longestPauseMs, workedMs);
+    await delay(pauseMs);
+    await load.quiet(Math.min(longestPauseMs, courtesy * workedMs) - pauseMs);
+  }
 
   /** `over`: nothing more can be made. */
   async function work(
@@ -85,6 +113,16 @@ export function createBulkResults({ service, share }: BulkResultsOptions) {
       return known;
     }
   }
+}
+
+/** How many lines are made together, so that they take about a slice. */
+function nextTogether(together: number, made: number, tookMs: number): number {
+  const fitting = Math.round((made * sliceMs) / tookMs);
+  // By steps, since one that took long may have waited for others.
+  return Math.max(
+    fewestTogether,
+    Math.min(mostTogether, Math.max(together >> 1, Math.min(together + 2, fitting))),
+  );
 }
 
 const statusOf = { made: 201, changed: 200, unchanged: 200, deleted: 204 } as const;

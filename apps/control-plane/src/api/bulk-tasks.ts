@@ -7,7 +7,7 @@ import { type NdjsonLine, ndjsonLines } from './ndjson-lines.ts';
 
 export const mostLines = 100_000;
 /** Of one commit: with the orders of their hosts they stay below what one may carry. */
-const mostTogether = 25;
+export const mostTogether = 50;
 const gatherMs = 5;
 const mostRecordsTogether = 350;
 const mostBytesTogether = 300_000;
@@ -24,32 +24,31 @@ export interface BulkTask {
 
 export type ReadLine = (input: unknown) => { id: string; body: PutRoute | null };
 
-/** The lines of a stream as tasks, those together that can be one commit. */
-export async function* bulkTasks(
-  body: AsyncIterable<Buffer>,
-  read: ReadLine,
-): AsyncGenerator<BulkTask[], void> {
-  for await (const piece of gathered(ndjsonLines(body, maxBodyBytes)))
-    yield* together(piece.map((line) => toTask(line, read)));
+/** The lines of a stream, those together that came together. */
+export function bulkLines(body: AsyncIterable<Buffer>): AsyncGenerator<NdjsonLine[], void> {
+  return gathered(ndjsonLines(body, maxBodyBytes));
 }
 
 /** Lines that come in small pieces, one close upon another, are made together all the same. */
 async function* gathered(pieces: AsyncGenerator<NdjsonLine[], void>): AsyncGenerator<NdjsonLine[], void> {
-  let next = pieces.next();
-  try {
-    for (let last = await next; last.done !== true; last = await next) {
-      const lines = [...last.value];
-      next = pieces.next();
-      while (lines.length < mostTogether) {
-        const more = await Promise.race([next, delay(gatherMs, null)]);
-        if (more === null || more.done === true) break;
-        lines.push(...more.value);
-        next = pieces.next();
-      }
-      yield lines;
+  let next = ask();
+  for (let last = await next; last.done !== true; last = await next) {
+    const lines = [...last.value];
+    next = ask();
+    while (lines.length < mostTogether) {
+      const more = await Promise.race([next, delay(gatherMs, null)]);
+      if (more === null || more.done === true) break;
+      lines.push(...more.value);
+      next = ask();
     }
-  } finally {
-    next.catch(() => {}); // nobody waits for it any more
+    yield lines;
+  }
+
+  /** Asked for ahead: a caller who goes away does so while lines are worked on, or when nobody waits for more. */
+  function ask() {
+    const asked = pieces.next();
+    asked.catch(() => {});
+    return asked;
   }
 }
 
@@ -74,30 +73,25 @@ function toTask({ line, text }: NdjsonLine, read: ReadLine): BulkTask {
   }
 }
 
-/** Neighbours that can be one commit: of different routes, and not too many. */
-function* together(tasks: BulkTask[]): Generator<BulkTask[]> {
-  let some: BulkTask[] = [];
-  let ids = new Set<string>();
+/** The first lines, from `from` on, that can be one commit: of different routes, and no more than `most`. No line is read before its turn. */
+export function takeTogether(
+  lines: readonly NdjsonLine[],
+  from: number,
+  most: number,
+  read: ReadLine,
+): BulkTask[] {
+  const tasks: BulkTask[] = [];
+  const ids = new Set<string>();
   let records = 0;
   let bytes = 0;
-  for (const task of tasks) {
-    const more = 1 + 2 * (task.body?.hosts.length ?? 1);
-    const full =
-      some.length === mostTogether ||
-      records + more > mostRecordsTogether ||
-      bytes + task.bytes > mostBytesTogether ||
-      (task.id !== null && ids.has(task.id));
-    if (full && some.length > 0) {
-      yield some;
-      some = [];
-      ids = new Set();
-      records = 0;
-      bytes = 0;
-    }
-    some.push(task);
-    if (task.id !== null) ids.add(task.id);
-    records += more;
+  for (const line of lines.slice(from, from + Math.min(most, mostTogether))) {
+    const task = toTask(line, read);
+    records += 1 + 2 * (task.body?.hosts.length ?? 1);
     bytes += task.bytes;
+    const full = records > mostRecordsTogether || bytes > mostBytesTogether;
+    if (tasks.length > 0 && (full || (task.id !== null && ids.has(task.id)))) break;
+    tasks.push(task);
+    if (task.id !== null) ids.add(task.id);
   }
-  if (some.length > 0) yield some;
+  return tasks;
 }

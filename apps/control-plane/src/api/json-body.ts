@@ -29,10 +29,16 @@ export function parseJson(text: string): unknown {
   return input;
 }
 
-function checkType({ method, headers }: FastifyRequest): void {
+/** Throws `unsupported_media_type` for a body that is compressed. */
+export function refuseCoding({ headers }: Pick<FastifyRequest, 'headers'>): void {
   const coding = headers['content-encoding']?.trim();
   if (coding && coding.toLowerCase() !== 'identity')
     throw new AppError('unsupported_media_type', `send the body without content coding, not as ${coding}`);
+}
+
+function checkType(request: FastifyRequest): void {
+  refuseCoding(request);
+  const { method, headers } = request;
   const [type = '', ...parameters] = (headers['content-type'] ?? '').toLowerCase().split(';');
   const takesPatches = method === 'PATCH';
   const known = type.trim() === 'application/json' || (takesPatches && type.trim() === mergePatchType);

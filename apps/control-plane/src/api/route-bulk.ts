@@ -13,7 +13,8 @@ import type { LoopShare } from '../time/loop-share.ts';
 import { invalidField, toInvalidRequest } from '../validation/invalid-field.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { type Bulk, createBulkResults } from './bulk-results.ts';
-import { withoutShown } from './json-body.ts';
+import { refuseCoding, withoutShown } from './json-body.ts';
+import type { LoadBound } from './load-bound.ts';
 import { needs } from './needs.ts';
 import { originOf } from './request-origin.ts';
 
@@ -33,13 +34,14 @@ const response = {
 export interface RouteBulkApiOptions {
   service: RouteService;
   share: Pick<LoopShare, 'turn'>;
+  load: Pick<LoadBound, 'quiet'>;
   /** What answers have beside what bodies take. */
   shown: readonly string[];
 }
 
 /** Many routes at once, a line each: read, made and answered piece by piece, many of them in a commit. */
-export function routeBulkApi(app: ApiInstance, { service, share, shown }: RouteBulkApiOptions): void {
-  const results = createBulkResults({ service, share });
+export function routeBulkApi(app: ApiInstance, { service, share, load, shown }: RouteBulkApiOptions): void {
+  const results = createBulkResults({ service, share, load });
   (app as unknown as FastifyInstance).addContentTypeParser(ndjsonType, (_request, payload, done) =>
     done(null, payload),
   );
@@ -95,6 +97,7 @@ export function routeBulkApi(app: ApiInstance, { service, share, shown }: RouteB
     { read }: Pick<Bulk, 'read'>,
   ): never {
     const bulk = { dryRun: query['dry-run'] === 'true', missingOk: query.missing === 'ok', read };
+    refuseCoding(request);
     const { body } = request;
     if (body !== undefined && !(body instanceof Readable))
       throw new AppError('unsupported_media_type', `send the lines as ${ndjsonType}`);

@@ -52,7 +52,7 @@ export interface RoutesApiOptions {
   instructions: InstructionsSource;
   /** What the edges served of a route. */
   traffic(id: string): Promise<RouteTraffic>;
-  load: Pick<LoadBound, 'wait'>;
+  load: Pick<LoadBound, 'wait' | 'quiet'>;
   share: Pick<LoopShare, 'turn'>;
   /** Aborted when the control plane stops: waits are answered then. */
   stopping: AbortSignal;
@@ -66,7 +66,9 @@ export function routesApi(
   const list = createRouteList({ store, view });
   routeHostsApi(app, { service, checker, answer });
   routeInstructionsApi(app, { view, instructions });
-  app.register(async (bulk) => routeBulkApi(bulk as ApiInstance, { service, share, shown: shownOfRoutes }));
+  app.register(async (bulk) =>
+    routeBulkApi(bulk as ApiInstance, { service, share, load, shown: shownOfRoutes }),
+  );
 
   app.post('/routes', {
     config,

@@ -34,6 +34,12 @@ export function forgetFailures(order: OrderRecord, now: number): OrderRecord {
   };
 }
 
+/** When somebody has to look after the certificate of an order that has nothing else to do; null where it has. */
+export function upkeepDate({ step, renewal, renewAt, ari, lastError }: OrderRecord): string | null {
+  if (step !== 'idle' || renewal !== null || renewAt === null || lastError !== null) return null;
+  return ari === null || ari.checkAt > renewAt ? renewAt : ari.checkAt;
+}
+
 /**
  * The queue an order waits in. First attempts wait for their turn, and come before all else once it has come, as renewals that cannot wait
  * do; so no number of hosts that fail delays one that does not. Where clients are about to be without a certificate, a renewal that failed

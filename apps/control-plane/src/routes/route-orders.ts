@@ -8,6 +8,7 @@ import {
   isWaitedFor,
   newOrder,
   putOrder,
+  upkeepDate,
 } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 
@@ -59,8 +60,10 @@ export function createRouteOrders({ store, queue, now }: RouteOrdersOptions) {
   ): Promise<OrderRecord | null> {
     if (order === null) return queue.enter(newOrder(host, now()), entering);
     const { value } = order;
-    if (value.unusedSince !== null)
-      return queue.enter({ ...forgetFailures(value, now()), unusedSince: null }, entering);
+    if (value.unusedSince !== null) {
+      const due = upkeepDate(value) ?? iso(now());
+      return queue.enter({ ...forgetFailures(value, now()), unusedSince: null, dueAt: due }, entering);
+    }
     const held = value.lastError !== null || value.waitingForDns !== null;
     if (held || (entering.waitMs != null && isHeldBack(value)))
       return queue.enter(forgetFailures(value, now()), entering);

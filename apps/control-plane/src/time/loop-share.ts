@@ -10,6 +10,8 @@ const pauseMs = 4;
  */
 export interface LoopShare {
   turn(lane: Lane): Promise<void>;
+  /** Whether work that somebody waits for is under way, here or elsewhere. */
+  hurry(): boolean;
 }
 
 /** What somebody waits for goes before all that is not; requests and orders of others take turns, so that neither waits for all of the other's. */
@@ -17,7 +19,6 @@ export type Lane = 'waited' | 'requests' | 'orders';
 
 export interface LoopShareOptions {
   turnMs?: number;
-  /** Whether work that somebody waits for is under way, here or elsewhere. */
   hurry?: () => boolean;
 }
 
@@ -62,6 +63,7 @@ export function createLoopShare({
   }
 
   return {
+    hurry,
     turn(lane) {
       return new Promise((resolve) => {
         lanes[lane].push(resolve);

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
-import { type BulkLine, orderLanes } from '@lockstep/contract';
+import { gzipSync } from 'node:zlib';
+import { type BulkLine, idleOrder, orderLanes } from '@lockstep/contract';
 import { testFolder, waitFor } from '@lockstep/testkit';
 import { fastify } from 'fastify';
 import t, { type Test } from 'tap';
 import { boundBodies } from '../../src/api/bound-bodies.ts';
+import { putOrder } from '../../src/orders/order-record.ts';
 import { adminToken, startControlPlane } from '../start-control-plane.ts';
 
 const upstreams = [{ url: 'http://127.0.0.1:3000' }];
@@ -79,7 +81,7 @@ t.test('many lines are one commit, and their hosts come after all others', async
   t.same(new Set(statuses(answers)), new Set([201]));
   t.equal(answers.length, 300);
   t.equal(await store.count('route'), 300);
-  t.ok((await store.head()).number - number < 20);
+  t.ok((await store.head()).number - number < 100);
   for (const host of ['late.example.net', 'later.example.com'])
     await call('POST', '/v1/routes', { body: { hosts: [host], upstreams } });
   const due = await store.listDue('order', Number.MAX_SAFE_INTEGER, 2, orderLanes.first);
@@ -137,13 +139,69 @@ t.test('lines are answered while others are still to come', async (t) => {
   t.match(JSON.parse(seen[1]!), { line: 2, id: 'r2', status: 201 });
 });
 
+t.test('a host whose certificate is there waits for its renewal, and for nothing else', async (t) => {
+  const { bulk, store } = await start(t);
+  const at = new Date().toISOString();
+  const renewAt = new Date(Date.now() + 9e8).toISOString();
+  const ready = { ...idleOrder('h1.example.com', at, renewAt), renewAt };
+  const asked = { ...idleOrder('h2.example.com', at, renewAt), renewAt, ari: { window: null, checkAt: at } };
+  await store.commit({
+    id: 'moved-over',
+    changes: [ready, asked].map((order) => putOrder(order.host, { ...order, unusedSince: at })),
+  });
+  t.same(statuses((await bulk([routeOf(1), routeOf(2)])).answers), [201, 201]);
+  t.match((await store.get('order', 'h1.example.com'))?.value, { unusedSince: null, dueAt: renewAt });
+  t.match((await store.get('order', 'h2.example.com'))?.value, { unusedSince: null, dueAt: at });
+});
+
+t.test('what a route was written with elsewhere is deleted with it', async (t) => {
+  const { bulk, store } = await start(t);
+  await bulk([routeOf(1), routeOf(2)]);
+  const value = { sealedBody: 'x', bodyOf: 1 } as never;
+  await store.commit({ id: 'caddy', changes: [{ op: 'put', kind: 'caddy-route', id: 'r1', value }] });
+  t.same(statuses((await bulk([{ id: 'r1' }, { id: 'r2' }], '', 'bulk-delete')).answers), [204, 204]);
+  t.equal(await store.count('caddy-route'), 0);
+});
+
+t.test('whoever goes away midway leaves whole lines behind, and everybody else is served', async (t) => {
+  const { url, call, store } = await start(t);
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.write(
+    `POST /v1/routes/bulk HTTP/1.1\r\nhost: ${hostname}\r\nauthorization: Bearer ${adminToken}\r\n` +
+      'content-type: application/x-ndjson\r\ncontent-length: 999999\r\n\r\n',
+  );
+  for (let index = 0; index < 50; index += 1) socket.write(`${JSON.stringify(routeOf(index))}\n`);
+  socket.write('{"id":"half","ho');
+  await once(socket, 'data');
+  socket.destroy();
+  const made = await store.count('route');
+  t.ok(made > 0);
+  t.equal(
+    (await call('PUT', '/v1/routes/after', { body: { hosts: ['after.example.com'], upstreams } })).status,
+    201,
+  );
+  t.equal(await store.get('route', 'half'), null);
+});
+
 t.test('a line that is too long is refused alone, and so is another type of body', async (t) => {
-  const { bulk, call } = await start(t);
+  const { bulk, call, url } = await start(t);
   const long = { ...routeOf(1), metadata: { a: 'b'.repeat(1_100_000) } };
   t.same(statuses((await bulk([long, routeOf(2)])).answers), [400, 201]);
   const json = await call('POST', '/v1/routes/bulk', { body: routeOf(1) });
   t.match(json, { status: 415, body: { code: 'unsupported_media_type' } });
   t.equal((await bulk([routeOf(1)], '?dry=1')).status, 400);
+  const packed = await fetch(`${url}/v1/routes/bulk`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${adminToken}`,
+      'content-type': 'application/x-ndjson',
+      'content-encoding': 'gzip',
+    },
+    body: gzipSync(JSON.stringify(routeOf(9))),
+  });
+  t.equal(packed.status, 415);
+  t.match(await packed.json(), { code: 'unsupported_media_type' });
 });
 
 t.test('a body that does not arrive in time is answered so', async (t) => {

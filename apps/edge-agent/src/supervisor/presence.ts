@@ -40,10 +40,18 @@ export function createPresence(options: PresenceOptions): Presence {
   let refusedSince: number | null = null;
   let failing = false;
   let active = false;
+  /** What the store knows, whenever it was told. */
+  let told: string | null = null;
 
   function next(delayMs: number): void {
     clearTimeout(timer);
-    if (active) timer = setTimeout(boundary.guard('report', report), delayMs);
+    if (active) timer = setTimeout(boundary.guard('report', beat), delayMs);
+  }
+
+  /** That it is alive is told also where nothing changed. */
+  function beat(): void {
+    told = null;
+    report();
   }
 
   function report(): void {
@@ -57,7 +65,12 @@ export function createPresence(options: PresenceOptions): Presence {
 
   async function send(): Promise<void> {
     try {
-      await feed.report(makeReport());
+      const report = makeReport();
+      const text = textOf(report);
+      if (text === told) return;
+      told = null;
+      await feed.report(report);
+      told = text;
       if (failing) log.info('reports reach the store again');
       failing = false;
       refusedSince = null;
@@ -113,4 +126,8 @@ export function createPresence(options: PresenceOptions): Presence {
       clearTimeout(timeout);
     },
   };
+}
+
+function textOf(report: NodeReport): string {
+  return JSON.stringify({ ...report, clock: null });
 }

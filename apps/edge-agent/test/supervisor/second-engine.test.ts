@@ -52,7 +52,13 @@ t.test('an edge with another engine follows, acknowledges what is in force, and 
   const { addresses } = await startEdge(t, configured, engine);
   await configured.serve('a', ['a.example.com'], ['http://127.0.0.1:1']);
   const { number } = await configured.serve('b', ['b.example.com'], ['http://127.0.0.1:1']);
-  const { report, live } = await appliedAt(configured, number);
+  const { report, live } = await waitFor(
+    async () => {
+      const node = await appliedAt(configured, number);
+      return node.report.hosts === 2 && node; // counted on the disk, which comes after
+    },
+    { what: 'both hosts to be counted' },
+  );
   t.same(Object.fromEntries(engine.routes), { a: ['a.example.com'], b: ['b.example.com'] });
   t.ok(live);
   t.match(report, { workers: { ready: 1, of: 1 }, refusals: [], hosts: 2 });

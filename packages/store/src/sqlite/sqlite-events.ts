@@ -40,7 +40,8 @@ export function createSqliteEvents(sql: Sql, now: () => number): SqliteEvents {
     read({ after = null, limit }) {
       // Another history's event under the same number is past as well.
       const from = after === null || after === '' ? '' : `${after.slice(0, placeLength)}~`;
-      const rows = sql('SELECT * FROM events WHERE id > ? ORDER BY seq LIMIT ?').all(from, limit);
+      // Ids go up with the history. By seq, each read would look at all that are kept before it.
+      const rows = sql('SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?').all(from, limit);
       const kept = rows.map(({ id, at, previous, event }) => ({
         id: String(id),
         at: Number(at),
