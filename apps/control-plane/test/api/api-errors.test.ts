@@ -313,7 +313,7 @@ t.test('what is wrong with a field is said in words of ours', async (t) => {
   t.same(errors, [
     { pointer: '/hosts', detail: 'has to be a list' },
     { pointer: '/upstreams/0/url', detail: 'has to be a text' },
-    { pointer: '/challenge', detail: 'has to be one of http-01, tls-alpn-01, dns-01' },
+    { pointer: '/challenge', detail: 'has to be one of http-01, tls-alpn-01, dns-01, dns-persist-01' },
   ]);
   t.match((await call('POST', '/v1/routes', { body: {} })).body.errors, [
     { pointer: '/hosts', detail: 'is missing' },

@@ -312,7 +312,9 @@ const refusals: Record<Field, Row[]> = {
     [{ issuers: [] }, '/issuers', 'leave issuers out, or name at least one'],
     [{ issuers: ['nowhere'] }, '/issuers/0', /^there is no issuer "nowhere"; there are: internal/],
   ],
-  challenge: [[{ challenge: 'dns-02' }, '/challenge', 'has to be one of http-01, tls-alpn-01, dns-01']],
+  challenge: [
+    [{ challenge: 'dns-02' }, '/challenge', 'has to be one of http-01, tls-alpn-01, dns-01, dns-persist-01'],
+  ],
   dns: [
     [{ dns: { proxiedBy: 'me' } }, '/dns/proxiedBy', 'has to be cdn'],
     [{ dns: { via: 'cdn' } }, '/dns/via', noSuch],
