@@ -10,6 +10,7 @@ import { createAudit } from './changes/audit.ts';
 import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
 import { createLookups } from './dns/dns-lookup.ts';
+import { createFleetAddresses } from './dns/fleet-addresses.ts';
 import { createEventHistory } from './events/event-history.ts';
 import { createObserver } from './events/observer.ts';
 import { createFleet } from './fleet/fleet.ts';
@@ -131,7 +132,9 @@ export async function createControlPlane({
     const sealer = sealers.controlPlanes;
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
-    const fleet = await createFleet({ store, clock, settings: settings.current, log, boundary });
+    const lookups = createLookups(settings);
+    const addresses = createFleetAddresses({ lookups });
+    const fleet = await createFleet({ store, clock, settings: settings.current, addresses, log, boundary });
     closers.push(fleet.close);
     closers.push(createResealing({ keys, fleet, sealers, log, boundary }).close);
     const turns = await createTurns({ store, commits, log });
@@ -209,7 +212,6 @@ export async function createControlPlane({
     closers.push(observer.close);
     const authenticate = createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now });
     const access = { authenticate, onUse: tokenUses.note };
-    const lookups = createLookups(settings);
     const ownershipTokens = createOwnershipTokens({ store, sealer });
     const looks = createOwnershipLooks({
       tokens: ownershipTokens,

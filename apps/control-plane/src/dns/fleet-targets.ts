@@ -1,20 +1,31 @@
 import { isIP, SocketAddress } from 'node:net';
+import { type AddressRanges, createAddressRanges } from '@lockstep/contract';
 
 /** What a host may lead to, by kind, as the settings' `edgeAddresses` have it. */
 export interface FleetTargets {
   addresses: string[];
   ranges: string[];
   names: string[];
+  /** The addresses and ranges; not what the names resolve to. */
+  given: AddressRanges;
 }
 
+/** The same list of the settings is asked about for each host of a page. */
+const known = new WeakMap<readonly string[], FleetTargets>();
+
 export function fleetTargets(edgeAddresses: readonly string[]): FleetTargets {
-  const targets: FleetTargets = { addresses: [], ranges: [], names: [] };
+  const before = known.get(edgeAddresses);
+  if (before !== undefined) return before;
+  const addresses: string[] = [];
+  const ranges: string[] = [];
+  const names: string[] = [];
   for (const target of edgeAddresses) {
-    if (isIP(target) === 6)
-      targets.addresses.push(new SocketAddress({ address: target, family: 'ipv6' }).address);
-    else if (isIP(target) === 4) targets.addresses.push(target);
-    else if (target.includes('/')) targets.ranges.push(target);
-    else targets.names.push(target.toLowerCase().replace(/\.$/, ''));
+    if (isIP(target) === 6) addresses.push(new SocketAddress({ address: target, family: 'ipv6' }).address);
+    else if (isIP(target) === 4) addresses.push(target);
+    else if (target.includes('/')) ranges.push(target);
+    else names.push(target.toLowerCase().replace(/\.$/, ''));
   }
+  const targets = { addresses, ranges, names, given: createAddressRanges([...addresses, ...ranges]) };
+  known.set(edgeAddresses, targets);
   return targets;
 }

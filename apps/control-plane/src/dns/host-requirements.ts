@@ -1,9 +1,11 @@
-import { type DnsRequirement, dnsPurposes, type SeenDns } from '@lockstep/contract';
+import { type DnsRequirement, dnsPurposes, type SeenDns, type SeenTraffic } from '@lockstep/contract';
 import { pointsHere } from './points-here.ts';
 
 /** What is asked of a host, as the settings and its routes have it now. */
 export interface HostDemands {
   edgeAddresses: readonly string[];
+  /** What names among these resolve to, as far as that is known. */
+  fleet?: SeenTraffic['fleet'];
   /** It is behind a CDN, so that it need not lead to the edges. */
   proxied: boolean;
   /** What proves whose it is, as it was found last. */
@@ -17,11 +19,13 @@ export interface HostDemands {
 export function hostRequirements(
   host: string,
   seen: SeenDns | null,
-  { edgeAddresses, proxied, ownership = [] }: HostDemands,
+  { edgeAddresses, fleet, proxied, ownership = [] }: HostDemands,
 ): DnsRequirement[] {
   const traffic = seen?.traffic ?? null;
   const rows = [
-    ...(proxied || traffic === 'elsewhere' ? [] : pointsHere(host, traffic, edgeAddresses).requirements),
+    ...(proxied || traffic === 'elsewhere'
+      ? []
+      : pointsHere(host, traffic, edgeAddresses, fleet).requirements),
     ...(seen?.challenge ?? []).map(({ requirement }) => requirement),
     ...(seen?.caa ? [seen.caa] : []),
     ...ownership,

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { isIP } from 'node:net';
 import { type AddressRanges, createAddressRanges } from '@lockstep/contract';
 
 /** Who runs the DNS of zones, as `known/dns-hosts.json` has it. */
@@ -64,9 +65,10 @@ export function dnsHostNamed(name: string | null): DnsHost | null {
 
 /** Whose an address is, or a name that a CNAME leads to. */
 export function destinationOf(target: string): Destination | null {
-  const place = known().find(
-    ({ destination, ranges }) => ranges.has(target) || destination.names.some((end) => endsIn(target, end)),
-  );
+  const place =
+    isIP(target) === 0
+      ? known().find(({ destination }) => destination.names.some((end) => endsIn(target, end)))
+      : known().find(({ destination, ranges }) => destination.ranges.length > 0 && ranges.has(target));
   return place?.destination ?? null;
 }
 

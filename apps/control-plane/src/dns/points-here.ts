@@ -1,4 +1,4 @@
-import { createAddressRanges, type DnsRequirement, type SeenTraffic } from '@lockstep/contract';
+import type { DnsRequirement, SeenTraffic } from '@lockstep/contract';
 import { isRegistrable } from '../names/registered-domain.ts';
 import { fleetTargets } from './fleet-targets.ts';
 import { type Destination, destinationOf, dnsHostNamed } from './known-dns.ts';
@@ -15,17 +15,18 @@ export interface PointsHere {
 /**
  * Whether a host leads to the fleet and nowhere else, by what was seen of it (null: nothing yet): its CNAME records reach one of the fleet's
  * names, or each of its addresses is the fleet's. One address that is not is enough for a no: the CA takes any of them. `edgeAddresses` are
- * IP addresses, ranges of them and names; none: not checked.
+ * IP addresses, ranges of them and names; none: not checked. `fleet`: what the names resolve to, where the look did not come to that.
  */
 export function pointsHere(
   host: string,
   seen: SeenTraffic | null,
   edgeAddresses: readonly string[],
+  fleet: SeenTraffic['fleet'] = {},
 ): PointsHere {
   if (edgeAddresses.length === 0) return { ok: true, detail: 'not checked', requirements: [] };
   const targets = fleetTargets(edgeAddresses);
   const { names } = targets;
-  const resolved = names.flatMap((name) => seen?.fleet[name] ?? []);
+  const resolved = names.flatMap((name) => seen?.fleet[name] ?? fleet[name] ?? []);
   const apex = isRegistrable(host) || seen?.zone === true;
   const dnsHost = dnsHostNamed(seen?.dnsHost ?? null);
   const wanted = wantedRecords({ host, targets, resolved, apex, dnsHost });
@@ -48,8 +49,8 @@ export function pointsHere(
 
   const reached = chain.find((target) => names.includes(target));
   const present = addresses ?? [];
-  const ours = createAddressRanges([...targets.addresses, ...targets.ranges, ...resolved]);
-  const foreign = reached === undefined ? present.filter((address) => !ours.has(address)) : [];
+  const isOurs = (address: string) => resolved.includes(address) || targets.given.has(address);
+  const foreign = reached === undefined ? present.filter((address) => !isOurs(address)) : [];
   const ok = reached !== undefined || (present.length > 0 && foreign.length === 0);
   const there = rows.map((row, index): DnsRequirement => {
     const isMine = (address: string) =>

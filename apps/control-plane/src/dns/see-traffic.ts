@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { isIP, SocketAddress } from 'node:net';
 import type { SeenTraffic } from '@lockstep/contract';
 import { isRegistrable } from '../names/registered-domain.ts';
 import { cnameChain } from './cname-chain.ts';
 import { DnsFailure } from './dns-failure.ts';
 import type { DnsLookup } from './dns-lookup.ts';
+import { findFleet, plainAddress } from './fleet-addresses.ts';
 import { fleetTargets } from './fleet-targets.ts';
 import type { Zones } from './zones.ts';
 
@@ -53,34 +53,10 @@ async function findTarget(lookup: DnsLookup, name: string, names: readonly strin
   }
 }
 
-/** What the fleet's names resolve to, which an apex or a provider's ALIAS record leads to directly. */
-async function findFleet(
-  lookup: DnsLookup,
-  names: readonly string[],
-): Promise<Pick<SeenTraffic, 'fleet' | 'fleetFailure'>> {
-  const fleet: Record<string, string[]> = {};
-  let fleetFailure: string | null = null;
-  await Promise.all(
-    names.map(async (name) => {
-      try {
-        fleet[name] = [...new Set((await lookup.addresses(name)).map(plainAddress))].sort();
-      } catch (error) {
-        if (!(error instanceof DnsFailure)) throw error;
-        fleetFailure = error.message;
-      }
-    }),
-  );
-  return { fleet, fleetFailure };
-}
-
 /** A delegated subdomain is an apex like a registered domain. */
 async function isZone(lookup: DnsLookup, host: string): Promise<boolean> {
   return lookup.soa(host).then(
     (records) => records.length > 0,
     () => false,
   );
-}
-
-function plainAddress(address: string): string {
-  return isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
 }

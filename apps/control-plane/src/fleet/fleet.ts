@@ -6,9 +6,11 @@ import {
   type NodePresence,
   nodeLostAfterMs,
   type PutSettings,
+  type SeenTraffic,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
+import type { FleetAddresses } from '../dns/fleet-addresses.ts';
 import { iso } from '../time/iso.ts';
 import { createSharedRun, createTurnRun } from '../time/shared-run.ts';
 import { type NeededRecord, type NodeStanding, standingOf, whyNotServed } from './serving.ts';
@@ -33,6 +35,8 @@ export interface FleetView {
   defaults: EdgeSettings['defaults'];
   /** Where hosts have to lead; empty: it is not asked. */
   edgeAddresses: PutSettings['edgeAddresses'];
+  /** What names among these resolve to, as far as that is known. */
+  fleetAddresses: SeenTraffic['fleet'];
   /** Milliseconds since 1970 by the store's clock. */
   now: number;
   /** Why this control plane issues nothing; null: it does. */
@@ -71,6 +75,7 @@ export interface FleetOptions {
   store: ConfigStore;
   clock: StoreClock;
   settings(): Pick<PutSettings, 'liveNeeds' | 'forgetNodesAfter' | 'edge' | 'edgeAddresses'>;
+  addresses?: FleetAddresses;
   log: Logger;
   boundary?: Boundary;
 }
@@ -88,6 +93,7 @@ export async function createFleet({
   store,
   clock,
   settings,
+  addresses,
   log,
   boundary = createBoundary(log),
 }: FleetOptions): Promise<Fleet> {
@@ -184,7 +190,9 @@ export async function createFleet({
     const drained = standings.filter((standing) => standing.drained);
     const issuesNothing = clock.fault();
     const now = clock.now();
-    return { epoch: store.epoch, nodes, drained, liveNeeds, defaults, edgeAddresses, now, issuesNothing };
+    const fleetAddresses = addresses?.current(edgeAddresses) ?? {};
+    const named = { liveNeeds, defaults, edgeAddresses, fleetAddresses };
+    return { epoch: store.epoch, nodes, drained, ...named, now, issuesNothing };
   }
   const view = () => viewOf(currentStandings());
 

@@ -100,4 +100,4 @@ ${found === null ? null : html`<dt>There now</dt><dd>${found}</dd>`}
 `;
 }
 
-const marks = { right: '✓', spare: '–', open: '→' } as const;
+const marks = { right: '✓', spare: '–', unseen: '?', open: '→' } as const;

@@ -56,7 +56,7 @@ function recordText(host: HostInstructions, record: RecordInstructions): string 
   return [`${boxes[state]} ${states[state]}`, ...text].join('\n');
 }
 
-const boxes = { right: '[x]', spare: '[-]', open: '[ ]' } as const;
+const boxes = { right: '[x]', spare: '[-]', unseen: '[?]', open: '[ ]' } as const;
 
 function heading(text: string, line: string): string {
   return `${text}\n${line.repeat(Math.min(text.length, 72))}`;

@@ -16,6 +16,8 @@ export interface Instructions {
   seenAt: string | null;
   /** Of all records, how many have nothing left to do. */
   right: number;
+  /** And how many nobody has looked at. */
+  unseen: number;
   records: number;
 }
 
@@ -40,8 +42,8 @@ export interface RecordInstructions {
   wholeName: string;
   value: string;
   purpose: DnsPurpose;
-  /** `spare`: others of its kind are there, and are enough. */
-  state: 'right' | 'spare' | 'open';
+  /** `spare`: others of its kind are there, and are enough. `unseen`: nobody has looked. */
+  state: 'right' | 'spare' | 'unseen' | 'open';
   found: string[] | null;
   /** What of that has to go for this record to count. */
   remove: string[];
@@ -133,15 +135,16 @@ export function createInstructions({
       return {
         hosts: instructions,
         seenAt: oldest(instructions),
-        right: records.filter(({ state }) => state !== 'open').length,
+        right: records.filter(({ state }) => state === 'right' || state === 'spare').length,
+        unseen: records.filter(({ state }) => state === 'unseen').length,
         records: records.length,
       };
     },
   };
 }
 
-function stateOf({ ok, type, value, purpose, found }: DnsRequirement): RecordInstructions['state'] {
-  if (!ok) return 'open';
+function stateOf({ ok, type, value, purpose, found, hint }: DnsRequirement): RecordInstructions['state'] {
+  if (!ok) return found === null && hint === null ? 'unseen' : 'open';
   const isOneOfMany = purpose === 'traffic' && type !== 'CNAME';
   return isOneOfMany && found !== null && !found.includes(value) ? 'spare' : 'right';
 }

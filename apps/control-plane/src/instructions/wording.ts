@@ -26,7 +26,7 @@ export function title({ hosts }: Instructions): string {
   return `DNS records for ${first} and ${more.length} more names`;
 }
 
-export function summary({ right, records, hosts }: Instructions): string {
+export function summary({ right, unseen, records, hosts }: Instructions): string {
   if (records === 0) return 'No DNS records are asked for.';
   const many = hosts.length > 1 ? 'these names' : 'this name';
   if (right === records)
@@ -35,6 +35,7 @@ export function summary({ right, records, hosts }: Instructions): string {
       : `All ${records} records are right: there is nothing left to do. Please leave them as they are.`;
   const needs = `For us to serve ${many}, the DNS of the domain has to have the records below.`;
   if (records === 1) return needs.replace('records', 'record');
+  if (unseen === records) return needs;
   return `${needs} ${right === 0 ? 'None' : right} of the ${records} ${right === 1 ? 'is' : 'are'} right by now.`;
 }
 
@@ -69,6 +70,7 @@ export function nameNote({ keeper }: HostInstructions, record: RecordInstruction
 export const states: Record<RecordInstructions['state'], string> = {
   right: 'right',
   spare: 'not needed: what is there is enough. Another address for visitors, should the first fail',
+  unseen: 'not looked at yet',
   open: 'to do',
 };
 

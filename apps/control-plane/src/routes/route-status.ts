@@ -67,6 +67,7 @@ export function deriveRouteStatus(
     dnsRequirements: all.flatMap(({ host, order, ownership }) =>
       hostRequirements(host, order?.value.seenDns ?? null, {
         edgeAddresses: fleet.edgeAddresses,
+        fleet: fleet.fleetAddresses,
         proxied: route.value.dns?.proxiedBy !== undefined,
         ownership: ownership?.value.requirements,
       }),

@@ -319,6 +319,30 @@ t.test('the records are the same before a look, after it, and when they are righ
   ]);
 });
 
+t.test('a host is well just when each of its records is, whatever was seen', async (t) => {
+  const addresses = ['192.0.2.1', '192.0.2.2', '2001:db8::1', '203.0.113.7', '2001:db8:bad::1', '104.16.1.1'];
+  const fleet = { 'edge.fleet.test': ['192.0.2.1', '192.0.2.2', '2001:db8::1'] };
+  const none = { failure: null, zone: false, fleet, fleetFailure: null, dnsHost: null };
+  let well = 0;
+  for (const edges of [byName, byAddress, ['192.0.2.2', '203.0.113.0/24'], [...byName, '198.51.100.7']])
+    for (const host of ['www.customer.test', 'customer.test', '*.customer.test'])
+      for (const chain of [[], ['edge.fleet.test'], ['else.test'], ['else.test', 'edge.fleet.test']])
+        for (let set = 0; set < 1 << addresses.length; set += 1) {
+          const present = addresses.filter((_, index) => set & (1 << index));
+          const { ok, detail, requirements } = pointsHere(
+            host,
+            { ...none, chain, addresses: present },
+            edges,
+          );
+          const what = JSON.stringify({ edges, host, chain, present });
+          if (requirements.every((row) => row.ok) !== ok) t.fail(what);
+          if (requirements.some((row) => row.found === null || row.ok !== (row.hint === null))) t.fail(what);
+          if (requirements.length === 0 || /undefined|null/.test(detail)) t.fail(what);
+          if (ok) well += 1;
+        }
+  t.ok(well > 100);
+});
+
 t.test('what was seen is judged by the settings of now', async (t) => {
   const seen = await seeTraffic(lookup, 'cname.customer.test', byName);
   t.match(pointsHere('cname.customer.test', seen, ['new.fleet.test']), {

@@ -142,6 +142,7 @@ function viewOf(liveNeeds: FleetView['liveNeeds'], ...presences: NodePresence[])
     defaults: {},
     now,
     edgeAddresses: [],
+    fleetAddresses: {},
     issuesNothing: null,
   };
 }

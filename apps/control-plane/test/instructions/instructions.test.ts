@@ -170,12 +170,12 @@ t.test('shows what stands in the DNS of others as text, never as HTML', async (t
     advice: ['<u>advice & "more"'],
     nothingAsked: null,
   };
-  const hostile = asHtml({ hosts: [host], seenAt: null, right: 0, records: 1 });
+  const hostile = asHtml({ hosts: [host], seenAt: null, right: 0, unseen: 0, records: 1 });
   t.notMatch(hostile, /<(?:script|img|u|i)[ >]/);
   t.notMatch(hostile, /"onclick/);
   t.match(hostile, '&lt;u&gt;advice &amp; &quot;more&quot;');
   t.match(
-    asText({ hosts: [host], seenAt: null, right: 0, records: 1 }),
+    asText({ hosts: [host], seenAt: null, right: 0, unseen: 0, records: 1 }),
     '<u>advice & "more"',
     'as text it is as it is',
   );
@@ -223,6 +223,37 @@ t.test('is for one host where that is asked, and for those of the route alone', 
     status: 400,
     body: { errors: [{ pointer: 'host', detail: /is no host of this route/ }] },
   });
+});
+
+t.test('says of what nobody has looked at that it is not known, and what it has to be', async (t) => {
+  t.match(
+    await call('PUT', '/v1/routes/fresh', {
+      body: { hosts: ['fresh.harbour.test', 'fresh.test'], upstreams },
+    }),
+    {
+      status: 201,
+      body: {
+        status: {
+          dnsRequirements: [
+            {
+              host: 'fresh.harbour.test',
+              type: 'CNAME',
+              value: 'edge.fleet.test',
+              found: null,
+              ok: false,
+              hint: null,
+            },
+            { host: 'fresh.test', type: 'A', value: '192.0.2.1', found: null, ok: false, hint: null },
+            { host: 'fresh.test', type: 'AAAA', value: '2001:db8::1', found: null, ok: false, hint: null },
+          ],
+        },
+      },
+    },
+  );
+  const text = await read('fresh', '?host=fresh.harbour.test');
+  t.match(text, '[?] not looked at yet');
+  t.match(text, 'We have not looked at this name yet.');
+  t.notMatch(text, '[ ] to do');
 });
 
 t.test('the records of a host are the same when they are right, and at another control plane', async (t) => {

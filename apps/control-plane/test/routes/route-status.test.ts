@@ -64,6 +64,7 @@ const fleet = (...nodes: NodePresence[]): FleetView => ({
   defaults: {},
   now,
   edgeAddresses: [],
+  fleetAddresses: {},
   issuesNothing: null,
 });
 const deriveRouteStatus = (...args: Parameters<typeof derive>) => derive(...args).status;
