@@ -70,7 +70,9 @@ export function createInstructions({
     const seen = seenDns === null || seenDns.traffic === 'elsewhere' ? null : seenDns.traffic;
     const zone = await zoneOf(host, seen?.zone === true);
     const rows = route.status.dnsRequirements.filter((row) => row.host === host);
-    const records = await Promise.all(rows.map((row) => forRecord(row, rows, zone)));
+    // What a server may answer in place of a record is told by its hint.
+    const inDns = rows.filter(({ type }) => type !== 'HTTP');
+    const records = await Promise.all(inDns.map((row) => forRecord(row, rows, zone)));
     const hints = rows.flatMap(({ ok, hint }) => (ok || hint === null ? [] : [hint]));
     const waits = waitingForDns !== null && rows.every(({ ok }) => ok) ? [waitingForDns.detail] : [];
     const isProxied = route.dns?.proxiedBy !== undefined || seenDns?.traffic === 'elsewhere';
@@ -124,12 +126,18 @@ export function createInstructions({
   return {
     async of(route, only) {
       const all = route.status.hosts.map(({ host }) => host);
+      // What there is of a host that is not proven may be somebody else's.
+      const proven = route.status.hosts.flatMap(({ host, state }) =>
+        state === 'waiting_for_ownership' ? [] : [host],
+      );
       if (only !== undefined && !all.includes(only))
         throw invalidField('host', `"${only}" is no host of this route; it has ${all.join(', ')}`);
       const hosts = only === undefined ? all : [only];
       const orders = await store.getMany('order', hosts);
       const instructions = await Promise.all(
-        hosts.map((host, index) => forHost(route, host, orders[index] ?? null)),
+        hosts.map((host, index) =>
+          forHost(route, host, proven.includes(host) ? (orders[index] ?? null) : null),
+        ),
       );
       const records = instructions.flatMap((one) => one.records);
       return {

@@ -22,6 +22,8 @@ const leaseMs = 45_000;
 const idleMs = 5_000;
 /** Looks at once that nobody waited for before, and others: none of either kind waits for the other. */
 const slots = { first: 32, again: 16 };
+/** In a row, where others change what was judged by meanwhile. */
+const mostTries = 3;
 const firstWaitMs = 10_000;
 const longestWaitMs = 3_600_000;
 
@@ -69,11 +71,8 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
     if (lease === null) return false;
     try {
       await settings.refresh();
-      const record = await store.get('ownership', id);
-      const dueAt = record?.value.dueAt ?? null;
-      if (record === null || dueAt === null || Date.parse(dueAt) > now()) return true;
-      if (record.value.proven !== null || !(await isWaitedFor(record.value))) await forget(record, lease);
-      else return await look(record, lease, signal);
+      for (let tries = 1; tries <= mostTries; tries += 1) if (await attempt(id, lease, signal)) return true;
+      return false;
     } catch (error) {
       if (!isAppError(error, 'lease_lost')) throw error; // another control plane took over
     } finally {
@@ -81,6 +80,16 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
         .releaseLease(lease)
         .catch((error: unknown) => log.debug({ err: error }, 'could not release a lease'));
     }
+    return true;
+  }
+
+  /** False where it has to be judged anew. */
+  async function attempt(id: string, lease: Lease, signal: AbortSignal): Promise<boolean> {
+    const record = await store.get('ownership', id);
+    const dueAt = record?.value.dueAt ?? null;
+    if (record === null || dueAt === null || Date.parse(dueAt) > now()) return true;
+    if (record.value.proven === null && (await isWaitedFor(record.value))) return look(record, lease, signal);
+    await forget(record, lease);
     return true;
   }
 
@@ -102,7 +111,6 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
     );
   }
 
-  /** False where it has to be judged anew, in a moment. */
   async function look(
     record: StoredRecord<'ownership'>,
     lease: Lease,

@@ -56,13 +56,17 @@ export function createVerdicts({ store, settings, looks, now }: VerdictsOptions)
     const losers = [...holders];
     const above = await tenantsAbove(host, tenant);
     const free = losers.length === 0 && above.length === 0;
-    if (mine && losers.length === 0) return { may: 'take', proven: null, losers, requirements: [] };
     if (policy === 'off' && free) return { may: 'take', proven: null, losers, requirements: [] };
 
     // Whether anybody has the name must not be told by what is asked for.
     const asked = policy === 'http' ? 'http' : 'txt';
     const seen = await looks.look(claimant, asked);
     const { requirements } = seen;
+    if (mine && losers.length === 0) {
+      // It is served as it is; with the record nobody takes it over.
+      const done = requirements.map((one) => ({ ...one, ok: true, hint: null }));
+      return { may: 'take', proven: null, losers, requirements: done };
+    }
     const wait = (detail: string): Verdict => ({
       may: 'wait',
       detail,

@@ -10,7 +10,20 @@ const waits = { status: 202, body: { status: { state: 'waiting_for_ownership' } 
 
 /** One for all tests: each has a domain of its own. */
 let dns: DnsServer;
-const domains = ['first', 'race', 'over', 'wild', 'later', 'parent', 'edit', 'brought', 'token', 'two'];
+const domains = [
+  'told',
+  'both',
+  'first',
+  'race',
+  'over',
+  'wild',
+  'later',
+  'parent',
+  'edit',
+  'brought',
+  'token',
+  'two',
+];
 t.before(async () => {
   dns = await startDnsServer({ zones: domains.map((name) => ({ name: `${name}.test`, records: [] })) });
 });
@@ -353,4 +366,76 @@ t.test('a proof is seen by whichever control plane is up, and one that starts an
   const call = two.as(alpha.token);
   t.match(proofOf(await call('GET', '/v1/dns-requirements?host=www.two.test')), { value: proof.value });
   t.match(await call('PATCH', '/v1/routes/a', {}, { prefer: 'wait=60' }), { status: 200 });
+});
+
+t.test('a name that somebody has is answered like one that nobody has', async (t) => {
+  const { tenant } = await startTenants(t, testFolder(t), { dns });
+  const [alpha, beta] = [await tenant('alpha'), await tenant('beta')];
+  const [taken, free] = ['www.told.test', 'nnn.told.test'];
+  const proof = proofOf(await alpha.post({ id: 'a', hosts: [taken, '*.told.test'] }));
+  await dns.change(
+    `add _lockstep.told.test. 1 TXT "${proofOf(await alpha.call('GET', '/v1/dns-requirements?host=told.test')).value}"`,
+  );
+  t.match(await alpha.again('a'), { status: 200 });
+  t.ok(proof);
+  const certificate = await makeCertificate(taken);
+  t.match(await alpha.call('POST', '/v1/certificates', certificate), { status: 201 });
+  const asks: ((host: string) => [string, string, object?])[] = [
+    (host) => ['GET', `/v1/dns-requirements?host=${host}`],
+    (host) => ['POST', '/v1/routes/validate', { hosts: [host], upstreams }],
+    (host) => ['PUT', `/v1/routes/of-${host}`, { hosts: [host], upstreams }],
+    (host) => ['POST', `/v1/routes/of-${host}/check`],
+    (host) => ['GET', `/v1/routes/of-${host}`],
+    (host) => ['GET', `/v1/routes/of-${host}/instructions`],
+    (host) => ['GET', `/v1/routes?host=${host}`],
+    (host) => ['GET', `/v1/certificates/${host}`],
+    (host) => ['POST', `/v1/certificates/${host}/renew`],
+    (host) => ['GET', `/v1/events?host=${host}&limit=100&type=certificate.*`],
+    (host) => ['DELETE', `/v1/routes/of-${host}`],
+  ];
+  for (const ask of asks) {
+    const wait = { prefer: 'wait=60' };
+    const [about, nothing] = await Promise.all(
+      [taken, free].map(async (host) => {
+        const [method, path, body] = ask(host);
+        return beta.call(method, path, body, wait);
+      }),
+    );
+    const bare = ({ status, text }: { status: number; text: string }, host: string) =>
+      `${status} ${text}`
+        .replaceAll(host, 'HOST')
+        .replace(/"(revision|createdAt|updatedAt|instance|last)":[^,}]*/g, '')
+        .replace(/lockstep-[\w-]{32}/g, 'VALUE');
+    t.equal(bare(about!, taken), bare(nothing!, free), ask('…').slice(0, 2).join(' '));
+  }
+  const theirs = await beta.call('POST', '/v1/certificates', await makeCertificate(taken));
+  const nobodys = await beta.call('POST', '/v1/certificates', await makeCertificate(free));
+  t.match([theirs.status, nobodys.status], [403, 403]);
+});
+
+t.test('of two whose proofs are both there, one has the name, whichever control plane looks', async (t) => {
+  const store = createSqliteStore({ path: ':memory:' });
+  const shared = { store, sealers: createSealers(generateSecretKey()), log: pino({ level: 'silent' }) };
+  const one = await startTenants(t, testFolder(t), { shared });
+  const two = await startTenants(t, testFolder(t), { shared });
+  await one.admin('PATCH', '/v1/settings', { ownership: 'txt', resolvers: [dns.address] });
+  const [alpha, beta] = [await one.tenant('alpha'), await two.tenant('beta')];
+  const hosts = Array.from({ length: 8 }, (_, index) => `h${index}.both.test`);
+  for (const { call } of [alpha, beta]) {
+    const { value } = proofOf(await call('GET', '/v1/dns-requirements?host=both.test'));
+    await dns.change(`add _lockstep.both.test. 1 TXT "${value}"`);
+  }
+  const made = await Promise.all(
+    hosts.flatMap((host) =>
+      [alpha, beta].map(async ({ post }, index) => {
+        const { body } = await post({ hosts: [host], paths: [`/${index}`] });
+        return { host, state: body.status.state as string };
+      }),
+    ),
+  );
+  for (const host of hosts) {
+    const states = made.filter((route) => route.host === host).map(({ state }) => state);
+    t.strictSame(states.sort(), ['live', 'waiting_for_ownership'], host);
+    t.equal((await store.findClaims(`${host} `, 10)).length, 1, host);
+  }
 });

@@ -83,6 +83,33 @@ t.test('the routes of a host are asked in the order that is documented', async (
   t.equal(find('GET', '/?y=&x=1'), 'a');
 });
 
+t.test(
+  'a host that waits for a proof is served by no route that names it, and by whoever has it',
+  async (t) => {
+    const { table, find } = createTable();
+    const at = (host: string) => find('GET', '/', [], host);
+    const hosts = ['shop.example.com', 'new.example.com'];
+    table.put('a', 1, route({ hosts, unproven: ['new.example.com'] }));
+    t.equal(at('shop.example.com'), 'a');
+    t.equal(at('new.example.com'), null);
+    t.notOk(table.names('new.example.com'));
+    t.equal(table.hosts, 1);
+    table.put(
+      'b',
+      2,
+      route({ hosts: ['new.example.com'], alsoServe: 'www', unproven: ['www.new.example.com'] }),
+    );
+    t.equal(at('new.example.com'), 'b');
+    t.equal(at('www.new.example.com'), null);
+    // It goes over: what one loses, the other has.
+    table.put('a', 3, route({ hosts }));
+    table.put('b', 3, route({ hosts: ['new.example.com'], unproven: ['new.example.com'] }));
+    t.equal(at('new.example.com'), 'a');
+    table.delete('a');
+    t.equal(table.hosts, 0);
+  },
+);
+
 t.test('a path is served by its route however an upstream may read it', async (t) => {
   const { table, find } = createTable();
   const records: Record<string, string[]> = { rest: ['/'], admin: ['/a/admin', '/top'], exact: ['=/login'] };
