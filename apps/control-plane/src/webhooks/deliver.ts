@@ -5,7 +5,7 @@ import type { Sealer } from '@lockstep/pki';
 /** What a target says is read for its first words alone. */
 const mostReadBytes = 1_024;
 const bodyTimeoutMs = 1_000;
-const timeoutMs = 15_000;
+const answerTimeoutMs = 15_000;
 
 /** A secret of a webhook, and until when it signs too: null: for good. */
 export interface WebhookSecret {
@@ -39,12 +39,14 @@ export function createDeliver({
   sealer,
   plainAllowed,
   userAgent,
+  timeoutMs = answerTimeoutMs,
 }: {
   /** Guarded: what it connects to is looked at as it connects. */
   fetch: typeof globalThis.fetch;
   sealer: Sealer;
   plainAllowed(): boolean;
   userAgent: string;
+  timeoutMs?: number;
 }): Deliver {
   return async (id, { url, sealedSecrets }, { id: messageId, at, body }, signal) => {
     const began = performance.now();
@@ -81,7 +83,7 @@ export function createDeliver({
         return ended(false, status, `the target answered ${status}; redirects are not followed`);
       return ended(status >= 200 && status < 300, status, `the target answered ${status}`);
     } catch (error) {
-      return ended(false, null, `the target gave no answer: ${reasonOf(error)}`);
+      return ended(false, null, `the target gave no answer: ${reasonOf(error, timeoutMs)}`);
     }
   };
 }
@@ -110,9 +112,13 @@ async function readSome({ body }: Response): Promise<void> {
   }
 }
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, timeoutMs: number): string {
   if (error instanceof AppError) return error.message;
   const { name, message, cause } = Object(error);
   if (name === 'TimeoutError') return `none within ${timeoutMs / 1_000} s`;
-  return String(Object(cause).message || Object(cause).code || message).slice(0, 300);
+  const { code, message: text } = Object(cause);
+  // As OpenSSL names what is wrong with a chain (X509_V_ERR_…), and Node with a name.
+  if (/CERT|_SIGNATURE$|^CRL_/.test(code)) return `its certificate is not to be trusted: ${text}`;
+  if (/^ERR_SSL_|^EPROTO$/.test(code)) return `it does not speak TLS there, or an older one (${code})`;
+  return String(text || code || message).slice(0, 300);
 }

@@ -6,6 +6,8 @@ import {
   type WaitingSubject,
   type WebhookDeliveriesQuery,
   type WebhookDelivery,
+  type WebhookRecord,
+  type WebhookStateRecord,
 } from '@lockstep/contract';
 import type { ConfigStore, Page } from '@lockstep/store';
 import { commit, retryOnConflict, type WriteOrigin } from '../changes/writes.ts';
@@ -21,7 +23,7 @@ import { type FoundWebhook, findEvent, findWebhook, putState } from './webhook-r
 export interface Redelivery {
   /** The latest first. */
   list(id: string, query: WebhookDeliveriesQuery): Promise<Page<WebhookDelivery>>;
-  /** Sends a message of its own, once, and tells what became of it. */
+  /** Sends a message of its own, once, and tells what became of it. Where it is taken, what waits is tried at once, and so for `one`. */
   test(origin: WriteOrigin, id: string, told?: Told): Promise<WebhookDelivery>;
   /** Sends an event again, once. Throws `events_gone`. */
   one(origin: WriteOrigin, id: string, event: string, told?: Told): Promise<WebhookDelivery>;
@@ -55,7 +57,8 @@ export function createRedelivery({ store, history, deliver, now }: RedeliveryOpt
     const answer = await deliver(id, value, message, new AbortController().signal);
     const delivery = deliveryOf(event, answer, 1, now());
     await retryOnConflict(async () => {
-      const { webhook } = await findWebhook(store, id);
+      const { webhook, state } = await findWebhook(store, id);
+      const waits = answer.ok && state.value.subjects.some(({ dueAt }) => dueAt !== null);
       const kept = await readDeliveries(store, id, 'asked');
       const put = putDelivery(id, 'asked', placeOfAsked(kept), delivery);
       told.delivery = put.value;
@@ -65,8 +68,9 @@ export function createRedelivery({ store, history, deliver, now }: RedeliveryOpt
         checks: [
           { kind: 'webhook', id, revision: webhook.revision },
           { kind: 'webhook-delivery', id: put.id, revision: replaced?.revision ?? null },
+          ...(waits ? [{ kind: 'webhook-state' as const, id, revision: state.revision }] : []),
         ],
-        changes: [put],
+        changes: [put, ...(waits ? [putState(id, dueAtOnce(webhook.value, state.value, now()))] : [])],
       });
     });
     return told.delivery!;
@@ -148,6 +152,12 @@ export function createRedelivery({ store, history, deliver, now }: RedeliveryOpt
   async function routesOf({ event }: WebhookDelivery): Promise<string[]> {
     return (await findEvent(history, event))?.data.routes ?? [];
   }
+}
+
+/** The target is there: nothing waits for its date. */
+function dueAtOnce({ disabled }: WebhookRecord, state: WebhookStateRecord, now: number): WebhookStateRecord {
+  const subjects = state.subjects.map((one) => ({ ...one, dueAt: null, withAll: false }));
+  return { ...state, subjects, dueAt: disabled === null ? iso(now) : null };
 }
 
 /** A tenant's gets nothing of another's, whoever asks for it. */

@@ -265,3 +265,17 @@ t.test(
     }
   },
 );
+
+t.test('a test that is taken has all that waits tried at once', async (t) => {
+  const { hook, tell, status, redelivery, ofRoute, id } = await start(t);
+  hook.target.status = 503;
+  for (const route of ['a', 'b', 'a']) await tell(route);
+  await waitFor(async () => (await status()).waitingSubjects === 2, { what: 'both to wait' });
+  t.match(await redelivery.test(byAdmin, id), { ok: false, outcome: 'refused' });
+  t.equal((await status()).waitingSubjects, 2);
+  hook.target.status = 200;
+  hook.target.answer = () => null;
+  t.match(await redelivery.test(byAdmin, id), { ok: true, type: 'webhook.test' });
+  await hook.until(() => hook.received.length === 4);
+  t.same([ofRoute('a'), ofRoute('b')], [[1, 3], [2]]);
+});

@@ -109,8 +109,21 @@ t.test('leads neither to private addresses, nor to this API, nor after a redirec
     hook.url,
     'https://10.0.0.1/',
     'https://[::1]/',
-    'https://169.254.169.254/',
+    'https://169.254.169.254/latest/meta-data/',
+    'https://[fd00:ec2::254]/',
     'https://localhost/',
+    'https://localhost.:8443/',
+    'https://hooks.localhost/',
+    'https://0.0.0.0/',
+    'https://2130706433/',
+    'https://0x7f.1/',
+    'https://[::ffff:127.0.0.1]/',
+    'https://[::ffff:a9fe:a9fe]/',
+    'https://[64:ff9b::a00:1]/',
+    'https://[2002:7f00:1::]/',
+    'https://[fe80::1]/',
+    'https://[fec0::1]/',
+    'https://203.0.113.7/',
   ])
     t.match(await make(target), refused, target);
   hook.target.asked = 0;
