@@ -31,15 +31,16 @@ const hosts = [
   ...Array.from({ length: fromCa }, (_, i) => `acme-${i}.example.com`),
   ...Array.from({ length: fromCaddy }, (_, i) => `own-${i}.example.net`),
 ];
+const routes = hosts.map((host, index) => ({
+  '@id': `tenant:${index}`,
+  match: [{ host: [host] }],
+  handle: [
+    { handler: 'subroute', routes: [{ handle: [{ handler: 'reverse_proxy', upstreams: [{ dial }] }] }] },
+  ],
+  terminal: true,
+}));
 const caddy = await startCaddy({
-  routes: hosts.map((host, index) => ({
-    '@id': `tenant:${index}`,
-    match: [{ host: [host] }],
-    handle: [
-      { handler: 'subroute', routes: [{ handle: [{ handler: 'reverse_proxy', upstreams: [{ dial }] }] }] },
-    ],
-    terminal: true,
-  })),
+  routes,
   automation: {
     policies: [
       {
@@ -67,10 +68,15 @@ t.test('what a real Caddy serves is imported, with its certificates, and no CA i
     },
     { what: 'Caddy to have a certificate for each host' },
   );
+  const caddyApi = `127.0.0.1:${await freePort()}`;
   const fleet = await startFleet(t, {
     dir: testFolder(t),
     httpPorts,
-    acme: { LOCKSTEP_ACME_DIRECTORY: pebble.directory, LOCKSTEP_ACME_CA_FILE: pebble.rootFile },
+    acme: {
+      LOCKSTEP_ACME_DIRECTORY: pebble.directory,
+      LOCKSTEP_ACME_CA_FILE: pebble.rootFile,
+      LOCKSTEP_CADDY_API: caddyApi,
+    },
   });
   const orders = pebble.orderCount();
   const lockstep = async (...args: string[]) => {
@@ -88,7 +94,7 @@ t.test('what a real Caddy serves is imported, with its certificates, and no CA i
   t.notMatch(plan.output, /Left out|without:|PRIVATE/);
   t.strictSame((await fleet.call('GET', '/v1/routes')).body.items, [], 'a plan does nothing');
 
-  const applied = await lockstep('--apply');
+  const applied = await lockstep('--apply', '--caddy-api', `http://${caddyApi}`);
   t.equal(applied.code, 0, 'applied');
   await waitFor(async () => (await states(fleet)).every((state) => state === 'live'), {
     what: 'each route to be live',
@@ -117,9 +123,22 @@ t.test('what a real Caddy serves is imported, with its certificates, and no CA i
       }),
     );
   const before = await revisions();
-  const again = await lockstep('--apply');
+  const again = await lockstep('--apply', '--caddy-api', `http://${caddyApi}`);
   t.equal(again.code, 0, 'applied again');
+  t.notMatch(again.output, / is shown at /);
   t.strictSame(await revisions(), before, 'once more changes nothing');
+
+  const asked = await fetch(`http://${caddyApi}/config/apps/http/servers/srv0/routes`);
+  t.strictSame(await asked.json(), routes, 'its admin API gives back what was in Caddy, in its order');
+  const inside = '/id/tenant:0/handle/0/routes/0/handle/0/upstreams';
+  const changed = await fetch(`http://${caddyApi}${inside}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify([{ dial: '127.0.0.1:9' }]),
+  });
+  t.equal(changed.status, 200);
+  const { body: first } = await fleet.call('GET', '/v1/routes?host=acme-0.example.com');
+  t.match(first.items, [{ upstreams: [{ url: 'http://127.0.0.1:9' }] }], 'and takes its changes');
 });
 
 async function states(fleet: Awaited<ReturnType<typeof startFleet>>): Promise<string[]> {

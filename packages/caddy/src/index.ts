@@ -5,3 +5,4 @@ export * from './render-route.ts';
 export { routeIdOf } from './route-id.ts';
 export { issuerOfStorage, storageKeyOf } from './storage-key.ts';
 export * from './translate.ts';
+export { type WholeRoute, wholeRoutesOf } from './whole-routes.ts';

@@ -1,5 +1,6 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { apiCommand, inSession } from './api-command.ts';
+import { httpUrl } from './option-values.ts';
 
 export function importCommand(): Command {
   return new Command('import')
@@ -12,16 +13,28 @@ interface ImportFlags {
   apply?: boolean;
 }
 
+interface CaddyFlags extends ImportFlags {
+  storage?: string;
+  caddy: string;
+  caddyApi?: string;
+}
+
 function caddyCommand(): Command {
   return shared(apiCommand('caddy', 'routes, issuers and certificates of a Caddy'))
     .argument('<source>', 'JSON, a Caddyfile, or the address of its admin API, as http://localhost:2019')
     .option('--storage <folder>', 'of its certificates; left out: what the configuration names')
     .option('--caddy <command>', 'that adapts a Caddyfile', 'caddy')
+    .addOption(
+      new Option(
+        '--caddy-api <url>',
+        'where the control plane speaks Caddy’s admin API: each route is given back there as it stood',
+      ).argParser(httpUrl),
+    )
     .action(
-      inSession(async (session, source: string, flags: ImportFlags & { storage?: string; caddy: string }) => {
-        const { storage = null, caddy, apply = false } = flags;
+      inSession(async (session, source: string, flags: CaddyFlags) => {
+        const { storage = null, caddy, apply = false, caddyApi = null } = flags;
         const { importCaddy } = await import('../import/import-caddy.ts');
-        process.exitCode = await importCaddy({ source, storage, caddy, apply, ...session });
+        process.exitCode = await importCaddy({ source, storage, caddy, caddyApi, apply, ...session });
       }, patient),
     );
 }

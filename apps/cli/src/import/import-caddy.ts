@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Plan, type PlannedIssuer, translateCaddy } from '@lockstep/caddy';
+import { type Plan, type PlannedIssuer, translateCaddy, wholeRoutesOf } from '@lockstep/caddy';
 import type { Issuer, Settings } from '@lockstep/client';
 import { wildcardOf } from '@lockstep/contract';
 import type { CaddyImport, Line } from './caddy-import.ts';
@@ -13,6 +13,7 @@ import {
 import { caddyStorage } from './certificate-sources.ts';
 import { type Deed, doAll } from './deeds.ts';
 import { addFound, type Finds, filesBelow, isFolder, pemFiles, readSmall } from './found-certificate.ts';
+import { handOver } from './hand-over.ts';
 import type { ImportTarget } from './import-target.ts';
 import { printPlan } from './print-plan.ts';
 import { readCaddy } from './read-caddy.ts';
@@ -21,13 +22,16 @@ export interface ImportCaddyOptions extends ImportTarget {
   source: string;
   storage: string | null;
   caddy: string;
+  /** Where the control plane speaks Caddy's admin API, where routes are to be given back there as they stood. */
+  caddyApi: string | null;
 }
 
 /** Takes over what a Caddy serves, or says what that would be. Resolves with the exit code: 1 where something was refused. */
 export async function importCaddy(options: ImportCaddyOptions): Promise<number> {
   const { apply, client, output } = options;
   const { json, line: print } = output;
-  const plan = translateCaddy(await readCaddy(options.source, options.caddy), { readFile: readSmall });
+  const config = await readCaddy(options.source, options.caddy);
+  const plan = translateCaddy(config, { readFile: readSmall });
   const [settings, known] = await Promise.all([
     client.settings.get(),
     Array.fromAsync<Issuer>(client.issuers.list()),
@@ -65,6 +69,10 @@ export async function importCaddy(options: ImportCaddyOptions): Promise<number> 
     todo.routes,
   ])
     refused += (await doAll(client, deeds, print)).refused;
+  const { caddyApi, token } = options;
+  if (caddyApi !== null)
+    for (const { id, detail } of await handOver(wholeRoutesOf(config, plan.routes), { caddyApi, token }))
+      print(`route ${id} is shown at ${caddyApi} as Lockstep has it: ${detail}`);
   if (!json)
     print(
       refused === 0

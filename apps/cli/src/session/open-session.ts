@@ -12,6 +12,7 @@ export interface Session {
   output: Output;
   /** Of the API, without a slash at the end. */
   api: string;
+  token: string;
   /** Where the token is from. */
   tokenFrom: string;
 }
@@ -38,6 +39,7 @@ export function openSession({ api, context, json = false, retries }: SessionFlag
     client: createClient({ url, token, retries }),
     output: createOutput({ json }),
     api: url,
+    token,
     tokenFrom,
   };
 }

@@ -112,7 +112,10 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
     for (const body of bodies) routes.check(body);
     const made: string[] = [];
     try {
-      for (const body of bodies) made.push(await routes.add(origin, server, body, first ? 'first' : 'last'));
+      for (const body of bodies) {
+        const id = await routes.add(origin, server, body, first ? 'first' : 'last');
+        if (id !== null) made.push(id);
+      }
     } catch (error) {
       for (const id of made) await routes.remove(origin, { id });
       throw error;

@@ -36,8 +36,16 @@ export interface CaddyRoutes {
   find(caddyId: string, bounds: Bounds | undefined): Promise<Named | null>;
   /** All of them, in the order of their places. */
   list(bounds: Bounds | undefined): Promise<CaddyRoute[]>;
-  /** Makes one of a body, first or last among those of its server. Throws `CaddyFault` for what cannot be carried, or is there. */
-  add(origin: WriteOrigin, server: string, body: unknown, place: 'first' | 'last'): Promise<CaddyRoute['id']>;
+  /**
+   * Makes one of a body, first or last among those of its server. Throws `CaddyFault` for what cannot be carried, or is there. Null: it was there,
+   * written elsewhere and just as the body says; from now on it is shown as that.
+   */
+  add(
+    origin: WriteOrigin,
+    server: string,
+    body: unknown,
+    place: 'first' | 'last',
+  ): Promise<CaddyRoute['id'] | null>;
   /** Throws `CaddyFault` for what cannot be carried, `Outdated` where the route is another by now. */
   replace(origin: WriteOrigin, route: CaddyRoute, body: unknown): Promise<void>;
   remove(origin: WriteOrigin, route: Pick<CaddyRoute, 'id'>): Promise<void>;
@@ -100,6 +108,17 @@ export function createCaddyRoutes({
   async function read(id: string, caddyId: string, bounds: Bounds | undefined): Promise<CaddyRoute | null> {
     const [route, record] = await Promise.all([store.get('route', id), store.get('caddy-route', id)]);
     return route === null || !isOwn(bounds, route.value.tenant) ? null : toCaddy(route, record, caddyId);
+  }
+
+  /** The route that is there, if an import wrote it: no body is kept of it yet, and it is as this one says. */
+  async function sameThere(
+    id: string,
+    body: unknown,
+    bounds: Bounds | undefined,
+  ): Promise<StoredRecord<'route'> | null> {
+    const [route, record] = await Promise.all([store.get('route', id), store.get('caddy-route', id)]);
+    const same = route !== null && record === null && isOwn(bounds, route.value.tenant);
+    return same && saysAll(body, route.value) ? route : null;
   }
 
   /** Each `@id` is there once, wherever it stands. */
@@ -182,11 +201,12 @@ export function createCaddyRoutes({
       const { id, caddyId, route } = check(body);
       lastPosition = Math.max(lastPosition + 1, now());
       const position = place === 'last' ? lastPosition : -lastPosition;
+      const there = await sameThere(id, body, origin.bounds);
       const condition = (revision: number | null) => {
-        if (revision !== null) throw duplicate(caddyId ?? id, server);
+        if (revision !== (there?.revision ?? null)) throw duplicate(caddyId ?? id, server);
       };
       await write({ ...origin, condition }, id, route, { caddyId, server, position }, body);
-      return id;
+      return there === null ? id : null;
     },
     async replace(origin, { id, caddyId, server, position, revision }, body) {
       const { route, caddyId: given } = check(body);

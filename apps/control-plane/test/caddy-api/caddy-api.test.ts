@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
+import { routeIdOf } from '@lockstep/caddy';
 import { createLocalhostCertificate, runOpenssl, testFolder } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { makeCertificate } from '../brought-certificate.ts';
@@ -301,6 +302,32 @@ t.test(
     t.equal((await caddy('PATCH', '/id/x', body('x', 'x.example.com'))).status, 200);
   },
 );
+
+t.test('what an import wrote takes the JSON that it came of, where that says the same', async (t) => {
+  const { caddy, call } = await start(t);
+  const nested = {
+    ...body('tenant:1', 'x.example.com'),
+    handle: [{ handler: 'subroute', routes: [{ handle: body('', '').handle }] }],
+  };
+  const id = routeIdOf('tenant:1');
+  const route = { hosts: ['x.example.com'], upstreams: [{ url: 'http://10.20.0.11:3000' }] };
+  const made = await call('PUT', `/v1/routes/${id}`, { body: { ...route, plainHttp: 'refuse' } });
+  const main = '/config/apps/http/servers/main/routes';
+  const other = { ...nested, match: [{ host: ['y.example.com'] }] };
+  t.match(await caddy('POST', main, other), { status: 400, body: { error: /duplicate ID/ } });
+  t.equal((await caddy('POST', main, nested)).status, 200);
+  t.strictSame((await caddy('GET', '/id/tenant:1')).body, nested);
+  t.strictSame((await caddy('GET', main)).body, [nested]);
+  const shown = await call('GET', `/v1/routes/${id}`);
+  t.match(
+    shown.body,
+    { ...route, plainHttp: 'refuse', revision: made.body.revision },
+    'nothing of it changes',
+  );
+  t.equal((await caddy('POST', main, nested)).status, 400, 'once');
+  t.equal((await caddy('POST', `${main}/...`, [body('z', 'z.example.com'), nested])).status, 400);
+  t.equal((await call('GET', '/v1/routes/z')).status, 404, 'all of a list, or none');
+});
 
 t.test('certificates are brought, and one that comes with a route needs nothing', async (t) => {
   const { caddy, call } = await start(t);
