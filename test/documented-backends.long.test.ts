@@ -1,38 +1,11 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePortsInARow, startChild, startLockstep, testFolder } from '@lockstep/testkit';
 import t from 'tap';
+import { guidePrograms } from './fleet/guide-programs.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const page = readFileSync(join(root, 'docs/guides/backend.md'), 'utf8');
-const block = (language: string) => new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms');
-
-/** The last block of a language on the page. */
-function program(language: string): string {
-  return [...page.matchAll(block(language))].at(-1)?.[1] ?? '';
-}
-
-const languages = [
-  {
-    name: 'curl',
-    code: program('sh'),
-    file: 'a.sh',
-    command: ['bash'],
-    told: /"type":"route\.(created|live)"/,
-  },
-  // Within the repository, where the client is a workspace.
-  { name: 'node', code: program('js'), file: 'a.mjs', command: [process.execPath], told: /told that node\./ },
-  {
-    name: 'python3',
-    code: program('python'),
-    file: 'a.py',
-    command: ['python3'],
-    told: /told that python\./,
-  },
-  { name: 'go', code: program('go'), file: 'a.go', command: ['go', 'run'], told: /told that go\./ },
-];
 
 t.test('the programs of the guide for backends do what it says', async (t) => {
   const folder = testFolder(t);
@@ -51,9 +24,8 @@ t.test('the programs of the guide for backends do what it says', async (t) => {
   const env = { LOCKSTEP_API: `http://127.0.0.1:${first}`, LOCKSTEP_TOKEN: token };
   const allowed = startLockstep(['settings', 'set', 'webhookTargets=any'], { env });
   t.equal((await allowed.closed).code, 0);
-  for (const { name, code, file, command, told } of languages) {
-    const [executable = '', ...args] = command;
-    const skip = name !== 'node' && !isThere(name) ? `there is no ${name} here` : false;
+  for (const { name, code, file, command, told, skip } of guidePrograms) {
+    const [executable, ...args] = command;
     await t.test(name, { skip }, async (t) => {
       const path = join(folder, file);
       writeFileSync(path, code);
@@ -70,7 +42,3 @@ t.test('the programs of the guide for backends do what it says', async (t) => {
     });
   }
 });
-
-function isThere(command: string): boolean {
-  return spawnSync(command, [command === 'go' ? 'version' : '--version'], { stdio: 'ignore' }).status === 0;
-}

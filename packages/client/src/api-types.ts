@@ -2669,14 +2669,19 @@ export interface components {
             /** @description What CAA records call the CA; left out: what its directory says */
             caaIdentities?: string[] | null;
             limits?: components["schemas"]["Limits"] | null;
-            readonly name?: string;
-            /** @enum {string} */
-            readonly source?: "api" | "environment" | "built-in";
-            /** @description Which secrets are stored */
-            readonly secrets?: string[];
-            /** @description The account at the CA, once it has been made */
-            readonly accountUrl?: string | null;
-            readonly revision?: number | null;
+            /** @description As it is shown: passed over here */
+            name?: string;
+            /**
+             * @description As it is shown: passed over here
+             * @enum {string}
+             */
+            source?: "api" | "environment" | "built-in";
+            /** @description As it is shown: passed over here */
+            secrets?: string[];
+            /** @description As it is shown: passed over here */
+            accountUrl?: string | null;
+            /** @description As it is shown: passed over here */
+            revision?: number | null;
         } | {
             /** @constant */
             type: "zerossl";
@@ -2699,15 +2704,21 @@ export interface components {
             /** @description What CAA records call the CA; left out: what its directory says */
             caaIdentities?: string[] | null;
             limits?: components["schemas"]["Limits"] | null;
-            readonly name?: string;
-            /** @enum {string} */
-            readonly source?: "api" | "environment" | "built-in";
-            /** @description Which secrets are stored */
-            readonly secrets?: string[];
-            /** @description The account at the CA, once it has been made */
-            readonly accountUrl?: string | null;
-            readonly revision?: number | null;
-            readonly directory?: string | null;
+            /** @description As it is shown: passed over here */
+            name?: string;
+            /**
+             * @description As it is shown: passed over here
+             * @enum {string}
+             */
+            source?: "api" | "environment" | "built-in";
+            /** @description As it is shown: passed over here */
+            secrets?: string[];
+            /** @description As it is shown: passed over here */
+            accountUrl?: string | null;
+            /** @description As it is shown: passed over here */
+            revision?: number | null;
+            /** @description As it is shown: passed over here */
+            directory?: string | null;
         } | {
             /** @constant */
             type: "internal";
@@ -2718,14 +2729,19 @@ export interface components {
              * @default ecdsa-p256
              */
             keyType?: components["schemas"]["KeyType"] | null;
-            readonly name?: string;
-            /** @enum {string} */
-            readonly source?: "api" | "environment" | "built-in";
-            /** @description Which secrets are stored */
-            readonly secrets?: string[];
-            /** @description The account at the CA, once it has been made */
-            readonly accountUrl?: string | null;
-            readonly revision?: number | null;
+            /** @description As it is shown: passed over here */
+            name?: string;
+            /**
+             * @description As it is shown: passed over here
+             * @enum {string}
+             */
+            source?: "api" | "environment" | "built-in";
+            /** @description As it is shown: passed over here */
+            secrets?: string[];
+            /** @description As it is shown: passed over here */
+            accountUrl?: string | null;
+            /** @description As it is shown: passed over here */
+            revision?: number | null;
         };
         /**
          * @example {
@@ -2799,12 +2815,20 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             };
-            readonly revision?: number;
-            /** Format: date-time */
-            readonly createdAt?: string;
-            /** Format: date-time */
-            readonly updatedAt?: string;
-            readonly status?: components["schemas"]["RouteStatus"];
+            /** @description As it is shown: passed over here */
+            revision?: number;
+            /**
+             * Format: date-time
+             * @description As it is shown: passed over here
+             */
+            createdAt?: string;
+            /**
+             * Format: date-time
+             * @description As it is shown: passed over here
+             */
+            updatedAt?: string;
+            /** @description As it is shown: passed over here */
+            status?: components["schemas"]["RouteStatus"];
         };
         /**
          * @example {
@@ -2876,7 +2900,8 @@ export interface components {
              * @default 20
              */
             waitingShare?: number | null;
-            readonly revision?: number | null;
+            /** @description As it is shown: passed over here */
+            revision?: number | null;
         };
         /**
          * @description What is left out, or null, is as if it were left out of the POST; `enabled` left out changes nothing
@@ -2900,13 +2925,16 @@ export interface components {
             tenant?: string | null;
             /** @description `true` goes on where it was when it was disabled */
             enabled?: boolean;
-            readonly id?: string;
-            readonly disabled?: {
+            /** @description As it is shown: passed over here */
+            id?: string;
+            /** @description As it is shown: passed over here */
+            disabled?: {
                 /** Format: date-time */
                 at: string;
                 reason: string;
             } | null;
-            readonly status?: {
+            /** @description As it is shown: passed over here */
+            status?: {
                 /** @description All up to this event were taken, given up, or are not for it, but for what waits */
                 after: string;
                 /** @description Since when nothing was taken; null: it is well */
@@ -2934,11 +2962,18 @@ export interface components {
                 /** @description When events were no longer kept that had not been sent */
                 gapAt: string | null;
             };
-            /** Format: date-time */
-            readonly createdAt?: string;
-            /** Format: date-time */
-            readonly updatedAt?: string;
-            readonly revision?: number;
+            /**
+             * Format: date-time
+             * @description As it is shown: passed over here
+             */
+            createdAt?: string;
+            /**
+             * Format: date-time
+             * @description As it is shown: passed over here
+             */
+            updatedAt?: string;
+            /** @description As it is shown: passed over here */
+            revision?: number;
         };
         Readiness: {
             /** @enum {string} */
@@ -4747,7 +4782,6 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
-            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -7070,9 +7104,9 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
-                "application/x-ndjson": unknown;
+                "application/x-ndjson": string;
             };
         };
         responses: {
@@ -7085,7 +7119,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-ndjson": components["schemas"]["BulkLine"];
+                    "application/x-ndjson": string;
                 };
             };
             400: components["responses"]["Problem400"];
@@ -7096,7 +7130,6 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
-            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -7114,9 +7147,9 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
-                "application/x-ndjson": unknown;
+                "application/x-ndjson": string;
             };
         };
         responses: {
@@ -7129,7 +7162,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-ndjson": components["schemas"]["BulkLine"];
+                    "application/x-ndjson": string;
                 };
             };
             400: components["responses"]["Problem400"];
@@ -7140,7 +7173,6 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
-            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];

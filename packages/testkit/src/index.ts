@@ -17,6 +17,7 @@ export * from './ocsp-responder.ts';
 export * from './openssl.ts';
 export * from './pebble.ts';
 export * from './pebble-dns.ts';
+export * from './prism.ts';
 export * from './read-sealed.ts';
 export * from './redis-sentinels.ts';
 export * from './redis-server.ts';

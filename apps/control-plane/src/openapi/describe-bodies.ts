@@ -6,7 +6,11 @@ import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from './do
 /** The bodies of which a field that is null is as if left out. */
 const nullsLeftOut = ['PutIssuer', 'PutSettings'];
 
-/** What answers have beside what bodies take, and may be put back: it is passed over. */
+/**
+ * What answers have beside what bodies take, and may be put back: it is passed over. Not as `readOnly`, by which validators refuse what is
+ * sent all the same.
+ */
+const passedOver = 'As it is shown: passed over here';
 const shown: Record<string, { of: string; fields: readonly string[] }> = {
   PutRoute: { of: 'Route', fields: shownOfRoutes },
   PutIssuer: { of: 'Issuer', fields: shownOfIssuers },
@@ -37,7 +41,7 @@ export function describeBodies(document: OpenapiDocument, optionalBodies: Readon
       const isZerossl = variant.properties?.type?.const === 'zerossl';
       const properties = (isZerossl ? shownOfZerossl : fields).map((field) => [
         field,
-        { ...schemas[of]?.properties?.[field], readOnly: true },
+        { ...schemas[of]?.properties?.[field], description: passedOver },
       ]);
       variant.properties = { ...variant.properties, ...Object.fromEntries(properties) };
     }

@@ -90,9 +90,10 @@ export function describeResponses(
     const tagged = conditional.has(operation.operationId);
     for (const [status, response] of answers)
       describeAnswer(operation, status, response, { tagged, keyed: keyed.has(operation.operationId) });
-    const errors = errorsOf(path, method, operation, tagged).filter(
-      (status) => !(status in operation.responses),
-    );
+    const errors = errorsOf(path, method, operation, {
+      tagged,
+      keyed: keyed.has(operation.operationId),
+    }).filter((status) => !(status in operation.responses));
     operation.responses = Object.fromEntries([
       ...answers,
       ...(tagged && method === 'get' ? [['304', notModified]] : []),
@@ -106,7 +107,7 @@ function errorsOf(
   path: string,
   method: string,
   { security, requestBody }: Operation,
-  tagged: boolean,
+  { tagged, keyed }: { tagged: boolean; keyed: boolean },
 ): number[] {
   const writes = method !== 'get';
   return [
@@ -118,7 +119,7 @@ function errorsOf(
     ...(writes || tagged ? [412] : []),
     ...(requestBody === undefined ? [] : [413, 415]),
     421,
-    ...(method === 'post' ? [422] : []),
+    ...(keyed ? [422] : []),
     ...(security?.length === 0 ? [] : [429]),
     500,
     ...(path.endsWith('/revoke') ? [502] : []),

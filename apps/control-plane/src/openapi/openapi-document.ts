@@ -3,6 +3,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import { createServer, type ServerOptions } from '../api/server.ts';
 import { describeBodies } from './describe-bodies.ts';
 import { describeConditions } from './describe-conditions.ts';
+import { describeLines } from './describe-lines.ts';
 import { describeResponses } from './describe-responses.ts';
 import { describeScopes } from './describe-scopes.ts';
 import { documentInfo } from './document-info.ts';
@@ -42,5 +43,6 @@ export async function openapiDocument(): Promise<object> {
   describeConditions(document, conditional, keyed);
   describeResponses(document, conditional, keyed);
   describeScopes(document);
+  describeLines(document);
   return document;
 }

@@ -142,11 +142,12 @@ async function generate(
     return { method, path: target, headers, body: method === 'GET' ? null : body };
   }
   headers['content-type'] = random() < 0.9 ? type : 'text/plain';
-  const examples = examplesOf(content.schema);
+  const schema = lineOf(content.schema);
+  const examples = examplesOf(schema);
   const value =
     examples.length > 0 && random() < 0.5
       ? examples[Math.floor(random() * examples.length)]
-      : await anyOf(content.schema, generator);
+      : await anyOf(schema, generator);
   const choice = random();
   if (choice < 0.4) return { method, path: target, headers, body: JSON.stringify(value) };
   if (choice < 0.85) return { method, path: target, headers, body: JSON.stringify(mutated(value)) };
@@ -185,8 +186,16 @@ function faultOf(operation: Operation, answer: Answer): string | null {
   const content = described.content[type];
   if (content === undefined) return `${status} has the type "${type}", which is not described`;
   if (!type.includes('json')) return null;
-  const validate = ajv.compile(absolute(content.schema));
-  return validate(JSON.parse(text)) ? null : `${status}: ${ajv.errorsText(validate.errors)}`;
+  const validate = ajv.compile(absolute(lineOf(content.schema)));
+  const texts = content.schema.contentSchema === undefined ? [text] : text.split('\n').filter(Boolean);
+  return texts.every((one) => validate(JSON.parse(one)))
+    ? null
+    : `${status}: ${ajv.errorsText(validate.errors)}`;
+}
+
+/** What each line is, of a body of many. */
+function lineOf(schema: Schema): Schema {
+  return (schema.contentSchema as Schema | undefined) ?? schema;
 }
 
 function isProblem({ headers, text }: Answer): boolean {
