@@ -26,10 +26,15 @@ export async function seeTraffic(
   // Whether its records are to be addresses does not depend on whether they are there.
   const mayBeZone = !registrable && chain.length === 0 && found.failure === null && !host.startsWith('*.');
   const zone = mayBeZone && (await isZone(lookup, host));
-  const wantsFleet = registrable || zone || (!reached && found.failure === null);
-  const { fleet, fleetFailure } = wantsFleet ? await findFleet(lookup, names) : nothingOfTheFleet;
-  const dnsHost = reached ? null : ((await zones?.of(host, zone))?.host?.name ?? null);
-  return { ...found, zone, fleet, fleetFailure, dnsHost };
+  const answered = found.failure === null;
+  const wantsFleet = registrable || zone || (!reached && answered);
+  // Whose servers are silent is not asked again for what is nice to know.
+  const wantsKeeper = answered && !reached;
+  const [{ fleet, fleetFailure }, dnsHost] = await Promise.all([
+    wantsFleet ? findFleet(lookup, names) : nothingOfTheFleet,
+    wantsKeeper ? zones?.of(host, zone).then((found) => found.host?.name ?? null) : null,
+  ]);
+  return { ...found, zone, fleet, fleetFailure, dnsHost: dnsHost ?? null };
 }
 
 const nothingOfTheFleet = { fleet: {}, fleetFailure: null };

@@ -5,7 +5,7 @@ import {
   afterwards,
   asOf,
   foundNote,
-  nameLabel,
+  labelsOf,
   nameNote,
   noRecords,
   notes,
@@ -15,6 +15,7 @@ import {
   states,
   summary,
   title,
+  typeLabel,
   whereToMake,
 } from './wording.ts';
 
@@ -70,7 +71,8 @@ ${right < records ? then : null}
 }
 
 function hostHtml(host: HostInstructions, before: HostInstructions | undefined): Html {
-  const { records, advice, nothingAsked, seenAt } = host;
+  const { records, advice, nothingAsked } = host;
+  const unseen = nothingAsked === null ? notSeen(host) : null;
   const place = whereToMake(host, before);
   const help = place?.help ? html` <a href="${place.help}" rel="noreferrer">Its help on that</a>.` : null;
   const sentences = nothingAsked === null || advice.length > 0 ? advice : [noRecords[nothingAsked]];
@@ -79,20 +81,22 @@ function hostHtml(host: HostInstructions, before: HostInstructions | undefined):
 ${place === null || nothingAsked !== null ? null : html`<p>${place.text}${help}</p>`}
 ${sentences.map((sentence) => html`<p>${sentence}</p>`)}
 ${records.map((record, index) => recordHtml(host, record, index + 1))}
-${seenAt === null && nothingAsked === null ? html`<p class="note">${notSeen}</p>` : null}
+${unseen === null ? null : html`<p class="note">${unseen}</p>`}
 </section>
 `;
 }
 
 function recordHtml(host: HostInstructions, record: RecordInstructions, number: number): Html {
-  const { state, type, name, value, purpose } = record;
+  const { state, name, value, purpose } = record;
+  const labels = labelsOf(host, record);
+  const note = nameNote(host, record);
   const found = foundNote(record);
   return html`<section>
 <h3>${marks[state]} Record ${number}: ${states[state]}</h3>
 <dl>
-<dt>Type</dt><dd><code>${type}</code></dd>
-<dt>${nameLabel(host)}</dt><dd>${name === '' ? null : html`<code>${name}</code> `}<span class="note">(${nameNote(host, record)})</span></dd>
-<dt>Value</dt><dd><code>${value}</code></dd>
+<dt>Type</dt><dd>${typeLabel(record)}</dd>
+<dt>${labels.name}</dt><dd>${name === '' ? null : html`<code>${name}</code> `}${note === null ? null : html`<span class="note">(${note})</span>`}</dd>
+<dt>${labels.value}</dt><dd><code>${value}</code></dd>
 <dt>What for</dt><dd>${purposes[purpose]}</dd>
 ${found === null ? null : html`<dt>There now</dt><dd>${found}</dd>`}
 </dl>

@@ -3,7 +3,7 @@ import {
   afterwards,
   asOf,
   foundNote,
-  nameLabel,
+  labelsOf,
   nameNote,
   noRecords,
   notes,
@@ -13,6 +13,7 @@ import {
   states,
   summary,
   title,
+  typeLabel,
   whereToMake,
 } from './wording.ts';
 
@@ -30,24 +31,26 @@ export function asText(instructions: Instructions): string {
 }
 
 function hostText(host: HostInstructions, before: HostInstructions | undefined): string {
-  const { records, advice, nothingAsked, seenAt } = host;
+  const { records, advice, nothingAsked } = host;
   const place = whereToMake(host, before);
   const parts = [heading(shownHost(host.host), '-')];
   if (nothingAsked === null) {
     if (place !== null) parts.push(place.help === null ? place.text : `${place.text}\nHelp: ${place.help}`);
     parts.push(...advice, ...records.map((record) => recordText(host, record)));
-    if (seenAt === null) parts.push(notSeen);
+    parts.push(...(notSeen(host) === null ? [] : [notSeen(host)!]));
   } else parts.push(...(advice.length > 0 ? advice : [noRecords[nothingAsked]]));
   return parts.join('\n\n');
 }
 
 function recordText(host: HostInstructions, record: RecordInstructions): string {
-  const { state, type, name, value, purpose } = record;
+  const { state, name, value, purpose } = record;
+  const labels = labelsOf(host, record);
+  const note = nameNote(host, record);
   const found = foundNote(record);
   const lines: [string, string][] = [
-    ['Type', type],
-    [nameLabel(host), name === '' ? `(${nameNote(host, record)})` : `${name}  (${nameNote(host, record)})`],
-    ['Value', value],
+    ['Type', typeLabel(record)],
+    [labels.name, [name, note === null ? '' : `(${note})`].filter((part) => part !== '').join('  ')],
+    [labels.value, value],
     ['What for', purposes[purpose]],
     ...(found === null ? [] : [['There now', found] as [string, string]]),
   ];

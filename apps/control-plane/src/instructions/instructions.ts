@@ -37,7 +37,7 @@ export interface HostInstructions {
 
 export interface RecordInstructions {
   type: DnsRequirement['type'];
-  /** What goes into the name field of the panel; empty: nothing. */
+  /** What goes into the name field of the panel; empty: nothing. Of `HTTP` the address. */
   name: string;
   wholeName: string;
   value: string;
@@ -94,7 +94,7 @@ export function createInstructions({
     zoneOfHost: Zone,
   ): Promise<RecordInstructions> {
     const { type, name, value, purpose, found } = row;
-    const own = relativeName(name, zoneOfHost.name);
+    const own = type === 'HTTP' ? name : relativeName(name, zoneOfHost.name);
     // Where a CNAME leads to another domain, its records are kept there.
     const zone = own === null ? await zoneOf(name) : zoneOfHost;
     const relative = own ?? relativeName(name, zone.name) ?? name;

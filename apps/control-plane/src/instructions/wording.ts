@@ -54,13 +54,21 @@ function placeOf({ zone, keeper, nameServers }: HostInstructions): string {
   return `The records are made where the DNS of ${shownHost(zone)} is managed, as a rule with whoever the domain was registered with.`;
 }
 
-export function nameLabel({ keeper }: HostInstructions): string {
-  return keeper?.field ?? 'Name';
+/** What a record is made of, each with its label. Its name comes with a note. */
+export function labelsOf({ keeper }: HostInstructions, { type }: RecordInstructions) {
+  return type === 'HTTP'
+    ? { name: 'Address', value: 'Answers' }
+    : { name: keeper?.field ?? 'Name', value: 'Value' };
+}
+
+export function typeLabel({ type }: RecordInstructions): string {
+  return type === 'HTTP' ? 'a page of the site, in place of the TXT record' : type;
 }
 
 /** What goes into the name field, and what that stands for. */
-export function nameNote({ keeper }: HostInstructions, record: RecordInstructions): string {
-  const { name, wholeName } = record;
+export function nameNote({ keeper }: HostInstructions, record: RecordInstructions): string | null {
+  const { name, wholeName, type } = record;
+  if (type === 'HTTP') return null;
   if (name === '') return `leave this empty: it stands for ${wholeName} itself`;
   if (name !== '@') return `for ${wholeName}`;
   const others = keeper === null ? '; some panels want it empty, or the whole name' : '';
@@ -100,7 +108,13 @@ export function asOf({ seenAt }: Instructions): string | null {
   return `This is how we saw the DNS on ${seenAt.slice(0, 10)} at ${seenAt.slice(11, 16)} UTC.`;
 }
 
-export const notSeen = 'We have not looked at this name yet.';
+/** Null where it was looked at, if not for every purpose. */
+export function notSeen({ records }: HostInstructions): string | null {
+  if (!records.some(({ state }) => state === 'unseen')) return null;
+  return records.every(({ state }) => state === 'unseen')
+    ? 'We have not looked at this name yet.'
+    : 'Where it leads we look at once it is shown to be yours; you need not wait for that.';
+}
 
 export const notes = [
   'Where a time to live (TTL) can be chosen, leave what is proposed, or take 300 seconds while you change things.',

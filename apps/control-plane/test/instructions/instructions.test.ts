@@ -279,3 +279,26 @@ t.test('a name is told as the panel of its zone wants it', async (t) => {
   t.equal(relativeName('*.a.shop.example', 'shop.example'), '*.a');
   t.equal(relativeName('myshop.example', 'shop.example'), null);
 });
+
+t.test('has what proves a domain beside what leads it here, a page of the site too', async (t) => {
+  const { call } = await startControlPlane(t, testFolder(t));
+  const body = { ...settings, ownership: 'http' };
+  t.equal((await call('PATCH', '/v1/settings', { body })).status, 200);
+  t.match(
+    await call('PUT', '/v1/routes/proof', {
+      body: { hosts: ['right.harbour.test'], upstreams },
+      headers: { prefer: 'wait=60' },
+    }),
+    { status: 202, body: { status: { state: 'waiting_for_ownership' } } },
+  );
+  const { text } = await call('GET', '/v1/routes/proof/instructions');
+  t.match(
+    text,
+    /Name: {6}_lockstep\.right {2}\(for _lockstep\.right\.harbour\.test\)\n {4}Value: {5}lockstep-/,
+  );
+  t.match(
+    text,
+    /Type: {6}a page of the site, .*\n {4}Address: {3}http:\/\/right\.harbour\.test\/.*\n {4}Answers: {3}lockstep-/,
+  );
+  t.match(text, 'Where it leads we look at once it is shown to be yours');
+});
