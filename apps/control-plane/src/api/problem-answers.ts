@@ -89,7 +89,7 @@ function toAppError(error: FastifyError | AppError, request: FastifyRequest): Ap
 
 function bodyErrors(instancePath: string, detail: string, params: Record<string, unknown>) {
   const pointer = instancePath === '/' ? '' : instancePath;
-  return Array.isArray(params.keys) ? unknownFields(pointer, params.keys) : [{ pointer, detail }];
+  return Array.isArray(params.keys) ? unknownFields(pointer, params.keys, detail) : [{ pointer, detail }];
 }
 
 function parameterErrors(

@@ -22,18 +22,20 @@ export function toInvalidRequest({ issues }: z.ZodError): AppError {
     issues.flatMap((issue) => {
       const pointer = issue.path.map((part) => pointerPart(String(part))).join('');
       if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
-      return unknownFields(pointer, issue.keys);
+      return unknownFields(pointer, issue.keys, issue.message);
     }),
   );
 }
 
-export function unknownFields(pointer: string, keys: string[]): FieldError[] {
-  return keys.map((key) => ({
+/** `message`: what the schema says, a line for each key. */
+export function unknownFields(pointer: string, keys: string[], message: string): FieldError[] {
+  const lines = message.split('\n');
+  return keys.map((key, index) => ({
     pointer: pointer + pointerPart(key),
     detail:
       pointer === '' && shown.has(key)
         ? 'is shown only, and set by Lockstep: leave it out'
-        : 'there is no such field',
+        : (lines[index] ?? 'there is no such field'),
   }));
 }
 

@@ -105,6 +105,9 @@ const refusals: Record<Field, Row[]> = {
       /^has none that takes requests: one of them needs a weight above 0/,
     ],
     [to({ url, colour: 'red' }), '/upstreams/0/colour', noSuch],
+    [to({ url, Weights: 2 }), '/upstreams/0/Weights', `${noSuch}; one is called "weight"`],
+    [{ upstream: [] }, '/upstream', `${noSuch}; one is called "upstreams"`],
+    [{ rate_limit: {} }, '/rate_limit', `${noSuch}; one is called "rateLimit"`],
   ],
   alsoServe: [
     [{ alsoServe: 'web' }, '/alsoServe', 'has to be one of www, apex'],

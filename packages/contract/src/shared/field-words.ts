@@ -30,9 +30,27 @@ function wordsFor(issue: Issue): string | undefined {
     case 'invalid_union':
       if (issue.discriminator === undefined) return anyOf(issue.errors);
       return `has to be one of ${[issue.options ?? []].flat().join(', ')}`;
+    case 'unrecognized_keys':
+      // A line for each of them, in their order.
+      return issue.keys.map((key) => noField(key, issue.inst)).join('\n');
     default:
       return undefined;
   }
+}
+
+/** With the field that was meant, where the names differ in case, in `_` and `-`, or in their end: `host`, `rate_limit`. */
+function noField(key: string, inst: Issue['inst']): string {
+  const { shape = {} } = (inst?._zod.def ?? {}) as { shape?: object };
+  const given = plain(key);
+  const near = Object.keys(shape).filter((name) => {
+    const known = plain(name);
+    return known === given || (given.length > 2 && (known.startsWith(given) || given.startsWith(known)));
+  });
+  return near.length === 1 ? `there is no such field; one is called "${near[0]}"` : 'there is no such field';
+}
+
+function plain(name: string): string {
+  return name.toLowerCase().replace(/[_-]/g, '');
 }
 
 /** What is wrong by each of several forms: of that which the value has as far as the fault, else what any of them would take. */
