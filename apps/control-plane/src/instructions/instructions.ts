@@ -70,9 +70,7 @@ export function createInstructions({
     const seen = seenDns === null || seenDns.traffic === 'elsewhere' ? null : seenDns.traffic;
     const zone = await zoneOf(host, seen?.zone === true);
     const rows = route.status.dnsRequirements.filter((row) => row.host === host);
-    // What a server may answer in place of a record is told by its hint.
-    const inDns = rows.filter(({ type }) => type !== 'HTTP');
-    const records = await Promise.all(inDns.map((row) => forRecord(row, rows, zone)));
+    const records = await Promise.all(rows.map((row) => forRecord(row, rows, zone)));
     const hints = rows.flatMap(({ ok, hint }) => (ok || hint === null ? [] : [hint]));
     const waits = waitingForDns !== null && rows.every(({ ok }) => ok) ? [waitingForDns.detail] : [];
     const isProxied = route.dns?.proxiedBy !== undefined || seenDns?.traffic === 'elsewhere';
