@@ -56,14 +56,19 @@ async function expiringOne(
   };
 }
 
-/** What the latest attempt of a certificate says of its issuer; null: nothing, as what failed is not the issuer's. */
-export function observeIssuer({ attempts: [latest] }: AttemptsRecord): Observation | null {
-  if (latest === undefined) return null;
-  const { issuer, outcome, failure, detail, at } = latest;
+export interface ObservedIssuer extends Observation {
+  /** When the attempt ended that says so: what a later one says goes before it. */
+  at: string;
+}
+
+/** What an attempt says of its issuer; null: nothing, as what failed is not the issuer's. */
+export function observeIssuer(attempt: AttemptsRecord['attempts'][number]): ObservedIssuer | null {
+  const { issuer, outcome, failure, detail, at } = attempt;
   const key = `issuer/${issuer}`;
   const subject = { kind: 'issuer', id: issuer } as const;
   if (outcome === 'issued')
     return {
+      at,
       key,
       state: 'well',
       events: (before) =>
@@ -71,10 +76,16 @@ export function observeIssuer({ attempts: [latest] }: AttemptsRecord): Observati
     };
   if (failure !== 'unavailable') return null;
   return {
+    at,
     key,
     state: 'failing',
     events: () => [{ type: 'issuer.failing', subject, data: { issuer, detail, at } }],
   };
+}
+
+/** Whether a bucket is one whose limit is told of. */
+export function isWatchedLimit(id: string): boolean {
+  return watchedLimits.includes(id.split('/')[1] ?? '');
 }
 
 /** How near limits are, by the ids of their buckets. */
@@ -84,7 +95,7 @@ export async function observeLimits(
   ids: readonly string[],
   now: number,
 ): Promise<Observation[]> {
-  const watched = ids.filter((id) => watchedLimits.includes(id.split('/')[1] ?? ''));
+  const watched = ids.filter(isWatchedLimit);
   if (watched.length === 0) return [];
   const names = [...new Set(watched.map((id) => id.split('/')[0]!))];
   const known = new Map((await issuers.getMany(names)).map((one, index) => [names[index]!, one]));

@@ -1,6 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Boundary, createBoundary, type LogEntry, waitingClaimPrefix } from '@lockstep/contract';
-import type { ConfigStore } from '@lockstep/store';
+import {
+  type AttemptsRecord,
+  type Boundary,
+  createBoundary,
+  type LogEntry,
+  type StoredRecord,
+  waitingClaimPrefix,
+} from '@lockstep/contract';
+import type { ConfigStore, Page } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { isInterruption, type KeptLease, keepLease } from '../changes/kept-lease.ts';
@@ -9,19 +16,26 @@ import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { nodeTopics, observeGone, observeNodes } from './observe-nodes.ts';
 import { observeRoutes } from './observe-routes.ts';
-import { observeExpiring, observeIssuer, observeLimits } from './observe-upkeep.ts';
-import { createTeller, type Observation } from './teller.ts';
+import {
+  isWatchedLimit,
+  type ObservedIssuer,
+  observeExpiring,
+  observeIssuer,
+  observeLimits,
+} from './observe-upkeep.ts';
+import { createTeller } from './teller.ts';
 
 const leaseName = 'events';
-const leaseMs = 10_000;
+const leaseMs = 6_000;
 /** Before another try to become the one who observes. */
-const tryAgainMs = 2_000;
+const tryAgainMs = 1_000;
 /** Between two looks, however much changes: what changes meanwhile is one look. */
 const pauseMs = 50;
 /** Between two looks while nothing changes: what lasts, or is late, is no change. */
 const idleMs = 1_000;
 const upkeepMs = 60_000;
 const routesAtOnce = 200;
+const bucketsAtOnce = 1_000;
 /** Once more, where a record changed between the look and the telling. */
 const mostTries = 5;
 
@@ -83,7 +97,8 @@ async function observe(
   /** The claims of whoever waits for a host to be proven theirs. */
   const waiting = new Set<string>();
   const buckets = new Set<string>();
-  const issuers = new Map<string, Observation>();
+  const issuers = new Map<string, ObservedIssuer>();
+  const issuersTold = new Map<string, string | null>();
   const deploying = new Set<string>();
   let everything = true;
   let nodesKnown = new Set<string>();
@@ -96,7 +111,7 @@ async function observe(
     for (const change of entry?.changes ?? []) {
       const { kind, id } = change;
       if (kind === 'route') dirty.set(id, 0);
-      else if (kind === 'bucket') buckets.add(id);
+      else if (kind === 'bucket' && isWatchedLimit(id)) buckets.add(id);
       else if (change.op === 'put' && change.kind === 'certificate')
         for (const name of change.value.names ?? [change.value.host]) hosts.add(name);
       else if (change.op === 'put' && change.kind === 'ownership') {
@@ -106,12 +121,17 @@ async function observe(
         // Of all else that becomes of an order, a route's state is none that is told.
         const { host, lastError, waitingForDns } = change.value;
         if (lastError !== null || waitingForDns !== null) hosts.add(host);
-      } else if (change.op === 'put' && change.kind === 'attempts') {
-        const seen = observeIssuer(change.value);
-        if (seen !== null) issuers.set(seen.key, seen);
-      }
+      } else if (change.op === 'put' && change.kind === 'attempts') hearAttempts(change.value);
     }
     nudge();
+  }
+
+  function hearAttempts({ attempts }: AttemptsRecord): void {
+    for (const attempt of attempts) {
+      const seen = observeIssuer(attempt);
+      const known = issuers.get(attempt.issuer);
+      if (seen !== null && (known === undefined || known.at < seen.at)) issuers.set(attempt.issuer, seen);
+    }
   }
 
   async function findNamed(): Promise<void> {
@@ -161,12 +181,14 @@ async function observe(
       await tell(await observeExpiring(store, expiring, now()), lease.current());
       for (const key of await toldOf('limit/')) buckets.add(key.slice('limit/'.length));
     }
-    const ids = [...buckets];
-    buckets.clear();
-    const limits = await observeLimits(store, known, ids, now());
-    const found = [...issuers.values()];
-    issuers.clear();
-    await tell([...limits, ...found], lease.current());
+    while (buckets.size > 0 && !lease.signal.aborted) {
+      const ids = [...buckets].slice(0, bucketsAtOnce);
+      for (const id of ids) buckets.delete(id);
+      await tell(await observeLimits(store, known, ids, now()), lease.current());
+    }
+    const news = [...issuers.values()].filter(({ key, state }) => issuersTold.get(key) !== state);
+    await tell(news, lease.current());
+    for (const { key, state } of news) issuersTold.set(key, state);
   }
 
   async function toldOf(prefix: string): Promise<string[]> {
@@ -183,21 +205,29 @@ async function observe(
     return keys;
   }
 
-  /** What whoever observed before may not have told: all routes, and those that are gone. */
+  async function listAll<K extends 'route' | 'bucket' | 'attempts'>(
+    kind: K,
+    take: (record: StoredRecord<K>) => void,
+  ): Promise<void> {
+    for (let cursor: string | null = ''; cursor !== null && !lease.signal.aborted; ) {
+      const page: Page<StoredRecord<K>> = await store.list(kind, { limit: 1_000, cursor });
+      for (const record of page.items) take(record);
+      cursor = page.next;
+      await delay(0);
+    }
+  }
+
+  /** What whoever observed before may not have told: of all routes, of those that are gone, of all limits and issuers. */
   async function findEverything(): Promise<void> {
     everything = false;
     for (const topic of nodeTopics)
       for (const key of await toldOf(`${topic}/`)) nodesKnown.add(key.slice(topic.length + 1));
     for (const key of await toldOf('route/')) dirty.set(key.slice('route/'.length), 0);
-    for (let cursor: string | null = ''; cursor !== null; ) {
-      const page: Awaited<ReturnType<typeof store.list<'route'>>> = await store.list('route', {
-        limit: 1_000,
-        cursor,
-      });
-      for (const { id } of page.items) dirty.set(id, 0);
-      cursor = page.next;
-      await delay(0);
-    }
+    await listAll('route', ({ id }) => dirty.set(id, 0));
+    await listAll('bucket', ({ id }) => {
+      if (isWatchedLimit(id)) buckets.add(id);
+    });
+    await listAll('attempts', ({ value }) => hearAttempts(value));
   }
 
   const unwatchHub = hub.watch(hear);

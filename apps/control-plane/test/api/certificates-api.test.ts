@@ -183,6 +183,9 @@ t.test('revoking tells the CA first, then marks the certificate and obtains anot
   const { revision } = (await call('GET', path)).body;
   t.equal((await revoke()).status, 202, 'once more is no failure');
   t.equal((await call('GET', path)).body.revision, revision);
+  const { body: told } = await call('GET', '/v1/events?limit=100&type=certificate.revoked');
+  t.match(told.items, [{ subject: { id: host }, data: { serialNumber: serial, revokedAt: String } }]);
+  t.equal(told.items.length, 1, 'told once');
 
   controlPlane.acknowledge('edge-1');
   const next = await waitFor(

@@ -305,4 +305,13 @@ t.test('a wait is over when each host is settled, and names the records of all',
     hosts.map((host, index) => [host, index === 0]),
     'the host that is served goes on being so, and each has its records',
   );
+  const told = await waitFor(
+    async () => {
+      const { items } = (await call('GET', '/v1/events?limit=100&type=route.waiting_for_dns')).body;
+      return items.length > 0 && items;
+    },
+    { what: 'it to be told' },
+  );
+  t.match(told, [{ subject: { id: 'old' }, data: { dnsRequirements: body.status.dnsRequirements } }]);
+  t.equal(told.length, 1, 'told once');
 });
