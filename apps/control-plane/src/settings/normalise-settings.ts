@@ -4,6 +4,7 @@ import {
   normaliseHost,
   normaliseRange,
   type PutSettings,
+  strayBits,
 } from '@lockstep/contract';
 import { invalidField } from '../validation/invalid-field.ts';
 
@@ -38,6 +39,8 @@ function ranges(given: readonly string[]): string[] {
 function normaliseAddress(input: string, index: number): string {
   const pointer = `/edgeAddresses/${index}`;
   const range = normaliseRange(input);
+  const stray = strayBits(input);
+  if (stray !== null) throw invalidField(pointer, stray);
   if (range !== null) return range;
   try {
     const name = normaliseHost(input);

@@ -283,6 +283,11 @@ const refusals: Record<Field, Row[]> = {
   ],
   access: [
     [{ access: { allow: ['here'] } }, '/access/allow/0', badRange],
+    [
+      { access: { allow: ['10.0.0.5/8'] } },
+      '/access/allow/0',
+      'is a range, but begins within it: the range is 10.0.0.0/8, the address alone 10.0.0.5',
+    ],
     [{ access: { deny: ['10.0.0.0/8', '10.0.0.0/33'] } }, '/access/deny/1', badRange],
     [{ access: { deny: [] } }, '/access/deny', 'leave it out, or name at least one range'],
   ],

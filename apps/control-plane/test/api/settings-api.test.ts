@@ -35,20 +35,14 @@ t.test('PUT replaces all of them: what is left out goes back to its default', as
   const put = await call('PUT', path, {
     body: {
       issuers: ['internal'],
-      edgeAddresses: [
-        '203.0.113.7',
-        '2001:DB8:0::7/48',
-        'Edge.Example.NET.',
-        '203.0.113.7',
-        '203.0.113.7/32',
-      ],
+      edgeAddresses: ['203.0.113.7', '2001:DB8:0::/48', 'Edge.Example.NET.', '203.0.113.7', '203.0.113.7/32'],
       resolvers: ['192.0.2.53'],
       onDemand: { ask: 'http://127.0.0.1:3000/ask', upstreams: [{ url: 'http://127.0.0.1:3000/' }] },
     },
   });
   t.equal(put.status, 200);
   t.match(put.body, {
-    edgeAddresses: ['203.0.113.7', '2001:db8::7/48', 'edge.example.net'],
+    edgeAddresses: ['203.0.113.7', '2001:db8::/48', 'edge.example.net'],
     resolvers: ['192.0.2.53'],
     onDemand: {
       ask: 'http://127.0.0.1:3000/ask',
@@ -147,6 +141,18 @@ t.test('bad settings are refused with the field and the way out', async (t) => {
     [{ edgeAddresses: ['203.0.113.7', '300.1.1.1'] }, '/edgeAddresses/1', /neither an IP address, nor/],
     [{ edgeAddresses: ['a:b'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
     [{ edgeAddresses: ['203.0.113.0/33'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
+    [
+      { edgeAddresses: ['203.0.113.7/24'] },
+      '/edgeAddresses/0',
+      /the range is 203\.0\.113\.0\/24, the address/,
+    ],
+    [{ edge: { deny: ['10.0.0.5/8'] } }, '/edge/deny/0', /the range is 10\.0\.0\.0\/8, the address/],
+    [{ edge: { trustedProxies: ['2001:db8::1/32'] } }, '/edge/trustedProxies/0', /range is 2001:db8::\/32, /],
+    [
+      { edge: { proxyProtocolFrom: ['10.0.0.5/8'] } },
+      '/edge/proxyProtocolFrom/0',
+      /range is 10\.0\.0\.0\/8, /,
+    ],
     [{ edgeAddresses: ['edge.example.net/24'] }, '/edgeAddresses/0', /neither an IP address, nor a range/],
     [
       { edge: { trustedProxies: ['cdn.example.net'] } },

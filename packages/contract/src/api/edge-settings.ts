@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { strayBits } from '../shared/address-ranges.ts';
 import { AccessLog } from './access-log.ts';
 import { defaultEdgeSettings } from './default-edge-settings.ts';
 import { EdgeTls } from './edge-tls.ts';
@@ -103,17 +104,23 @@ export const EdgeTimeouts = z
   .meta({ id: 'EdgeTimeouts' });
 export type EdgeTimeouts = z.infer<typeof EdgeTimeouts>;
 
-const Cidr = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
-  error: 'is neither an IP address nor a range such as 203.0.113.0/24',
-});
+const withoutStrayBits: z.core.CheckFn<string> = (checked) => {
+  const message = strayBits(checked.value);
+  if (message !== null) checked.issues.push({ code: 'custom', message, input: checked.value });
+};
 
-const Denied = z.union(
-  [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6(), z.string().regex(/^unix:(?:\/[^/\0]+)+$/)],
-  {
+const Cidr = z
+  .union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
+    error: 'is neither an IP address nor a range such as 203.0.113.0/24',
+  })
+  .check(withoutStrayBits);
+
+const Denied = z
+  .union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6(), z.string().regex(/^unix:(?:\/[^/\0]+)+$/)], {
     error:
       'is neither an IP address, nor a range such as 169.254.0.0/16, nor a socket or folder such as unix:/run/docker.sock',
-  },
-);
+  })
+  .check(withoutStrayBits);
 
 /** The trace of a request (W3C Trace Context). What a client sends is passed on as it came. */
 export const EdgeTraceparent = z

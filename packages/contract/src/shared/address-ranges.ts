@@ -39,6 +39,46 @@ export function normaliseRange(input: string): string | null {
   return bits === (family === 'ipv4' ? 32 : 128) ? address : `${address}/${bits}`;
 }
 
+/**
+ * What is wrong with a range whose address is not its first: whether the one address was meant, or all around it, cannot be known. Null
+ * for a sound one, and for what is none.
+ */
+export function strayBits(input: string): string | null {
+  const range = readRange(input);
+  if (range === null) return null;
+  const { address, family, bits } = range;
+  const rest = BigInt((family === 'ipv4' ? 32 : 128) - bits);
+  const value = numberOf(address, family);
+  const first = (value >> rest) << rest;
+  if (first === value) return null;
+  return `is a range, but begins within it: the range is ${textOf(first, family)}/${bits}, the address alone ${address}`;
+}
+
+function numberOf(address: string, family: 'ipv4' | 'ipv6'): bigint {
+  const join = (parts: number[], width: bigint) =>
+    parts.reduce((value, part) => (value << width) | BigInt(part), 0n);
+  if (family === 'ipv4') return join(address.split('.').map(Number), 8n);
+  const hextets = (text = '') =>
+    text.split(':').flatMap((part) => {
+      if (!part.includes('.')) return part === '' ? [] : [Number.parseInt(part, 16)];
+      const value = Number(numberOf(part, 'ipv4'));
+      return [value >>> 16, value & 0xffff];
+    });
+  const [before, after] = address.split('::').map(hextets);
+  const zeros = new Array(8 - before!.length - (after?.length ?? 0)).fill(0);
+  return join([...before!, ...zeros, ...(after ?? [])], 16n);
+}
+
+function textOf(value: bigint, family: 'ipv4' | 'ipv6'): string {
+  const [count, width] = family === 'ipv4' ? [4, 8n] : [8, 16n];
+  const parts = Array.from({ length: count }, (_, index) =>
+    Number(BigInt.asUintN(Number(width), value >> (BigInt(count - 1 - index) * width))),
+  );
+  if (family === 'ipv4') return parts.join('.');
+  const address = parts.map((part) => part.toString(16)).join(':');
+  return new SocketAddress({ address, family }).address;
+}
+
 function readRange(range: string): { address: string; family: 'ipv4' | 'ipv6'; bits: number } | null {
   const [given = '', length, more] = range.split('/');
   const version = isIP(given);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createAddressRanges, normaliseRange } from '../../src/index.ts';
+import { createAddressRanges, normaliseRange, strayBits } from '../../src/index.ts';
 
 t.test('a range has the addresses of its own family, however they are written', async (t) => {
   const cases: [string, string, boolean][] = [
@@ -51,3 +51,32 @@ t.test('a range has one form', async (t) => {
   ];
   for (const input of none) t.equal(normaliseRange(input), null, input);
 });
+
+t.test(
+  'a range that begins within itself is told apart, with both ways to write what was meant',
+  async (t) => {
+    const stray: [string, string, string][] = [
+      ['10.0.0.5/8', '10.0.0.0/8', '10.0.0.5'],
+      ['192.0.2.255/31', '192.0.2.254/31', '192.0.2.255'],
+      ['255.255.255.255/0', '0.0.0.0/0', '255.255.255.255'],
+      ['2001:db8::1/32', '2001:db8::/32', '2001:db8::1'],
+      ['2001:db8:1:2:3:4:5:6/65', '2001:db8:1:2::/65', '2001:db8:1:2:3:4:5:6'],
+      ['::1/0', '::/0', '::1'],
+      ['::ffff:10.1.0.0/104', '10.0.0.0/8', '10.1.0.0'],
+      ['::102:304/112', '::1.2.0.0/112', '::1.2.3.4'],
+    ];
+    for (const [input, range, address] of stray)
+      t.match(strayBits(input), `the range is ${range}, the address alone ${address}`, input);
+    for (const input of [
+      '10.0.0.0/8',
+      '10.0.0.5',
+      '10.0.0.5/32',
+      '0.0.0.0/0',
+      '::/0',
+      '::1',
+      '2001:db8::/32',
+    ])
+      t.equal(strayBits(input), null, input);
+    for (const input of ['nothing/8', 'unix:/run/a', '10.0.0.5/33']) t.equal(strayBits(input), null, input);
+  },
+);

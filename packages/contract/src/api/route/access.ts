@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { normaliseRange } from '../../shared/address-ranges.ts';
+import { normaliseRange, strayBits } from '../../shared/address-ranges.ts';
 
 /** An IP address or a CIDR range, kept in its one form. */
 const AddressRange = z.string().transform((input, context) => {
   const range = normaliseRange(input);
-  if (range !== null) return range;
-  const message = 'is neither an IP address nor a range such as 203.0.113.0/24 or 2001:db8::/48';
+  const stray = strayBits(input);
+  if (range !== null && stray === null) return range;
+  const message = stray ?? 'is neither an IP address nor a range such as 203.0.113.0/24 or 2001:db8::/48';
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
