@@ -73,8 +73,14 @@ export function createHostOwnership({
 
   /** Who has a host: this tenant, others, or nobody. */
   async function holdersOf(host: string, tenant: string | undefined): Promise<'own' | 'others' | null> {
-    const names = [host, wildcardOf(host) ?? host];
-    const routes = (await Promise.all(names.map((name) => routesNaming(store, name)))).flat();
+    const wildcard = wildcardOf(host) ?? host;
+    const [exact, above] = await Promise.all([
+      routesNaming(store, host),
+      wildcard === host ? [] : routesNaming(store, wildcard),
+    ]);
+    // The operator may have several tenants share a host.
+    if (exact.some(({ value }) => value.tenant === tenant)) return 'own';
+    const routes = [...exact, ...above];
     if (routes.some(({ value }) => value.tenant !== tenant)) return 'others';
     const brought = (await findBrought(store, [host], now())).get(host)?.value.tenant;
     if (brought !== undefined && brought !== tenant) return 'others';

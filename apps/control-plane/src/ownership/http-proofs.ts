@@ -1,5 +1,4 @@
 import type { DeniedAddresses } from '@lockstep/pki/denied-addresses';
-import { registeredDomain } from '../names/registered-domain.ts';
 import { createGuardedFetch } from '../outbound/guarded-fetch.ts';
 import type { HttpProof } from './proofs.ts';
 
@@ -36,7 +35,7 @@ export function createHttpProofs({
 }: HttpProofsOptions): HttpProofs {
   const fetch = createGuardedFetch(denied, addressesOf);
 
-  /** The answer of the last address, which it may have been sent on to: within what the host's owner has registered, or a server that sends people anywhere would prove everything. */
+  /** The answer of the last address that it was sent on to: of the host or its www, or a server that sends people anywhere would prove everything. */
   async function ask(host: string, path: string): Promise<Response | string> {
     const signal = AbortSignal.timeout(timeoutMs);
     let url = new URL(`http://${host}${port === 80 ? '' : `:${port}`}${path}`);
@@ -59,7 +58,7 @@ export function createHttpProofs({
   function isFollowed({ protocol, hostname, port: to, username, password }: URL, host: string): boolean {
     const plain = protocol === 'http:' && (to === '' ? 80 : Number(to)) === port;
     const usual = plain || (protocol === 'https:' && to === '');
-    const own = registeredDomain(hostname) === registeredDomain(host);
+    const own = [host, `www.${host}`].includes(hostname) || `www.${hostname}` === host;
     return usual && own && username === '' && password === '';
   }
 

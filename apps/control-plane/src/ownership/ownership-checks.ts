@@ -33,8 +33,8 @@ export interface Taking {
   /** Null: it is served without a proof, so that none is kept. */
   proven: OwnershipRecord['proven'];
   requirements: OwnershipRecord['requirements'];
-  /** Whose routes may lose the host by it. */
-  losers: readonly (string | null)[];
+  /** Whose routes may lose the host by it; null: none does, whoever has it too. */
+  losers: readonly (string | null)[] | null;
   lease: Lease;
 }
 
@@ -88,7 +88,7 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
     const record = await store.get('ownership', id);
     const dueAt = record?.value.dueAt ?? null;
     if (record === null || dueAt === null || Date.parse(dueAt) > now()) return true;
-    if (record.value.proven === null && (await isWaitedFor(record.value))) return look(record, lease, signal);
+    if (await isWaitedFor(record.value)) return look(record, lease, signal);
     await forget(record, lease);
     return true;
   }
@@ -122,7 +122,7 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
     let { detail, requirements } = value;
     if (verdict.may === 'take') {
       const { proven: by, losers } = verdict;
-      const proven = by === null ? null : { at: iso(now()), by };
+      const proven = by === null ? value.proven : { at: iso(now()), by };
       const taken = await take({
         ownership: record,
         proven,

@@ -17,7 +17,8 @@ export type Verdict =
       may: 'take';
       /** By what; null: a route of the same tenant serves it, or nothing has to be proven any more. */
       proven: OwnershipProof | null;
-      losers: (string | null)[];
+      /** Who has the host now, and loses it by that; null: nobody does, it is shared with whoever has it too. */
+      losers: (string | null)[] | null;
       requirements: DnsRequirement[];
     }
   | {
@@ -62,10 +63,10 @@ export function createVerdicts({ store, settings, looks, now }: VerdictsOptions)
     const asked = policy === 'http' ? 'http' : 'txt';
     const seen = await looks.look(claimant, asked);
     const { requirements } = seen;
-    if (mine && losers.length === 0) {
+    if (mine) {
       // It is served as it is; with the record nobody takes it over.
       const done = requirements.map((one) => ({ ...one, ok: true, hint: null }));
-      return { may: 'take', proven: null, losers, requirements: done };
+      return { may: 'take', proven: null, losers: null, requirements: done };
     }
     const wait = (detail: string): Verdict => ({
       may: 'wait',

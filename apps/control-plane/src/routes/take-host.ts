@@ -62,14 +62,16 @@ export function createTakeHost({
       const ofHost = await orders.changesFor(first.id, [], [host], { asks, waitMs });
       // After the order was read: whoever takes the host meanwhile changes it.
       const serving = (await routesNaming(store, host)).filter(({ id }) => !ids.includes(id));
-      const others = serving.filter(({ value }) => (value.tenant ?? null) !== tenant);
-      if (others.some(({ value }) => !losers.includes(value.tenant ?? null))) return 'changed';
-      const lost = await Promise.all(losers.map((loser) => lostOf(host, loser)));
-      const trimmed = await withoutTheirs(host, tenant);
+      const others = losers === null ? [] : serving.filter(({ value }) => (value.tenant ?? null) !== tenant);
+      if (others.some(({ value }) => losers?.includes(value.tenant ?? null) !== true)) return 'changed';
+      const lost = await Promise.all((losers ?? []).map((loser) => lostOf(host, loser)));
+      const trimmed = losers === null ? [] : await withoutTheirs(host, tenant);
+      // Where more wait than go into one commit, it goes on with the rest.
+      const dueAt = waiting.length < routesAtOnce ? null : iso(now());
       const own: Change =
         proven === null
           ? { op: 'delete', kind: 'ownership', id: ownership.id }
-          : putOwnership({ ...ownership.value, proven, requirements, detail: '', dueAt: null });
+          : putOwnership({ ...ownership.value, proven, requirements, detail: '', dueAt });
       const checks: Check[] = [
         { kind: 'ownership', id: ownership.id, revision: ownership.revision },
         ...[...waiting, ...others, ...trimmed].map(({ kind, id, revision }) => ({ kind, id, revision })),
