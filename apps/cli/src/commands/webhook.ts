@@ -17,7 +17,7 @@ export function webhookCommand(): Command {
           collect,
         )
         .option('--route <id>', 'only what concerns this route; more than once for more', collect)
-        .option('--tenant <name>', 'only what is this tenant’s')
+        .option('--tenant <name>', 'it is this tenant’s, and gets only what is the tenant’s')
         .action(
           inSession(async (session, url: string, flags: AddWebhookFlags) =>
             (await calls()).addWebhook(session, url, flags),

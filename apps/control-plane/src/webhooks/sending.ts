@@ -127,6 +127,11 @@ export async function sendWhatIsDue(
       changed = true;
       return;
     }
+    if (!matches(event, filter)) {
+      subjects.skip(one); // it was for it when it was taken up, and the webhook is for others by now
+      changed = true;
+      return;
+    }
     lease.check();
     const answer = await deliver(id, webhook!.value, messageOf(event, now()), lease.signal);
     if (lease.signal.aborted) return;

@@ -3,7 +3,7 @@ import { iso } from '../time/iso.ts';
 import { patienceMs, retryAfterMs } from './retry-times.ts';
 
 /** Of one subject so many are at hand; more of it are read again from the history when their turn comes. */
-export const mostOfSubject = 50;
+export const mostOfSubject = 10;
 /** So many subjects wait for another try; while they do, nothing more is taken up. */
 const mostFailing = 200;
 /** So many events are at hand that were not tried yet. */
