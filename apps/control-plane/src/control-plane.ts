@@ -267,7 +267,7 @@ export async function createControlPlane({
     closers.push(sender.close);
     const webhooks = {
       service: createWebhookService({ store, sealer, targets, plainAllowed, now }),
-      redelivery: createRedelivery({ store, history: events, deliver, now }),
+      redelivery: createRedelivery({ store, history: events, deliver, wake: sender.wake, now }),
     };
     closers.push(listeners.close);
     const { api, caddyApi, secure } = await listeners.open({

@@ -43,10 +43,12 @@ export interface RedeliveryOptions {
   store: ConfigStore;
   history: Pick<EventHistory, 'readKept'>;
   deliver: Deliver;
+  /** Something is due that was not. */
+  wake(): void;
   now: () => number;
 }
 
-export function createRedelivery({ store, history, deliver, now }: RedeliveryOptions): Redelivery {
+export function createRedelivery({ store, history, deliver, wake, now }: RedeliveryOptions): Redelivery {
   async function sendOnce(
     origin: WriteOrigin,
     { webhook: { id, value } }: FoundWebhook,
@@ -72,6 +74,7 @@ export function createRedelivery({ store, history, deliver, now }: RedeliveryOpt
         ],
         changes: [put, ...(waits ? [putState(id, dueAtOnce(webhook.value, state.value, now()))] : [])],
       });
+      if (waits) wake();
     });
     return told.delivery!;
   }
@@ -144,6 +147,7 @@ export function createRedelivery({ store, history, deliver, now }: RedeliveryOpt
             ...again.map((one) => ({ op: 'delete', kind: 'webhook-delivery', id: one.id }) as const),
           ],
         });
+        wake();
       });
       return { queued: told.queued };
     },

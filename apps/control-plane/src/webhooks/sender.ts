@@ -32,6 +32,8 @@ export interface Sender {
   readonly counts: Readonly<Record<Outcome, number>>;
   /** As it was at the last look. */
   readonly standing: Readonly<WebhooksStanding>;
+  /** Something may be due that was not, as callers asked for it. */
+  wake(): void;
   close(): Promise<void>;
 }
 
@@ -110,6 +112,7 @@ export function createSender(options: SenderOptions): Sender {
   return {
     counts,
     standing: arrivals.standing,
+    wake: () => work.wake(),
     async close() {
       arrivals.close();
       await work.close();

@@ -45,7 +45,7 @@ async function start(test: Pick<typeof t, 'teardown'>) {
     plainAllowed: () => true,
     now,
   });
-  const redelivery = createRedelivery({ store, history, deliver, now });
+  const redelivery = createRedelivery({ store, history, deliver, wake: () => senders[0]?.wake(), now });
   const hook = await startTarget(test);
   const { id } = await service.make(byAdmin, { url: hook.url });
   let made = 0;
