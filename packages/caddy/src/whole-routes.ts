@@ -7,6 +7,8 @@ export interface WholeRoute {
   id: string;
   server: string;
   body: unknown;
+  /** Whether it has passwords in it. */
+  secret: boolean;
 }
 
 /** The routes of all servers that became one route each, in their order: such a one can be given back as it stood. */
@@ -16,7 +18,8 @@ export function wholeRoutesOf(config: unknown, planned: readonly PlannedRoute[])
     listAt(fieldsAt(value).routes).flatMap((body, index) => {
       const place = `apps.http.servers.${server}.routes.${index}.`;
       const [one, ...others] = planned.filter(({ at }) => at.startsWith(place));
-      return one === undefined || others.length > 0 ? [] : [{ id: one.id, server, body }];
+      if (one === undefined || others.length > 0) return [];
+      return [{ id: one.id, server, body, secret: one.body.basicAuth !== undefined }];
     }),
   );
 }

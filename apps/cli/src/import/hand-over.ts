@@ -36,7 +36,7 @@ export async function handOver(
     }
   };
   const refused: { id: string; detail: string }[] = [];
-  for (const { id, server, body } of routes) {
+  for (const { id, server, body, secret } of routes) {
     const given = (body as { '@id'?: unknown })['@id'];
     const name = String(given ?? id)
       .split('/')
@@ -44,6 +44,10 @@ export async function handOver(
       .join('/');
     const { answer: there } = await ask(`/id/${name}`);
     if (isDeepStrictEqual(there, body)) continue;
+    if (secret) {
+      refused.push({ id, detail: 'it has passwords, which nobody reads back to compare them' });
+      continue;
+    }
     const { status, answer } = await ask(
       `/config/apps/http/servers/${encodeURIComponent(server)}/routes`,
       body,

@@ -72,11 +72,11 @@ export async function importCaddy(options: ImportCaddyOptions): Promise<number> 
   const { caddyApi, token } = options;
   if (caddyApi !== null)
     for (const { id, detail } of await handOver(wholeRoutesOf(config, plan.routes), { caddyApi, token }))
-      print(`route ${id} is shown at ${caddyApi} as Lockstep has it: ${detail}`);
+      if (!json) print(`route ${id} is shown at ${caddyApi} as Lockstep has it: ${detail}`);
   if (!json)
     print(
       refused === 0
-        ? '\nAll of it is done. `GET /v1/routes` shows how far each route is.'
+        ? '\nAll of it is done. `lockstep route ls` shows how far each route is.'
         : `\nDone, but for ${refused} that were refused, by the lines above.`,
     );
   return refused > 0 ? 1 : 0;

@@ -135,6 +135,7 @@ export async function runUp(options: UpOptions, { openLog, print }: UpDependenci
   const root = chain.includes('internal') ? controlPlane.rootCertificate : null;
   const facts: ScreenFacts = {
     apiUrl: controlPlane.url,
+    caddyApi,
     plan,
     issuer: chain.map((name) => describeIssuer(name, acme)).join(', then '),
     rootFile: root === null ? null : folder.file('ca/root.crt'),

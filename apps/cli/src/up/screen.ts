@@ -1,8 +1,10 @@
-import { formatAddress } from '@lockstep/contract';
+import { type Address, formatAddress } from '@lockstep/contract';
 import type { AddressPlan } from './plan-addresses.ts';
 
 export interface ScreenFacts {
   apiUrl: string;
+  /** Null where Caddy’s admin API is not spoken. */
+  caddyApi: Address | null;
   plan: AddressPlan;
   issuer: string;
   /** Null when the chain has ACME CAs only, whose roots clients know or were given. */
@@ -15,6 +17,7 @@ export interface ScreenFacts {
 /** Where everything listens. */
 export function describeAddresses({
   apiUrl,
+  caddyApi,
   plan,
   issuer,
   rootFile,
@@ -24,6 +27,7 @@ export function describeAddresses({
   return [
     '',
     `  API          ${apiUrl}  (${apiUrl}/openapi.json)`,
+    ...(caddyApi === null ? [] : [`  Caddy’s API  http://${formatAddress(caddyApi)}`]),
     ...plan.edges.flatMap(({ node, https, http, admin }) => [
       `  ${node.padEnd(11)}  https://${formatAddress(https)}  http://${formatAddress(http)}  health http://${formatAddress(admin)}/readyz`,
     ]),
