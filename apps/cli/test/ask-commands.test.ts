@@ -54,6 +54,11 @@ t.test(
       t.equal((await run('route', 'edit', 'shop', '--path', '/api')).code, 0);
       t.match(await json('route', 'ls', '--host', 'shop.example.com'), [{ paths: ['/api'] }]);
       t.match(await run('route', 'check', 'shop'), { code: 0, output: /shop\.example\.com +ok / });
+      t.match(await run('route', 'instructions', 'shop.example.com'), {
+        code: 0,
+        output: /^DNS records for shop\.example\.com\n=+\n\nNo DNS records are asked for\.\n/,
+      });
+      t.match((await json('route', 'instructions', 'shop', '--html')).instructions, /^<!doctype html>/);
       t.match(await run('doctor', 'shop.example.com'), { code: 0, output: /^✔ node edge-1: TLSv1\.3/m });
       t.match(await run('doctor', 'shop'), { code: 0, output: /^✔ route: shop is live at 1 of 1 nodes$/m });
       const narrow = (
