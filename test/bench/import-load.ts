@@ -21,6 +21,8 @@ export interface ImportOptions {
   atOnce: number;
   /** Single POSTs before the import, to compare with. */
   alone: number;
+  /** In one request of many lines, not in single POSTs. */
+  bulk: boolean;
   /** When to give up. */
   limitMs: number;
 }
@@ -39,7 +41,7 @@ const lookEveryMs = 500;
 const retryMs = 200;
 
 export async function measureImport(target: Target, options: ImportOptions): Promise<ImportFigures> {
-  const { posts, atOnce, alone, limitMs } = options;
+  const { posts, atOnce, alone, bulk, limitMs } = options;
   const { call, single, health, patch } = probesOf(target);
   await single('warm-up');
   await patch(0);
@@ -89,7 +91,20 @@ export async function measureImport(target: Target, options: ImportOptions): Pro
     repeat(healthEveryMs, healths, health),
     repeat(everySecondMs, patches, patch),
   ];
-  await Promise.all(Array.from({ length: atOnce }, importer));
+  async function importAll(): Promise<void> {
+    const lines = Array.from({ length: posts }, (_, index) => ({
+      id: `import-${index}`,
+      ...routeOf(target, `import-${index}`),
+    }));
+    const response = await fetch(`${target.urls[0]}/v1/routes/bulk`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${target.token}`, 'content-type': 'application/x-ndjson' },
+      body: lines.map((line) => JSON.stringify(line)).join('\n'),
+    });
+    const answered = (await response.text()).split('\n').filter((line) => line.includes('"status":201'));
+    failed += posts - answered.length;
+  }
+  await (bulk ? importAll() : Promise.all(Array.from({ length: atOnce }, importer)));
   const answeredSeconds = round((performance.now() - from) / 1_000);
   while (!(await isAllLive(call)) && performance.now() < until) await delay(lookEveryMs);
   const liveSeconds = round((performance.now() - from) / 1_000);
@@ -101,7 +116,7 @@ export async function measureImport(target: Target, options: ImportOptions): Pro
       'single POST until live, meanwhile': quantilesOf(singles),
       'GET /healthz on a new connection': quantilesOf(healths),
       'PATCH until in force at every edge': quantilesOf(patches),
-      'POST of the import until answered': quantilesOf(answers),
+      ...(bulk ? {} : { 'POST of the import until answered': quantilesOf(answers) }),
     },
     answeredSeconds,
     liveSeconds,

@@ -13,18 +13,20 @@ import { startUpstream } from './start-upstream.ts';
 
 const usage = `What everybody else notices while so many routes are imported: a customer's POST that waits, a change, a health check.
 
-  node test/bench/import.ts [--fleet up|redis|pebble] [--posts 2000] [--at-once 100] [--alone 10] [--limit-seconds 300]
+  node test/bench/import.ts [--fleet up|redis|pebble] [--posts 2000] [--at-once 100] [--bulk] [--alone 10] [--limit-seconds 300]
                             [--json FILE]
 
   up      lockstep up: the embedded store, two edges, the internal CA (the default)
   redis   two control planes and two edges over Redis, the internal CA
-  pebble  the same with one control plane, and Pebble as the CA; --posts 300 is plenty`;
+  pebble  the same with one control plane, and Pebble as the CA; --posts 300 is plenty
+  --bulk  in one request of so many lines, not in so many POSTs`;
 
 const { values: flags } = parseArgs({
   options: {
     fleet: { type: 'string', default: 'up' },
     posts: { type: 'string', default: '2000' },
     'at-once': { type: 'string', default: '100' },
+    bulk: { type: 'boolean', default: false },
     alone: { type: 'string', default: '10' },
     'limit-seconds': { type: 'string', default: '300' },
     json: { type: 'string' },
@@ -46,6 +48,7 @@ async function run(): Promise<void> {
       posts: Number(flags.posts),
       atOnce: Number(flags['at-once']),
       alone: Number(flags.alone),
+      bulk: flags.bulk,
       limitMs: Number(flags['limit-seconds']) * 1_000,
     });
     printTable(
