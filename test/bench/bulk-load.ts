@@ -6,8 +6,9 @@ import { cpuSecondsOf, type ProcessFigures } from './process-tree.ts';
 import { type Quantiles, quantilesOf, round } from './report.ts';
 
 const sampleEveryMs = 500;
-/** Sent in one piece. */
+/** Sent in one piece, and not answered at a time: sockets would take minutes of lines. */
 const linesAtOnce = 100;
+const mostUnanswered = 1_000;
 const inStepTimeoutMs = 600_000;
 const mostQuietRounds = 300;
 
@@ -23,7 +24,7 @@ export interface BulkOptions {
   path: '/v1/routes/bulk' | '/v1/routes/bulk-delete';
   lines: number;
   lineOf(index: number): object;
-  /** For so long lines are sent, and then none, in turns, so that both are measured on the same machine. */
+  /** For so long lines are sent, and then for half of it none, in turns, so that both are measured on the same machine. */
   windowMs: number;
   /** Of a route of a host that none had before. */
   single(name: string): object;
@@ -69,13 +70,14 @@ export async function measureBulk(target: BulkTarget, options: BulkOptions): Pro
   const cpu = { controlPlanes: 0, edges: 0 };
   for (let sent = 0; sent < lines; ) {
     phase = 'alone';
-    await delay(windowMs);
+    await delay(windowMs / 2);
     phase = 'meanwhile';
     const [from, cpuBefore] = [performance.now(), cpuOf(target)];
     while (sent < lines && performance.now() - from < windowMs) {
       const upTo = Math.min(lines, sent + linesAtOnce);
       await stream.send(sent, upTo);
       sent = upTo;
+      await stream.answered(sent - mostUnanswered);
     }
     await stream.answered(sent);
     sentMs += performance.now() - from;
