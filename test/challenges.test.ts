@@ -1,4 +1,6 @@
 import { Resolver } from 'node:dns/promises';
+import { once } from 'node:events';
+import { request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import type { ChallengeType, PutIssuer } from '@lockstep/contract';
 import {
@@ -126,6 +128,42 @@ t.test('each challenge type issues through two edges, connections dealt to them 
     t.equal((await usedFor(host))[0], 'tls-alpn-01', 'http-01 would be the first otherwise');
   });
 
+  await t.test('an IP address, by http-01 and by tls-alpn-01, for clients that name no host', async (t) => {
+    await put('/v1/issuers/by-address', {
+      type: 'acme',
+      directory: pebble.directory,
+      roots: pebble.rootPem,
+      profile: 'shortlived',
+    });
+    for (const challenge of ['http-01', 'tls-alpn-01'] as const) {
+      const body = {
+        hosts: ['127.0.0.1'],
+        upstreams: [{ url: upstream.url }],
+        issuers: ['by-address'],
+        challenge,
+      };
+      await fleet.call('PUT', '/v1/routes/address', body);
+      if (challenge === 'tls-alpn-01') await renew('127.0.0.1');
+      const { status, body: route } = await fleet.call(
+        'PATCH',
+        '/v1/routes/address',
+        {},
+        { prefer: 'wait=30' },
+      );
+      t.match({ status, state: route.status.state }, { status: 200, state: 'live' });
+      const used = await usedFor('127.0.0.1');
+      t.equal(used.length, challenge === 'http-01' ? 1 : 2);
+      t.ok(([challenge, null] as unknown[]).includes(used[0]), 'null: Pebble took an authorization for good');
+      for (const edge of fleet.edges)
+        for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const)
+          t.equal(
+            (await getByAddress(edge.https, roots, maxVersion)).status,
+            200,
+            `${edge.node} ${maxVersion}`,
+          );
+    }
+  });
+
   await t.test('dns-01 by dynamic updates, for a wildcard and its name at once', async (t) => {
     await Promise.all(
       ['*.shop.example.test', 'shop.example.test'].map((host) => obtain(t, host, 'by-updates')),
@@ -207,6 +245,14 @@ t.test('each challenge type issues through two edges, connections dealt to them 
     );
   }
 });
+
+/** As browsers do: without a server name, the certificate is checked for the address. */
+async function getByAddress(port: number, ca: string, maxVersion: 'TLSv1.2' | 'TLSv1.3') {
+  const sent = request({ host: '127.0.0.1', port, ca, maxVersion, agent: false }).end();
+  const [response] = await once(sent, 'response');
+  response.resume();
+  return { status: response.statusCode as number };
+}
 
 function idOf(host: string): string {
   return host.replace('*', 'wildcard');

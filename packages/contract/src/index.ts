@@ -124,6 +124,7 @@ export * from './shared/error-code.ts';
 export * from './shared/event-types.ts';
 export * from './shared/forwarded-methods.ts';
 export * from './shared/give-back-memory.ts';
+export * from './shared/host-address.ts';
 export * from './shared/host-suffix.ts';
 export * from './shared/hostname.ts';
 export * from './shared/log-destination.ts';

@@ -21,7 +21,7 @@ export * from './api/renewal-reason.ts';
 export { RouteBalance } from './api/route/balance.ts';
 export { routeDefaults } from './api/route/defaults.ts';
 export { RouteHealth } from './api/route/health.ts';
-export { Host } from './api/route/hosts.ts';
+export { Host, RouteHost } from './api/route/hosts.ts';
 export { PathPrefix } from './api/route/paths.ts';
 export { RouteRetries } from './api/route/retries.ts';
 export * from './api/route.ts';

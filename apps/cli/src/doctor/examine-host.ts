@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { type Client, LockstepError, type Route } from '@lockstep/client';
-import { parseAddress } from '@lockstep/contract';
+import { addressOfHost, parseAddress } from '@lockstep/contract';
 import { type Finding, note, ok, wrong } from './finding.ts';
 import { probe, Unnamed } from './serve-probe.ts';
 
@@ -112,7 +112,8 @@ async function examineNodes(client: Client, host: string, expected: string | nul
 
 async function examinePublic(client: Client, host: string, expected: string | null): Promise<Finding[]> {
   if (host.startsWith('*.')) return [];
-  const found = await lookup(host, { all: true }).catch(() => []);
+  const given = addressOfHost(host);
+  const found = given === null ? await lookup(host, { all: true }).catch(() => []) : [{ address: given }];
   if (found.length === 0) return [note('from here', `${host} has no address as seen from here`)];
   const roots = await ownRoots(client);
   return Promise.all(

@@ -1,4 +1,5 @@
 import type { PeerCertificate } from 'node:tls';
+import { addressOfHost } from '@lockstep/contract';
 
 const { connect } = process.getBuiltinModule('tls');
 
@@ -28,7 +29,8 @@ export function probe(
     let stapled = false;
     const socket = connect({
       ...address,
-      servername: host,
+      // Of an address there is no name to ask for (RFC 6066, section 3).
+      ...(addressOfHost(host) === null && { servername: host }),
       // What is wrong with the certificate is what is asked for.
       rejectUnauthorized: false,
       requestOCSP: true,

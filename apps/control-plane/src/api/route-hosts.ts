@@ -1,4 +1,12 @@
-import { DeleteQuery, Host, HostCheck, Problem, Route, RouteId, Tenant } from '@lockstep/contract/schemas';
+import {
+  DeleteQuery,
+  HostCheck,
+  Problem,
+  Route,
+  RouteHost,
+  RouteId,
+  Tenant,
+} from '@lockstep/contract/schemas';
 import { z } from 'zod';
 import { boundsOf, ownTenant, requireSuffix } from '../auth/bounds.ts';
 import type { DnsRecheck } from '../routes/dns-recheck.ts';
@@ -10,7 +18,7 @@ import { parseWait, preferHeaders } from './prefer.ts';
 import { accessOf, originOf } from './request-origin.ts';
 import type { AnswerRoute } from './route-answers.ts';
 
-const params = z.object({ id: RouteId, host: Host });
+const params = z.object({ id: RouteId, host: RouteHost });
 const config = { conditional: true } as const;
 const problems = { '4xx': Problem, '5xx': Problem };
 const tags = ['routes'];
@@ -72,7 +80,7 @@ export function routeHostsApi(app: ApiInstance, { service, checker, answer }: Ro
       description: 'Looks now, by the settings as they are. Nothing is made, and no CA is asked.',
       tags,
       querystring: z.strictObject({
-        host: Host,
+        host: RouteHost,
         tenant: Tenant.optional().describe(
           'Whose it is to be, where the token is of no tenant: what proves the host is another for each',
         ),

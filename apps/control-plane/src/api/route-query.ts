@@ -1,9 +1,9 @@
 import { AppError } from '@lockstep/contract';
-import { Host } from '@lockstep/contract/schemas';
+import { RouteHost } from '@lockstep/contract/schemas';
 
 /** Throws `invalid_request` for what is no host. */
 export function parseHost(input: string): string {
-  const parsed = Host.safeParse(input);
+  const parsed = RouteHost.safeParse(input);
   if (parsed.success) return parsed.data;
   const detail = parsed.error.issues[0]?.message ?? 'is not a host';
   throw new AppError('invalid_request', detail, { errors: [{ pointer: 'host', detail }] });

@@ -1,4 +1,10 @@
-import { type DnsRequirement, dnsPurposes, type SeenDns, type SeenTraffic } from '@lockstep/contract';
+import {
+  addressOfHost,
+  type DnsRequirement,
+  dnsPurposes,
+  type SeenDns,
+  type SeenTraffic,
+} from '@lockstep/contract';
 import { pointsHere } from './points-here.ts';
 
 /** What is asked of a host, as the settings and its routes have it now. */
@@ -23,7 +29,7 @@ export function hostRequirements(
 ): DnsRequirement[] {
   const traffic = seen?.traffic ?? null;
   const rows = [
-    ...(proxied || traffic === 'elsewhere'
+    ...(proxied || addressOfHost(host) !== null || traffic === 'elsewhere'
       ? []
       : pointsHere(host, traffic, edgeAddresses, fleet).requirements),
     ...(seen?.challenge ?? []).map(({ requirement }) => requirement),

@@ -1,7 +1,14 @@
-import type { ChallengeType, DnsRequirement, SeenDns } from '@lockstep/contract';
+import {
+  addressOfHost,
+  type ChallengeType,
+  createAddressRanges,
+  type DnsRequirement,
+  type SeenDns,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/dns-lookup.ts';
+import { fleetTargets } from '../dns/fleet-targets.ts';
 import { hostRequirements } from '../dns/host-requirements.ts';
 import type { PersistRecords } from '../dns/persist-records.ts';
 import { leadsToCdn, pointsHere } from '../dns/points-here.ts';
@@ -64,7 +71,24 @@ export function createPreflight({
     return issuer === null ? noRecord : checkPersist({ issuer, host, challenge }, records, now());
   }
 
+  /** An address leads where it is: it has to be one of the fleet's. */
+  async function addressOf(host: string, address: string, edgeAddresses: readonly string[]) {
+    const { addresses, ranges, names } = fleetTargets(edgeAddresses);
+    const seen = 'elsewhere' as const;
+    if (createAddressRanges([...addresses, ...ranges]).has(address))
+      return { ok: true, detail: `${host} is an address of the fleet`, seen };
+    const lookup = lookups.current();
+    const found = await Promise.all(names.map((name) => lookup.addresses(name).catch(() => [])));
+    const ok = createAddressRanges(found.flat()).has(address);
+    const detail = ok
+      ? `${host} is an address of the fleet`
+      : `${host} is none of the fleet’s addresses, which are ${edgeAddresses.join(', ')} (edgeAddresses of the settings)`;
+    return { ok, detail, seen };
+  }
+
   async function caaOf(host: string, name: string, challenge: ChallengeType | null): Promise<CaaResult> {
+    // There is no CAA for addresses (RFC 8738, section 5).
+    if (addressOfHost(host) !== null) return notAsked;
     const issuer = await registry.find(name);
     if (issuer === null) return notAsked; // told of where the issuer is chosen
     try {
@@ -78,6 +102,8 @@ export function createPreflight({
 
   // A name proven by DNS-01 need not lead to the edges for the CA, but it has to for clients: it is checked all the same.
   async function trafficOf(host: string, proxied: boolean, edgeAddresses: readonly string[]) {
+    const address = addressOfHost(host);
+    if (address !== null) return addressOf(host, address, edgeAddresses);
     if (ownHosts.includes(host))
       return { ok: true, detail: 'control planes serve this name themselves', seen: 'elsewhere' as const };
     const seen = proxied

@@ -11,6 +11,7 @@ import { createAuthorizer } from './acme/authorizer.ts';
 import { createCaClock } from './acme/ca-clock.ts';
 import { createPersistSource } from './acme/persist-facts.ts';
 import type { TxtPublisher } from './acme/txt-publisher.ts';
+import { addressFault } from './address-fault.ts';
 import type { CaCounts } from './ca-counts.ts';
 import { createInternalIssuer } from './internal-issuer.ts';
 import type { Issuer } from './issuer.ts';
@@ -80,6 +81,7 @@ export function buildIssuer(name: string, config: PutIssuer, options: BuildIssue
     profile: config.profile ?? null,
     preferredChain: config.preferredChain ?? null,
     challenges: config.challenges ?? null,
+    addressFault: addressFault(name, config),
     caaIdentities: config.caaIdentities ?? null,
     limits: limitsOf(config),
     clockFault: caClock.fault,

@@ -10,7 +10,10 @@ import {
 
 /** Of the codes with one status, the example's; and a detail such as it has. */
 const examples: [ErrorCode, string][] = [
-  ['invalid_request', '/hosts/0: host "192.0.2.7" is an IP address; a route needs a name'],
+  [
+    'invalid_request',
+    '/hosts/0: host "shop" is a single label; a route needs a full name such as shop.example.com',
+  ],
   ['unauthorized', 'send a token as "Authorization: Bearer …"'],
   ['forbidden', 'the token "shop backend" lacks the scope issuers:write'],
   ['not_found', 'there is no route "shop"'],

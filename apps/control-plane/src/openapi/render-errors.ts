@@ -23,9 +23,9 @@ not matter. A method that an address does not take gets 405 with \`Allow\`; \`OP
   "type": "urn:lockstep:problem:invalid_request",
   "title": "A field, parameter or header is not acceptable; \`errors\` points at each.",
   "status": 400,
-  "detail": "/hosts/0: host \\"192.0.2.7\\" is an IP address; a route needs a name",
+  "detail": "/hosts/0: host \\"shop\\" is a single label; a route needs a full name such as shop.example.com",
   "code": "invalid_request",
-  "errors": [{ "pointer": "/hosts/0", "detail": "host \\"192.0.2.7\\" is an IP address; a route needs a name" }],
+  "errors": [{ "pointer": "/hosts/0", "detail": "host \\"shop\\" is a single label; a route needs a full name such as shop.example.com" }],
   "instance": "0b4b7f0e-3f5e-4f0e-9d53-6f0f4a6f7c11"
 }
 \`\`\`

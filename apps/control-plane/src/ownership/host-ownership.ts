@@ -1,4 +1,5 @@
 import {
+  addressOfHost,
   type OwnershipPolicy,
   type OwnershipRecord,
   ownershipId,
@@ -148,7 +149,9 @@ export function createHostOwnership({
       const { id, before, after } = names;
       const off = policyOf(origin) === 'off';
       const isServed = (host: string) => before?.served.includes(host) === true;
-      const coming = after === null || off ? [] : after.named.filter((host) => !isServed(host));
+      // Whose an IP address is, is not for its user to prove: it is the fleet's, and a route for it takes a token without a tenant.
+      const provable = (host: string) => !isServed(host) && addressOfHost(host) === null;
+      const coming = after === null || off ? [] : after.named.filter(provable);
       const stays = (host: string) =>
         after?.tenant === before?.tenant && after?.named.includes(host) === true;
       const going = (before?.named ?? []).filter((host) => !stays(host));

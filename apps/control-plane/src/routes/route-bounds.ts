@@ -1,6 +1,13 @@
-import { namedHosts, type RouteRecord, type StoredRecord, servedHosts, wildcardOf } from '@lockstep/contract';
+import {
+  addressOfHost,
+  namedHosts,
+  type RouteRecord,
+  type StoredRecord,
+  servedHosts,
+  wildcardOf,
+} from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { type Bounds, isOwn, ownTenant, requireSuffix } from '../auth/bounds.ts';
+import { type Bounds, beyondToken, isOwn, ownTenant, requireSuffix } from '../auth/bounds.ts';
 import { clientCertificatesOf, noSuchCertificate } from '../certificates/client-certificate.ts';
 import { hostTaken, isOwnCertificate, refuseBroughtByOthers } from '../certificates/own-certificates.ts';
 import { routesNaming } from '../certificates/tenants-of-host.ts';
@@ -20,6 +27,11 @@ export function boundRoute(
   for (const host of namedHosts(next)) {
     if (before.includes(host)) continue;
     const index = next.hosts.indexOf(host);
+    if (bounds.tenant !== null && addressOfHost(host) !== null)
+      throw beyondToken(
+        `/hosts/${index}`,
+        `"${host}" is an IP address, which all tenants share: a route for it takes a token without a tenant`,
+      );
     requireSuffix(bounds, host, index === -1 ? '/alsoServe' : `/hosts/${index}`);
   }
   const tenant = ownTenant(bounds, next.tenant);

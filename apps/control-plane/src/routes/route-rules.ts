@@ -1,6 +1,7 @@
-import { type PutRoute, servedHosts } from '@lockstep/contract';
+import { addressOfHost, type PutRoute, servedHosts } from '@lockstep/contract';
 import type { Check, ConfigStore } from '@lockstep/store';
 import { checkClientCertificates } from '../certificates/client-certificate.ts';
+import { addressFault } from '../issuers/address-fault.ts';
 import { checkIssuers } from '../issuers/issuer-chain.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { refusePublicSuffix } from '../names/public-suffix.ts';
@@ -19,7 +20,7 @@ export interface RouteRulesOptions {
 }
 
 export function createRouteRules({ store, known, settings, denied }: RouteRulesOptions): RouteRules {
-  return async ({ hosts, alsoServe, upstreams, issuers, challenge, dns }) => {
+  return async ({ hosts, alsoServe, upstreams, issuers, challenge, clientCertificates, dns }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
     for (const host of servedHosts({ hosts, alsoServe })) {
       if (!hosts.includes(host)) refusePublicSuffix(host, '/alsoServe');
@@ -28,6 +29,13 @@ export function createRouteRules({ store, known, settings, denied }: RouteRulesO
     const checks = issuers === undefined ? [] : (await checkIssuers(known, issuers)).checks;
     if (challenge === 'http-01' || challenge === 'tls-alpn-01')
       await refuseForWildcard(hosts, challenge, issuers);
+    await checkAddresses(hosts, challenge, issuers);
+    if (clientCertificates !== undefined && hosts.some((host) => addressOfHost(host) !== null)) {
+      throw invalidField(
+        '/clientCertificates',
+        'clients that come by an IP address name no host, so none of them is asked for a certificate; name addresses in a route of their own',
+      );
+    }
     if (challenge === 'tls-alpn-01' && dns?.proxiedBy !== undefined && (await asksCas(issuers))) {
       throw invalidField(
         '/challenge',
@@ -41,6 +49,27 @@ export function createRouteRules({ store, known, settings, denied }: RouteRulesO
   async function asksCas(issuers: string[] | undefined): Promise<boolean> {
     const chain = await known.getMany(issuers ?? settings.current().issuers ?? known.defaultChain);
     return chain.every((issuer) => issuer !== null && issuer.config.type !== 'internal');
+  }
+
+  /** An address has a certificate where some issuer of the chain makes one, and no DNS proves it (RFC 8738, section 7). */
+  async function checkAddresses(
+    hosts: string[],
+    challenge: string | undefined,
+    issuers: string[] | undefined,
+  ): Promise<void> {
+    const index = hosts.findIndex((host) => addressOfHost(host) !== null);
+    if (index === -1) return;
+    if (challenge === 'dns-01' || challenge === 'dns-persist-01')
+      throw invalidField('/challenge', `"${hosts[index]}" is an IP address, which ${challenge} cannot prove`);
+    const chain = issuers ?? settings.current().issuers ?? known.defaultChain;
+    const faults = (await known.getMany(chain)).map((issuer, at) =>
+      issuer === null ? `there is no issuer "${chain[at]}"` : addressFault(chain[at]!, issuer.config),
+    );
+    if (!faults.includes(null))
+      throw invalidField(
+        `/hosts/${index}`,
+        `"${hosts[index]}" is an IP address, which no issuer of the chain certifies: ${faults.join('; ')}`,
+      );
   }
 
   /** ACME validates a wildcard by the DNS alone; only where every issuer of the chain is an ACME CA, that settles it. */

@@ -27,7 +27,13 @@ const refusals: Record<Field, Row[]> = {
   hosts: [
     [{ hosts: undefined }, '/hosts', 'is missing'],
     [{ hosts: [] }, '/hosts', 'a route needs at least one host'],
-    [{ hosts: ['192.0.2.7'] }, '/hosts/0', 'host "192.0.2.7" is an IP address; a route needs a name'],
+    [{ hosts: ['192.0.2'] }, '/hosts/0', 'host "192.0.2" is an IP address; a route needs a name'],
+    [{ hosts: ['0.0.0.0'] }, '/hosts/0', 'host "0.0.0.0" is no address that clients connect to'],
+    [
+      { hosts: ['192.0.2.7'], challenge: 'dns-01' },
+      '/challenge',
+      '"192.0.2.7" is an IP address, which dns-01 cannot prove',
+    ],
     [
       { hosts: ['*'] },
       '/hosts/0',

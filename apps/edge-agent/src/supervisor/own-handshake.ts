@@ -1,5 +1,4 @@
-import { isIP } from 'node:net';
-import type { Address } from '@lockstep/contract';
+import { type Address, addressOfHost } from '@lockstep/contract';
 
 const { connect } = process.getBuiltinModule('node:tls');
 
@@ -46,7 +45,7 @@ function shakeHands({ host, port }: Address, name: string | null, timeoutMs: num
       // Nothing is asked for on this connection, so nothing depends on whom it leads to.
       rejectUnauthorized: false,
       ca: [], // and no root has to be loaded
-      ...(name !== null && isIP(name) === 0 && { servername: name.replace(/^\*/, 'readyz') }),
+      ...(name !== null && addressOfHost(name) === null && { servername: name.replace(/^\*/, 'readyz') }),
     });
     const end = (fault: string | null) => {
       socket.destroy();

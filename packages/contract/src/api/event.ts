@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type EventType, eventTypes } from '../shared/event-types.ts';
 import { Timestamp } from '../shared/timestamp.ts';
 import { Tenant } from './labels.ts';
-import { Host } from './route/hosts.ts';
+import { RouteHost } from './route/hosts.ts';
 import { RouteId } from './route.ts';
 
 export const EventId = z
@@ -30,7 +30,7 @@ export const EventsQuery = z.strictObject({
     .optional()
     .describe('Only those types: comma-separated, or given more than once; `route.*` is all of routes'),
   route: RouteId.optional().describe('Only what concerns this route, its certificates too'),
-  host: Host.optional().describe('Only what concerns this host, also by the wildcard that covers it'),
+  host: RouteHost.optional().describe('Only what concerns this host, also by the wildcard that covers it'),
   tenant: Tenant.optional().describe('Only what is this tenant’s'),
   limit: z.coerce
     .number()

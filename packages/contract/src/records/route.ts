@@ -170,7 +170,8 @@ function targetFault({
   return isList(upstreams) ? upstreamsFault(upstreams) : 'has no upstreams';
 }
 
-const servedHost = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+const servedHost =
+  /^(?:\[[0-9a-f:.]{2,45}\]$|(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$)/;
 const maxHostLength = 253;
 const origin = /^https?:\/\/[^\s/?#@\\]+\/?$/;
 const socketPath = /^unix:\/[^\0]+$/;

@@ -1,4 +1,5 @@
 import { AppError } from './app-error.ts';
+import { hostOfAddress } from './host-address.ts';
 
 const maxNameLength = 253; // RFC 1035, section 2.3.4, without the trailing dot
 const maxLabelLength = 63;
@@ -26,6 +27,15 @@ export function normaliseHost(input: string): string {
       throw refuse(input, `has a label that is not letters, digits and hyphens: "${part}"`);
   }
   return wildcard ? `*.${name}` : name;
+}
+
+/** The same, and an IP address too, which a route may be for: an IPv6 address in brackets. */
+export function normaliseRouteHost(input: string): string {
+  const host = hostOfAddress(input.trim());
+  if (host === null) return normaliseHost(input);
+  if (host === '0.0.0.0' || host === '[::]' || host.startsWith('[::ffff:'))
+    throw refuse(input, 'is no address that clients connect to');
+  return host;
 }
 
 /** `*.example.com` for `shop.example.com`: a wildcard stands for exactly one label (RFC 6125, section 6.4.3). */

@@ -1,8 +1,10 @@
+import { addressOfHost } from './host-address.ts';
+
 const www = 'www.';
 
 /** The other name of a host, which `alsoServe` of its route has served too; null where it has none. */
 export function otherName(host: string, alsoServe: 'www' | 'apex'): string | null {
-  if (host.startsWith('*.')) return null;
+  if (host.startsWith('*.') || addressOfHost(host) !== null) return null;
   if (alsoServe === 'www') return host.startsWith(www) ? null : www + host;
   return host.startsWith(www) ? host.slice(www.length) : null;
 }

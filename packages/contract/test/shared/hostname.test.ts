@@ -1,5 +1,14 @@
 import t from 'tap';
-import { isAppError, normaliseHost, wildcardOf } from '../../src/index.ts';
+import {
+  addressOfHost,
+  isAppError,
+  normaliseHost,
+  normaliseRouteHost,
+  octetsOf,
+  readAuthority,
+  reverseNameOf,
+  wildcardOf,
+} from '../../src/index.ts';
 
 const longLabel = 'a'.repeat(63);
 
@@ -79,4 +88,47 @@ t.test('names the host in the refusal, shortened', async (t) => {
 t.test('a wildcard stands for exactly one label', async (t) => {
   t.equal(wildcardOf('shop.example.com'), '*.example.com');
   t.equal(wildcardOf('localhost'), null);
+});
+
+t.test('an IP address is a host in one form, however it is given and whoever asks by it', async (t) => {
+  const accepted: [string, string][] = [
+    ['203.0.113.9', '203.0.113.9'],
+    [' 203.0.113.9 ', '203.0.113.9'],
+    ['2001:db8::9', '[2001:db8::9]'],
+    ['[2001:DB8:0:0::9]', '[2001:db8::9]'],
+    ['::1', '[::1]'],
+    ['Shop.Example.com', 'shop.example.com'],
+  ];
+  for (const [input, stored] of accepted) t.equal(normaliseRouteHost(input), stored, input);
+  for (const input of [
+    '0.0.0.0',
+    '::',
+    '::ffff:192.0.2.1',
+    '[fe80::1%eth0]',
+    '192.0.2',
+    '0x7f.1',
+    '[192.0.2.1]',
+    '*.192.0.2.1',
+  ])
+    t.throws(() => normaliseRouteHost(input), { code: 'invalid_request' }, input);
+
+  t.same(readAuthority('[2001:DB8:0::9]:8443'), { host: '[2001:db8::9]', authority: '[2001:db8::9]:8443' });
+  t.same(readAuthority('203.0.113.9'), { host: '203.0.113.9', authority: '203.0.113.9' });
+  for (const field of ['[::1::2]', '[:::]', '[1.2.3.4]'])
+    t.match(readAuthority(field), { fault: String }, field);
+
+  t.equal(addressOfHost('[2001:db8::9]'), '2001:db8::9');
+  t.equal(addressOfHost('203.0.113.9'), '203.0.113.9');
+  t.equal(addressOfHost('9.example.com'), null);
+});
+
+t.test('the name of an address for a reverse lookup, and its octets', async (t) => {
+  t.equal(reverseNameOf('203.0.113.9'), '9.113.0.203.in-addr.arpa');
+  t.equal(
+    reverseNameOf('2001:db8::567:89ab'), // the example of RFC 3596, section 2.5, shortened
+    'b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa',
+  );
+  t.same([...octetsOf('203.0.113.9')], [203, 0, 113, 9]);
+  t.same(Buffer.from(octetsOf('2001:db8::9')).toString('hex'), `20010db8${'0'.repeat(22)}09`);
+  t.same(Buffer.from(octetsOf('64:ff9b::192.0.2.1')).toString('hex'), `0064ff9b${'0'.repeat(16)}c0000201`);
 });

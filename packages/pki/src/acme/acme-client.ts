@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { parseRetryAfter } from '@lockstep/contract';
+import { addressOfHost, parseRetryAfter } from '@lockstep/contract';
 import type { AxiosResponse } from 'axios';
 import { splitChain } from '../certificates/certificate-check.ts';
 import { AcmeProblem, shortened } from './acme-problem.ts';
@@ -161,7 +161,9 @@ export function createAcmeClient(options: AcmeClientOptions): AcmeClient {
     },
     async newOrder({ host, profile, replaces }, signal) {
       const url = await transport.resourceUrl('newOrder', signal);
-      const identifiers = [{ type: 'dns', value: host }];
+      const address = addressOfHost(host);
+      // RFC 8738, section 3.
+      const identifiers = [address === null ? { type: 'dns', value: host } : { type: 'ip', value: address }];
       const payload = { identifiers, ...(profile && { profile }), ...(replaces && { replaces }) };
       const response = await post(url, payload, signal);
       return { url: locationOf(response), ...readOrder(response) };

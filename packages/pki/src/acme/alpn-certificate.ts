@@ -1,6 +1,7 @@
 import { createHash, webcrypto } from 'node:crypto';
 import { generateKeyPem } from '../certificates/key-pair.ts';
 import { createSerialNumber } from '../certificates/serial-number.ts';
+import { altNameOf } from '../certificates/subject-alt-name.ts';
 import { importKeyPair } from '../certificates/web-crypto-key.ts';
 import { asn1, x509 } from '../shared/at-first-use.ts';
 
@@ -34,7 +35,7 @@ export async function createAlpnCertificate({
       notAfter: new Date(now + lifetimeMs),
       ...(await importKeyPair(keyPem)),
       extensions: [
-        new SubjectAlternativeNameExtension([{ type: 'dns', value: host }]),
+        new SubjectAlternativeNameExtension([altNameOf(host)]),
         new Extension(acmeIdentifier, true, AsnConvert.serialize(new OctetString(digest))),
       ],
     },

@@ -1,11 +1,11 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { isAppError, normaliseHost } from '@lockstep/contract';
+import { isAppError, normaliseRouteHost } from '@lockstep/contract';
 import {
+  altNamesOf,
   badCertificate,
   type CertificateFacts,
   checkLinks,
   checkServable,
-  dnsNamesOf,
   factsOf,
   isForClientsAlone,
   isIssuedBy,
@@ -80,14 +80,14 @@ function putInOrder(given: readonly X509Certificate[], key: KeyObject): X509Cert
 }
 
 function hostsOf(leaf: X509Certificate): string[] {
-  const names = dnsNamesOf(leaf);
-  if (names.length === 0) {
-    const has = leaf.subjectAltName?.includes('IP Address:') ? 'IP addresses only' : 'no DNS name';
-    throw badCertificate(`the certificate names ${has}; clients look for the host among its DNS names`);
-  }
+  const names = altNamesOf(leaf);
+  if (names.length === 0)
+    throw badCertificate(
+      'the certificate names no DNS name and no IP address; clients look for the host among those',
+    );
   const hosts = names.flatMap((name) => {
     try {
-      return [normaliseHost(name)];
+      return [normaliseRouteHost(name)];
     } catch (error) {
       if (isAppError(error, 'invalid_request')) return []; // as _sip.example.com: no route can have it
       throw error;

@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { AppError } from '@lockstep/contract';
+import { AppError, hostOfAddress } from '@lockstep/contract';
 import { x509 } from '../shared/at-first-use.ts';
 
 const pemCertificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
@@ -57,6 +57,12 @@ export function dnsNamesOf(certificate: X509Certificate): string[] {
     .map(({ value }) => value.toLowerCase());
 }
 
+/** All that a certificate is for, as hosts: names, and IP addresses. */
+export function altNamesOf(certificate: X509Certificate): string[] {
+  const addresses = certificate.subjectAltName?.match(/(?<=(?:^|, )IP Address:)[0-9A-Fa-f:.]+/g) ?? [];
+  return [...dnsNamesOf(certificate), ...addresses.flatMap((address) => hostOfAddress(address) ?? [])];
+}
+
 export function factsOf(leaf: X509Certificate): CertificateFacts {
   return {
     serialNumber: leaf.serialNumber.toLowerCase(),
@@ -64,7 +70,7 @@ export function factsOf(leaf: X509Certificate): CertificateFacts {
     notBefore: leaf.validFromDate.toISOString(),
     notAfter: leaf.validToDate.toISOString(),
     issuerName: leaf.issuer,
-    subjectAltNames: dnsNamesOf(leaf),
+    subjectAltNames: altNamesOf(leaf),
   };
 }
 

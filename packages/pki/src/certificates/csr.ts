@@ -1,5 +1,6 @@
 import { webcrypto } from 'node:crypto';
 import { x509 } from '../shared/at-first-use.ts';
+import { altNameOf } from './subject-alt-name.ts';
 import { importKeyPair } from './web-crypto-key.ts';
 
 export interface CsrOptions {
@@ -17,7 +18,7 @@ export async function createCsr({ keyPem, host }: CsrOptions): Promise<Buffer> {
       name: '',
       keys,
       signingAlgorithm,
-      extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: host }])],
+      extensions: [new SubjectAlternativeNameExtension([altNameOf(host)])],
     },
     webcrypto as Crypto,
   );

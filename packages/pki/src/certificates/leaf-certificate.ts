@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { addressOfHost, octetsOf } from '@lockstep/contract';
 import type { CertificateFacts } from './certificate-check.ts';
 import { der, elementsOf, objectIdentifier, octetString, sequence } from './der.ts';
 import { createSerialNumber } from './serial-number.ts';
@@ -67,10 +68,16 @@ function extensions(host: string, publicKey: Buffer, { keyId }: LeafSigner): Buf
     extension('551d0f', true, keyUsageOf(publicKey)),
     extension('551d25', false, sequence(serverAuth)),
     // Critical, since the subject is empty (RFC 5280, section 4.2.1.6).
-    extension('551d11', true, sequence(der(0x82, Buffer.from(host, 'ascii')))),
+    extension('551d11', true, sequence(generalName(host))),
     extension('551d0e', false, octetString(keyIdOf(publicKey))),
     extension('551d23', false, sequence(der(0x80, keyId))),
   ];
+}
+
+/** RFC 5280, section 4.2.1.6: an address is its octets. */
+function generalName(host: string): Buffer {
+  const address = addressOfHost(host);
+  return address === null ? der(0x82, Buffer.from(host, 'ascii')) : der(0x87, octetsOf(address));
 }
 
 /** An RSA key may also be asked to decrypt: TLS 1.2 without forward secrecy does (RFC 5246, section 7.4.2). */

@@ -162,12 +162,12 @@ t.test('the names are hosts as routes have them; without one it is refused', asy
     '192.0.2.1',
     '_sip.example.com',
   );
-  t.same(bring(many).names, ['shop.example.com', '*.example.com', 'xn--bcher-kva.example']);
+  t.same(bring(many).names, ['shop.example.com', '*.example.com', 'xn--bcher-kva.example', '192.0.2.1']);
   t.throws(() => bring('').names, refused(/holds no certificate/));
   const nameless = await named();
   t.throws(() => bring(nameless), refused(/no DNS name/), 'a common name does not count');
   const addresses = await named('192.0.2.1');
-  t.throws(() => bring(addresses), refused(/IP addresses only/));
+  t.same(bring(addresses).names, ['192.0.2.1']);
   const odd = await named('_sip.example.com');
   t.throws(() => bring(odd), refused(/no host that a route can have: _sip/));
 });

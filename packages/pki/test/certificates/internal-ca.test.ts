@@ -6,10 +6,12 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import { promisify } from 'node:util';
+import { octetsOf } from '@lockstep/contract';
 import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import {
   checkChain,
+  createAlpnCertificate,
   createAuthority,
   createCsr,
   createKeyPair,
@@ -131,5 +133,26 @@ t.test('OpenSSL reads and verifies a CSR, whose names are in the SAN', withOpens
     ]);
     t.match(stdout, new RegExp(`DNS:${RegExp.escape(host)}\\n`));
     t.match(stdout + stderr, /verify OK/);
+  }
+});
+
+t.test('an IP address stands in request and certificate as an address, never as a name', async (t) => {
+  for (const host of ['203.0.113.9', '[2001:db8::9]']) {
+    const address = host.replace(/[[\]]/g, '');
+    const chain = await issue(host);
+    const leaf = new X509Certificate(chain);
+    t.equal(leaf.checkIP(address), address);
+    t.match(leaf.subjectAltName, /^IP Address:/);
+    t.equal(leaf.checkIP('203.0.113.10'), undefined);
+    t.strictSame(checkChain({ chain, keyPem, host, now }).subjectAltNames, [host]);
+    t.throws(() => checkChain({ chain, keyPem, host: '203.0.113.10', now }), { code: 'bad_certificate' });
+
+    const csr = await createCsr({ keyPem, host });
+    // Context tag 7 of a GeneralName, and its octets (RFC 5280, section 4.2.1.6).
+    const octets = octetsOf(address);
+    t.ok(csr.includes(Buffer.from([0x87, octets.length, ...octets])));
+    t.notOk(csr.includes(address), 'nowhere as text: there is no common name');
+    const { certificate } = await createAlpnCertificate({ host, keyAuthorization: 'token.thumbprint' });
+    t.equal(new X509Certificate(certificate).checkIP(address), address);
   }
 });

@@ -1,5 +1,5 @@
 import type { ChallengeType, KeyType, Limits, OrderRecord, RenewalWindow } from '@lockstep/contract';
-import { isAppError, recordKey } from '@lockstep/contract';
+import { addressOfHost, isAppError, recordKey } from '@lockstep/contract';
 import {
   type AcmeClient,
   type AcmeOrder,
@@ -34,6 +34,8 @@ export interface AcmeIssuerOptions {
   profile: string | null;
   preferredChain: string | null;
   challenges: readonly ChallengeType[] | null;
+  /** Why it certifies no IP addresses; null where it does. */
+  addressFault: string | null;
   caaIdentities: string[] | null;
   limits: Limits | null;
   /** Why nothing is to be ordered, as the CA's answers tell the time. */
@@ -176,6 +178,8 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     asksCa: true,
     refuses(host, challenge) {
       const usable = typesAtFirst(host, challenge);
+      if (addressOfHost(host) !== null)
+        return options.addressFault ?? (usable.length === 0 ? noChallenge(host, challenge).message : null);
       return usable.length === 0 && host.startsWith('*.') ? noChallenge(host, challenge).message : null;
     },
     caa: (host, challenge) =>
@@ -281,10 +285,12 @@ async function explainInvalidOrder(
 }
 
 function noChallenge(host: string, asked: ChallengeType | null): IssuerFailure {
-  const why = host.startsWith('*.')
-    ? 'an ACME CA certifies a wildcard by the DNS only: by DNS-01, and no DNS provider is set up (issuer or settings: dnsProvider), or by dns-persist-01 (challenges of the issuer, challenge of the route)'
-    : asked === 'dns-01'
-      ? 'the route asks for dns-01, and no DNS provider is set up (issuer or settings: dnsProvider)'
-      : 'none of the challenges that the issuer is set to can be used for this host';
+  const why = addressOfHost(host)
+    ? 'an IP address is validated by http-01 or tls-alpn-01 only, and the issuer or the route names others'
+    : host.startsWith('*.')
+      ? 'an ACME CA certifies a wildcard by the DNS only: by DNS-01, and no DNS provider is set up (issuer or settings: dnsProvider), or by dns-persist-01 (challenges of the issuer, challenge of the route)'
+      : asked === 'dns-01'
+        ? 'the route asks for dns-01, and no DNS provider is set up (issuer or settings: dnsProvider)'
+        : 'none of the challenges that the issuer is set to can be used for this host';
   return new IssuerFailure(why, { kind: 'refused' });
 }

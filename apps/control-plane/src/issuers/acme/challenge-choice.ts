@@ -1,4 +1,4 @@
-import type { ChallengeType, OrderRecord } from '@lockstep/contract';
+import { addressOfHost, type ChallengeType, type OrderRecord } from '@lockstep/contract';
 
 export interface ChallengeChoice {
   order: Pick<OrderRecord, 'host' | 'unproven' | 'workedBefore'>;
@@ -19,13 +19,15 @@ export interface ChallengeChoice {
  */
 export function challengeTypes({ order, route, proxied, issuer, canDns }: ChallengeChoice): ChallengeType[] {
   const wildcard = order.host.startsWith('*.');
+  const address = addressOfHost(order.host) !== null;
   const wanted: readonly ChallengeType[] =
     route !== null ? [route] : (issuer ?? (wildcard ? ['dns-01'] : ['http-01', 'tls-alpn-01']));
-  const usable = wanted.filter(
-    (type) =>
-      type === 'dns-persist-01' ||
-      (type === 'dns-01' ? canDns : !wildcard && !(proxied === true && type === 'tls-alpn-01')),
-  );
+  const usable = wanted.filter((type) => {
+    // The DNS has no say about an address (RFC 8738, section 7).
+    if (type === 'dns-persist-01') return !address;
+    if (type === 'dns-01') return canDns && !address;
+    return !wildcard && !(proxied === true && type === 'tls-alpn-01');
+  });
   const { workedBefore, unproven } = order;
   const first =
     workedBefore !== null && usable.includes(workedBefore)

@@ -1,3 +1,4 @@
+import { addressOfHost } from '@lockstep/contract';
 import { identifierOf, registeredDomain } from '../../names/registered-domain.ts';
 
 /**
@@ -15,6 +16,9 @@ export function pauseKey(detail: string, host: string): string {
       .map((word) => word.replace(/\.+$/, '')),
   );
   if (words.has(identifier) || words.has(host)) return identifier;
+  // With colons, it is not one word.
+  const address = addressOfHost(host);
+  if (address !== null && detail.toLowerCase().includes(address)) return identifier;
   if (words.has(domain)) return domain;
   return /\bexact set of\b/i.test(detail) ? identifier : '';
 }

@@ -108,6 +108,7 @@ export async function createWorld(seed: number, hosts: string[], isBad: (host: s
           profile: null,
           preferredChain: null,
           challenges: ['http-01'],
+          addressFault: null,
           caaIdentities: [],
           limits: null,
           now: clock.now,

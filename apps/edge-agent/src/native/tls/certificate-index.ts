@@ -1,4 +1,4 @@
-import { type CertificateRecord, type StoredRecord, wildcardOf } from '@lockstep/contract';
+import { addressOfHost, type CertificateRecord, type StoredRecord, wildcardOf } from '@lockstep/contract';
 
 export type CertificateStored = StoredRecord<'certificate'>;
 
@@ -18,6 +18,8 @@ export interface CertificateIndex {
    * brought ones the one that lasts longest. An expired brought one comes last: better than none.
    */
   find<T>(name: string, use: (entry: HeldCertificate) => T | null): T | null;
+  /** The first by id of those that are for an IP address; null where none is. */
+  ofAddresses(): HeldCertificate | null;
   /** Whether any certificate covers a host, usable or not. */
   covers(host: string): boolean;
 }
@@ -25,6 +27,8 @@ export interface CertificateIndex {
 export function createCertificateIndex(): CertificateIndex {
   const managed = new Map<string, HeldCertificate>();
   const brought = new Map<string, HeldCertificate[]>();
+  /** Those that are for an IP address, which are few, in the order of their ids. */
+  let forAddresses: HeldCertificate[] = [];
 
   function findBrought<T>(
     name: string | null,
@@ -44,11 +48,14 @@ export function createCertificateIndex(): CertificateIndex {
 
   return {
     add(entry) {
+      if (namesOf(entry.stored.value).some((name) => addressOfHost(name) !== null))
+        forAddresses = [...forAddresses, entry].sort((a, b) => (a.stored.id < b.stored.id ? -1 : 1));
       const { host, names } = entry.stored.value;
       if (names === undefined) managed.set(host, entry);
       else for (const name of names) brought.set(name, [...(brought.get(name) ?? []), entry].sort(byEnd));
     },
     remove(entry) {
+      if (forAddresses.length > 0) forAddresses = forAddresses.filter((one) => one !== entry);
       const { host, names } = entry.stored.value;
       if (names === undefined) {
         if (managed.get(host) === entry) managed.delete(host);
@@ -74,6 +81,7 @@ export function createCertificateIndex(): CertificateIndex {
       }
       return anyBrought ? (findBrought(name, true, use) ?? findBrought(wildcard, true, use)) : null;
     },
+    ofAddresses: () => forAddresses[0] ?? null,
     covers(host) {
       const wildcard = wildcardOf(host) ?? host;
       return managed.has(host) || managed.has(wildcard) || brought.has(host) || brought.has(wildcard);

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
-import { AppError, type CertificateRecord, type Refusal, recordKey } from '@lockstep/contract';
+import { AppError, type CertificateRecord, namesHost, type Refusal, recordKey } from '@lockstep/contract';
 import { LRUCache } from 'lru-cache';
 import { refusalOf } from '../../engine/refusal.ts';
 import {
@@ -46,6 +46,11 @@ export interface CertificateTable {
   leafOf(id: string): X509Certificate | null;
   /** PEM, by its id; null where there is none, or it cannot be put to use. */
   materialOf(id: string): { chain: string; key: string } | null;
+  /**
+   * That of an IP address, for clients that name no host and came to another address than the edge sees, behind a balancer or NAT; null where there
+   * is none. Of several the first by id.
+   */
+  idForAddresses(): string | null;
   /** Whether some certificate covers the host. */
   covers(host: string): boolean;
   /** What the edge shows upstreams that ask for it; null for one that is not held. The same object while it is the same certificate. */
@@ -206,6 +211,7 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       const { chain, sealedKey } = entry.stored.value;
       return { chain, key: options.open(sealedKey, recordKey('certificate', id)) };
     },
+    idForAddresses: () => index.ofAddresses()?.stored.id ?? null,
     covers: index.covers,
     material(id) {
       const stored = byId.get(id)?.stored;
@@ -234,10 +240,8 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
 function checkNames(record: CertificateRecord): void {
   const leaf = new X509Certificate(record.chain);
   for (const host of namesOf(record)) {
-    const name = host.startsWith('*.') ? `any${host.slice(1)}` : host;
-    if (leaf.checkHost(name, { subject: 'never' }) === undefined) {
+    if (!namesHost(leaf, host))
       throw new AppError('bad_certificate', `the certificate does not name "${host}"`);
-    }
   }
 }
 

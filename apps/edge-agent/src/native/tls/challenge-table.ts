@@ -1,6 +1,14 @@
 import { X509Certificate } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
-import { AppError, type Refusal, recordKey, type StoredRecord } from '@lockstep/contract';
+import {
+  AppError,
+  addressOfHost,
+  namesHost,
+  type Refusal,
+  recordKey,
+  reverseNameOf,
+  type StoredRecord,
+} from '@lockstep/contract';
 import { refusalOf } from '../../engine/refusal.ts';
 
 const { createSecureContext } = process.getBuiltinModule('node:tls');
@@ -35,7 +43,7 @@ export function createChallengeTable({
   open(sealed: string, context: string): string;
 }): ChallengeTable {
   const byId = new Map<string, HeldChallenge>();
-  /** Of several orders for a host the last one comes last. */
+  /** By the server name that a CA asks for. Of several orders for a host the last one comes last. */
   const byHost = new Map<string, HeldChallenge[]>();
   const refusals = new Map<string, Refusal>();
 
@@ -45,7 +53,7 @@ export function createChallengeTable({
     if (certificate === undefined || sealedKey === undefined) {
       throw new AppError('bad_certificate', 'the challenge comes without its certificate');
     }
-    if (new X509Certificate(certificate).checkHost(host, { subject: 'never' }) === undefined) {
+    if (!namesHost(new X509Certificate(certificate), host)) {
       throw new AppError('bad_certificate', `the challenge’s certificate does not name "${host}"`);
     }
     return createSecureContext({ cert: certificate, key: open(sealedKey, recordKey('challenge', id)) });
@@ -55,7 +63,7 @@ export function createChallengeTable({
     const held = byId.get(id);
     if (held === undefined) return;
     byId.delete(id);
-    const { host } = held.stored.value;
+    const host = askedAs(held.stored.value.host);
     const rest = byHost.get(host)?.filter((one) => one !== held) ?? [];
     if (rest.length === 0) byHost.delete(host);
     else byHost.set(host, rest);
@@ -75,7 +83,8 @@ export function createChallengeTable({
       refusals.delete(id);
       remove(id);
       byId.set(id, challenge);
-      if (challenge.context !== null) byHost.set(value.host, [...(byHost.get(value.host) ?? []), challenge]);
+      const host = askedAs(value.host);
+      if (challenge.context !== null) byHost.set(host, [...(byHost.get(host) ?? []), challenge]);
     },
     delete(id) {
       refusals.delete(id);
@@ -91,4 +100,10 @@ export function createChallengeTable({
       return refusals.values();
     },
   };
+}
+
+/** The server name by which a CA asks for it: for an address that of its reverse lookup (RFC 8738, section 6). */
+function askedAs(host: string): string {
+  const address = addressOfHost(host);
+  return address === null ? host : reverseNameOf(address);
 }

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import { clientKey, type EdgeOnDemand, normaliseHost } from '@lockstep/contract';
+import { clientKey, type EdgeOnDemand, hostOfAddress, normaliseHost } from '@lockstep/contract';
 import { clientAddressOf } from '../clients/client-address.ts';
 import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
 import type { AskedOfClients } from '../routing/asking-hosts.ts';
@@ -9,7 +9,7 @@ import type { RouteTable } from '../routing/route-table.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import type { ChallengeTable } from './challenge-table.ts';
 import { hostOf } from './server-name.ts';
-import { noteAsked } from './shown-certificates.ts';
+import { noteAddress, noteAsked } from './shown-certificates.ts';
 import type { StapleTable } from './staple-table.ts';
 
 /** Alert `unrecognized_name`, fatal (RFC 8446, section 6; RFC 6066, section 3), as a plain record. */
@@ -117,6 +117,19 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
     }
   }
 
+  /**
+   * A client that comes by an address names no host (RFC 6066, section 3): it is shown the certificate of the address that it came to, where there is one. TLS
+   * 1.2 has chosen before the protocol is asked for: it goes by what the server itself has.
+   */
+  function showByAddress(socket: Handshaking): void {
+    if (socket.getProtocol() !== 'TLSv1.3') return;
+    const host = hostOfAddress((socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''));
+    const context = host === null ? null : certificates.find(host);
+    if (context === null) return;
+    noteAddress(socket, host!);
+    socket.setKeyCert(context);
+  }
+
   return {
     SNICallback(servername, callback) {
       const name = hostOf(servername);
@@ -151,6 +164,7 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
         return acmeTls;
       }
       if (challenged.has(this)) return undefined;
+      if (!servername) showByAddress(this);
       return httpProtocols.find((protocol) => protocols.includes(protocol));
     },
     onOcspRequest(der, _issuer, callback) {

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { type EdgeSettings, wildcardOf } from '@lockstep/contract';
+import { addressOfHost, type EdgeSettings, namesHost, wildcardOf } from '@lockstep/contract';
 import type { ShownByClient } from '../clients/client-certificates.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import { hostOf } from './server-name.ts';
@@ -8,6 +8,7 @@ import { hostOf } from './server-name.ts';
 /** At its connection. */
 const shown = Symbol('shown certificate');
 const asked = Symbol('asked of the client');
+const cameTo = Symbol('address that was come to');
 const mostHosts = 100;
 
 /** The certificate that a connection's client was shown. */
@@ -26,7 +27,7 @@ export interface ShownCertificates {
 }
 
 export interface ShownCertificatesOptions {
-  certificates: Pick<CertificateTable, 'leafFor' | 'leafOf'>;
+  certificates: Pick<CertificateTable, 'leafFor' | 'leafOf' | 'idForAddresses'>;
   settings(): EdgeSettings;
 }
 
@@ -35,8 +36,8 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
 
   function leafOf(name: string | null) {
     if (name !== null) return certificates.leafFor(name);
-    const { noSniCertificate } = settings().tls ?? {};
-    return noSniCertificate === undefined ? null : certificates.leafOf(noSniCertificate);
+    const id = settings().tls?.noSniCertificate ?? certificates.idForAddresses();
+    return id === null ? null : certificates.leafOf(id);
   }
 
   return {
@@ -46,7 +47,9 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
       // A session of TLS 1.2 that was resumed comes without its name: what it was shown is not known.
       const unknown = name === null && socket.isSessionReused();
       let client: { shown: ShownByClient | null } | null = null;
+      let leaf: X509Certificate | null | undefined;
       let names: Set<string> | null = null;
+      const at = (socket as TLSSocket & { [cameTo]?: string })[cameTo];
       const others = new Map<string, boolean>();
       const certificate: ShownCertificate = {
         name,
@@ -54,8 +57,12 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
           if (unknown) return true;
           let covered = others.get(host);
           if (covered === undefined) {
-            names ??= namesOf(leafOf(name));
-            covered = names.has(host) || names.has(wildcardOf(host) ?? host);
+            if (leaf === undefined) leaf = leafOf(name ?? at ?? null);
+            names ??= namesOf(leaf);
+            covered =
+              addressOfHost(host) === null
+                ? names.has(host) || names.has(wildcardOf(host) ?? host)
+                : leaf !== null && namesHost(leaf, host);
             if (others.size < mostHosts) others.set(host, covered);
           }
           return covered;
@@ -73,6 +80,11 @@ export function createShownCertificates(options: ShownCertificatesOptions): Show
 /** The handshake of a connection asks its client for a certificate of these authorities. */
 export function noteAsked(socket: object, ca: string): void {
   Object.assign(socket, { [asked]: ca });
+}
+
+/** A connection that named no host is shown the certificate of this address. */
+export function noteAddress(socket: object, host: string): void {
+  Object.assign(socket, { [cameTo]: host });
 }
 
 function shownBy(socket: TLSSocket & { [asked]?: string }): ShownByClient | null {

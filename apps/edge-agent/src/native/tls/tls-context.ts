@@ -25,7 +25,7 @@ const sessionSeconds = 24 * 3_600;
 
 export interface TlsContextOptions {
   settings(): EdgeSettings;
-  certificates: Pick<CertificateTable, 'materialOf'>;
+  certificates: Pick<CertificateTable, 'materialOf' | 'idForAddresses'>;
   tickets: Pick<TicketKeys, 'serve'>;
 }
 
@@ -43,7 +43,8 @@ export function createTlsContext({ settings, certificates, tickets }: TlsContext
       const { tls } = settings();
       const { profile = 'intermediate', minVersion, noSniCertificate } = tls ?? {};
       // Clients that name no host are shown what the server itself has: nobody is asked.
-      const shown = noSniCertificate === undefined ? null : certificates.materialOf(noSniCertificate);
+      const id = noSniCertificate ?? certificates.idForAddresses();
+      const shown = id === null ? null : certificates.materialOf(id);
       const chain = shown?.chain ?? null;
       if (inForce?.tls === tls && inForce.chain === chain) return;
       (server as Server).setSecureContext({

@@ -90,6 +90,31 @@ t.test(
   },
 );
 
+t.test('clients that come by an IP address are shown its certificate, and served as its host', async (t) => {
+  const { edge, url, set } = await start(t);
+  await edge.applied(await edge.serve('ip', ['10.0.0.1', '127.0.0.1', '[2001:db8::9]'], [url]));
+  const shown = (options: ConnectionOptions) => agreed(edge.httpsPort, options);
+  const ALPNProtocols = ['http/1.1'];
+  t.match(await shown({ ALPNProtocols }), { version: 'TLSv1.3', subject: 'IP Address:127.0.0.1' });
+  // Behind a balancer the edge sees another address than its clients; and TLS 1.2 is chosen for before the address is looked at.
+  for (const options of [{}, { ALPNProtocols, maxVersion: 'TLSv1.2' as const }])
+    t.match(await shown(options), { subject: 'IP Address:10.0.0.1' }, 'else the first that there is');
+  await set({ noSniCertificate: '[2001:db8::9]' });
+  t.match(await shown({}), { subject: 'IP Address:2001:DB8:0:0:0:0:0:9' }, 'or the one that is set');
+  t.match(await shown({ ALPNProtocols }), { subject: 'IP Address:127.0.0.1' });
+
+  const ask = async (asked: string, options: ConnectionOptions) => {
+    const socket = await connectTls(edge.httpsPort, { rejectUnauthorized: false, ...options });
+    socket.write(`GET / HTTP/1.1\r\nHost: ${asked}\r\nConnection: close\r\n\r\n`);
+    return (await text(socket)).slice(9, 12);
+  };
+  t.equal(await ask('127.0.0.1:8443', { ALPNProtocols }), '200');
+  t.equal(await ask('10.0.0.1', { ALPNProtocols }), '421', 'another’s certificate');
+  t.equal(await ask('[2001:DB8:0::9]:443', {}), '200', 'however it is written');
+  await edge.applied(await edge.commit({ op: 'delete', kind: 'certificate', id: '127.0.0.1' }));
+  t.match(await shown({ ALPNProtocols }), { subject: /2001:DB8/ });
+});
+
 t.test('a request for a host that the connection’s certificate does not cover is misdirected', async (t) => {
   const { edge, url, set } = await start(t);
   await edge.applied(await edge.serve('b', ['b.example.com', 'one.wild.example.com'], [url]));
