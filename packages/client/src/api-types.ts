@@ -215,7 +215,7 @@ export interface paths {
         put?: never;
         /**
          * Look now whether the DNS leads each host here, and try at once those that it does
-         * @description For every host of the route, whatever its state; ends the back-off of those that are well. Takes the scope `routes:write`.
+         * @description For every host of the route, whatever its state; ends the back-off of those that are well. Of those that wait for it, whether it is proven whose they are. Takes the scope `routes:write`.
          */
         post: operations["checkRoute"];
         delete?: never;

@@ -218,7 +218,7 @@ export function routesApi(
       security: needs('routes:write'),
       summary: 'Look now whether the DNS leads each host here, and try at once those that it does',
       description:
-        'For every host of the route, whatever its state; ends the back-off of those that are well.',
+        'For every host of the route, whatever its state; ends the back-off of those that are well. Of those that wait for it, whether it is proven whose they are.',
       tags: ['routes'],
       params,
       response: { 200: RouteCheck, '4xx': Problem, '5xx': Problem },

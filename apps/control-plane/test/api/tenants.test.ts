@@ -64,106 +64,115 @@ const bodies: Record<string, object> = {
   redeliverWebhook: { since: '2026-01-01T00:00:00Z' },
 };
 
-t.test('no operation reads, writes, counts or tells of what is another tenant’s', async (t) => {
-  const { alpha, beta, admin, store } = await start(t, testFolder(t));
-  const document = (await openapiDocument()) as OpenapiDocument;
-  const secretOfAlpha = [
-    /alpha/,
-    new RegExp(alpha.brought.body.id),
-    new RegExp(alpha.tokenId),
-    new RegExp(alpha.webhookId),
-  ];
-  const silent = (text: string, name: string) => {
-    for (const secret of secretOfAlpha) t.notMatch(text, secret, name);
-  };
-  const idsOf: Record<string, [string, string][]> = {
-    routes: [['alpha-route', 'omega-route']],
-    certificates: [
-      ['alpha.example', 'omega.example'],
-      [alpha.brought.body.id, 'brought_0123456789abcdef0123'],
-    ],
-    tokens: [[alpha.tokenId, '0123456789ab']],
-    webhooks: [[alpha.webhookId, 'wh_0123456789abcdef0123']],
-  };
-  const before = (await store.head()).number;
-  for (const { path, method: lower, operation } of operationsOf(document)) {
-    const { operationId } = operation;
-    const method = lower.toUpperCase();
-    if (!path.startsWith('/v1/')) continue;
-    const needed = operation['x-scope'] as string;
-    if (!scopes.some((scope) => scope.split(':')[0] === needed.split(':')[0])) {
-      t.match(await beta.call(method, path.replaceAll(/\{\w+\}/g, 'x')), { status: 403 }, operationId);
-      continue;
-    }
-    if (path.includes('{')) {
-      const pairs = idsOf[path.split('/')[2] ?? ''];
-      if (pairs === undefined) {
-        t.fail(`${operationId} needs ids here`);
-        continue;
-      }
-      for (const [theirs, nobodys] of pairs) {
-        const ask = (id: string) =>
-          beta.call(
-            method,
-            path.replace(/\{\w+\}/, id).replaceAll(/\{\w+\}/g, 'x.example'),
-            bodies[operationId],
-          );
-        const [refused, missing] = [await ask(theirs), await ask(nobodys)];
-        t.equal(refused.status, 404, `${operationId} ${theirs}`);
-        if (operationId === 'putRoute') {
-          await admin('DELETE', '/v1/routes/omega-route');
+for (const ownership of ['off', 'txt'])
+  t.test(
+    `no operation reads, writes, counts or tells of what is another tenant’s, with ownership ${ownership}`,
+    async (t) => {
+      const { alpha, beta, admin, store } = await start(t, testFolder(t));
+      await admin('PATCH', '/v1/settings', { ownership, resolvers: ['127.0.0.1:1'] });
+      const document = (await openapiDocument()) as OpenapiDocument;
+      const secretOfAlpha = [
+        /alpha/,
+        new RegExp(alpha.brought.body.id),
+        new RegExp(alpha.tokenId),
+        new RegExp(alpha.webhookId),
+      ];
+      const silent = (text: string, name: string) => {
+        for (const secret of secretOfAlpha) t.notMatch(text, secret, name);
+      };
+      const idsOf: Record<string, [string, string][]> = {
+        routes: [['alpha-route', 'omega-route']],
+        certificates: [
+          ['alpha.example', 'omega.example'],
+          [alpha.brought.body.id, 'brought_0123456789abcdef0123'],
+        ],
+        tokens: [[alpha.tokenId, '0123456789ab']],
+        webhooks: [[alpha.webhookId, 'wh_0123456789abcdef0123']],
+      };
+      const before = (await store.head()).number;
+      for (const { path, method: lower, operation } of operationsOf(document)) {
+        const { operationId } = operation;
+        const method = lower.toUpperCase();
+        if (!path.startsWith('/v1/')) continue;
+        const needed = operation['x-scope'] as string;
+        if (!scopes.some((scope) => scope.split(':')[0] === needed.split(':')[0])) {
+          t.match(await beta.call(method, path.replaceAll(/\{\w+\}/g, 'x')), { status: 403 }, operationId);
           continue;
         }
-        const bare = ({ body }: typeof refused, id: string) =>
-          JSON.stringify({ ...body, instance: '' }).replaceAll(id, 'ID');
-        t.equal(bare(refused, theirs), bare(missing, nobodys), `${operationId} ${theirs}`);
+        if (path.includes('{')) {
+          const pairs = idsOf[path.split('/')[2] ?? ''];
+          if (pairs === undefined) {
+            t.fail(`${operationId} needs ids here`);
+            continue;
+          }
+          for (const [theirs, nobodys] of pairs) {
+            const ask = (id: string) =>
+              beta.call(
+                method,
+                path.replace(/\{\w+\}/, id).replaceAll(/\{\w+\}/g, 'x.example'),
+                bodies[operationId],
+              );
+            const [refused, missing] = [await ask(theirs), await ask(nobodys)];
+            t.equal(refused.status, 404, `${operationId} ${theirs}`);
+            if (operationId === 'putRoute') {
+              await admin('DELETE', '/v1/routes/omega-route');
+              continue;
+            }
+            const bare = ({ body }: typeof refused, id: string) =>
+              JSON.stringify({ ...body, instance: '' }).replaceAll(id, 'ID');
+            t.equal(bare(refused, theirs), bare(missing, nobodys), `${operationId} ${theirs}`);
+          }
+          continue;
+        }
+        if (method !== 'GET') continue; // what is created is below
+        const parameters = (operation.parameters ?? []) as { name: string; in: string }[];
+        const queries = parameters.filter((one) => one.in === 'query').map(({ name }) => name);
+        const values = [
+          'alpha',
+          'alpha-route',
+          'alpha.example',
+          alpha.brought.body.id,
+          alpha.tokenId,
+          alpha.webhookId,
+          'a',
+          '1',
+          'true',
+        ];
+        silent((await beta.call('GET', path)).text, operationId);
+        for (const name of queries)
+          for (const value of values) {
+            const answer = await beta.call('GET', `${path}?${name}=${value}`);
+            // An error may say what was asked for, and the look at the DNS of a host does, of whoever it is.
+            if (answer.status === 200 && operationId !== 'getDnsRequirements')
+              silent(answer.text, `${operationId} ${name}=${value}`);
+          }
+        let next: string | null = null;
+        for (let pages = 0; pages < 10; pages += 1) {
+          const page = await beta.call('GET', `${path}?limit=1${next === null ? '' : `&cursor=${next}`}`);
+          if (page.status !== 200) break;
+          silent(page.text, `${operationId} in pages`);
+          next = page.body?.next ?? null;
+          if (next === null) break;
+        }
       }
-      continue;
-    }
-    if (method !== 'GET') continue; // what is created is below
-    const parameters = (operation.parameters ?? []) as { name: string; in: string }[];
-    const queries = parameters.filter((one) => one.in === 'query').map(({ name }) => name);
-    const values = [
-      'alpha',
-      'alpha-route',
-      'alpha.example',
-      alpha.brought.body.id,
-      alpha.tokenId,
-      alpha.webhookId,
-      'a',
-      '1',
-      'true',
-    ];
-    silent((await beta.call('GET', path)).text, operationId);
-    for (const name of queries)
-      for (const value of values) {
-        const answer = await beta.call('GET', `${path}?${name}=${value}`);
-        // An error may say what was asked for, and the look at the DNS of a host does, of whoever it is.
-        if (answer.status === 200 && operationId !== 'getDnsRequirements')
-          silent(answer.text, `${operationId} ${name}=${value}`);
-      }
-    let next: string | null = null;
-    for (let pages = 0; pages < 10; pages += 1) {
-      const page = await beta.call('GET', `${path}?limit=1${next === null ? '' : `&cursor=${next}`}`);
-      if (page.status !== 200) break;
-      silent(page.text, `${operationId} in pages`);
-      next = page.body?.next ?? null;
-      if (next === null) break;
-    }
-  }
-  for (const path of [
-    '/v1/routes/alpha-route',
-    '/v1/certificates/alpha.example',
-    `/v1/webhooks/${alpha.webhookId}`,
-    '/v1/routes/omega-route',
-  ])
-    t.equal((await beta.call('DELETE', `${path}?missing=ok`)).status, 204, path);
-  t.strictSame((await alpha.call('GET', '/v1/routes/alpha-route')).body.revision, alpha.route.body.revision);
-  const made = (await store.readLog({ ...(await store.head()), number: before, commitId: '' }, 100)) ?? [];
-  for (const { changes } of made.filter(({ by }) => by?.kind !== 'system'))
-    for (const { kind, id } of changes)
-      t.match(`${kind}/${id}`, /omega|new\.example/, 'nothing of alpha is written');
-});
+      for (const path of [
+        '/v1/routes/alpha-route',
+        '/v1/certificates/alpha.example',
+        `/v1/webhooks/${alpha.webhookId}`,
+        '/v1/routes/omega-route',
+      ])
+        t.equal((await beta.call('DELETE', `${path}?missing=ok`)).status, 204, path);
+      t.strictSame(
+        (await alpha.call('GET', '/v1/routes/alpha-route')).body.revision,
+        alpha.route.body.revision,
+      );
+      const made =
+        (await store.readLog({ ...(await store.head()), number: before, commitId: '' }, 100)) ?? [];
+      for (const { changes } of made.filter(({ by }) => by?.kind !== 'system'))
+        for (const { kind, id } of changes)
+          t.match(`${kind}/${id}`, /omega|new\.example/, 'nothing of alpha is written');
+    },
+  );
 
 t.test('a host that is another’s is taken, and by whom is not said', async (t) => {
   const { alpha, beta, admin } = await start(t, testFolder(t));

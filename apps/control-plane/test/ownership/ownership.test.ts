@@ -25,7 +25,8 @@ const domains = [
   'two',
 ];
 t.before(async () => {
-  dns = await startDnsServer({ zones: domains.map((name) => ({ name: `${name}.test`, records: [] })) });
+  const zones = domains.map((name) => ({ name: `${name}.test`, records: [] as string[] | null }));
+  dns = await startDnsServer({ zones: [...zones, { name: 'broken.test', records: null }] });
 });
 t.teardown(() => dns.close());
 
@@ -442,4 +443,22 @@ t.test('of two whose proofs are both there, one has the name, whichever control 
     t.strictSame(states.sort(), ['live', 'waiting_for_ownership'], host);
     t.equal((await store.findClaims(`${host} `, 10)).length, 1, host);
   }
+});
+
+t.test('a DNS that does not answer is no proof, and no loss', async (t) => {
+  const { tenant, admin } = await startTenants(t, testFolder(t), { dns, settings: { ownership: 'off' } });
+  const [alpha, beta] = [await tenant('alpha'), await tenant('beta')];
+  const hosts = ['www.broken.test'];
+  t.match(await alpha.post({ id: 'a', hosts }), { status: 201 });
+  await admin('PATCH', '/v1/settings', { ownership: 'txt' });
+  t.match(await beta.post({ id: 'b', hosts }), {
+    ...waits,
+    body: {
+      status: {
+        reason: /not proven: looking up TXT of _lockstep\.www\.broken\.test at .*SERVFAIL/,
+        dnsRequirements: [{ purpose: 'ownership', found: null, ok: false }],
+      },
+    },
+  });
+  t.match((await alpha.show('a')).status.state, 'live');
 });
