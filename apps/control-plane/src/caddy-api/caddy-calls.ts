@@ -27,28 +27,19 @@ const mostTries = 10;
 const writes: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'] satisfies TreeMethod[];
 
 export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: CaddyTls }): CaddyCalls {
-  /** What GET shows, as one tree. */
-  async function configOf(bounds: WriteOrigin['bounds']): Promise<object> {
-    const servers: Record<string, { listen: string[]; routes: unknown[] }> = {};
-    for (const { server, body } of await routes.list(bounds)) {
-      servers[server] ??= { listen: [':443'], routes: [] };
-      servers[server].routes.push(body);
-    }
-    return { apps: { http: { servers } } };
-  }
-
-  async function read(segments: readonly string[], bounds: WriteOrigin['bounds']): Promise<unknown> {
+  async function read(segments: readonly string[], bounds: WriteOrigin['bounds']): Promise<Seen> {
     if (segments[0] === 'id') {
       const { route, rest } = await findRoute(segments.slice(1), bounds);
-      return valueAt(route.body, rest, `/id/${route.caddyId ?? route.id}`);
+      return { value: valueAt(route.body, rest, `/id/${route.caddyId ?? route.id}`), from: [route] };
     }
-    const tree = await configOf(bounds);
+    const from = await routes.list(bounds);
+    const tree = configOf(from);
     // A server that has no routes yet may have some as soon as somebody posts one.
     const [, apps, http, servers, , routesOf, ...more] = segments;
     const server = [apps, http, servers].join('/') === 'apps/http/servers';
     if (server && routesOf === 'routes' && more.length === 0)
-      return valueAt(tree, segments.slice(1, 4), '/config') === null ? null : routesAt(tree, segments[4]!);
-    return valueAt(tree, segments.slice(1), '/config');
+      return { value: routesAt(tree, segments[4]!), from };
+    return { value: valueAt(tree, segments.slice(1), '/config'), from };
   }
 
   /** An id may have slashes in it: the longest that is one counts. */
@@ -64,21 +55,35 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
     throw new CaddyFault(404, `unknown object ID '${parts[0] ?? ''}'`);
   }
 
-  async function checkMatch(ifMatch: string | undefined, bounds: WriteOrigin['bounds']): Promise<void> {
+  /** `route`: what is to be changed, as it was read. Throws `Outdated` where what is compared has another state of it. */
+  async function checkMatch(
+    ifMatch: string | undefined,
+    bounds: WriteOrigin['bounds'],
+    route?: CaddyRoute,
+  ): Promise<void> {
     if (ifMatch === undefined) return;
     const [, path, hash] = /^"(\/\S*) (\S+)"$/.exec(ifMatch) ?? [];
     if (path === undefined) throw new CaddyFault(400, 'malformed If-Match header; expect quoted string');
-    const value = await read(segmentsOf(path), bounds);
+    const { value, from } = await read(segmentsOf(path), bounds);
     if (hashOf(value) !== hash)
       throw new CaddyFault(412, 'If-Match header did not match current config hash');
+    const compared = from.find(({ id }) => id === route?.id);
+    if (compared !== undefined && compared.revision !== route?.revision) throw new Outdated();
   }
 
-  async function changeById({ method, segments, body, origin }: CaddyCall): Promise<CaddyAnswer> {
+  async function changeById(call: CaddyCall): Promise<CaddyAnswer> {
+    const { segments, origin, ifMatch } = call;
+    const { route, rest } = await findRoute(segments.slice(1), origin.bounds);
+    await checkMatch(ifMatch, origin.bounds, route);
+    await changeRoute(route, rest, call);
+    return {};
+  }
+
+  /** Again from what is there by now, where others were faster. */
+  async function retrying(change: () => Promise<CaddyAnswer>): Promise<CaddyAnswer> {
     for (let tries = 1; ; tries += 1) {
-      const { route, rest } = await findRoute(segments.slice(1), origin.bounds);
       try {
-        await changeRoute(route, rest, { method: method as TreeMethod, body, origin });
-        return {};
+        return await change();
       } catch (error) {
         if (!(error instanceof Outdated) || tries === mostTries) throw error;
       }
@@ -88,7 +93,7 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
   async function changeRoute(
     route: CaddyRoute,
     rest: string[],
-    { method, body, origin }: { method: TreeMethod; body: unknown; origin: WriteOrigin },
+    { method, body, origin, ifMatch }: Pick<CaddyCall, 'method' | 'body' | 'origin' | 'ifMatch'>,
   ): Promise<void> {
     if (rest.length > 0 && !(rest.length === 1 && rest[0] === '...')) {
       if (!route.whole)
@@ -99,9 +104,10 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
       await routes.replace(
         origin,
         route,
-        changeAt(route.body, rest, method, body, `/id/${route.caddyId ?? route.id}`),
+        changeAt(route.body, rest, method as TreeMethod, body, `/id/${route.caddyId ?? route.id}`),
       );
-    } else if (method === 'DELETE') await routes.remove(origin, route);
+    } else if (method === 'DELETE')
+      await routes.remove(origin, ifMatch === undefined ? { id: route.id } : route);
     else if (method === 'PATCH') await routes.replace(origin, route, body);
     else await append(origin, route.server, rest.length > 0 ? body : [body]);
   }
@@ -158,7 +164,8 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
     const route = found[Number(index)];
     if (route === undefined)
       throw new CaddyFault(500, `[/${segments.join('/')}] array index out of bounds: ${index}`);
-    await changeRoute(route, inside, { method: method as TreeMethod, body, origin });
+    await checkMatch(ifMatch, origin.bounds, route);
+    await changeRoute(route, inside, call);
     return {};
   }
 
@@ -167,13 +174,30 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
     const [root] = segments;
     if (root !== 'config' && root !== 'id') throw unknown(call);
     if (method === 'GET' || method === 'HEAD') {
-      const value = await read(segments, origin.bounds);
+      const { value } = await read(segments, origin.bounds);
       return { value, etag: `"/${segments.join('/')} ${hashOf(value)}"` };
     }
     if (!writes.includes(method)) throw new CaddyFault(405, `method ${method} not allowed`);
+    if (root === 'id') return retrying(() => changeById(call));
     await checkMatch(call.ifMatch, origin.bounds);
-    return root === 'id' ? changeById(call) : changeConfig(call);
+    return retrying(() => changeConfig(call));
   };
+}
+
+/** What was read, and the routes that it is of. */
+interface Seen {
+  value: unknown;
+  from: readonly CaddyRoute[];
+}
+
+/** What GET shows, as one tree. */
+function configOf(all: readonly CaddyRoute[]): object {
+  const servers: Record<string, { listen: string[]; routes: unknown[] }> = {};
+  for (const { server, body } of all) {
+    servers[server] ??= { listen: [':443'], routes: [] };
+    servers[server].routes.push(body);
+  }
+  return { apps: { http: { servers } } };
 }
 
 function routesAt(tree: object, server: string): unknown {

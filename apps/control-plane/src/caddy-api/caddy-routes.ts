@@ -48,7 +48,8 @@ export interface CaddyRoutes {
   ): Promise<CaddyRoute['id'] | null>;
   /** Throws `CaddyFault` for what cannot be carried, `Outdated` where the route is another by now. */
   replace(origin: WriteOrigin, route: CaddyRoute, body: unknown): Promise<void>;
-  remove(origin: WriteOrigin, route: Pick<CaddyRoute, 'id'>): Promise<void>;
+  /** With a revision: as it is then alone. Throws `Outdated` where it is another by now. */
+  remove(origin: WriteOrigin, route: Pick<CaddyRoute, 'id'> & { revision?: number }): Promise<void>;
   /** The route that a body becomes. Throws `CaddyFault`. */
   check(body: unknown): { id: string; caddyId: string | null; route: PutRoute };
 }
@@ -217,8 +218,11 @@ export function createCaddyRoutes({
       };
       await write({ ...origin, condition }, id, route, { caddyId, server, position }, body);
     },
-    async remove(origin, { id }) {
-      await routes.remove(origin, id);
+    async remove(origin, { id, revision }) {
+      const condition = (current: number | null) => {
+        if (revision !== undefined && current !== revision) throw new Outdated();
+      };
+      await routes.remove({ ...origin, condition }, id);
     },
   };
 }

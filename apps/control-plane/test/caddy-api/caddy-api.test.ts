@@ -247,6 +247,30 @@ t.test('of two that changed what they had read, one is told that it is another b
   });
   t.strictSame((await caddy('GET', '/id/x/handle/0/upstreams/0/dial')).body, '10.0.0.1:1');
   t.equal((await caddy('DELETE', '/id/x', undefined, { 'if-match': 'abc' })).status, 400);
+  const etags = [
+    await caddy('GET', '/id/x'),
+    await caddy('GET', '/id/x/handle'),
+    await caddy('GET', `${routes}/0`),
+  ];
+  for (const { etag } of etags) {
+    await caddy('PATCH', '/id/x/handle/0/upstreams', [{ dial: '10.0.0.1:1' }]);
+    const raced = await Promise.all(
+      Array.from({ length: 12 }, (_, i) =>
+        caddy('PATCH', '/id/x/handle/0/upstreams', [{ dial: `10.1.0.${i}:1` }], { 'if-match': etag }),
+      ),
+    );
+    t.strictSame(raced.map(({ status }) => status).sort(), [200, ...Array(11).fill(412)], etag);
+  }
+  const last = await caddy('GET', '/id/x');
+  const ends = await Promise.all([
+    ...Array.from({ length: 4 }, () => caddy('DELETE', '/id/x', undefined, { 'if-match': last.etag })),
+    ...Array.from({ length: 4 }, (_, i) =>
+      caddy('PATCH', '/id/x', body('x', 'shop.example.com', `10.2.0.${i}:1`), { 'if-match': last.etag }),
+    ),
+  ]);
+  t.equal(ends.filter(({ status }) => status === 200).length, 1, 'a DELETE is one of them');
+  await caddy('DELETE', '/id/x');
+  await caddy('POST', routes, body('x', 'shop.example.com'));
   const index = await caddy('GET', `${routes}/0`);
   t.equal((await caddy('DELETE', `${routes}/0`, undefined, { 'if-match': index.etag })).status, 200);
   t.equal((await caddy('GET', '/id/x')).status, 404);
