@@ -27,6 +27,7 @@ import {
   createRouteWords,
   hostTaken,
   isOwnCertificate,
+  namesWithin,
   type RouteWords,
   requireNames,
   requireServable,
@@ -113,7 +114,8 @@ export function createCertificateService({
     { chain, key, issuer, ...labels }: BringCertificate,
   ): Promise<{ id: string; made: boolean }> {
     const { bounds } = origin;
-    const brought = checked(chain, key);
+    const whole = checked(chain, key);
+    const brought = { ...whole, names: namesWithin(bounds, whole.names) };
     await requireServable(store, bounds, brought.names, { now: now(), servedAlone: mustBeProven(origin) });
     if (issuer !== undefined) {
       await checkTakenOver(brought, issuer, labels);

@@ -1,4 +1,4 @@
-import { AppError, servedHosts } from '@lockstep/contract';
+import { AppError, addressOfHost, servedHosts } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type Bounds, beyondToken, isOwn, requireSuffix } from '../auth/bounds.ts';
 import { findBrought, isBroughtId } from './brought.ts';
@@ -45,6 +45,21 @@ async function claimed(store: Reads, prefix: string): Promise<string[]> {
 /** Throws `forbidden` where the token is for no such names. */
 export function requireNames(bounds: Bounds | undefined, names: readonly string[], pointer: string): void {
   for (const name of names) requireSuffix(bounds, name, pointer);
+}
+
+/**
+ * Of the names of a certificate those that it is served for when this token brings it: no IP addresses, which are the fleet's. Throws `forbidden`
+ * where there is nothing else.
+ */
+export function namesWithin(bounds: Bounds | undefined, names: string[]): string[] {
+  if (bounds === undefined) return names;
+  const own = names.filter((name) => addressOfHost(name) === null);
+  if (own.length === 0 && names.length > 0)
+    throw beyondToken(
+      '/chain',
+      'the certificate names IP addresses alone, which all tenants share: it takes a token that is bound to nothing',
+    );
+  return own;
 }
 
 /**

@@ -1,4 +1,5 @@
 import {
+  addressOfHost,
   type CertificateRecord,
   idleOrder,
   type OrderRecord,
@@ -93,7 +94,8 @@ export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverO
     };
     const named = known.onDemand || (await store.findClaims(`${host} `, 1)).length > 0;
     if (named) return { ...kept, unusedSince: null };
-    if (servesOnDemand()) return { ...kept, unusedSince: null, onDemand: true };
+    if (servesOnDemand() && addressOfHost(host) === null)
+      return { ...kept, unusedSince: null, onDemand: true };
     return { ...kept, unusedSince: iso(now()), dueAt: iso(now() + unusedGraceMs) };
   }
 

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { testFolder } from '@lockstep/testkit';
 import t from 'tap';
+import { makeCertificate } from '../brought-certificate.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 
 const upstreams = [{ url: 'http://127.0.0.1:3000' }];
@@ -65,10 +66,12 @@ t.test(
   },
 );
 
-t.test('a tenant takes no address, which all tenants share', async (t) => {
+t.test('a tenant takes no address, by a route or a certificate: all tenants share them', async (t) => {
   const { call } = await startControlPlane(t, testFolder(t));
   const { token } = (
-    await call('POST', '/v1/tokens', { body: { name: 'a', tenant: 'a', scopes: ['routes:write'] } })
+    await call('POST', '/v1/tokens', {
+      body: { name: 'a', tenant: 'a', scopes: ['routes:write', 'certificates:write'] },
+    })
   ).body;
   const answer = await call('PUT', '/v1/routes/ip', {
     body: { hosts: ['192.0.2.7'], upstreams },
@@ -77,5 +80,16 @@ t.test('a tenant takes no address, which all tenants share', async (t) => {
   t.match(answer, {
     status: 403,
     body: { errors: [{ pointer: '/hosts/0', detail: /takes a token without a tenant/ }] },
+  });
+  t.match(
+    await call('POST', '/v1/certificates', {
+      body: await makeCertificate('192.0.2.7'),
+      headers: { authorization: `Bearer ${token}` },
+    }),
+    { status: 403, body: { errors: [{ pointer: '/chain', detail: /IP addresses alone/ }] } },
+  );
+  t.match(await call('POST', '/v1/certificates', { body: await makeCertificate('192.0.2.7') }), {
+    status: 201,
+    body: { names: ['192.0.2.7'] },
   });
 });
