@@ -29,7 +29,7 @@ export interface DueWorkOptions<K extends Kind, L extends string> {
    * may come before it ends. `signal` aborts when this process stops, and `close` waits for it.
    */
   run(lane: L, record: StoredRecord<K>, signal: AbortSignal): Promise<boolean>;
-  groupOf?(value: StoredRecord<K>['value']): string;
+  groupOf?(value: StoredRecord<K>['value'], id: string): string;
   /** While false, nothing is taken up; `wake` when that changes. */
   may?(): boolean;
   /** How long it sleeps at the most, since hints may be lost; and how long work that went wrong is let be. */
@@ -150,7 +150,7 @@ export function createDueWork<K extends Kind, L extends string>(
     const { slots, shared = false } = lanes[lane];
     const ofLane = count((one) => one.lane === lane);
     if (ofLane >= slots) return;
-    const group = groupOf(record.value);
+    const group = groupOf(record.value, id);
     const ofGroup = count((one) => one.lane === lane && one.group === group);
     if (shared && ofGroup >= Math.max(1, slots - ofLane)) return;
     const done = run(lane, record, stop.signal)

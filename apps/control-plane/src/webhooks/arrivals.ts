@@ -36,6 +36,8 @@ export interface Arrivals {
   standing: WebhooksStanding;
   /** It was looked at what is for this webhook, up to this event. */
   looked(id: string, event: string): void;
+  /** Null: nobody's. */
+  tenantOf(id: string): string | null;
   close(): void;
 }
 
@@ -144,6 +146,7 @@ export function createArrivals({ store, hub, history, boundary, lookMs, take }: 
     looked(id, event) {
       lookedAt.set(id, { event, read });
     },
+    tenantOf: (id) => webhooks.get(id)?.value.tenant ?? null,
     close() {
       unwatch();
       unwatchHub();

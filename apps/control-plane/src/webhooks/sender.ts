@@ -10,8 +10,8 @@ import type { Deliver } from './deliver.ts';
 import { type Heard, type Outcome, sendWhatIsDue } from './sending.ts';
 
 const leaseMs = 30_000;
-/** Webhooks that are sent to at once by one control plane; those that take nothing leave places to the others. */
-const slots = 100;
+/** Webhooks that are sent to at once by one control plane; those of one tenant, and those that take nothing, leave places to the others. */
+const slots = 200;
 const lookIntervalMs = 5_000;
 
 export interface SenderOptions {
@@ -91,7 +91,8 @@ export function createSender(options: SenderOptions): Sender {
     kind: 'webhook-state',
     lanes: { all: { slots, shared: true } },
     run,
-    groupOf: ({ failingSince }) => (failingSince === null ? 'well' : 'failing'),
+    groupOf: ({ failingSince }, id) =>
+      `${failingSince === null ? 'well' : 'failing'} ${arrivals.tenantOf(id) ?? ''}`,
     idleMs: lookMs,
     elsewhereMs: 2_000,
     log,

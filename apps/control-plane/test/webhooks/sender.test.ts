@@ -50,15 +50,21 @@ async function start(test: Pick<typeof t, 'teardown'>) {
   const { id } = await service.make(byAdmin, { url: hook.url });
   let made = 0;
   async function tell(route: string, more: Partial<EventDraft> = {}): Promise<void> {
-    made += 1;
-    const event: EventDraft = {
-      type: 'route.updated',
-      subject: { kind: 'route', id: route },
-      data: { routes: [route], made },
-      ...more,
-    };
+    await tellAll([route], more);
+  }
+  /** In one commit. */
+  async function tellAll(routes: string[], more: Partial<EventDraft> = {}): Promise<void> {
+    const events = routes.map((route): EventDraft => {
+      made += 1;
+      return {
+        type: 'route.updated',
+        subject: { kind: 'route', id: route },
+        data: { routes: [route], made },
+        ...more,
+      };
+    });
     const change = { op: 'put', kind: 'told', id: 'test', value: { state: 'x', mark: '' } } as const;
-    await commit(store, { ...byAdmin, changes: [change], events: [event] });
+    await commit(store, { ...byAdmin, changes: [change], events });
   }
   /** The routes whose events the target refuses. */
   const refused = new Set<string>();
@@ -71,9 +77,13 @@ async function start(test: Pick<typeof t, 'teardown'>) {
   const ofRoute = (route: string) => came().flatMap(([one, number]) => (one === route ? [number] : []));
   const status = async () => (await service.view(id)).status;
   /** Lets the time come at which the next try is. */
-  async function nextTry(): Promise<void> {
+  /** Until what can be sent was tried. */
+  async function allTried(): Promise<void> {
     const waits = async () => ((await status()).nextAttemptAt ?? '') > iso(clock.now);
-    await waitFor(waits, { what: 'what can be sent to be sent' });
+    await waitFor(waits, { what: 'what can be sent to be tried', progress: () => hook.target.asked });
+  }
+  async function nextTry(): Promise<void> {
+    await allTried();
     const { nextAttemptAt } = await status();
     const { asked } = hook.target;
     clock.now = Date.parse(nextAttemptAt!);
@@ -82,7 +92,22 @@ async function start(test: Pick<typeof t, 'teardown'>) {
       (await status()).nextAttemptAt !== nextAttemptAt || !(await service.view(id)).enabled;
     await waitFor(written, { what: 'it to be written down' });
   }
-  return { clock, store, service, redelivery, senders, hook, id, tell, refused, ofRoute, status, nextTry };
+  return {
+    clock,
+    store,
+    service,
+    redelivery,
+    senders,
+    hook,
+    id,
+    tell,
+    tellAll,
+    allTried,
+    refused,
+    ofRoute,
+    status,
+    nextTry,
+  };
 }
 
 t.test('a route whose event is refused waits by itself: those of others are sent on', async (t) => {
@@ -116,11 +141,12 @@ t.test('a route whose event is refused waits by itself: those of others are sent
 t.test(
   'of a route that is refused more waits than is at hand, and it gets all of it in the end',
   async (t) => {
-    const { store, hook, tell, refused, ofRoute, status, nextTry, id } = await start(t);
+    const { store, hook, tellAll, allTried, refused, ofRoute, status, nextTry, id } = await start(t);
     refused.add('a');
-    for (let round = 0; round < 130; round += 1) for (const route of ['a', 'b']) await tell(route);
+    await tellAll(Array.from({ length: 260 }, (_, index) => (index % 2 === 0 ? 'a' : 'b')));
     await hook.until(() => hook.received.length === 130);
     await waitFor(async () => (await status()).waiting[0]?.attempts === 2, { what: 'it to wait' });
+    await allTried();
     const state = (await store.get('webhook-state', id))!;
     t.equal(state.value.subjects[0]?.events.length, 10);
     t.ok(JSON.stringify(state.value).length < 1_000, 'what is written of it is bounded');
@@ -241,13 +267,13 @@ t.test('after three days in which it took nothing a webhook is disabled, and tha
 t.test(
   'of a target that is away for long, what is written is bounded, and many routes go on at once',
   async (t) => {
-    const { store, hook, tell, status, nextTry, id } = await start(t);
+    const { store, hook, tellAll, allTried, status, nextTry, id } = await start(t);
     hook.target.status = 503;
-    for (let number = 0; number < 400; number += 1) await tell(`r${number % 350}`);
-    await waitFor(async () => (await status()).waitingSubjects >= 200, {
-      what: 'so many to wait that no more are taken up',
-      progress: async () => (await status()).waitingSubjects,
-    });
+    await tellAll(Array.from({ length: 400 }, (_, number) => `r${number % 350}`));
+    await allTried();
+    const { waitingSubjects } = await status();
+    t.ok(waitingSubjects >= 200, 'so many that no more are taken up');
+    t.ok(hook.target.asked < 350);
     const { value } = (await store.get('webhook-state', id))!;
     t.ok(value.subjects.length <= 310, `${value.subjects.length} subjects`);
     hook.target.status = 200;

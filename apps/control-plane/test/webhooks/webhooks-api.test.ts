@@ -134,7 +134,7 @@ t.test('leads neither to private addresses, nor to this API, nor after a redirec
 t.test(
   'what GET shows can be PUT back, for one of several writers, and a repeat does nothing twice',
   async (t) => {
-    const { call, hook, store } = await start(t, testFolder(t));
+    const { call, url, hook, store } = await start(t, testFolder(t));
     const made = await call('POST', '/v1/webhooks', { body: { url: hook.url, types: ['route.*'] } });
     const path = `/v1/webhooks/${made.body.id}`;
     const shown = await call('GET', path);
@@ -210,6 +210,10 @@ t.test(
       (await call('GET', '/v1/audit')).text,
     ])
       t.notMatch(text, /whsec_|v1,/);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    t.match(metrics, /^lockstep_webhook_deliveries_total\{outcome="taken"\} [1-9]/m);
+    t.match(metrics, /^lockstep_webhook_subjects_waiting 0$/m);
+    t.match(metrics, /^lockstep_webhook_oldest_waiting_seconds 0$/m);
 
     t.equal((await call('DELETE', path)).status, 204);
     t.equal((await call('DELETE', path)).status, 404);
