@@ -176,8 +176,9 @@ export function createHostOwnership({
     },
 
     async heldByOthers(hosts, tenant) {
-      const held = await Promise.all(hosts.map((host) => holdersOf(host, tenant)));
-      return hosts.filter((_, index) => held[index] === 'others');
+      const names = hosts.filter((host) => addressOfHost(host) === null);
+      const held = await Promise.all(names.map((host) => holdersOf(host, tenant)));
+      return names.filter((_, index) => held[index] === 'others');
     },
   };
 }

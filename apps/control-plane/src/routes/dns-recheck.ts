@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
+  addressOfHost,
   type HostCheck,
   namedHosts,
   type OrderRecord,
@@ -142,7 +143,7 @@ export function createDnsRecheck({
   return {
     async look(origin, host, tenant) {
       const policy = ownership.policyOf(origin);
-      if (policy === 'off') return shown(await look(host, unnamed));
+      if (policy === 'off' || addressOfHost(host) !== null) return shown(await look(host, unnamed));
       return (await lookAtClaim({ host, tenant, policy }, unnamed)).check;
     },
     async check(origin, id) {

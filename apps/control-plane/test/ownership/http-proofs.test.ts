@@ -6,6 +6,7 @@ import { startDnsServer, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { createHttpProofs } from '../../src/ownership/http-proofs.ts';
 import { httpProof } from '../../src/ownership/proofs.ts';
+import { createVerdicts } from '../../src/ownership/verdicts.ts';
 import { proofOf, setRecord, startTenants } from './start-tenants.ts';
 
 const text = `lockstep-${'x'.repeat(32)}`;
@@ -142,5 +143,34 @@ t.test(
     await dns.change(setRecord(proofOf(wild)));
     t.match(await alpha.again('w'), { status: 200 });
     t.match(await alpha.again('a'), { status: 200 });
+  },
+);
+
+t.test(
+  'a server proves a name that nobody has, and takes none that somebody has, or has the wildcard above',
+  async (t) => {
+    const { tenant, store } = await startTenants(t, testFolder(t), { settings: { ownership: 'off' } });
+    const alpha = await tenant('alpha');
+    await alpha.post({ hosts: ['www.shop.test', '*.wild.test'] });
+    let seen: 'http' | 'txt' = 'http';
+    const judge = createVerdicts({
+      store,
+      settings: () => ({ ownership: 'http' }),
+      looks: {
+        look: async () => ({ proven: seen, detail: 'seen', requirements: [] }),
+        hasTxt: async () => 'gone',
+      },
+      now: Date.now,
+    });
+    const of = async (host: string) => {
+      const verdict = await judge({ host, tenant: 'beta', policy: null });
+      return verdict.may === 'take' ? { by: verdict.proven, losers: verdict.losers } : verdict.detail;
+    };
+    t.strictSame(await of('free.test'), { by: 'http', losers: [] });
+    t.match(await of('www.shop.test'), /taken over by its TXT record alone/);
+    t.match(await of('a.wild.test'), /taken over by its TXT record alone/);
+    seen = 'txt';
+    t.strictSame(await of('www.shop.test'), { by: 'txt', losers: ['alpha'] });
+    t.strictSame(await of('a.wild.test'), { by: 'txt', losers: [] });
   },
 );

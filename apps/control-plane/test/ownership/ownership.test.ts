@@ -462,3 +462,13 @@ t.test('a DNS that does not answer is no proof, and no loss', async (t) => {
   });
   t.match((await alpha.show('a')).status.state, 'live');
 });
+
+t.test('an IP address has nothing to prove it by, and is the operator’s to share out', async (t) => {
+  const { operator } = await startTenants(t, testFolder(t), { dns });
+  const hosts = ['192.0.2.9'];
+  t.match(await operator.post({ hosts, tenant: 'alpha' }), { status: 201 });
+  t.match(await operator.post({ hosts, tenant: 'beta', paths: ['/beta'] }), { status: 201 });
+  const asked = await operator.call('GET', '/v1/dns-requirements?host=192.0.2.9');
+  t.match(asked, { status: 200 });
+  t.equal(proofOf(asked), undefined);
+});
