@@ -33,10 +33,15 @@ export function createZones({ lookups }: { lookups: Lookups }): Zones {
     const asked = lookups
       .current()
       .ns(name)
-      .then((servers) => servers.sort());
+      .then(async (servers) => (servers.length > 0 && (await isAlias(name)) ? [] : servers.sort()));
     kept.set(name, asked);
     asked.catch(() => kept.set(name, asked, { ttl: failureKeptMs }));
     return asked;
+  }
+
+  /** A name that has a CNAME record is answered for with the name servers of what that leads to. */
+  async function isAlias(name: string): Promise<boolean> {
+    return (await lookups.current().cname(name)).length > 0;
   }
 
   return {
@@ -56,7 +61,7 @@ export function createZones({ lookups }: { lookups: Lookups }): Zones {
   };
 }
 
-/** From the nearest up to the registered domain. A name that has a CNAME is answered for with what that leads to, so the host itself is none. */
+/** From the nearest up to the registered domain. */
 function candidates(name: string, registered: string, own: boolean): string[] {
   const found: string[] = [];
   for (let at = name; at !== registered && at.includes('.'); at = at.slice(at.indexOf('.') + 1)) {
