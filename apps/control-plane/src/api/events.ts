@@ -6,7 +6,7 @@ import type { Authenticate } from '../auth/authenticate.ts';
 import { type EventFilter, matches, presentEvent } from '../events/event-filter.ts';
 import type { EventHistory } from '../events/event-history.ts';
 import { streamEvents } from '../events/event-stream.ts';
-import { invalidRequest } from '../validation/invalid-field.ts';
+import { invalidField } from '../validation/invalid-field.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { needs } from './needs.ts';
 import { accessOf } from './request-origin.ts';
@@ -115,6 +115,16 @@ export function eventsApi(app: ApiInstance, options: EventsApiOptions): void {
       );
     const access = accessOf(request);
     const { raw } = reply.hijack();
+    const head = {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+      'x-request-id': request.id,
+    };
+    if (request.method === 'HEAD') {
+      raw.writeHead(200, head).end();
+      return reply;
+    }
     const gone = new AbortController();
     streams += 1;
     raw.once('close', () => {
@@ -122,12 +132,7 @@ export function eventsApi(app: ApiInstance, options: EventsApiOptions): void {
       gone.abort();
     });
     raw.on('error', () => gone.abort());
-    raw.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no',
-      'x-request-id': request.id,
-    });
+    raw.writeHead(200, head);
     streamEvents({
       history,
       after,
@@ -161,9 +166,7 @@ function placeOf(lastEventId: string | undefined): z.infer<typeof EventPlace> | 
   if (lastEventId === undefined || lastEventId === '') return undefined;
   const place = EventPlace.safeParse(lastEventId);
   if (place.success) return place.data;
-  throw invalidRequest([
-    { pointer: '', detail: 'Last-Event-ID is no id of an event, such as 000000000000042-0000-6f1d2c3b' },
-  ]);
+  throw invalidField('Last-Event-ID', 'is no id of an event, such as 000000000000042-0000-6f1d2c3b');
 }
 
 /** A stream is what is there for whoever does not say otherwise. */

@@ -4,9 +4,11 @@ import { presentEvent } from './event-filter.ts';
 import type { EventHistory } from './event-history.ts';
 
 export const heartbeatMs = 15_000;
-/** Whoever takes nothing for so long is cut: what is not sent yet is never more than one batch. */
+/** Whoever takes nothing for so long is cut. */
 const slowMs = 30_000;
 const readAtOnce = 100;
+/** Of a reader that is slow, what is held for it. */
+const mostHeldBytes = 32_768;
 /** Before another try to read what cannot be read now. */
 const tryAgainMs = 2_000;
 
@@ -15,7 +17,7 @@ export interface EventStreamOptions {
   /** Behind this event; '' from the first of all on; null: from now on. */
   after: string | null;
   matches(event: StoredEvent): boolean;
-  /** Whether the reader still may; asked with each heartbeat. */
+  /** Whether the reader still may; asked before anything is sent. */
   may(): Promise<boolean>;
   to: Writable;
   signal: AbortSignal;
@@ -51,8 +53,11 @@ export async function streamEvents(options: EventStreamOptions): Promise<void> {
         const matching = page.items.filter(options.matches).map(blockOf);
         // Nothing is passed over without a word.
         if (page.gap) matching.unshift(gapBlock(after, page.items[0]?.id ?? page.last));
+        for (const text of together(matching)) {
+          if (!(await may())) return;
+          await send(to, text, options);
+        }
         after = page.next;
-        if (matching.length > 0) await send(to, matching.join(''), options);
         if (page.more) continue;
       }
       await within(nudged, Math.min(beatAt - performance.now(), page === null ? tryAgainMs : Infinity));
@@ -67,13 +72,32 @@ export async function streamEvents(options: EventStreamOptions): Promise<void> {
   }
 }
 
+/** The latest events are at hand for all streams: each is made into text once. */
+const blocks = new WeakMap<StoredEvent, string>();
+
 function blockOf(event: StoredEvent): string {
-  return `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(presentEvent(event))}\n\n`;
+  const known = blocks.get(event);
+  if (known !== undefined) return known;
+  const block = `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(presentEvent(event))}\n\n`;
+  blocks.set(event, block);
+  return block;
 }
 
 function gapBlock(since: string, goesOnAt: string): string {
   const data = { since: since || 'beginning', goesOnAt: goesOnAt || null };
   return `event: gap\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+function* together(blocks: readonly string[]): Generator<string> {
+  let some = '';
+  for (const block of blocks) {
+    if (some !== '' && some.length + block.length > mostHeldBytes) {
+      yield some;
+      some = '';
+    }
+    some += block;
+  }
+  if (some !== '') yield some;
 }
 
 const idLine = (after: string) => `id: ${after || 'beginning'}\n`;

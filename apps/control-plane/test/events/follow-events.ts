@@ -46,6 +46,8 @@ export function followEvents(
     gaps,
     opened,
     close,
+    /** Until something more has come. */
+    next: () => once(emitter, 'event'),
     /** Until there are so many of a type. */
     async until(type: string, count = 1): Promise<void> {
       await opened;
