@@ -14,7 +14,7 @@ import type { PersistRecords } from '../dns/persist-records.ts';
 import { leadsToCdn, pointsHere } from '../dns/points-here.ts';
 import { seeTraffic } from '../dns/see-traffic.ts';
 import type { Zones } from '../dns/zones.ts';
-import { IssuerFailure } from '../issuers/issuer.ts';
+import { type Issuer, IssuerFailure } from '../issuers/issuer.ts';
 import type { IssuerRegistry } from '../issuers/issuer-registry.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { iso } from '../time/iso.ts';
@@ -64,10 +64,9 @@ export function createPreflight({
 }: PreflightOptions): Preflight {
   async function persistOf(
     host: string,
-    name: string,
+    issuer: Issuer | null,
     challenge: ChallengeType | null,
   ): Promise<PersistCheck> {
-    const issuer = await registry.find(name);
     return issuer === null ? noRecord : checkPersist({ issuer, host, challenge }, records, now());
   }
 
@@ -86,10 +85,13 @@ export function createPreflight({
     return { ok, detail, seen };
   }
 
-  async function caaOf(host: string, name: string, challenge: ChallengeType | null): Promise<CaaResult> {
+  async function caaOf(
+    host: string,
+    issuer: Issuer | null,
+    challenge: ChallengeType | null,
+  ): Promise<CaaResult> {
     // There is no CAA for addresses (RFC 8738, section 5).
     if (addressOfHost(host) !== null) return notAsked;
-    const issuer = await registry.find(name);
     if (issuer === null) return notAsked; // told of where the issuer is chosen
     try {
       return await checkCaa(lookups.current(), host, await issuer.caa(host, challenge));
@@ -118,12 +120,13 @@ export function createPreflight({
     async check(host, known, before) {
       const policy = known ?? (await Promise.all([readHostPolicy(store, host), settings.refresh()]))[0];
       const chain = policy.issuers ?? registry.defaultChain();
+      const found = await Promise.all(chain.map((name) => registry.find(name)));
       const { edgeAddresses } = settings.current();
       const demands = { edgeAddresses, proxied: policy.proxied };
       const at = iso(now());
       const [traffic, persist] = await Promise.all([
         edgeAddresses.length === 0 ? notLooked : trafficOf(host, policy.proxied, edgeAddresses),
-        Promise.all(chain.map((name) => persistOf(host, name, policy.challenge))),
+        Promise.all(found.map((issuer) => persistOf(host, issuer, policy.challenge))),
       ]);
       const challenge = persist.flatMap(({ seen }) => seen ?? []);
       const validated = chain.filter((_, index) => persist[index]?.allowed);
@@ -141,7 +144,7 @@ export function createPreflight({
         const detail = unproven === null ? traffic.detail : `${traffic.detail} Besides, ${unproven}`;
         return { ok: false, detail, requirements, seen, issuers: [] };
       }
-      const answers = await Promise.all(chain.map((name) => caaOf(host, name, policy.challenge)));
+      const answers = await Promise.all(found.map((issuer) => caaOf(host, issuer, policy.challenge)));
       const allowed = chain.filter((_, index) => answers[index]?.allowed);
       const issuers = allowed.filter((name) => validated.includes(name));
       // One record that allows one issuer is enough: that of the first that is allowed, or else of the first.
