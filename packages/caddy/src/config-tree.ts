@@ -63,8 +63,9 @@ export function changeAt<T>(
       changeField(place, segment, { method, value, spread, here });
       return changed;
     }
-    if (inside === undefined && method === 'PUT') Object.assign(place, { [segment]: {} });
-    place = place[segment];
+    if (inside === undefined && method === 'PUT') setOwn(place, segment, {});
+    // What it inherits is not its own: a change there would change every object.
+    place = own(place, segment) ? place[segment] : undefined;
   }
   throw new CaddyFault(500, `invalid traversal path at: ${base.slice(1)}`);
 }
@@ -94,10 +95,10 @@ function changeField(
   if (method === 'PUT' && there) throw new CaddyFault(409, `[${here}] key already exists: ${name}`);
   if ((method === 'PATCH' || method === 'DELETE') && !there)
     throw new CaddyFault(404, `[${here}] key does not exist: ${name}`);
-  const before = place[name];
+  const before = there ? place[name] : undefined;
   if (method === 'DELETE') delete place[name];
   else if (method === 'POST' && Array.isArray(before)) before.push(...added(value, spread));
-  else Object.defineProperty(place, name, { value, enumerable: true, configurable: true, writable: true });
+  else setOwn(place, name, value);
 }
 
 function added(value: unknown, spread: boolean): unknown[] {
@@ -112,6 +113,10 @@ function indexOf(segment: string, here: string, status: number, most: number): n
   const index = Number(segment);
   if (index > most) throw new CaddyFault(status, `[${here}] array index out of bounds: ${segment}`);
   return index;
+}
+
+function setOwn(place: Fields, name: string, value: unknown): void {
+  Object.defineProperty(place, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function own(place: Fields, name: string): boolean {

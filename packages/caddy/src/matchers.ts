@@ -1,7 +1,7 @@
 import { isAppError, normaliseHost } from '@lockstep/contract';
 import type { Notes } from './notes.ts';
 import { hasPlaceholder } from './placeholders.ts';
-import { type Fields, isFields, textsAt } from './read-json.ts';
+import { type Fields, isFields, ownOf, textsAt } from './read-json.ts';
 import { type Condition, everything, intersect, type Scope } from './scope.ts';
 
 /** How the path has been changed on its way to these matchers. */
@@ -33,7 +33,7 @@ function readSet(set: Fields, at: string, path: PathSoFar, notes: Notes): ReadSe
   let scope: Scope | null = everything;
   for (const [name, value] of Object.entries(set)) {
     const here = `${at}.${name}`;
-    const read = matchers[name]?.(value, here, path, notes);
+    const read = ownOf(matchers, name)?.(value, here, path, notes);
     if (read === undefined) return { fault: 'is a matcher that routes do not have', at: here };
     if ('fault' in read) return { at: here, ...read };
     scope = scope && intersect(scope, { ...everything, ...read });

@@ -1,3 +1,5 @@
+import { ownOf } from './read-json.ts';
+
 /** What Caddy's placeholders are called here. */
 const names: Record<string, string> = {
   'http.request.host': '{host}',
@@ -16,7 +18,7 @@ const placeholder = /\{([A-Za-z$][\w.$~-]*)\}/g;
 export function mapPlaceholders(text: string): { text: string } | { unknown: string } {
   let unknown: string | null = null;
   const mapped = text.replace(placeholder, (all, name: string) => {
-    const known = names[name];
+    const known = ownOf(names, name);
     if (known === undefined) unknown ??= all;
     return known ?? all;
   });

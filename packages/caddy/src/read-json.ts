@@ -5,6 +5,11 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** What a table of ours has under a name that is somebody else's: `constructor` is in none of them. */
+export function ownOf<T>(table: Record<string, T>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 /** The object that stands there; an empty one where none does. */
 export function fieldsAt(value: unknown): Fields {
   return isFields(value) ? value : {};

@@ -1,7 +1,7 @@
 import type { PutRoute } from '@lockstep/contract/schemas';
 import type { Notes } from './notes.ts';
 import { type PlannedRoute, planRoutes } from './planned-route.ts';
-import { type Fields, fieldsAt, isFields, listAt, textAt, textsAt } from './read-json.ts';
+import { type Fields, fieldsAt, isFields, listAt, ownOf, textAt, textsAt } from './read-json.ts';
 import { everything, hostCovers, intersect } from './scope.ts';
 import { pemOf } from './transport.ts';
 import { createWalk, type Leaf, walkServer } from './tree.ts';
@@ -82,7 +82,7 @@ function isPlain(server: Fields, httpPort: unknown): boolean {
 
 function readServer(server: Fields, at: string, notes: Notes, readFile: ReadFile): ServedLeaf[] {
   for (const name of Object.keys(server)) {
-    const where = settingOf[name];
+    const where = ownOf(settingOf, name);
     if (where !== undefined) notes.told(`${at}.${name}`, `is not carried: ${where}`);
     else if (!known.includes(name)) notes.without(`${at}.${name}`, 'cannot be carried');
   }
@@ -140,7 +140,7 @@ function clientsOf(
   const roots = rootsOf(authentication, readFile);
   if ('fault' in roots) return roots;
   const given = textAt(authentication.mode) ?? 'require_and_verify';
-  const mode = modes[given];
+  const mode = ownOf(modes, given);
   if (mode === undefined)
     return { fault: `asks for certificates by the mode "${given}", which routes do not have` };
   return { ...roots, mode };

@@ -2,7 +2,7 @@ import { type Draft, emptyDraft } from './draft.ts';
 import { type PathSoFar, readMatchers } from './matchers.ts';
 import { middleware } from './middleware.ts';
 import type { Fault, Notes } from './notes.ts';
-import { type Fields, fieldsAt, isFields, listAt, numberAt, textAt, textsAt } from './read-json.ts';
+import { type Fields, fieldsAt, isFields, listAt, numberAt, ownOf, textAt, textsAt } from './read-json.ts';
 import { proxy } from './reverse-proxy.ts';
 import { covers, intersect, pathCovers, type Scope } from './scope.ts';
 import { answerStatically } from './static-response.ts';
@@ -147,8 +147,9 @@ function walkHandlers(walk: Walk, handle: unknown, at: string, way: Way): boolea
 function walkHandler(walk: Walk, handler: Fields, at: string, way: Way): boolean {
   const name = textAt(handler.handler) ?? '';
   if (name === 'subroute') return walkRoutes(walk, handler.routes, `${at}.routes`, way);
-  if (name === 'invoke') return walkRoutes(walk, [walk.named[textAt(handler.name) ?? '']], `${at}.name`, way);
-  const step = middleware[name];
+  if (name === 'invoke')
+    return walkRoutes(walk, [ownOf(walk.named, textAt(handler.name) ?? '')], `${at}.name`, way);
+  const step = ownOf(middleware, name);
   if (step !== undefined) {
     // What it has to say, it says once, however many routes it is part of.
     const fault = step(emptyDraft(), handler, at, walk.notes);

@@ -20,10 +20,10 @@ export function readJsonBody(request: FastifyRequest, body: Buffer): unknown {
   return parseJson(body.toString('utf8').replace(/^\uFEFF/, ''));
 }
 
-/** Throws `invalid_request` for what is no JSON, or cannot be kept. */
-export function parseJson(text: string): unknown {
+/** Throws `invalid_request` for what is no JSON, or cannot be kept; `levels`: how deep it may be. */
+export function parseJson(text: string, levels = deepest): unknown {
   const input = parse(text);
-  checkValues(input);
+  checkValues(input, levels);
   const repeated = repeatedField(text);
   if (repeated !== null) throw invalidField(repeated, 'is there twice');
   return input;
@@ -68,7 +68,7 @@ function parse(text: string): unknown {
 }
 
 /** Throws for what JSON can carry and nothing behind this can keep: loops over the input, since recursion is what depth would break. */
-function checkValues(input: unknown): void {
+function checkValues(input: unknown, levels: number): void {
   const open: { value: unknown; pointer: string; depth: number }[] = [
     { value: input, pointer: '', depth: 0 },
   ];
@@ -76,7 +76,7 @@ function checkValues(input: unknown): void {
     const { value, pointer, depth } = next;
     if (typeof value === 'string') checkText(value, pointer);
     if (typeof value !== 'object' || value === null) continue;
-    if (depth === deepest) throw invalidField('', `is nested deeper than ${deepest} levels`);
+    if (depth === levels) throw invalidField('', `is nested deeper than ${levels} levels`);
     for (const [key, inner] of Object.entries(value)) {
       checkText(key, pointer);
       // Assigned to an object, it would change what the object is rather than what it has.

@@ -192,7 +192,8 @@ interface Seen {
 
 /** What GET shows, as one tree. */
 function configOf(all: readonly CaddyRoute[]): object {
-  const servers: Record<string, { listen: string[]; routes: unknown[] }> = {};
+  // A server may have any name.
+  const servers: Record<string, { listen: string[]; routes: unknown[] }> = Object.create(null);
   for (const { server, body } of all) {
     servers[server] ??= { listen: [':443'], routes: [] };
     servers[server].routes.push(body);

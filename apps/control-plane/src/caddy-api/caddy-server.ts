@@ -10,6 +10,7 @@ import {
   LogController,
 } from 'fastify';
 import type { Logger } from 'pino';
+import { parseJson } from '../api/json-body.ts';
 import { checkHead, parsedHeadBytes } from '../api/read-head.ts';
 import { requestIdOf } from '../api/request-origin.ts';
 import { createTlsServer } from '../api/tls-server.ts';
@@ -22,6 +23,8 @@ import { type CaddyCalls, segmentsOf } from './caddy-calls.ts';
 import { Outdated } from './caddy-routes.ts';
 
 const requestTimeoutMs = 30_000;
+/** A subroute in a subroute is four levels: some twenty of them. */
+const deepest = 100;
 
 export interface CaddyServerOptions {
   calls: CaddyCalls;
@@ -128,10 +131,9 @@ function bodyOf({ body, headers, method }: FastifyRequest): unknown {
   if (type !== '' && type !== 'application/json')
     throw new CaddyFault(400, `unacceptable content-type: ${type}; 'application/json' required`);
   try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    // What it says quotes the body, which may hold a hash.
-    throw new CaddyFault(400, 'decoding request body: it is not JSON');
+    return parseJson(body.toString('utf8'), deepest);
+  } catch (error) {
+    throw new CaddyFault(400, `decoding request body: ${(error as Error).message}`);
   }
 }
 

@@ -233,6 +233,34 @@ t.test('what cannot be expressed is refused by its field, and nothing is written
   });
 });
 
+t.test('names that objects inherit, and bodies without end, change nothing beside a route', async (t) => {
+  const { caddy } = await start(t);
+  await caddy('POST', routes, body('x', 'shop.example.com'));
+  for (const path of ['/id/x/__proto__/p', '/id/x/constructor/prototype/p', '/id/x/handle/0/__proto__/p'])
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+      t.not(
+        (await caddy(method, path, method === 'DELETE' ? undefined : '"v"')).status,
+        200,
+        `${method} ${path}`,
+      );
+      t.notOk('p' in {}, 'no object has it now');
+    }
+  t.strictSame((await caddy('GET', '/id/x')).body, body('x', 'shop.example.com'));
+  const deep = `${'['.repeat(40_000)}${']'.repeat(40_000)}`;
+  for (const given of [deep, `{"match":[{"host":["a.example.com"]}],"handle":${deep}}`])
+    t.match(await caddy('POST', routes, given), { status: 400, body: { error: /nested deeper/ } });
+  for (const handler of ['constructor', '__proto__', 'toString'])
+    t.match(await caddy('POST', routes, { ...body('y', 'y.example.com'), handle: [{ handler }] }), {
+      status: 400,
+      body: { error: /^handle\.0: ".*" is a handler that routes do not have/ },
+    });
+  const server = '/config/apps/http/servers/__proto__/routes';
+  t.equal((await caddy('POST', server, body('__proto__', 'z.example.com'))).status, 200);
+  t.strictSame((await caddy('GET', server)).body, [body('__proto__', 'z.example.com')]);
+  t.equal((await caddy('GET', '/config/')).status, 200);
+  t.equal((await caddy('GET', '/id/__proto__/match/0/host/0')).body, 'z.example.com');
+});
+
 t.test('of two that changed what they had read, one is told that it is another by now', async (t) => {
   const { caddy } = await start(t);
   await caddy('POST', routes, body('x', 'shop.example.com'));
