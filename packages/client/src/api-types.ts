@@ -4332,7 +4332,7 @@ export interface components {
         Location: string;
         /** @description The wait that was kept to (RFC 7240) */
         PreferenceApplied: string;
-        /** @description The revision of what is stored of it, for `If-Match`; its `status` moves without */
+        /** @description The revision of what is stored of it; behind it, while its state has something to tell, a digest of that: `"41.Rk3xP0mQ7aZdW1uc"`. `If-Match` goes by the revision, `If-None-Match` of a GET by all of it */
         ETag: string;
         /** @description `true`: the answer to an earlier request with the same `Idempotency-Key` */
         Replayed: "true";

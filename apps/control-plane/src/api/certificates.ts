@@ -17,6 +17,7 @@ import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
 import { missingOk } from './missing-ok.ts';
+import { movingOfCertificate } from './moving-parts.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
 
@@ -36,7 +37,7 @@ export interface CertificatesApiOptions {
 export function certificatesApi(app: ApiInstance, { service, view }: CertificatesApiOptions): void {
   async function answer(request: FastifyRequest, reply: FastifyReply, id: string): Promise<Certificate> {
     const certificate = await view.get(id);
-    tag(request, reply, certificate.revision);
+    tag(request, reply, certificate.revision, movingOfCertificate(certificate));
     return certificate;
   }
 

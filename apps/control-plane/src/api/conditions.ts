@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { AppError } from '@lockstep/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Condition } from '../changes/writes.ts';
@@ -12,9 +13,20 @@ declare module 'fastify' {
 
 const entityTag = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
 
-/** A tag of what is stored of a resource: its revision. 0: it is there without a record of its own. */
-export function etagOf(revision: number | null): string {
-  return `"${revision ?? 0}"`;
+/**
+ * The revision of what is stored of a resource (0: it is there without a record of its own), and what moves in its answers without that:
+ * `"41"`, or `"41.Rk3xP0mQ7aZd"`. Changes are held against the revision alone, which the tag begins with.
+ */
+function etagOf(revision: number | null, moving: object | null = null): string {
+  const number = revision ?? 0;
+  if (moving === null) return `"${number}"`;
+  const digest = createHash('sha256').update(JSON.stringify(moving)).digest('base64url');
+  return `"${number}.${digest.slice(0, 16)}"`;
+}
+
+/** Tags of the same revision are one to those who change it. */
+function ofRevision(tag: string): string {
+  return tag.replace(/^("\d+)\.[\w-]+"$/, '$1"');
 }
 
 /**
@@ -33,8 +45,13 @@ export function conditionOf({ headers }: Pick<FastifyRequest, 'headers'>): Condi
 }
 
 /** Tells with which tag a resource is answered; throws `precondition_failed` where a read asks for another. */
-export function tag(request: FastifyRequest, reply: FastifyReply, revision: number | null): void {
-  reply.header('etag', etagOf(revision));
+export function tag(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  revision: number | null,
+  moving: object | null = null,
+): void {
+  reply.header('etag', etagOf(revision, moving));
   const match = isRead(request) ? tagsOf('If-Match', request.headers['if-match']) : null;
   if (match !== null && !isAmong(match, revision ?? 0)) throw preconditionFailed('If-Match', revision ?? 0);
 }
@@ -66,7 +83,7 @@ function isRead({ method }: FastifyRequest): boolean {
 
 /** `*` stands for whatever there is. */
 function isAmong(tags: string[], revision: number | null): boolean {
-  return revision !== null && (tags.includes('*') || tags.includes(etagOf(revision)));
+  return revision !== null && (tags.includes('*') || tags.map(ofRevision).includes(etagOf(revision)));
 }
 
 /** Tags are compared weakly by If-None-Match (RFC 9110, section 13.1.2). */

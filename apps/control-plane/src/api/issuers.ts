@@ -19,6 +19,7 @@ import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
 import { nullsLeftOut, withoutShown } from './json-body.ts';
 import { missingOk } from './missing-ok.ts';
+import { movingOfIssuer } from './moving-parts.ts';
 import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
@@ -50,7 +51,7 @@ export interface IssuersApiOptions {
 export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: IssuersApiOptions): void {
   async function answer(request: FastifyRequest, reply: FastifyReply, name: string): Promise<Issuer> {
     const issuer = await service.view(name);
-    tag(request, reply, issuer.revision);
+    tag(request, reply, issuer.revision, movingOfIssuer(issuer));
     return issuer;
   }
 

@@ -4,6 +4,7 @@ import { routeNotFound } from '../routes/route-refusals.ts';
 import type { RouteView } from '../routes/route-view.ts';
 import { tag } from './conditions.ts';
 import type { LoadBound } from './load-bound.ts';
+import { movingOfRoute } from './moving-parts.ts';
 
 export interface RouteAnswersOptions {
   view: RouteView;
@@ -42,7 +43,7 @@ export function createRouteAnswers({ view, load, stopping }: RouteAnswersOptions
       waitSeconds === null ? await view.route(id) : await settled(request, id, waitSeconds * 1_000);
     if (route === null) throw routeNotFound(id);
     if (created) reply.header('location', `/v1/routes/${id}`);
-    tag(request, reply, route.revision);
+    tag(request, reply, route.revision, movingOfRoute(route));
     const live = route.status.state === 'live';
     if (created) return reply.code(live || preferred === null ? 201 : 202).send(route);
     return reply.code(live ? 200 : 202).send(route);

@@ -26,6 +26,7 @@ import { once } from './idempotent.ts';
 import { mergePatchType, withoutShown } from './json-body.ts';
 import type { LoadBound } from './load-bound.ts';
 import { missingOk } from './missing-ok.ts';
+import { movingOfRoute } from './moving-parts.ts';
 import { needs } from './needs.ts';
 import { parseWait, preferHeaders } from './prefer.ts';
 import { originOf } from './request-origin.ts';
@@ -145,7 +146,7 @@ export function routesApi(
     async handler(request, reply) {
       const route = await view.route(request.params.id);
       if (route === null) throw routeNotFound(request.params.id);
-      tag(request, reply, route.revision);
+      tag(request, reply, route.revision, movingOfRoute(route));
       return route;
     },
   });

@@ -15,6 +15,7 @@ import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
 import { missingOk } from './missing-ok.ts';
+import { movingOfToken } from './moving-parts.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
 
@@ -78,7 +79,7 @@ export function tokensApi(app: ApiInstance, { service }: TokensApiOptions): void
     },
     async handler(request, reply) {
       const token = await service.view(accessOf(request), request.params.id);
-      tag(request, reply, token.revision);
+      tag(request, reply, token.revision, movingOfToken(token));
       return token;
     },
   });

@@ -24,6 +24,7 @@ import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
 import { mergePatchType, withoutShown } from './json-body.ts';
 import { missingOk } from './missing-ok.ts';
+import { movingOfWebhook } from './moving-parts.ts';
 import { needs } from './needs.ts';
 import { accessOf, originOf } from './request-origin.ts';
 
@@ -44,7 +45,7 @@ export interface WebhooksApiOptions {
 
 export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksApiOptions): void {
   function answer<W extends Webhook>(request: FastifyRequest, reply: FastifyReply, webhook: W): W {
-    tag(request, reply, webhook.revision);
+    tag(request, reply, webhook.revision, movingOfWebhook(webhook));
     return webhook;
   }
 

@@ -56,7 +56,8 @@ const headers = {
     schema: { type: 'string', examples: ['wait=60'] },
   },
   ETag: {
-    description: 'The revision of what is stored of it, for `If-Match`; its `status` moves without',
+    description:
+      'The revision of what is stored of it; behind it, while its state has something to tell, a digest of that: `"41.Rk3xP0mQ7aZdW1uc"`. `If-Match` goes by the revision, `If-None-Match` of a GET by all of it',
     schema: { type: 'string', examples: ['"41"'] },
   },
   Replayed: {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createSealers, generateSecretKey } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
-import { testFolder } from '@lockstep/testkit';
+import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { makeCertificate } from '../brought-certificate.ts';
 import { startControlPlane } from '../start-control-plane.ts';
@@ -12,11 +12,12 @@ const settings = { edgeAddresses: ['203.0.113.7'] };
 const issuer = { directory: 'https://ca.example.com/directory' };
 
 t.test('each resource tells its revision, and is changed by whoever knows it', async (t) => {
-  const { call, store } = await startControlPlane(t, testFolder(t));
+  const { call, store, acknowledge } = await startControlPlane(t, testFolder(t));
+  acknowledge('edge-1');
   const { body: brought } = await call('POST', '/v1/certificates', {
     body: await makeCertificate('b.example.com'),
   });
-  await call('PUT', '/v1/routes/shop', { body: shop });
+  await call('PUT', '/v1/routes/shop', { body: shop, headers: { prefer: 'wait=60' } });
   const resources = [
     { path: '/v1/routes/shop', put: shop, change: ['PATCH', { methods: ['GET'] }] },
     { path: '/v1/settings', put: settings, change: ['PATCH', { liveNeeds: 'expected' }] },
@@ -27,6 +28,9 @@ t.test('each resource tells its revision, and is changed by whoever knows it', a
   for (const { path, put, change } of resources) {
     const [method, body] = change;
     if (put !== null) t.match(await call('PUT', path, { body: put }), { headers: { get: Function } });
+    await waitFor(async () => (await call('GET', path)).body.state !== 'deploying', {
+      what: 'it to be live',
+    });
     const shown = await call('GET', path);
     const etag = shown.headers.get('etag') ?? '';
     t.equal(etag, `"${shown.body.revision}"`, path);
@@ -54,6 +58,50 @@ t.test('each resource tells its revision, and is changed by whoever knows it', a
   const nodes = await call('POST', '/v1/keys/rotate', { headers: { 'if-match': '*' } });
   t.match(nodes, { status: 412, body: { detail: /has no ETag/ } });
   t.equal((await store.head()).number, number);
+});
+
+t.test('whoever has what a state was before it changed is never answered 304', async (t) => {
+  const { call, acknowledge, report } = await startControlPlane(t, testFolder(t));
+  const { revision } = (await call('PUT', '/v1/routes/shop', { body: shop })).body;
+  const paths = ['/v1/routes/shop', '/v1/certificates/shop.example.com'];
+  const shown = async (path: string, tag = '') =>
+    call('GET', path, { headers: tag === '' ? {} : { 'if-none-match': tag } });
+  const tags = new Map<string, string>();
+  for (const path of paths) {
+    const { headers, body } = await shown(path);
+    tags.set(path, headers.get('etag')!);
+    t.match(tags.get(path), /^"\d+\.[\w-]{16}"$/, `${body.state ?? body.status.state} is told by the tag`);
+    t.equal((await shown(path, tags.get(path))).status, 304);
+  }
+  acknowledge('edge-1');
+  for (const path of paths) {
+    const live = await waitFor(
+      async () => {
+        const { status, headers, body } = await shown(path, tags.get(path));
+        tags.set(path, headers.get('etag')!);
+        return status === 200 && (body.state ?? body.status.state) === 'live' && headers.get('etag');
+      },
+      { what: 'it to be live' },
+    );
+    if (path === paths[0]) t.equal(live, `"${revision}"`, 'all is well: the revision alone');
+  }
+  const [path = ''] = paths;
+  await report('edge-2', { applied: null });
+  const worse = await waitFor(
+    async () => {
+      const answer = await shown(path, tags.get(path));
+      return answer.status === 200 && answer;
+    },
+    { what: 'the edge that is behind to be shown' },
+  );
+  t.match(worse.body.status, { state: 'deploying' });
+  const tag = worse.headers.get('etag')!;
+  t.match(
+    await call('PATCH', path, { body: { metadata: { a: 'b' } }, headers: { 'if-match': tag } }),
+    { status: 202 },
+    'changes go by the revision, whatever the state was',
+  );
+  t.equal((await call('PATCH', path, { body: {}, headers: { 'if-match': tag } })).status, 412);
 });
 
 t.test('whoever asks for it makes a route, or none', async (t) => {
