@@ -50,6 +50,13 @@ t.test('whatever fails, no secret is in the log at its finest, nor in an answer'
   t.equal((await say('POST', '/v1/certificates', { body: one })).status, 201);
   for (const path of ['issuers', 'certificates', 'certificates/*.example.com/attempts', 'settings'])
     await say('GET', `/v1/${path}`);
+  await call('PATCH', '/v1/settings', { body: { webhookTargets: 'any' } });
+  const made = (await call('POST', '/v1/webhooks', { body: { url: hook.url } })).body;
+  const path = `/v1/webhooks/${made.id}`;
+  const signers = [made.secret, (await call('POST', `${path}/rotate-secret`)).body.secret];
+  t.match((await say('POST', `${path}/test`)).body, { outcome: 'refused' });
+  for (const more of ['', '/deliveries']) await say('GET', `${path}${more}`);
+  const { sealedSecrets } = (await store.get('webhook', made.id))!.value;
 
   const { items: journal } = await store.readJournal({ limit: 1_000 });
   t.match(new Set(journal.map(({ kind }) => kind)), new Set(['route', 'certificate', 'issuer', 'account']));
@@ -60,6 +67,15 @@ t.test('whatever fails, no secret is in the log at its finest, nor in an answer'
   );
   const all = [...lines, ...answers, JSON.stringify(journal)].join('\n');
   t.match(all, /an attempt failed/, 'there is a log to look through');
-  for (const secret of [hmacKey, hookSecret, adminToken, 'PRIVATE KEY', ...keys, ...sealed])
+  for (const secret of [
+    hmacKey,
+    hookSecret,
+    adminToken,
+    'PRIVATE KEY',
+    ...keys,
+    ...sealed,
+    ...signers,
+    sealedSecrets,
+  ])
     t.notOk(all.includes(secret), `${secret.slice(0, 12)}… is kept`);
 });

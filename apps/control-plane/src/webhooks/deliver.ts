@@ -1,6 +1,7 @@
 import type { WebhookRecord } from '@lockstep/contract';
 import { AppError, recordKey } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
+import { addressDenied } from '@lockstep/pki/denied-addresses';
 
 /** What a target says is read for its first words alone. */
 const mostReadBytes = 1_024;
@@ -117,6 +118,8 @@ function reasonOf(error: unknown, timeoutMs: number): string {
   const { name, message, cause } = Object(error);
   if (name === 'TimeoutError') return `none within ${timeoutMs / 1_000} s`;
   const { code, message: text } = Object(cause);
+  // What a name inside of this network stands for is not a tenant's to know.
+  if (code === addressDenied) return 'it leads to an address where nothing may lead';
   // As OpenSSL names what is wrong with a chain (X509_V_ERR_…), and Node with a name.
   if (/CERT|_SIGNATURE$|^CRL_/.test(code)) return `its certificate is not to be trusted: ${text}`;
   if (/^ERR_SSL_|^EPROTO$/.test(code)) return `it does not speak TLS there, or an older one (${code})`;

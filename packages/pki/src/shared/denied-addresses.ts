@@ -18,7 +18,7 @@ export interface DeniedAddresses {
 }
 
 /** The code of the error that a denied address gives. */
-const addressDenied = 'ADDRESS_DENIED';
+export const addressDenied = 'ADDRESS_DENIED';
 
 export function denialOf(address: string, port: number): Error {
   return Object.assign(new Error(`${address} port ${port} is an address where nothing may lead`), {
