@@ -21,7 +21,7 @@ const sliceMs = 12;
 const fewestTogether = 10;
 const longestPauseMs = 50;
 /** How many times as long as it worked it leaves the process to single requests, while there are any. */
-const courtesy = 3;
+const courtesy = 4;
 
 export interface Bulk {
   dryRun: boolean;
