@@ -12,8 +12,9 @@ export interface PlannedRoute {
   at: string;
 }
 
-const mostHosts = 100;
-const mostPaths = 20;
+/** Of one route here. */
+export const mostHosts = 100;
+export const mostPaths = 20;
 
 /** The routes for what a leaf answers: as many as it takes for all of its hosts and paths. */
 export function planRoutes(leaf: Leaf, more: Partial<PutRoute>, notes: Notes): PlannedRoute[] {

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { CaddyFault, innerIdsOf, renderRoute, routeIdOf, translateRoute } from '@lockstep/caddy';
+import {
+  CaddyFault,
+  innerIdsOf,
+  mostHosts,
+  mostPaths,
+  renderRoute,
+  routeIdOf,
+  translateRoute,
+} from '@lockstep/caddy';
 import { type CaddyRouteRecord, type RouteRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { PutRoute } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
@@ -160,6 +168,14 @@ export function createCaddyRoutes({
     if (fault !== undefined) throw refused(fault.at, fault.detail);
     const [first, second] = planned;
     if (first === undefined) throw refused(notes[0]?.at ?? 'handle', notes[0]?.detail ?? 'answers nothing');
+    if (
+      second !== undefined &&
+      (first.body.hosts.length === mostHosts || first.body.paths.length === mostPaths)
+    )
+      throw refused(
+        'match',
+        `has more than ${mostHosts} hosts or ${mostPaths} paths; post a route for each part`,
+      );
     if (second !== undefined)
       throw refused(second.at, 'is a second way for requests to go; post a route for each');
     const caddyId = given == null ? null : String(given);

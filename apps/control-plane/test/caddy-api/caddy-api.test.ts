@@ -198,6 +198,13 @@ t.test('what cannot be expressed is refused by its field, and nothing is written
       /^handle\.0\.headers\.request\.replace: /,
     ],
     ['POST', `${routes}/...`, [shop, { handle: [] }], 400, /^handle: /],
+    [
+      'POST',
+      routes,
+      { ...shop, match: [{ host: Array.from({ length: 101 }, (_, i) => `h${i}.example.com`) }] },
+      400,
+      /^match: has more than 100 hosts/,
+    ],
     ['POST', routes, { ...shop, '@id': true }, 400, /^@id: must be a string or number/],
     ['POST', routes, { ...shop, nosuch: 1 }, 400, /^nosuch: cannot be carried/],
     ['POST', routes, { ...shop, handle: [{ handler: 'nosuch' }] }, 400, /^handle\.0: "nosuch"/],
