@@ -64,6 +64,7 @@ import { writeRootCertificate } from './startup/root-certificate.ts';
 import { keepSeenHistory } from './startup/seen-history.ts';
 import { version } from './startup/version.ts';
 import { createLoopShare } from './time/loop-share.ts';
+import { createExpiredTokens } from './tokens/expired-tokens.ts';
 import { createKnownTokens } from './tokens/known-tokens.ts';
 import { createTokenService } from './tokens/token-service.ts';
 import { createTokenUses } from './tokens/token-uses.ts';
@@ -202,6 +203,7 @@ export async function createControlPlane({
     closers.push(tokens.close);
     const tokenUses = createTokenUses({ store, tokens, log, now });
     closers.push(tokenUses.close);
+    closers.push(createExpiredTokens({ store, boundary, now }).close);
     const expiry = createExpiryWatch({ store, hub, log, now });
     closers.push(expiry.close);
     const idempotency = createIdempotencyKeys({ store, sealer, boundary, now });

@@ -10,7 +10,9 @@ const leaseMs = 30_000;
 export interface SweepOptions {
   store: ConfigStore;
   /** One whose records are of no use once their date has passed. */
-  kind: Extract<Kind, 'bucket' | 'idempotency'>;
+  kind: Extract<Kind, 'bucket' | 'idempotency' | 'token'>;
+  /** A kind whose records of the same ids go with them. */
+  beside?: Extract<Kind, 'token-use'>;
   now: number;
   /** How many are kept; beyond, the earliest go before their date. Left out: any number. */
   most?: number;
@@ -18,7 +20,7 @@ export interface SweepOptions {
 }
 
 /** Deletes records whose `dueAt` has passed, and tells how many. One control plane at a time; the others have nothing to do. */
-export async function sweepDue({ store, kind, now, most, signal }: SweepOptions): Promise<number> {
+export async function sweepDue({ store, kind, beside, now, most, signal }: SweepOptions): Promise<number> {
   let lease = await store.acquireLease(`${kind}/sweep`, leaseMs);
   if (lease === null) return 0;
   let swept = 0;
@@ -27,7 +29,7 @@ export async function sweepDue({ store, kind, now, most, signal }: SweepOptions)
     for (let batch = 0; batch < mostBatches && !signal.aborted; batch += 1) {
       const size = beyond > 0 ? Math.min(beyond, batchSize) : batchSize;
       const due = await store.listDue(kind, beyond > 0 ? Number.MAX_SAFE_INTEGER : now, size);
-      swept += await deleteAll(store, due, lease);
+      swept += await deleteAll(store, due, beside === undefined ? [kind] : [kind, beside], lease);
       if (beyond === 0 && due.length < batchSize) break;
       beyond = due.length === 0 ? 0 : Math.max(0, beyond - due.length);
       lease = await store.renewLease(lease, leaseMs);
@@ -41,6 +43,7 @@ export async function sweepDue({ store, kind, now, most, signal }: SweepOptions)
 async function deleteAll<K extends Kind>(
   store: ConfigStore,
   due: StoredRecord<K>[],
+  kinds: readonly Kind[],
   lease: Lease,
 ): Promise<number> {
   let left = due;
@@ -51,7 +54,7 @@ async function deleteAll<K extends Kind>(
       by: { kind: 'system' },
       lease,
       checks: left.map(({ kind, id, revision }) => ({ kind, id, revision })),
-      changes: left.map(({ kind, id }) => ({ op: 'delete', kind, id })),
+      changes: kinds.flatMap((kind) => left.map(({ id }) => ({ op: 'delete' as const, kind, id }))),
     });
   });
   return left.length;

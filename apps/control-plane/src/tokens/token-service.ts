@@ -15,6 +15,7 @@ import { beyondToken } from '../auth/bounds.ts';
 import { commit, type WriteOrigin } from '../changes/writes.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
+import { expiredKeptMs } from './expired-tokens.ts';
 import type { KnownTokens } from './known-tokens.ts';
 import { hashToken, type MadeToken, makeToken } from './token-text.ts';
 
@@ -87,7 +88,7 @@ export function createTokenService({ store, known, now = Date.now }: TokenServic
       await commit(store, {
         ...origin,
         checks: [{ kind: 'token', id, revision: null }],
-        changes: [{ op: 'put', kind: 'token', id, value, claims }],
+        changes: [{ op: 'put', kind: 'token', id, value, claims, dueAt: forgottenAt(value) }],
       });
       const [shown] = await present([await find(by, id)]);
       return { ...(shown as Token), token: text };
@@ -118,6 +119,10 @@ export function createTokenService({ store, known, now = Date.now }: TokenServic
       known.forget(id);
     },
   };
+}
+
+function forgottenAt({ expiresAt }: TokenRecord): number | null {
+  return expiresAt === null ? null : Date.parse(expiresAt) + expiredKeptMs;
 }
 
 /** How far a token reaches: never further than that by which it is made. */
