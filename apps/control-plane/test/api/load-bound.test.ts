@@ -43,7 +43,7 @@ async function start(test: Pick<typeof t, 'teardown'>) {
   const until = async (count: number) => {
     while (held.length < count) await new Promise(setImmediate);
   };
-  return { freed, url, post, held, until };
+  return { load, freed, url, post, held, until };
 }
 
 t.test(
@@ -99,4 +99,20 @@ t.test('a caller who goes away before the answer leaves no place taken', async (
   await until(1);
   held.pop()?.();
   t.equal((await again).status, 200);
+});
+
+t.test('what can wait leaves the process to a write, for so long at the most', async (t) => {
+  const { load, post, held, until } = await start(t);
+  await load.quiet(600_000);
+  const written = post();
+  await until(1);
+  let quiet = false;
+  const waited = load.quiet(600_000).then(() => {
+    quiet = true;
+  });
+  await load.quiet(10);
+  t.notOk(quiet, 'it gave up, and the write is still under way');
+  held[0]!();
+  await Promise.all([written, waited]);
+  t.ok(quiet);
 });
