@@ -16,6 +16,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { NodeUpstreams } from '../fleet/node-upstreams.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { once } from './idempotent.ts';
 import { missingOk } from './missing-ok.ts';
 import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
@@ -162,7 +163,9 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
       const change = { op: 'put', kind: 'drain', id, value: { since: new Date().toISOString() } } as const;
       const checks = [{ kind: 'drain', id, revision: null }] as const;
       // One that is drained already stays drained since then.
-      await commitUnlessChanged(store, { ...originOf(request), checks: [...checks], changes: [change] });
+      await once(request, {}, () =>
+        commitUnlessChanged(store, { ...originOf(request), checks: [...checks], changes: [change] }),
+      );
       return reply.code(202).send(await present(presence));
     },
   });
@@ -179,7 +182,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
     async handler(request, reply) {
       const { id } = request.params;
       const presence = find(id);
-      await undrain(id, originOf(request));
+      await once(request, {}, () => undrain(id, originOf(request)));
       return reply.code(202).send(await present(presence));
     },
   });
@@ -196,16 +199,13 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
     async handler(request, reply) {
       const presence = find(request.params.id);
       const { held, node } = presence.report;
-      if (held === null) {
-        throw new AppError('wrong_state', `node "${node}" holds no snapshot back`, { facts: { node } });
-      }
-      const change = {
-        op: 'put',
-        kind: 'confirmation',
-        id: node,
-        value: { revision: held.revision },
-      } as const;
-      await commit(store, { ...originOf(request), changes: [change] });
+      await once(request, {}, async () => {
+        if (held === null)
+          throw new AppError('wrong_state', `node "${node}" holds no snapshot back`, { facts: { node } });
+        const value = { revision: held.revision };
+        const change = { op: 'put', kind: 'confirmation', id: node, value } as const;
+        await commit(store, { ...originOf(request), changes: [change] });
+      });
       return reply.code(202).send(await present(presence));
     },
   });

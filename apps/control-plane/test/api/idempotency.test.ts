@@ -160,6 +160,39 @@ t.test(
   },
 );
 
+t.test('a drain that was made and never answered is not made again by its repeat', async (t) => {
+  let ended = false;
+  const gone = () => new AppError('store_unavailable', 'gone');
+  const { store, first, second } = await startTwo(
+    t,
+    async (commit, make) => {
+      const position = await make(commit);
+      if (!kindsOf(commit).includes('drain')) return position;
+      ended = true;
+      throw gone();
+    },
+    (target) => ({
+      async get(kind, id) {
+        if (ended && kind === 'idempotency') throw gone();
+        return target.get(kind, id);
+      },
+    }),
+  );
+  await second.report('edge-1');
+  await waitFor(async () => (await first.call('GET', '/v1/nodes/edge-1')).status === 200, {
+    what: 'the edge',
+  });
+  const headers = keyed('once');
+  const path = '/v1/nodes/edge-1/drain';
+  t.equal((await first.call('POST', path, { headers })).status, 503);
+  t.ok(await store.get('drain', 'edge-1'));
+  t.equal((await second.call('POST', '/v1/nodes/edge-1/undrain')).status, 202);
+  const again = await second.call('POST', path, { headers });
+  t.match(again, { status: 202, body: { id: 'edge-1' } });
+  t.equal(again.headers.get('idempotency-replayed'), 'true');
+  t.equal(await store.get('drain', 'edge-1'), null, 'what others decided since then stands');
+});
+
 t.test('whoever repeats a request is answered without a turn of its own', async (t) => {
   const never = () => ({ acquireLease: async () => null });
   const { first, second } = await startTwo(t, asItIs, never);
