@@ -110,6 +110,8 @@ t.test('a stream cut 50 times while control planes are killed: every event once,
     all.slice(0, seen.length).map(({ id }) => id),
     'what was read is the history',
   );
+  const ids = all.map(({ id }) => id);
+  t.same(ids, [...new Set(ids)].sort(), 'each has a place of its own, in the order of the ids');
   t.equal(gaps, 0);
   for (const [index, types] of typesByRoute(all)) {
     const count = (type: string) => types.filter((one) => one === type).length;
