@@ -48,19 +48,15 @@ export function readKey(pem: string): KeyObject {
   }
 }
 
-/** The DNS names of the SAN, in lower case. A common name alone does not count (RFC 9525, section 2). */
-export function dnsNamesOf(certificate: X509Certificate): string[] {
+/** All that a certificate is for, as hosts: names, in lower case, and IP addresses. A common name alone does not count (RFC 9525, section 2). */
+export function altNamesOf(certificate: X509Certificate): string[] {
   const { SubjectAlternativeNameExtension, X509Certificate: X509 } = x509();
   const san = new X509(certificate.raw).getExtension(SubjectAlternativeNameExtension);
-  return (san?.names.items ?? [])
-    .filter(({ type }) => type === 'dns')
-    .map(({ value }) => value.toLowerCase());
-}
-
-/** All that a certificate is for, as hosts: names, and IP addresses. */
-export function altNamesOf(certificate: X509Certificate): string[] {
-  const addresses = certificate.subjectAltName?.match(/(?<=(?:^|, )IP Address:)[0-9A-Fa-f:.]+/g) ?? [];
-  return [...dnsNamesOf(certificate), ...addresses.flatMap((address) => hostOfAddress(address) ?? [])];
+  const names = san?.names.items ?? [];
+  return [
+    ...names.flatMap(({ type, value }) => (type === 'dns' ? [value.toLowerCase()] : [])),
+    ...names.flatMap(({ type, value }) => (type === 'ip' ? (hostOfAddress(value) ?? []) : [])),
+  ];
 }
 
 export function factsOf(leaf: X509Certificate): CertificateFacts {

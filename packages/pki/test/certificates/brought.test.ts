@@ -168,6 +168,8 @@ t.test('the names are hosts as routes have them; without one it is refused', asy
   t.throws(() => bring(nameless), refused(/no DNS name/), 'a common name does not count');
   const addresses = await named('192.0.2.1');
   t.same(bring(addresses).names, ['192.0.2.1']);
+  const feigned = await named('shop.example.com', 'a.example.com, IP Address:192.0.2.1');
+  t.same(bring(feigned).names, ['shop.example.com'], 'a name that reads like an address is none');
   const odd = await named('_sip.example.com');
   t.throws(() => bring(odd), refused(/no host that a route can have: _sip/));
 });
