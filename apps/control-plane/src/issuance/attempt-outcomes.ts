@@ -13,7 +13,7 @@ import { putCertificate } from '../certificates/certificate-record.ts';
 import { type Issuer, IssuerFailure, type StepResult } from '../issuers/issuer.ts';
 import type { Exemption, Ledger, LedgerEntry } from '../issuers/ledger/ledger.ts';
 import { pauseKey } from '../issuers/ledger/pause-key.ts';
-import { resetOrder } from '../orders/order-record.ts';
+import { resetOrder, upkeepDate } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
 import { afterFailure, shortLimitMs, triedNext } from './after-failure.ts';
 import { persistWatchOf } from './persist-watch.ts';
@@ -98,7 +98,6 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
     const { serialNumber, fingerprint256, notBefore, notAfter } = made;
     const renewAt = firstRenewalDate(Date.parse(notBefore), Date.parse(notAfter), now());
     // What a CA suggests for a new certificate is asked at once; after a renewal later, lest one that always says "now" is obeyed without end.
-    const persist = persistWatchOf(order, now());
     const askAt = issuer.asksCa ? now() + (order.renewal === null ? 0 : ariRetryMs) : null;
     const value = {
       host: order.host,
@@ -119,22 +118,20 @@ export function createAttemptOutcomes(options: AttemptOutcomesOptions): AttemptO
       problem: null,
       next: `It is renewed around ${iso(renewAt)}.`,
     });
+    const next = resetOrder(order, {
+      failures: 0,
+      unproven: 0,
+      setbacks: {},
+      lastError: null,
+      renewal: null,
+      waitingForDns: null,
+      workedBefore: order.challengeType ?? order.workedBefore,
+      renewAt: iso(renewAt),
+      ari: askAt === null ? null : { window: null, checkAt: iso(askAt) },
+      persist: persistWatchOf(order, now()),
+    });
     return {
-      order: resetOrder(order, {
-        failures: 0,
-        unproven: 0,
-        setbacks: {},
-        lastError: null,
-        renewal: null,
-        waitingForDns: null,
-        workedBefore: order.challengeType ?? order.workedBefore,
-        renewAt: iso(renewAt),
-        ari: askAt === null ? null : { window: null, checkAt: iso(askAt) },
-        persist,
-        dueAt: iso(
-          Math.min(renewAt, askAt ?? renewAt, persist === null ? renewAt : Date.parse(persist.lookAt)),
-        ),
-      }),
+      order: { ...next, dueAt: upkeepDate(next) },
       checks: entry.checks,
       changes: [
         putCertificate(id, value),

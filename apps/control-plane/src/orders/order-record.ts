@@ -35,9 +35,11 @@ export function forgetFailures(order: OrderRecord, now: number): OrderRecord {
 }
 
 /** When somebody has to look after the certificate of an order that has nothing else to do; null where it has. */
-export function upkeepDate({ step, renewal, renewAt, ari, lastError }: OrderRecord): string | null {
+export function upkeepDate(order: OrderRecord): string | null {
+  const { step, renewal, renewAt, ari, persist, lastError } = order;
   if (step !== 'idle' || renewal !== null || renewAt === null || lastError !== null) return null;
-  return ari === null || ari.checkAt > renewAt ? renewAt : ari.checkAt;
+  const [first = renewAt] = [renewAt, ari?.checkAt ?? renewAt, persist?.lookAt ?? renewAt].sort();
+  return first;
 }
 
 /**

@@ -145,13 +145,19 @@ t.test('a host whose certificate is there waits for its renewal, and for nothing
   const renewAt = new Date(Date.now() + 9e8).toISOString();
   const ready = { ...idleOrder('h1.example.com', at, renewAt), renewAt };
   const asked = { ...idleOrder('h2.example.com', at, renewAt), renewAt, ari: { window: null, checkAt: at } };
+  const watched = {
+    ...idleOrder('h3.example.com', at, renewAt),
+    renewAt,
+    persist: { lookAt: at, told: null },
+  };
   await store.commit({
     id: 'moved-over',
-    changes: [ready, asked].map((order) => putOrder(order.host, { ...order, unusedSince: at })),
+    changes: [ready, asked, watched].map((order) => putOrder(order.host, { ...order, unusedSince: at })),
   });
-  t.same(statuses((await bulk([routeOf(1), routeOf(2)])).answers), [201, 201]);
+  t.same(statuses((await bulk([routeOf(1), routeOf(2), routeOf(3)])).answers), [201, 201, 201]);
   t.match((await store.get('order', 'h1.example.com'))?.value, { unusedSince: null, dueAt: renewAt });
   t.match((await store.get('order', 'h2.example.com'))?.value, { unusedSince: null, dueAt: at });
+  t.match((await store.get('order', 'h3.example.com'))?.value, { unusedSince: null, dueAt: at });
 });
 
 t.test('what a route was written with elsewhere is deleted with it', async (t) => {
