@@ -27,7 +27,7 @@ export interface PrismOptions {
 }
 
 /** Stoplight's Prism, fetched by npm once: half the size of all that Lockstep depends on. Resolves to its program. */
-export async function fetchPrism(): Promise<string> {
+async function fetchPrism(): Promise<string> {
   const folder = `${cacheFolder('prism')}-${version}`;
   const program = join(folder, 'node_modules/@stoplight/prism-cli/dist/index.js');
   const isThere = () =>

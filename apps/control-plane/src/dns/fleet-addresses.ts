@@ -1,5 +1,4 @@
-import { isIP, SocketAddress } from 'node:net';
-import type { SeenTraffic } from '@lockstep/contract';
+import { plainAddress, type SeenTraffic } from '@lockstep/contract';
 import { DnsFailure } from './dns-failure.ts';
 import type { DnsLookup, Lookups } from './dns-lookup.ts';
 import { fleetTargets } from './fleet-targets.ts';
@@ -67,9 +66,4 @@ export async function findFleet(
     }),
   );
   return { fleet, fleetFailure };
-}
-
-/** An address as it is compared. */
-export function plainAddress(address: string): string {
-  return isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
 }

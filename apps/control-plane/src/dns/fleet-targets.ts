@@ -1,5 +1,5 @@
-import { isIP, SocketAddress } from 'node:net';
-import { type AddressRanges, createAddressRanges } from '@lockstep/contract';
+import { isIP } from 'node:net';
+import { type AddressRanges, createAddressRanges, plainAddress } from '@lockstep/contract';
 
 /** What a host may lead to, by kind, as the settings' `edgeAddresses` have it. */
 export interface FleetTargets {
@@ -20,8 +20,7 @@ export function fleetTargets(edgeAddresses: readonly string[]): FleetTargets {
   const ranges: string[] = [];
   const names: string[] = [];
   for (const target of edgeAddresses) {
-    if (isIP(target) === 6) addresses.push(new SocketAddress({ address: target, family: 'ipv6' }).address);
-    else if (isIP(target) === 4) addresses.push(target);
+    if (isIP(target) !== 0) addresses.push(plainAddress(target));
     else if (target.includes('/')) ranges.push(target);
     else names.push(target.toLowerCase().replace(/\.$/, ''));
   }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import type { SeenTraffic } from '@lockstep/contract';
+import { plainAddress, type SeenTraffic } from '@lockstep/contract';
 import { isRegistrable } from '../names/registered-domain.ts';
 import { cnameChain } from './cname-chain.ts';
 import { DnsFailure } from './dns-failure.ts';
 import type { DnsLookup } from './dns-lookup.ts';
-import { findFleet, plainAddress } from './fleet-addresses.ts';
+import { findFleet } from './fleet-addresses.ts';
 import { fleetTargets } from './fleet-targets.ts';
 import type { Zones } from './zones.ts';
 

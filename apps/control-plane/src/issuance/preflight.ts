@@ -1,13 +1,8 @@
-import {
-  addressOfHost,
-  type ChallengeType,
-  createAddressRanges,
-  type DnsRequirement,
-  type SeenDns,
-} from '@lockstep/contract';
+import { addressOfHost, type ChallengeType, type DnsRequirement, type SeenDns } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type CaaResult, checkCaa } from '../dns/caa.ts';
 import type { Lookups } from '../dns/dns-lookup.ts';
+import { findFleet } from '../dns/fleet-addresses.ts';
 import { fleetTargets } from '../dns/fleet-targets.ts';
 import { hostRequirements } from '../dns/host-requirements.ts';
 import type { PersistRecords } from '../dns/persist-records.ts';
@@ -72,17 +67,14 @@ export function createPreflight({
 
   /** An address leads where it is: it has to be one of the fleet's. */
   async function addressOf(host: string, address: string, edgeAddresses: readonly string[]) {
-    const { addresses, ranges, names } = fleetTargets(edgeAddresses);
-    const seen = 'elsewhere' as const;
-    if (createAddressRanges([...addresses, ...ranges]).has(address))
-      return { ok: true, detail: `${host} is an address of the fleet`, seen };
-    const lookup = lookups.current();
-    const found = await Promise.all(names.map((name) => lookup.addresses(name).catch(() => [])));
-    const ok = createAddressRanges(found.flat()).has(address);
+    const { given, names } = fleetTargets(edgeAddresses);
+    const isOurs = async () =>
+      Object.values((await findFleet(lookups.current(), names)).fleet).some((all) => all.includes(address));
+    const ok = given.has(address) || (await isOurs());
     const detail = ok
       ? `${host} is an address of the fleet`
       : `${host} is none of the fleet’s addresses, which are ${edgeAddresses.join(', ')} (edgeAddresses of the settings)`;
-    return { ok, detail, seen };
+    return { ok, detail, seen: 'elsewhere' as const };
   }
 
   async function caaOf(

@@ -21,6 +21,9 @@ import { newOwnership, putOwnership } from './put-ownership.ts';
 /** How long a proof is kept where no route of its tenant names the host any more, as the certificate is. */
 const unusedGraceMs = 3_600_000;
 
+/** More than a single route has. */
+const claimsAtOnce = 200;
+
 /** A route before and after a change, by its names. */
 export interface NamesOfChange {
   id: string;
@@ -130,7 +133,7 @@ export function createHostOwnership({
   ): Promise<Settled> {
     const { host, tenant, proven } = value;
     const served = await routesNaming(store, host);
-    const waiting = await store.findClaims(waitingClaimPrefix(host, tenant), 2 * 100);
+    const waiting = await store.findClaims(waitingClaimPrefix(host, tenant), claimsAtOnce);
     const named =
       served.some((route) => route.id !== routeId && (route.value.tenant ?? null) === tenant) ||
       waiting.some((holder) => holder.id !== routeId);

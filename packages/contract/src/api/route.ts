@@ -165,8 +165,7 @@ export const SomeOfRoute = Route.partial().required({ id: true }).meta({ id: 'So
 
 const tenantOfList = Tenant.optional().describe('Only what belongs to this tenant');
 
-export const routeSorts = ['id', 'createdAt', 'updatedAt', 'host'] as const;
-export type RouteSort = (typeof routeSorts)[number];
+const routeSorts = ['id', 'createdAt', 'updatedAt', 'host'] as const;
 
 /** `metadata.key=value`, for any key, comes as `metadata`. */
 export const RoutesQuery = PageQuery.extend({

@@ -1,4 +1,5 @@
-import { BlockList, isIP, SocketAddress } from 'node:net';
+import { BlockList, isIP } from 'node:net';
+import { addressOf, octetsOf, plainAddress } from './host-address.ts';
 
 export interface AddressRanges {
   /** False for what is no IP address. An IPv4 address is the same when it is written as IPv6 (`::ffff:192.0.2.1`). */
@@ -46,37 +47,16 @@ export function normaliseRange(input: string): string | null {
 export function strayBits(input: string): string | null {
   const range = readRange(input);
   if (range === null) return null;
-  const { address, family, bits } = range;
-  const rest = BigInt((family === 'ipv4' ? 32 : 128) - bits);
-  const value = numberOf(address, family);
-  const first = (value >> rest) << rest;
-  if (first === value) return null;
-  return `is a range, but begins within it: the range is ${textOf(first, family)}/${bits}, the address alone ${address}`;
+  const { address, bits } = range;
+  const octets = octetsOf(address);
+  const first = octets.map((octet, index) => octet & maskOf(bits - 8 * index));
+  if (first.every((octet, index) => octet === octets[index])) return null;
+  return `is a range, but begins within it: the range is ${addressOf(first)}/${bits}, the address alone ${address}`;
 }
 
-function numberOf(address: string, family: 'ipv4' | 'ipv6'): bigint {
-  const join = (parts: number[], width: bigint) =>
-    parts.reduce((value, part) => (value << width) | BigInt(part), 0n);
-  if (family === 'ipv4') return join(address.split('.').map(Number), 8n);
-  const hextets = (text = '') =>
-    text.split(':').flatMap((part) => {
-      if (!part.includes('.')) return part === '' ? [] : [Number.parseInt(part, 16)];
-      const value = Number(numberOf(part, 'ipv4'));
-      return [value >>> 16, value & 0xffff];
-    });
-  const [before, after] = address.split('::').map(hextets);
-  const zeros = new Array(8 - before!.length - (after?.length ?? 0)).fill(0);
-  return join([...before!, ...zeros, ...(after ?? [])], 16n);
-}
-
-function textOf(value: bigint, family: 'ipv4' | 'ipv6'): string {
-  const [count, width] = family === 'ipv4' ? [4, 8n] : [8, 16n];
-  const parts = Array.from({ length: count }, (_, index) =>
-    Number(BigInt.asUintN(Number(width), value >> (BigInt(count - 1 - index) * width))),
-  );
-  if (family === 'ipv4') return parts.join('.');
-  const address = parts.map((part) => part.toString(16)).join(':');
-  return new SocketAddress({ address, family }).address;
+/** Of an octet so many bits, from the highest on. */
+function maskOf(bits: number): number {
+  return 256 - 2 ** (8 - Math.max(0, Math.min(8, bits)));
 }
 
 function readRange(range: string): { address: string; family: 'ipv4' | 'ipv6'; bits: number } | null {
@@ -87,7 +67,7 @@ function readRange(range: string): { address: string; family: 'ipv4' | 'ipv6'; b
   const bits = length === undefined ? most : Number(length);
   if (!/^\d{1,3}$/.test(length ?? '0') || bits > most) return null;
   if (version === 4) return { address: given, family: 'ipv4', bits };
-  const { address } = new SocketAddress({ address: given, family: 'ipv6' });
+  const address = plainAddress(given);
   if (bits < 96 || !mapped.check(given, 'ipv6')) return { address, family: 'ipv6', bits };
   return { address: address.slice('::ffff:'.length), family: 'ipv4', bits: bits - 96 };
 }

@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /**
  * A host that is an IP address, in the one form in which it is stored, compared and written in addresses of the web: `203.0.113.9`, or
@@ -9,7 +9,12 @@ export function hostOfAddress(text: string): string | null {
   if (isIPv4(text)) return text;
   const address = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (!isIPv6(address) || address.includes('%')) return null;
-  return `[${new SocketAddress({ address, family: 'ipv6' }).address}]`;
+  return `[${plainAddress(address)}]`;
+}
+
+/** An IP address in the form in which it is compared: of IPv6 the shortest (RFC 5952). */
+export function plainAddress(address: string): string {
+  return isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
 }
 
 /** The address that a host is; null for a name. */
@@ -56,4 +61,13 @@ export function octetsOf(address: string): Uint8Array {
       return [value >> 8, value & 255];
     }),
   );
+}
+
+/** The address of 4 or 16 octets. */
+export function addressOf(octets: Uint8Array): string {
+  if (octets.length === 4) return octets.join('.');
+  const groups = Array.from({ length: 8 }, (_, at) =>
+    ((octets[2 * at]! << 8) | octets[2 * at + 1]!).toString(16),
+  );
+  return plainAddress(groups.join(':'));
 }
