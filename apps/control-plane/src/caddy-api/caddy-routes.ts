@@ -18,6 +18,9 @@ import { innerIdClaim, putCaddyRoute } from '../routes/caddy-route-record.ts';
 import type { RouteService } from '../routes/route-service.ts';
 import { sameJson } from '../validation/same-json.ts';
 
+/** Each is a claim, and looked up as a route is written. */
+const mostInnerIds = 100;
+
 /** A route as Caddy's admin API has it. */
 export interface CaddyRoute {
   /** Of the route. */
@@ -132,8 +135,16 @@ export function createCaddyRoutes({
 
   /** Each `@id` is there once, wherever it stands. */
   async function requireFreeIds(id: string, caddyId: string | null, server: string, inner: string[]) {
-    const twice = inner.find((one, index) => one === caddyId || inner.indexOf(one) !== index);
-    if (twice !== undefined) throw duplicate(twice, server);
+    if (inner.length > mostInnerIds)
+      throw refused(
+        '@id',
+        `stands at more than ${mostInnerIds} places inside the route; leave out those that are not asked for`,
+      );
+    const met = new Set(caddyId === null ? [] : [caddyId]);
+    for (const one of inner) {
+      if (met.has(one)) throw duplicate(one, server);
+      met.add(one);
+    }
     for (const one of inner) {
       const [held] = await store.findClaims(innerIdClaim(one), 1);
       const other = held?.claim === innerIdClaim(one) && held.id !== id;

@@ -128,6 +128,12 @@ t.test('an id inside a body is one by which a part is read and changed, and ther
       status: 400,
       body: { error: /duplicate ID '/ },
     });
+  const [handler] = body('z', 'z.example.com').handle;
+  const named = Array.from({ length: 101 }, (_, index) => ({ '@id': `h${index}`, handler: 'headers' }));
+  t.match(await caddy('POST', routes, { ...body('z', 'z.example.com'), handle: [...named, handler] }), {
+    status: 400,
+    body: { error: /@id: stands at more than 100 places/ },
+  });
   t.equal((await caddy('PATCH', '/id/proxy/x/@id', '"renamed"')).status, 200);
   t.equal((await caddy('GET', '/id/proxy/x')).status, 404);
   t.equal((await caddy('GET', '/id/renamed/upstreams/0/dial')).body, '10.0.0.2:1');
