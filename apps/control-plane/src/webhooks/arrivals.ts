@@ -78,12 +78,15 @@ export function createArrivals({ store, hub, history, boundary, lookMs, take }: 
       const page = await history.read(seen === null ? { limit: 0 } : { after: seen, limit: readAtOnce });
       const enabled = [...webhooks.values()].filter(({ value }) => value.disabled === null);
       if (page.gap) for (const { id } of enabled) concerned.add(id);
+      // Each tenant may have webhooks: an event is held against those alone that may be for it.
+      const byTenant = Map.groupBy(enabled, ({ value }) => value.tenant);
       for (const event of page.items)
-        for (const { id, value } of enabled) {
-          if (!matches(event, filterOf(value))) continue;
-          latest.set(id, event.id);
-          concerned.add(id);
-        }
+        for (const tenant of event.tenant === undefined ? [null] : [null, event.tenant])
+          for (const { id, value } of byTenant.get(tenant) ?? []) {
+            if (!matches(event, filterOf(value))) continue;
+            latest.set(id, event.id);
+            concerned.add(id);
+          }
       read += page.items.length;
       more = page.more;
       seen = seen === null ? page.last : page.next;
