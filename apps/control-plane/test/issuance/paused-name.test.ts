@@ -1,7 +1,9 @@
 import { PassThrough } from 'node:stream';
+import { AcmeProblem } from '@lockstep/pki';
 import { type AcmeFault, startFaultyFront, startPebble, testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
+import { explainProblem } from '../../src/issuers/acme/explain-problem.ts';
 import { answerChallenges } from '../answer-challenges.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 
@@ -98,4 +100,19 @@ t.test('a name that a CA has paused is left alone there until somebody has visit
       { what: 'the certificate' },
     );
   });
+});
+
+t.test('a link in whatever words of a CA is told without what may be a token', async (t) => {
+  const detail = `See ${portal}?jwt=${jwt}. Or (https://ca.test/help#${jwt}), or https://ca.test/limits.`;
+  const { message, problem, link } = explainProblem(
+    new AcmeProblem({
+      status: 429,
+      type: 'urn:ietf:params:acme:error:rateLimited',
+      detail,
+      subproblems: [{ type: 'x', detail: `${portal}?jwt=${jwt}`, identifier: null }],
+    }),
+  );
+  t.match(message, `See ${portal}. Or (https://ca.test/help), or https://ca.test/limits.`);
+  t.notMatch(JSON.stringify([message, problem]), jwt);
+  t.equal(link, null);
 });

@@ -31,14 +31,15 @@ const hints: Record<string, string> = {
 };
 
 /** A refused request, in a sentence and with what it means for the order. */
-export function explainProblem(problem: AcmeProblem): IssuerFailure {
+export function explainProblem(said: AcmeProblem): IssuerFailure {
+  const problem = withPlainLinks(said);
   const { status } = problem;
   const type = shortType(problem.type);
-  const paused = type === 'rateLimited' ? explainPause(problem) : null;
-  if (paused !== null) return paused;
-  const said = status === null ? 'cannot be reached' : `answered ${status}`;
+  const link = type === 'rateLimited' ? portalOf(said.detail) : null;
+  if (link !== null) return explainPause(problem, link);
+  const answer = status === null ? 'cannot be reached' : `answered ${status}`;
   const hint = hints[type] === undefined ? '' : ` (${hints[type]})`;
-  return new IssuerFailure(`the CA ${said}: ${problem.detail}${hint}`, {
+  return new IssuerFailure(`the CA ${answer}: ${problem.detail}${hint}`, {
     kind: kindOfProblem(status, type),
     cause: problem,
     problem: problem.document,
@@ -48,16 +49,34 @@ export function explainProblem(problem: AcmeProblem): IssuerFailure {
 
 /**
  * Boulder no longer takes orders for a name whose validation failed for weeks on end, until somebody has visited its portal. The answer is a
- * 429 like that of any limit, so its words have to tell. The link carries a token of the account: it is kept apart from what is logged and sent.
+ * 429 like that of any limit, so its words have to tell.
  */
-function explainPause({ status, type, detail, subproblems }: AcmeProblem): IssuerFailure | null {
-  const link = /https:\/\/[^\s"'<>]+/.exec(detail)?.[0].replace(/[.,;)]+$/, '') ?? null;
-  if (link === null || !/temporarily prevented from requesting/i.test(detail)) return null;
-  const plain = detail.replace(link, link.replace(/[?#].*$/, ''));
+function portalOf(detail: string): string | null {
+  if (!/temporarily prevented from requesting/i.test(detail)) return null;
+  return detail.match(links)?.[0].replace(/[.,;)]+$/, '') ?? null;
+}
+
+function explainPause({ document: problem }: AcmeProblem, link: string): IssuerFailure {
   return new IssuerFailure(
-    `the CA has paused this name for the account, as it could not validate it for long: ${plain} (the whole link is with the attempts of the certificate; once it has been visited, retry the issuer)`,
-    { kind: 'paused', problem: { status, type, detail: plain, subproblems }, link },
+    `the CA has paused this name for the account, as it could not validate it for long: ${problem.detail} (the whole link is with the attempts of the certificate; once it has been visited, retry the issuer)`,
+    { kind: 'paused', problem, link },
   );
+}
+
+const links = /https:\/\/[^\s"'<>]+/g;
+
+/** Behind `?` or `#` a link may carry a token of the account, which is not for what is logged, sent and shown. */
+function withPlainLinks({
+  status,
+  type,
+  detail,
+  subproblems,
+  retryAfterMs,
+  cause,
+}: AcmeProblem): AcmeProblem {
+  const plain = (text: string) => text.replace(links, (link) => link.replace(/[?#].*?([.,;)]*)$/, '$1'));
+  const parts = subproblems.map((part) => ({ ...part, detail: plain(part.detail) }));
+  return new AcmeProblem({ status, type, detail: plain(detail), subproblems: parts, retryAfterMs, cause });
 }
 
 /** What CAs call a binding that they do not accept. The words beside it are seldom of help: "error in cryptographic primitive". */
