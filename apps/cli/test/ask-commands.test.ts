@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { freePortsInARow, startUpstream, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep, startLockstep } from './lockstep-process.ts';
+import { startCommandHost } from './start-command-host.ts';
 import { upArgs } from './up-args.ts';
 
 t.test(
@@ -12,7 +13,9 @@ t.test(
     const env = { LOCKSTEP_CONFIG_DIR: join(folder, 'config'), EDITOR: 'sed -i s/upstream-1/upstream-2/' };
     const up = startLockstep(t, [...upArgs(await freePortsInARow(7), folder), '--edges', '1'], { env });
     await up.seen(/Ctrl-C stops everything/);
-    const run = (...args: string[]) => runLockstep(t, args, { env });
+    const runAs = startCommandHost(t);
+    const run = (...args: string[]) => runAs(args, { env });
+    const runAlone = (...args: string[]) => runLockstep(t, args, { env });
     const json = async (...args: string[]) => JSON.parse((await run(...args, '--json')).output);
     const token = readFileSync(join(folder, 'data', 'admin-token'), 'utf8').trim();
 
@@ -24,7 +27,7 @@ t.test(
     });
 
     await t.test('a route is added, shown, changed, checked and deleted', async (t) => {
-      const added = await run(
+      const added = await runAlone(
         ...'route add shop.example.com --id shop --to http://upstream-1.example:3000 --tenant acme'.split(
           ' ',
         ),
@@ -42,7 +45,7 @@ t.test(
         /^shop +shop\.example\.com +http:\/\/upstream-1\.example:3000 +live +1\/1$/m,
       );
       t.match(
-        await runLockstep(t, ['route', 'edit', 'shop'], {
+        await runAs(['route', 'edit', 'shop'], {
           env: { ...env, EDITOR: '', VISUAL: '' },
         }),
         { code: 1, output: /no terminal to edit it in; say what is to change by flags/ },
@@ -65,11 +68,11 @@ t.test(
         await run('token', 'add', 'acme', '--scope', 'routes:read', '--tenant', 'acme')
       ).output.trim();
       t.match(
-        await runLockstep(t, ['doctor', 'shop.example.com'], { env: { ...env, LOCKSTEP_TOKEN: narrow } }),
+        await runAs(['doctor', 'shop.example.com'], { env: { ...env, LOCKSTEP_TOKEN: narrow } }),
         { code: 0, output: /^✔ route: shop is live[\s\S]*^· nodes: not looked at: .*nodes:read/m },
         'a token that sees less finds what it can',
       );
-      t.match(await run('doctor'), { code: 0, output: /^✔ nodes: 1 of 1 are live and in step$/m });
+      t.match(await runAlone('doctor'), { code: 0, output: /^✔ nodes: 1 of 1 are live and in step$/m });
       t.match(await run('route', 'rm', 'shop'), {
         code: 1,
         output: /Delete shop \(shop\.example\.com\)\? Say so with --yes/,
@@ -80,7 +83,7 @@ t.test(
     await t.test('a token is made, printed once, used and revoked', async (t) => {
       const made = (await run('token', 'add', 'backend', '--scope', 'routes:read')).output.trim();
       t.match(made, /^lks_/);
-      const use = (...args: string[]) => runLockstep(t, args, { env: { ...env, LOCKSTEP_TOKEN: made } });
+      const use = (...args: string[]) => runAs(args, { env: { ...env, LOCKSTEP_TOKEN: made } });
       t.equal((await use('route', 'ls')).code, 0);
       t.match(await use('node', 'ls'), {
         code: 1,
@@ -137,7 +140,7 @@ t.test(
     });
 
     await t.test('what is wrong is one line, and an exit code', async (t) => {
-      t.match(await run('route', 'show', 'nowhere.example.com'), {
+      t.match(await runAlone('route', 'show', 'nowhere.example.com'), {
         code: 4,
         output: 'lockstep: there is no route "nowhere.example.com", by id or by host\n',
       });
@@ -179,7 +182,7 @@ t.test(
         const dry = await run('apply', '-f', file, '--dry-run');
         t.match(dry, { code: 6, output: /^create route a$/m });
         t.strictSame(await json('route', 'ls'), []);
-        t.match(await run('apply', '-f', file, '--yes'), { code: 0, output: /^made 3 changes$/m });
+        t.match(await runAlone('apply', '-f', file, '--yes'), { code: 0, output: /^made 3 changes$/m });
         t.equal(await json('settings', 'get', 'edge.timeouts.connectMs'), 1500);
         t.match(await run('apply', '-f', file), { code: 0, output: 'nothing is to be changed\n' });
 
@@ -211,7 +214,7 @@ t.test(
     );
 
     await t.test('shells complete commands and flags', async (t) => {
-      t.match((await run('complete', '--', 'route', '')).output, /^check\t/m);
+      t.match((await runAlone('complete', '--', 'route', '')).output, /^check\t/m);
       for (const shell of ['bash', 'zsh', 'fish'])
         t.match((await run('completion', shell)).output, /lockstep complete --/, shell);
     });

@@ -89,7 +89,7 @@ t.test('lists are sorted by what is asked, and show what is asked', async (t) =>
 });
 
 t.test('hosts come and go by themselves, each with a state of its own', async (t) => {
-  const { call, acknowledge, store } = await startControlPlane(t, testFolder(t));
+  const { call, acknowledge } = await startControlPlane(t, testFolder(t));
   acknowledge('edge-1');
   const headers = { prefer: 'wait=20' };
   await call('PUT', '/v1/routes/shop', { body: { hosts: ['shop.example.com'], upstreams }, headers });
@@ -97,7 +97,6 @@ t.test('hosts come and go by themselves, each with a state of its own', async (t
     body: { edgeAddresses: ['203.0.113.7'], resolvers: ['127.0.0.1:1'] },
   });
   const path = '/v1/routes/shop/hosts/Alias.Example.com';
-  const { number } = await store.head();
   const added = await call('PUT', path);
   t.match(added, { status: 202, body: { hosts: ['shop.example.com', 'alias.example.com'] } });
   t.ok(added.headers.get('etag'));
@@ -111,7 +110,7 @@ t.test('hosts come and go by themselves, each with a state of its own', async (t
     nodes: { live: 1 },
     reason: /^alias.example.com: .*\(1 of 2 hosts/,
   });
-  t.equal(waited.body.revision, number + 1, 'what is there already is not added');
+  t.equal(waited.body.revision, added.body.revision, 'what is there already is not added');
   const stale = await call('DELETE', path, { headers: { 'if-match': '"1"' } });
   t.equal(stale.status, 412);
   t.equal((await call('DELETE', path)).status, 204);
@@ -119,7 +118,7 @@ t.test('hosts come and go by themselves, each with a state of its own', async (t
   t.equal((await call('DELETE', `${path}?missing=ok`)).status, 204);
   const last = await call('DELETE', '/v1/routes/shop/hosts/shop.example.com');
   t.match(last, { status: 409, body: { code: 'wrong_state', detail: /delete the route/ } });
-  t.match(await call('PUT', '/v1/routes/shop/hosts/192.0.2.7'), {
+  t.match(await call('PUT', '/v1/routes/shop/hosts/192.0.2.07'), {
     status: 400,
     body: { errors: [{ pointer: 'host' }] },
   });

@@ -1,0 +1,29 @@
+// Runs commands one after another in this process, each as if it were its own: its variables, its exit code, what it writes.
+const files = { '1': process.stdout, '2': process.stderr };
+const main = new URL('../src/main.ts', import.meta.url).href;
+let runs = 0;
+
+process.on('message', async ({ args, env }: { args: string[]; env: Record<string, string> }) => {
+  let output = '';
+  let code: number | undefined;
+  for (const stream of Object.values(files))
+    stream.write = (text: string | Uint8Array) => {
+      if (code === undefined) output += text;
+      return true;
+    };
+  process.env = { PATH: '/usr/bin:/bin', ...env };
+  process.argv = [process.argv[0]!, 'lockstep', ...args];
+  process.exitCode = undefined;
+  process.exit = (asked) => {
+    code ??= Number(asked ?? process.exitCode ?? 0);
+    throw new Error('the command is over');
+  };
+  // Another query is another module: the entry runs anew, over all that is loaded.
+  await import(`${main}?run=${runs++}`).catch((error) => {
+    if (code === undefined) output += String(error);
+    code ??= 1;
+  });
+  code ??= Number(process.exitCode ?? 0);
+  process.exitCode = undefined;
+  process.send?.({ code, output });
+});
