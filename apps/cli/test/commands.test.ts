@@ -5,6 +5,7 @@ import t from 'tap';
 import { tidyEnvironment } from '../src/config.ts';
 import { createProgram } from '../src/program.ts';
 import { runLockstep } from './lockstep-process.ts';
+import { startCommandHost } from './start-command-host.ts';
 
 const secretKey = Buffer.alloc(32, 7).toString('base64');
 const edgeKey = 'edge_HvNb+I9QQn7t+/hiSSfz7CoI7o7uf6KbZNbmQgNmfII=';
@@ -201,9 +202,10 @@ const mistakes: [string, string[], Record<string, string>, RegExp][] = [
   ['a bad log level', ['up', '--log-level', 'loud'], {}, /--log-level <level>.*warn/],
 ];
 
+const runInHost = startCommandHost(t);
 for (const [title, args, env, expected] of mistakes) {
   t.test(`${title}: one line that names the way out, and exit code 1`, async (t) => {
-    const { code, output } = await runLockstep(t, args, { env, cwd: testFolder(t, {}) });
+    const { code, output } = await runInHost(args, { env, cwd: testFolder(t, {}) });
     t.equal(code, 1);
     t.match(output, expected);
     t.match(output, /^lockstep: [^\n]*\n$/, 'one line');

@@ -1,9 +1,12 @@
+import type { CommandRun } from './start-command-host.ts';
+
 // Runs commands one after another in this process, each as if it were its own: its variables, its exit code, what it writes.
 const files = { '1': process.stdout, '2': process.stderr };
 const main = new URL('../src/main.ts', import.meta.url).href;
 let runs = 0;
 
-process.on('message', async ({ args, env }: { args: string[]; env: Record<string, string> }) => {
+process.on('message', async ({ args, env, cwd }: CommandRun) => {
+  process.chdir(cwd);
   let output = '';
   let code: number | undefined;
   for (const stream of Object.values(files))

@@ -4,10 +4,16 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 
+export interface CommandRun {
+  args: string[];
+  /** All the variables it gets, beside PATH. */
+  env: Record<string, string>;
+  cwd: string;
+}
+
 /** Runs commands to their ends, one by one, in one process for all of them: what they load is loaded once. */
 export function startCommandHost(t: Test) {
   const host = fork(fileURLToPath(new URL('many-commands.ts', import.meta.url)), [], {
-    cwd: tmpdir(),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   t.teardown(() => host.kill('SIGKILL'));
@@ -15,10 +21,10 @@ export function startCommandHost(t: Test) {
   gone.catch(() => {});
   return async (
     args: string[],
-    { env }: { env: Record<string, string> },
+    { env, cwd = tmpdir() }: Pick<CommandRun, 'env'> & Partial<CommandRun>,
   ): Promise<{ code: number; output: string }> => {
     const answer = once(host, 'message');
-    host.send({ args, env });
+    host.send({ args, env, cwd } satisfies CommandRun);
     const [ended] = await Promise.race([answer, gone]);
     return ended;
   };
