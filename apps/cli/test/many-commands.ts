@@ -1,7 +1,7 @@
 import type { CommandRun } from './start-command-host.ts';
 
 // Runs commands one after another in this process, each as if it were its own: its variables, its exit code, what it writes.
-const files = { '1': process.stdout, '2': process.stderr };
+const streams = [process.stdout, process.stderr];
 const main = new URL('../src/main.ts', import.meta.url).href;
 let runs = 0;
 
@@ -9,7 +9,7 @@ process.on('message', async ({ args, env, cwd }: CommandRun) => {
   process.chdir(cwd);
   let output = '';
   let code: number | undefined;
-  for (const stream of Object.values(files))
+  for (const stream of streams)
     stream.write = (text: string | Uint8Array) => {
       if (code === undefined) output += text;
       return true;
