@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { ariCertId } from '@lockstep/pki';
-import { refused } from '@lockstep/testkit';
+import { type AcmeFault, refused } from '@lockstep/testkit';
 import t from 'tap';
 import { putCertificate } from '../../src/certificates/certificate-record.ts';
 import { laneOf, putOrder, resetOrder } from '../../src/orders/order-record.ts';
@@ -11,14 +11,17 @@ const needsAri = 'needs a Pebble with ARI and profiles, as Debian unstable has i
 const hourMs = 3_600_000;
 
 /** The bodies of the orders that the CA was sent. */
-function watchOrders({ front }: Awaited<ReturnType<typeof startIssuance>>) {
+function watchOrders(
+  { front }: Awaited<ReturnType<typeof startIssuance>>,
+  answer: (order: { replaces?: string }) => AcmeFault | null = () => null,
+) {
   const orders: { replaces?: string }[] = [];
   front.faults.decide(({ kind, payload }) => {
     if (kind !== 'newOrder') return null;
     const order = payload as { replaces?: string };
     // Pebble refuses some nonces on purpose: the same comes again then.
     if (orders.at(-1)?.replaces !== order.replaces || orders.length === 0) orders.push(order);
-    return null;
+    return answer(order);
   });
   return orders;
 }
@@ -82,6 +85,27 @@ t.test('an order that the CA calls already replaced is made again without', asyn
   );
   t.match(await world.order(host), { step: 'idle', lastError: null, renewal: null });
   t.not((await world.certificate(host)).serialNumber, first.serialNumber);
+});
+
+t.test('a CA that fails over what an order replaces is asked without', async (t) => {
+  const world = await startIssuance(t);
+  if (!world.pebble.offersRenewalInfo) return void t.pass('', { skip: needsAri });
+  await world.name(host);
+  await world.runDue();
+  const first = await world.certificate(host);
+  // As Pebble answers for each serial number that begins with a byte of zeros.
+  const orders = watchOrders(world, ({ replaces }) =>
+    replaces === undefined ? null : { ...refused('serverInternal'), status: 500 },
+  );
+  const dueAt = new Date(world.now()).toISOString();
+  const order = resetOrder(await world.order(host), { renewal: 'asked', dueAt });
+  await world.store.commit({ id: 'renew', changes: [putOrder(host, order)] });
+  await world.runDue();
+  t.strictSame(
+    orders.map(({ replaces }) => replaces),
+    [ariCertId(first.chain), undefined],
+  );
+  t.match(await world.order(host), { step: 'idle', lastError: null, renewal: null });
 });
 
 /** As with a new EAB kid, or after the CA lost the account: the same CA, another account. */

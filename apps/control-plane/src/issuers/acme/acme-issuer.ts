@@ -114,7 +114,8 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): Issuer {
     try {
       return await client.newOrder({ host, ...profile, replaces }, signal);
     } catch (error) {
-      // RFC 9773, section 5: the certificate was replaced already; or the CA does not know it, or not as this account's (any more).
+      // RFC 9773, section 5: the certificate was replaced already; or the CA does not know it, or not as this account's (any more), which
+      // Pebble calls a fault of its own.
       if (!refusesReplacing(error)) throw error;
       return client.newOrder({ host, ...profile }, signal);
     }
@@ -271,7 +272,7 @@ async function explained<T>(work: () => Promise<T>): Promise<T> {
 
 /** The CA refused an order that names what it replaces, and may take it without. */
 function refusesReplacing(error: unknown): boolean {
-  if (!(error instanceof AcmeProblem) || error.status === null || error.status >= 500) return false;
+  if (!(error instanceof AcmeProblem) || error.status === null || error.status > 500) return false;
   return error.status !== 429 && !isType(error, 'rateLimited') && !isType(error, 'accountDoesNotExist');
 }
 
