@@ -28,6 +28,8 @@ export interface ArrivalsOptions {
   history: EventHistory;
   boundary: Boundary;
   lookMs: number;
+  /** It was changed, or deleted. */
+  changed(id: string): void;
   /** There may be something for it. */
   take(state: StoredRecord<'webhook-state'>): void;
 }
@@ -42,7 +44,15 @@ export interface Arrivals {
 }
 
 /** Knows for which webhooks there is something, by one reading of the history for all. What waits for a date is none of its concern. */
-export function createArrivals({ store, hub, history, boundary, lookMs, take }: ArrivalsOptions): Arrivals {
+export function createArrivals({
+  store,
+  hub,
+  history,
+  boundary,
+  lookMs,
+  changed,
+  take,
+}: ArrivalsOptions): Arrivals {
   const standing: WebhooksStanding = {
     well: 0,
     failing: 0,
@@ -65,10 +75,10 @@ export function createArrivals({ store, hub, history, boundary, lookMs, take }: 
     if (!stale) return [];
     stale = false;
     const found = new Map((await all(store, 'webhook')).map((webhook) => [webhook.id, webhook]));
-    const changed = [...found.values()].filter(({ id, revision }) => webhooks.get(id)?.revision !== revision);
+    const news = [...found.values()].filter(({ id, revision }) => webhooks.get(id)?.revision !== revision);
     for (const map of [latest, lookedAt]) for (const id of map.keys()) if (!found.has(id)) map.delete(id);
     webhooks = found;
-    return changed.map(({ id }) => id);
+    return news.map(({ id }) => id);
   }
 
   /** Which webhooks the events are for that came since. */
@@ -98,9 +108,9 @@ export function createArrivals({ store, hub, history, boundary, lookMs, take }: 
   }
 
   async function takeNews(): Promise<void> {
-    const changed = await readWebhooks();
+    const news = await readWebhooks();
     const concerned = await readEvents();
-    for (const id of changed) {
+    for (const id of news) {
       concerned.add(id);
       latest.set(id, seen ?? '');
     }
@@ -137,7 +147,9 @@ export function createArrivals({ store, hub, history, boundary, lookMs, take }: 
   const hearLater = boundary.guard('webhooks', hear);
   const unwatch = history.watch(hearLater);
   const unwatchHub = hub.watch((entry) => {
-    if (entry !== null && !entry.changes.some(({ kind }) => kind === 'webhook')) return;
+    const concerned = entry?.changes.filter(({ kind }) => kind === 'webhook');
+    if (concerned?.length === 0) return;
+    for (const { id } of concerned ?? []) changed(id);
     stale = true;
     hearLater();
   });

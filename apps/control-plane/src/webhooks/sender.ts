@@ -104,6 +104,7 @@ export function createSender(options: SenderOptions): Sender {
     history,
     boundary,
     lookMs,
+    changed: (id) => hearing.get(id)?.change(),
     take(record) {
       hearing.get(record.id)?.hear();
       work.take('all', record);
@@ -132,10 +133,18 @@ async function untilUnchanged<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-function createHeard(): Heard & { hear(): void } {
+function createHeard(): Heard & { hear(): void; change(): void } {
   let more = Promise.withResolvers<void>();
   let heard = false;
+  let changes = 0;
   return {
+    get changes() {
+      return changes;
+    },
+    change() {
+      changes += 1;
+      more.resolve();
+    },
     hear() {
       heard = true;
       more.resolve();

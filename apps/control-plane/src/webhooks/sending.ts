@@ -48,6 +48,8 @@ export interface Heard {
   take(): boolean;
   /** Resolves when there may be more. */
   more(): Promise<void>;
+  /** How often the webhook was changed, or deleted. */
+  readonly changes: number;
 }
 
 /**
@@ -62,6 +64,7 @@ export async function sendWhatIsDue(
   /** When this process stops, what was taken is written down still. */
   stopping: AbortSignal,
 ): Promise<string | null> {
+  const { changes } = heard;
   const [webhook, record] = await Promise.all([store.get('webhook', id), store.get('webhook-state', id)]);
   if (webhook === null || record === null || webhook.value.disabled !== null) return null;
   const filter = filterOf(webhook.value);
@@ -205,7 +208,8 @@ export async function sendWhatIsDue(
   }
 
   try {
-    while (disable === null && failure === null && !lease.signal.aborted) {
+    // What was changed or deleted meanwhile is sent nothing more as it was.
+    while (disable === null && failure === null && heard.changes === changes && !lease.signal.aborted) {
       if (heard.take()) atEnd = false;
       await takeUp();
       for (let one = subjects.next(); one !== null && running.size < atOnce; one = subjects.next())

@@ -12,7 +12,7 @@ import { createDeliver } from '../../src/webhooks/deliver.ts';
 import { createRedelivery } from '../../src/webhooks/redelivery.ts';
 import { retryAfterMs } from '../../src/webhooks/retry-times.ts';
 import { createSender } from '../../src/webhooks/sender.ts';
-import { createWebhookService } from '../../src/webhooks/webhook-service.ts';
+import { createWebhookService, type WebhookService } from '../../src/webhooks/webhook-service.ts';
 import { byAdmin } from '../by-admin.ts';
 import { startTarget } from './start-target.ts';
 
@@ -95,6 +95,7 @@ async function start(test: Pick<typeof t, 'teardown'>) {
   return {
     clock,
     store,
+    hub,
     service,
     redelivery,
     senders,
@@ -319,3 +320,29 @@ t.test('what waits for a webhook that is for others by then is sent no more', as
   await hook.until(() => hook.received.length === 2);
   t.same([ofRoute('one'), ofRoute('two')], [[], [2, 5]]);
 });
+
+for (const [what, change] of [
+  ['deleted', (service, id) => service.remove(byAdmin, id)],
+  ['disabled', (service, id) => service.patch(byAdmin, id, { enabled: false })],
+] as [string, (service: WebhookService, id: string) => Promise<unknown>][])
+  t.test(`a webhook that is ${what} while something is on its way to it is sent nothing more`, async (t) => {
+    const { hub, service, senders, hook, tell, id } = await start(t);
+    const answered = Promise.withResolvers<null>();
+    hook.target.answer = () => answered.promise;
+    for (const route of ['a', 'a', 'b']) await tell(route);
+    await waitFor(() => hook.target.asked === 2, { what: 'the first of each to be on its way' });
+    const heard = Promise.withResolvers<void>();
+    t.teardown(
+      hub.watch((entry) => entry?.changes.some(({ kind }) => kind === 'webhook') && heard.resolve()),
+    );
+    await change(service, id);
+    await heard.promise;
+    answered.resolve(null);
+    await hook.until(() => hook.received.length === 2);
+    const other = await startTarget(t);
+    await service.make(byAdmin, { url: other.url });
+    await tell('c');
+    await other.until(() => other.received.length === 1);
+    for (const { close } of senders) await close();
+    t.equal(hook.target.asked, 2);
+  });

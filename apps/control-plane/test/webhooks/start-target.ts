@@ -17,13 +17,13 @@ export async function startTarget(test: Pick<typeof t, 'teardown'>) {
     headers: {} as Record<string, string>,
     asked: 0,
     /** Null: `status`. */
-    answer: (_body: string): number | null => null,
+    answer: (_body: string): number | null | Promise<number | null> => null,
   };
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const part of request) body += part;
     target.asked += 1;
-    const status = target.answer(body) ?? target.status;
+    const status = (await target.answer(body)) ?? target.status;
     if (status < 300) received.push({ headers: request.headers, body });
     response.writeHead(status, target.headers).end('x'.repeat(100));
     emitter.emit('asked');
