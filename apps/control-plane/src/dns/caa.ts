@@ -4,6 +4,7 @@ import { parseIssueValue } from './caa-value.ts';
 import { cnameChain } from './cname-chain.ts';
 import { DnsFailure } from './dns-failure.ts';
 import type { DnsLookup } from './dns-lookup.ts';
+import { shownRecords, shownText } from './shown-records.ts';
 
 export interface CaaQuestion {
   /** The names by which the CA knows itself in CAA records; empty: not checked. */
@@ -36,7 +37,7 @@ export async function checkCaa(lookup: DnsLookup, host: string, question: CaaQue
     const { name, records } = relevant;
     const judged = judge(records, wildcard, question);
     const { tag } = judged;
-    const shown = records.map(show);
+    const shown = shownRecords(records.map(show));
     const value = `0 ${tag} "${question.identities[0]}"`;
     const row = { host, type: 'CAA', value, purpose: 'caa', found: shown } as const;
     if (judged.allowed) {
@@ -82,7 +83,7 @@ function judge(records: readonly CaaRecord[], wildcard: boolean, question: CaaQu
   if (unknown !== undefined) {
     return {
       allowed: false,
-      reason: `have a critical tag, "${unknown.tag}", that CAs do not know: each has to refuse`,
+      reason: `have a critical tag, "${shownText(unknown.tag)}", that CAs do not know: each has to refuse`,
       tag: null,
     };
   }
@@ -119,7 +120,7 @@ function findObstacle(
       .map((word) => word.trim().toLowerCase())
       .includes(method ?? '');
   if (method !== null && methods.length > 0 && !methods.every(allows)) {
-    return `allow this CA to validate by ${methods.join(', ')} only, not by ${method}`;
+    return `allow this CA to validate by ${shownText(methods.join(', '))} only, not by ${method}`;
   }
   return null;
 }

@@ -1,3 +1,5 @@
+import { shownRecords, shownText } from './shown-records.ts';
+
 /**
  * The TXT record of dns-persist-01 (draft-ietf-acme-dns-persist): it lets one account at one CA validate a name, for as long as it stands. Whoever owns the
  * name makes it; nothing here does.
@@ -54,7 +56,7 @@ export function judgePersistRecords(
   if (dates.length > 0)
     return { ok: true, until: dates.includes(null) ? null : Math.max(...dates.map(Number)) };
   const faults = judged.flatMap((one) => (one.ok ? [] : [one.fault]));
-  if (faults.length > 0) return { ok: false, fault: [...new Set(faults)].join('; ') };
+  if (faults.length > 0) return { ok: false, fault: shownRecords([...new Set(faults)]).join('; ') };
   if (records.length === 0) return { ok: false, fault: 'there is none yet' };
   return { ok: false, fault: `none of those there names ${question.issuerDomains.join(' or ')}` };
 }
@@ -70,7 +72,7 @@ function judge(record: string, question: PersistQuestion, now: number): PersistJ
   if (typeof read === 'string') return no(read);
   const { accountUri, wildcard, until } = read;
   if (accountUri !== question.accountUri)
-    return no(`names another account, ${accountUri}; the account here is ${question.accountUri}`);
+    return no(`names another account, ${shownText(accountUri)}; the account here is ${question.accountUri}`);
   if (until !== null && until < now) return no(`ran out at ${dateOf(until)} (persistUntil)`);
   if (question.host.startsWith('*.') && !wildcard)
     return no('lacks policy=wildcard, without which no wildcard may be issued');
@@ -84,16 +86,17 @@ function readParameters(parts: readonly string[]): PersistRecord | string {
     if (part === '') return 'has a semicolon too many, as one at the end';
     const at = part.indexOf('=');
     const [tag, text] = [trim(part.slice(0, Math.max(at, 0))).toLowerCase(), trim(part.slice(at + 1))];
-    if (at < 1 || tag === '') return `has "${part}", which is not tag=value`;
-    if (!value.test(text)) return `has a value of ${tag} with a space or a sign that may not stand there`;
-    if (known.has(tag)) return `has ${tag} twice`;
+    if (at < 1 || tag === '') return `has "${shownText(part)}", which is not tag=value`;
+    if (!value.test(text))
+      return `has a value of ${shownText(tag)} with a space or a sign that may not stand there`;
+    if (known.has(tag)) return `has ${shownText(tag)} twice`;
     known.set(tag, text);
   }
   const accountUri = known.get('accounturi') ?? '';
   if (accountUri === '') return 'names no account: accounturi is missing';
   const until = known.get('persistuntil');
   if (until !== undefined && !/^[+-]?\d{1,15}$/.test(until))
-    return `has persistUntil=${until}, which is not a number of seconds since 1970`;
+    return `has persistUntil=${shownText(until)}, which is not a number of seconds since 1970`;
   return {
     accountUri,
     wildcard: known.get('policy')?.toLowerCase() === 'wildcard',

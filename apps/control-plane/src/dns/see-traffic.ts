@@ -39,6 +39,9 @@ export async function seeTraffic(
 
 const nothingOfTheFleet = { fleet: {}, fleetFailure: null };
 
+/** One that is not the fleet's is enough for a no, and all of them are kept and shown. */
+const mostAddresses = 50;
+
 /** A wildcard is answered for the names that do not exist themselves (RFC 4592). */
 function nameToAsk(host: string): string {
   return host.startsWith('*.') ? `lockstep-${randomBytes(8).toString('hex')}.${host.slice(2)}` : host;
@@ -51,7 +54,8 @@ async function findTarget(lookup: DnsLookup, name: string, names: readonly strin
   try {
     chain = await cnameChain(lookup, name);
     if (chain.some((target) => names.includes(target))) return { chain, addresses: null, failure: null };
-    return { chain, addresses: (await lookup.addresses(name)).map(plainAddress), failure: null };
+    const addresses = (await lookup.addresses(name)).slice(0, mostAddresses).map(plainAddress);
+    return { chain, addresses, failure: null };
   } catch (error) {
     if (error instanceof DnsFailure) return { chain, addresses: null, failure: error.message };
     throw error;

@@ -2,6 +2,7 @@ import type { ChallengeType, SeenPersist } from '@lockstep/contract';
 import { DnsFailure } from '../dns/dns-failure.ts';
 import { persistName, persistValue, tellPersist } from '../dns/persist-record.ts';
 import type { PersistRecords } from '../dns/persist-records.ts';
+import { shownRecords } from '../dns/shown-records.ts';
 import { type Issuer, IssuerFailure } from '../issuers/issuer.ts';
 import { iso } from '../time/iso.ts';
 
@@ -40,7 +41,8 @@ export async function checkPersist(
     purpose: 'challenge' as const,
   };
   try {
-    const { found, judgement } = await records.look(question);
+    const { found: all, judgement } = await records.look(question);
+    const found = shownRecords(all);
     if (!judgement.ok) {
       const hint = tellPersist(question, judgement.fault);
       const requirement = { ...record, found, ok: false, hint };

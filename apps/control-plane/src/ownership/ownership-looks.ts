@@ -1,12 +1,10 @@
 import type { DnsRequirement, OwnershipPolicy, OwnershipProof } from '@lockstep/contract';
 import { DnsFailure } from '../dns/dns-failure.ts';
 import type { Lookups } from '../dns/dns-lookup.ts';
+import { shownRecords } from '../dns/shown-records.ts';
 import type { HttpAnswer, HttpProofs } from './http-proofs.ts';
 import type { OwnershipTokens } from './ownership-tokens.ts';
 import { type Claimant, httpProof, requirementsOf, type TxtProof, txtProofs } from './proofs.ts';
-
-/** More values of one name are not told of. */
-const mostFound = 10;
 
 export interface OwnershipLook {
   /** How it is proven now; null: it is not, or that could not be told. */
@@ -60,7 +58,7 @@ export function createOwnershipLooks({ tokens, lookups, http }: OwnershipLooksOp
     const failure = answers.find((answer) => answer instanceof DnsFailure)?.message ?? null;
     return {
       proof: proof ?? null,
-      values: Array.isArray(first) ? first.slice(0, mostFound) : null,
+      values: Array.isArray(first) ? shownRecords(first) : null,
       failure,
     };
   }

@@ -1,5 +1,7 @@
 import t from 'tap';
 import { judgePersistRecords, persistName, persistValue } from '../../src/dns/persist-record.ts';
+import { checkPersist } from '../../src/issuance/persist-check.ts';
+import type { Issuer } from '../../src/issuers/issuer.ts';
 
 const now = Date.parse('2026-12-01T00:00:00.000Z');
 const later = now / 1_000 + 86_400;
@@ -70,4 +72,20 @@ t.test('one record that will do is enough, and the one that stands longest count
     until: (later + 60) * 1_000,
   });
   t.same(judgePersistRecords([until(later), right], question, now), { ok: true, until: null });
+});
+
+t.test('of records that are long or many, what is kept and told is bounded', async (t) => {
+  const long = 'x'.repeat(60_000);
+  const found = [
+    `ca.example; accounturi=${long}`,
+    `${right}; ${long}`,
+    `${right}; ${long}=a b`,
+    `${right}; persistUntil=${long}`,
+    ...Array.from({ length: 60 }, (_, index) => `ca.example; accounturi=${index}`),
+  ];
+  const issuer = { name: 'ca', persist: async () => ({ ...question, alone: true }) } as unknown as Issuer;
+  const look = async () => ({ found, judgement: judgePersistRecords(found, question, now) });
+  const checked = await checkPersist({ issuer, host: question.host, challenge: null }, { look }, now);
+  t.equal(checked.allowed, false);
+  t.ok(JSON.stringify(checked).length < 15_000, `${JSON.stringify(checked).length} characters`);
 });
