@@ -20,7 +20,7 @@ export interface RouteRulesOptions {
 }
 
 export function createRouteRules({ store, known, settings, denied }: RouteRulesOptions): RouteRules {
-  return async ({ hosts, alsoServe, upstreams, issuers, challenge, clientCertificates, dns }) => {
+  return async ({ hosts, alsoServe, upstreams, issuers, challenge, dns }) => {
     for (const [index, host] of hosts.entries()) refusePublicSuffix(host, `/hosts/${index}`);
     for (const host of servedHosts({ hosts, alsoServe })) {
       if (!hosts.includes(host)) refusePublicSuffix(host, '/alsoServe');
@@ -30,12 +30,6 @@ export function createRouteRules({ store, known, settings, denied }: RouteRulesO
     if (challenge === 'http-01' || challenge === 'tls-alpn-01')
       await refuseForWildcard(hosts, challenge, issuers);
     await checkAddresses(hosts, challenge, issuers);
-    if (clientCertificates !== undefined && hosts.some((host) => addressOfHost(host) !== null)) {
-      throw invalidField(
-        '/clientCertificates',
-        'clients that come by an IP address name no host, so none of them is asked for a certificate; name addresses in a route of their own',
-      );
-    }
     if (challenge === 'tls-alpn-01' && dns?.proxiedBy !== undefined && (await asksCas(issuers))) {
       throw invalidField(
         '/challenge',

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type AddressRanges, createAddressRanges, type EdgeSettings } from '@lockstep/contract';
-import { setClientAddress } from './client-address.ts';
+import { setClientAddress, setReachedAddress } from './client-address.ts';
 import { readProxyHeader } from './proxy-header.ts';
 
 export interface ProxiedConnectionsOptions {
@@ -52,6 +52,7 @@ export function createProxiedConnections({ settings, onCut }: ProxiedConnections
       if (header !== 'none') {
         received = received.subarray(header.bytes);
         if (header.client !== null) setClientAddress(socket, header.client);
+        if (header.reached !== null) setReachedAddress(socket, header.reached);
       }
       // Whoever takes the connection over takes what was read of it first.
       if (received.length > 0) socket.unshift(received);

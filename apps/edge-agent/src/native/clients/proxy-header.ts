@@ -6,6 +6,8 @@ export interface ProxyHeader {
   bytes: number;
   /** Whose connection it is; null: the proxy's own, or of somebody without an address. */
   client: string | null;
+  /** The address that the client came to, where it is told whose the connection is. */
+  reached: string | null;
 }
 
 const signature1 = Buffer.from('PROXY ');
@@ -34,7 +36,7 @@ function beginsLike(bytes: Buffer, signature: Buffer): boolean {
 function readText(bytes: Buffer): ProxyHeader | 'more' | 'bad' {
   const end = bytes.subarray(0, longest1).indexOf('\r\n');
   if (end === -1) return bytes.length < longest1 ? 'more' : 'bad';
-  const header = { bytes: end + 2, client: null };
+  const header = { bytes: end + 2, client: null, reached: null };
   const words = bytes.toString('latin1', 0, end).split(' ');
   const [, family, source, target, sourcePort, targetPort] = words;
   // What follows it is not to be looked at.
@@ -42,9 +44,9 @@ function readText(bytes: Buffer): ProxyHeader | 'more' | 'bad' {
   const isAddress = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isIPv6 : () => false;
   const isWhole = words.length === 6 && [source, target].every((one) => isAddress(one!));
   if (!isWhole || ![sourcePort, targetPort].every(isPort) || source!.includes('%')) return 'bad';
-  const client =
-    family === 'TCP6' ? new SocketAddress({ address: source!, family: 'ipv6' }).address : source!;
-  return { ...header, client };
+  const plain = (address: string) =>
+    family === 'TCP6' ? new SocketAddress({ address, family: 'ipv6' }).address : address;
+  return { ...header, client: plain(source!), reached: target!.includes('%') ? null : plain(target!) };
 }
 
 function isPort(text: string | undefined): boolean {
@@ -57,11 +59,12 @@ function readBinary(bytes: Buffer): ProxyHeader | 'more' | 'bad' {
   const length = bytes.readUInt16BE(14);
   if (version !== 2 || command > 1 || length > longest2) return 'bad';
   if (bytes.length < head2 + length) return 'more';
-  const header = { bytes: head2 + length, client: null };
+  const header = { bytes: head2 + length, client: null, reached: null };
   if (command === 0 || (family !== 1 && family !== 2)) return header;
   const [size, needed] = family === 1 ? [4, 12] : [16, 36];
   if (length < needed) return 'bad';
-  return { ...header, client: addressOf(bytes.subarray(head2, head2 + size)) };
+  const [client, reached] = [head2, head2 + size].map((at) => addressOf(bytes.subarray(at, at + size)));
+  return { ...header, client: client!, reached: reached! };
 }
 
 function addressOf(bytes: Buffer): string {

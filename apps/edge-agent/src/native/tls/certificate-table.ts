@@ -51,6 +51,8 @@ export interface CertificateTable {
    * is none. Of several the first by id.
    */
   idForAddresses(): string | null;
+  /** What the certificate of an id is served for; none where there is none. */
+  hostsOf(id: string): readonly string[];
   /** Whether some certificate covers the host. */
   covers(host: string): boolean;
   /** What the edge shows upstreams that ask for it; null for one that is not held. The same object while it is the same certificate. */
@@ -212,6 +214,10 @@ export function createCertificateTable(options: CertificateTableOptions): Certif
       return { chain, key: options.open(sealedKey, recordKey('certificate', id)) };
     },
     idForAddresses: () => index.ofAddresses()?.stored.id ?? null,
+    hostsOf(id) {
+      const entry = byId.get(id);
+      return entry === undefined ? [] : namesOf(entry.stored.value);
+    },
     covers: index.covers,
     material(id) {
       const stored = byId.get(id)?.stored;

@@ -2,9 +2,8 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { clientKey, type EdgeOnDemand, hostOfAddress, normaliseHost } from '@lockstep/contract';
-import { clientAddressOf } from '../clients/client-address.ts';
+import { clientAddressOf, reachedAddressOf } from '../clients/client-address.ts';
 import type { HeldHandshakes } from '../on-demand/held-handshakes.ts';
-import type { AskedOfClients } from '../routing/asking-hosts.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import type { ChallengeTable } from './challenge-table.ts';
@@ -25,13 +24,15 @@ export const handshakeTimeoutMs = 10_000;
 export const unknownNameCode = 'LOCKSTEP_UNKNOWN_NAME';
 
 export interface HandshakesOptions {
-  certificates: Pick<CertificateTable, 'find' | 'findAsking'>;
+  certificates: Pick<CertificateTable, 'find' | 'findAsking' | 'hostsOf'>;
   challenges: Pick<ChallengeTable, 'context'>;
   staples: Pick<StapleTable, 'find'>;
   routes: Pick<RouteTable, 'names' | 'askedOf'>;
   /** Null: names without a certificate are refused at once. */
   onDemand(): EdgeOnDemand | null;
   held: HeldHandshakes;
+  /** The id of what the server shows whoever names no host; null for nothing. */
+  unnamed(): string | null;
   /** `not_held`: an unknown name that might have been asked for, had there been room for it. */
   onRefused(reason: 'unknown_name' | 'not_held'): void;
 }
@@ -95,13 +96,18 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
   }
 
   /** Has the handshake ask the client for a certificate; what it shows is judged by the route of each request. */
-  function askClient(socket: Handshaking, name: string, { ca, required }: AskedOfClients) {
+  function askClient(socket: Handshaking, required: boolean): void {
     const { _handle } = socket as unknown as {
       _handle: { setVerifyMode(ask: boolean, need: boolean): void };
     };
     _handle.setVerifyMode(true, required);
+  }
+
+  /** The same, by the authorities that the routes of a host name. */
+  function askingFor(socket: Handshaking, name: string, ca: string, required: boolean): SecureContext | null {
+    askClient(socket, required);
     noteAsked(socket, ca);
-    return certificates.findAsking(name, ca) ?? undefined;
+    return certificates.findAsking(name, ca);
   }
 
   /** The host to ask about; null for a name that is nobody's to ask for. */
@@ -119,15 +125,26 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
 
   /**
    * A client that comes by an address names no host (RFC 6066, section 3): it is shown the certificate of the address that it came to, where there is one. TLS
-   * 1.2 has chosen before the protocol is asked for: it goes by what the server itself has.
+   * 1.2 has chosen before the protocol is asked for: it goes by what the server itself has. None has to show a certificate of its own for the handshake
+   * to end well: a balancer that looks whether the edge is there comes so too.
    */
   function showByAddress(socket: Handshaking): void {
-    if (socket.getProtocol() !== 'TLSv1.3') return;
-    const host = hostOfAddress((socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''));
+    const host = hostOfAddress(reachedAddressOf(socket).replace(/^::ffff:(?=\d+\.)/, ''));
     const context = host === null ? null : certificates.find(host);
-    if (context === null) return;
+    if (context === null || socket.getProtocol() !== 'TLSv1.3') {
+      askUnnamed(socket);
+      return;
+    }
     noteAddress(socket, host!);
-    socket.setKeyCert(context);
+    const asked = options.routes.askedOf(host!);
+    socket.setKeyCert((asked === null ? null : askingFor(socket, host!, asked.ca, false)) ?? context);
+  }
+
+  /** What the client shows is not compared with authorities within this handshake: it is when a route asks for it. */
+  function askUnnamed(socket: Handshaking): void {
+    const id = options.unnamed();
+    const hosts = id === null ? [] : certificates.hostsOf(id);
+    if (hosts.some((host) => options.routes.askedOf(host) !== null)) askClient(socket, false);
   }
 
   return {
@@ -140,7 +157,10 @@ export function createHandshakes(options: HandshakesOptions): Handshakes {
       const context = certificates.find(name);
       if (context !== null) {
         const asked = options.routes.askedOf(name);
-        callback(null, asked === null ? context : askClient(this, name, asked));
+        callback(
+          null,
+          asked === null ? context : (askingFor(this, name, asked.ca, asked.required) ?? undefined),
+        );
         return;
       }
       // TLS 1.2 asks for the certificate before the protocol, and cannot do without one.

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { addressOfHost, type EdgeSettings, namesHost, wildcardOf } from '@lockstep/contract';
+import { addressOfHost, namesHost, wildcardOf } from '@lockstep/contract';
 import type { ShownByClient } from '../clients/client-certificates.ts';
 import type { CertificateTable } from './certificate-table.ts';
 import { hostOf } from './server-name.ts';
@@ -27,16 +27,17 @@ export interface ShownCertificates {
 }
 
 export interface ShownCertificatesOptions {
-  certificates: Pick<CertificateTable, 'leafFor' | 'leafOf' | 'idForAddresses'>;
-  settings(): EdgeSettings;
+  certificates: Pick<CertificateTable, 'leafFor' | 'leafOf'>;
+  /** The id of what whoever names no host is shown; null for nothing. */
+  unnamed(): string | null;
 }
 
 export function createShownCertificates(options: ShownCertificatesOptions): ShownCertificates {
-  const { certificates, settings } = options;
+  const { certificates, unnamed } = options;
 
   function leafOf(name: string | null) {
     if (name !== null) return certificates.leafFor(name);
-    const id = settings().tls?.noSniCertificate ?? certificates.idForAddresses();
+    const id = unnamed();
     return id === null ? null : certificates.leafOf(id);
   }
 

@@ -25,7 +25,9 @@ const sessionSeconds = 24 * 3_600;
 
 export interface TlsContextOptions {
   settings(): EdgeSettings;
-  certificates: Pick<CertificateTable, 'materialOf' | 'idForAddresses'>;
+  certificates: Pick<CertificateTable, 'materialOf'>;
+  /** The id of what whoever names no host is shown; null for nothing. */
+  unnamed(): string | null;
   tickets: Pick<TicketKeys, 'serve'>;
 }
 
@@ -35,15 +37,20 @@ export interface TlsContext {
   serve(server: object): void;
 }
 
-export function createTlsContext({ settings, certificates, tickets }: TlsContextOptions): TlsContext {
+export function createTlsContext({
+  settings,
+  certificates,
+  unnamed,
+  tickets,
+}: TlsContextOptions): TlsContext {
   let inForce: { tls: EdgeSettings['tls']; chain: string | null } | null = null;
 
   return {
     serve(server) {
       const { tls } = settings();
-      const { profile = 'intermediate', minVersion, noSniCertificate } = tls ?? {};
+      const { profile = 'intermediate', minVersion } = tls ?? {};
       // Clients that name no host are shown what the server itself has: nobody is asked.
-      const id = noSniCertificate ?? certificates.idForAddresses();
+      const id = unnamed();
       const shown = id === null ? null : certificates.materialOf(id);
       const chain = shown?.chain ?? null;
       if (inForce?.tls === tls && inForce.chain === chain) return;

@@ -196,6 +196,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onAnswer: observer.onAnswer,
     incidents,
   });
+  const unnamed = () => edgeSettings().tls?.noSniCertificate ?? certificates.idForAddresses();
   const handshakes = createHandshakes({
     certificates,
     challenges,
@@ -203,6 +204,7 @@ export function createWorker(options: WorkerOptions): Worker {
     routes,
     onDemand: () => fleet.onDemand,
     held,
+    unnamed,
     onRefused: onHandshakeFailure,
   });
   const proxied = createProxiedConnections({ settings: edgeSettings, onCut: incidents.onCut });
@@ -218,8 +220,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const https = createHttpsListener({
     handshakes: guardHandshakes(handshakes, boundary),
     forwarder,
-    tls: createTlsContext({ settings: edgeSettings, certificates, tickets }),
-    shown: createShownCertificates({ settings: edgeSettings, certificates }),
+    tls: createTlsContext({ settings: edgeSettings, certificates, unnamed, tickets }),
+    shown: createShownCertificates({ certificates, unnamed }),
     settings: edgeSettings,
     admission,
     offenders,

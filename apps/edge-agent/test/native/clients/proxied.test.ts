@@ -73,6 +73,23 @@ t.test('a balancer tells by the PROXY protocol whose connection it is, and nobod
   t.equal(await receivedBehind(edge, from('198.51.100.7')), null, 'not from somewhere else');
 });
 
+t.test('by an IP address of a balancer its certificate is shown, as the balancer tells', async (t) => {
+  const edge = await start(t, { proxyProtocolFrom: ['127.0.0.1'] });
+  await edge.applied(await edge.serve('ip', ['127.0.0.1', '192.0.2.1', '192.0.2.2'], ['http://127.0.0.1:1']));
+  for (const [header, shown] of [
+    [from('198.51.100.7'), '192.0.2.1'],
+    ['PROXY TCP4 198.51.100.7 192.0.2.2 1024 443\r\n', '192.0.2.2'],
+    ['', '127.0.0.1'],
+  ] as const) {
+    const raw = connectPlain(edge.httpsPort, '127.0.0.1');
+    raw.write(header);
+    const socket = connect({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] });
+    await once(socket, 'secureConnect');
+    t.equal(socket.getPeerX509Certificate()?.subjectAltName, `IP Address:${shown}`);
+    socket.destroy();
+  }
+});
+
 t.test('limits count the clients behind a balancer, not the balancer', async (t) => {
   const edge = await start(t, { proxyProtocolFrom: ['127.0.0.1'], limits: { connectionsPerClient: 1 } });
   const held = connectPlain(edge.httpPort, '127.0.0.1');

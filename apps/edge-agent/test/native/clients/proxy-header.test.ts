@@ -15,22 +15,28 @@ const v4 = [198, 51, 100, 7, 192, 0, 2, 1, 0x1f, 0x90, 0x01, 0xbb];
 const v6 = [0x20, 0x01, 0x0d, 0xb8, ...Array(11).fill(0), 7, ...Array(15).fill(0), 1, 0x1f, 0x90, 0x01, 0xbb];
 
 t.test('headers of both versions tell whose connection it is', async (t) => {
-  for (const [header, client] of [
-    ['PROXY TCP4 198.51.100.7 192.0.2.1 8080 443\r\n', '198.51.100.7'],
-    ['PROXY TCP6 2001:db8::7 ::1 8080 443\r\n', '2001:db8::7'],
-    ['PROXY TCP6 0:0:0:0:0:FFFF:C633:6407 ::1 8080 443\r\n', '::ffff:198.51.100.7'],
+  for (const [header, client, reached = null] of [
+    ['PROXY TCP4 198.51.100.7 192.0.2.1 8080 443\r\n', '198.51.100.7', '192.0.2.1'],
+    ['PROXY TCP6 2001:db8::7 ::1 8080 443\r\n', '2001:db8::7', '::1'],
+    ['PROXY TCP6 2001:db8::7 2001:DB8:0::1 8080 443\r\n', '2001:db8::7', '2001:db8::1'],
+    ['PROXY TCP6 2001:db8::7 fe80::1%eth0 8080 443\r\n', '2001:db8::7'],
+    ['PROXY TCP6 0:0:0:0:0:FFFF:C633:6407 ::1 8080 443\r\n', '::ffff:198.51.100.7', '::1'],
     ['PROXY UNKNOWN\r\n', null],
     ['PROXY UNKNOWN ffff:: ffff:: 1 2\r\n', null],
-    [binary(0x21, 0x11, v4), '198.51.100.7'],
-    [binary(0x21, 0x12, v4), '198.51.100.7'],
-    [binary(0x21, 0x11, [...v4, 0x04, 0, 1, 9]), '198.51.100.7'],
-    [binary(0x21, 0x21, v6), '2001:db8::7'],
+    [binary(0x21, 0x11, v4), '198.51.100.7', '192.0.2.1'],
+    [binary(0x21, 0x12, v4), '198.51.100.7', '192.0.2.1'],
+    [binary(0x21, 0x11, [...v4, 0x04, 0, 1, 9]), '198.51.100.7', '192.0.2.1'],
+    [binary(0x21, 0x21, v6), '2001:db8::7', '::1'],
     [binary(0x20, 0x11, v4), null],
     [binary(0x20, 0x00, []), null],
     [binary(0x21, 0x31, Array(216).fill(0)), null],
-  ] as [string | Buffer, string | null][]) {
+  ] as [string | Buffer, string | null, string?][]) {
     const whole = Buffer.from(header as string);
-    t.same(readProxyHeader(Buffer.concat([whole, Buffer.from('rest')])), { bytes: whole.length, client });
+    t.same(readProxyHeader(Buffer.concat([whole, Buffer.from('rest')])), {
+      bytes: whole.length,
+      client,
+      reached,
+    });
     for (let cut = 0; cut < whole.length; cut += 1) {
       t.equal(readProxyHeader(whole.subarray(0, cut)), 'more', `${header} up to ${cut}`);
     }

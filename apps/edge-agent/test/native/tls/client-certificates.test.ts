@@ -117,6 +117,24 @@ t.test(
   },
 );
 
+t.test('clients that come by an IP address are asked too, where they offer a protocol', async (t) => {
+  const { edge, serve } = await start();
+  await serve('ip', ['127.0.0.1', '10.0.0.1'], { clientCertificates: { ca: one, mode: 'require' } });
+  const status = async (asked: string, options: ConnectionOptions) =>
+    (await ask(edge.httpsPort, { asked, ...options }))?.status;
+  const ALPNProtocols = ['http/1.1'];
+  for (const [asked, maxVersion] of [
+    ['127.0.0.1', 'TLSv1.3'],
+    ['10.0.0.1', 'TLSv1.2'], // that of the first address
+  ] as const) {
+    const to = { ALPNProtocols, maxVersion };
+    t.equal(await status(asked, { ...to, ...ann }), 200, asked);
+    t.equal(await status(asked, { ...to, ...bob }), 403, 'of another authority');
+    t.equal(await status(asked, to), 403, 'the handshake ends well: a balancer may come so');
+  }
+  t.equal(await status('10.0.0.1', ann), 403, 'without a protocol none is asked for');
+});
+
 t.test('over port 80, where nobody can show one, only those come in that need none', async (t) => {
   const { edge, serve } = await start();
   for (const [mode, status] of [

@@ -4,6 +4,7 @@ import { connect as connectPlain } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { ConnectionOptions } from 'node:tls';
 import t, { type Test } from 'tap';
+import { hostOf } from '../../../src/native/tls/server-name.ts';
 import type { EdgeChange } from '../../configured-store.ts';
 import { connectTls } from '../../connect-tls.ts';
 import { fetchPlain } from '../../fetch-plain.ts';
@@ -102,6 +103,9 @@ t.test('clients that come by an IP address are shown its certificate, and served
   await set({ noSniCertificate: '[2001:db8::9]' });
   t.match(await shown({}), { subject: 'IP Address:2001:DB8:0:0:0:0:0:9' }, 'or the one that is set');
   t.match(await shown({ ALPNProtocols }), { subject: 'IP Address:127.0.0.1' });
+
+  for (const named of ['2001:DB8::9', '[2001:db8:0::9]', '[2001:db8::9]'])
+    t.equal(hostOf(named), '[2001:db8::9]', 'some name it in their handshake all the same');
 
   const ask = async (asked: string, options: ConnectionOptions) => {
     const socket = await connectTls(edge.httpsPort, { rejectUnauthorized: false, ...options });

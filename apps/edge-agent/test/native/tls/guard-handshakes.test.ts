@@ -15,11 +15,12 @@ t.test('whatever fails within a handshake ends that handshake alone, and is coun
   };
   const find = (): SecureContext | null => fail();
   const handshakes = createHandshakes({
-    certificates: { find, findAsking: find },
+    certificates: { find, findAsking: find, hostsOf: fail },
     challenges: { context: fail },
     staples: { find: fail },
     routes: { names: fail, askedOf: fail },
     onDemand: fail,
+    unnamed: fail,
     held: createHeldHandshakes({ find, onAsk() {}, onEnough() {}, boundary }),
     onRefused() {},
   });
