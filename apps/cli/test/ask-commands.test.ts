@@ -139,6 +139,26 @@ t.test(
       t.match(await run('webhook', 'rm', id, '--yes'), { code: 0, output: `removed ${id}\n` });
     });
 
+    await t.test('an IPv6 address is the same host, however it is given', async (t) => {
+      await run(
+        'route',
+        'add',
+        '2001:DB8:0::9',
+        '--id',
+        'ip',
+        '--to',
+        'http://upstream-1.example:3000',
+        '--wait',
+      );
+      t.match(await json('route', 'show', '2001:DB8:0::9'), { id: 'ip', hosts: ['[2001:db8::9]'] });
+      t.match(
+        (await run('doctor', '2001:DB8:0::9')).output,
+        /^✔ DNS and CAA: [\s\S]*^✔ node edge-1: TLSv1\.3/m,
+      );
+      t.match(await json('cert', 'show', '2001:db8::9'), { id: '[2001:db8::9]', state: 'live' });
+      t.equal((await run('route', 'rm', '2001:db8::9', '--yes')).code, 0);
+    });
+
     await t.test('what is wrong is one line, and an exit code', async (t) => {
       t.match(await runAlone('route', 'show', 'nowhere.example.com'), {
         code: 4,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Certificate, components } from '@lockstep/client';
-import { AppError } from '@lockstep/contract';
+import { AppError, hostOfAddress } from '@lockstep/contract';
 import type { Session } from '../session/open-session.ts';
 import { confirmed } from './confirm.ts';
 
@@ -31,21 +31,29 @@ export async function listCertificates({ client, output }: Session, { failing }:
   });
 }
 
-export async function showCertificate({ client, output }: Session, id: string): Promise<void> {
+/** Of an address the id is its host: IPv6 in brackets, which shells have a use of their own for. */
+const idOf = (text: string) => hostOfAddress(text) ?? text;
+
+export async function showCertificate({ client, output }: Session, given: string): Promise<void> {
+  const id = idOf(given);
   const certificate = await client.certificates.get(id);
   const attempts = certificate.origin === 'brought' ? [] : await client.certificates.attempts(id);
   output.show({ ...certificate, attempts });
 }
 
 export async function renewCertificate(session: Session, id: string): Promise<void> {
-  say(session, await session.client.certificates.renew(id), 'is being renewed');
+  say(session, await session.client.certificates.renew(idOf(id)), 'is being renewed');
 }
 
 export async function revokeCertificate(session: Session, id: string, flags: RevokeFlags): Promise<void> {
   if (!(await confirmed(`Revoke the certificate ${id}?`, flags))) return;
   const { reason } = flags;
   const body = reason === undefined ? {} : ({ reason } as Revocation);
-  say(session, await session.client.certificates.revoke(id, body), 'is revoked, and another is obtained');
+  say(
+    session,
+    await session.client.certificates.revoke(idOf(id), body),
+    'is revoked, and another is obtained',
+  );
 }
 
 export async function uploadCertificate(session: Session, flags: UploadFlags): Promise<void> {

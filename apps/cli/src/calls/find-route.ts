@@ -10,7 +10,7 @@ export async function findRoute({ client }: Session, text: string): Promise<Rout
   });
   if (byId !== null) return byId;
   const found: Route[] = [];
-  if (text.includes('.'))
+  if (/[.:]/.test(text))
     for await (const route of client.routes.list({ host: text })) {
       found.push(route);
       if (found.length > 20) break;

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { type Client, LockstepError, type Route } from '@lockstep/client';
-import { addressOfHost, parseAddress } from '@lockstep/contract';
+import { addressOfHost, hostOfAddress, parseAddress } from '@lockstep/contract';
 import { type Finding, note, ok, wrong } from './finding.ts';
 import { probe, Unnamed } from './serve-probe.ts';
 
@@ -47,7 +47,7 @@ async function asFarAsAllowed(what: string, look: () => Promise<Finding[]>): Pro
 
 /** By one of its hosts, or by its id. */
 async function routeOf(client: Client, named: string): Promise<{ route: Route; host: string } | null> {
-  const host = named.toLowerCase();
+  const host = hostOfAddress(named) ?? named.toLowerCase();
   for await (const route of client.routes.list({ host })) return { route, host };
   const route = await client.routes.get(named).catch((error: unknown) => {
     if (error instanceof LockstepError && [400, 404].includes(error.status)) return null;

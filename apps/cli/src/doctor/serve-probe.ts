@@ -1,7 +1,7 @@
 import type { PeerCertificate } from 'node:tls';
 import { addressOfHost } from '@lockstep/contract';
 
-const { connect } = process.getBuiltinModule('tls');
+const { checkServerIdentity, connect } = process.getBuiltinModule('tls');
 
 /** What an address serves for a host. */
 export interface Served {
@@ -25,12 +25,18 @@ export function probe(
   host: string,
   roots: string[],
 ): Promise<Served> {
+  const given = addressOfHost(host);
   return new Promise((resolve, reject) => {
     let stapled = false;
     const socket = connect({
       ...address,
       // Of an address there is no name to ask for (RFC 6066, section 3).
-      ...(addressOfHost(host) === null && { servername: host }),
+      ...(given === null && { servername: host }),
+      // Nor is it the address that is connected to, where that is a node's.
+      ...(given !== null && {
+        checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+          checkServerIdentity(given, certificate),
+      }),
       // What is wrong with the certificate is what is asked for.
       rejectUnauthorized: false,
       requestOCSP: true,

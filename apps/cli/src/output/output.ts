@@ -33,6 +33,8 @@ export function createOutput({ json }: { json: boolean }): Output {
       const rows = items.map((item) => Object.values(columns).map((read) => read(item)));
       for (const line of tableOf(headings, rows)) write(line);
     },
-    show: (item) => write(json ? JSON.stringify(item, null, 2) : stringify(item).trimEnd()),
+    // `off` and the like in quotes: YAML 1.1, which many tools read, takes them for truth values.
+    show: (item) =>
+      write(json ? JSON.stringify(item, null, 2) : stringify(item, { compat: 'yaml-1.1' }).trimEnd()),
   };
 }
