@@ -1,4 +1,4 @@
-import { isAppError, normaliseHost } from '@lockstep/contract';
+import { hostOfAddress, isAppError, normaliseHost } from '@lockstep/contract';
 import type { Notes } from './notes.ts';
 import { hasPlaceholder } from './placeholders.ts';
 import { type Fields, isFields, ownOf, textsAt } from './read-json.ts';
@@ -68,6 +68,10 @@ function readHosts(value: unknown, at: string, _: PathSoFar, notes: Notes): Read
   const hosts = given.flatMap((host, index) => {
     try {
       if (hasPlaceholder(host)) throw new Error('has a placeholder');
+      if (hostOfAddress(host) !== null)
+        throw new Error(
+          'is an IP address: give it a route of its own, with an issuer that certifies addresses',
+        );
       const normal = normaliseHost(host);
       if (normal.replace('*.', '').includes('.')) return [normal];
       throw new Error('is a single label, for which no certificate is obtained');

@@ -99,7 +99,8 @@ export function routeBulkApi(app: ApiInstance, { service, share, load, shown }: 
     const bulk = { dryRun: query['dry-run'] === 'true', missingOk: query.missing === 'ok', read };
     refuseCoding(request);
     const { body } = request;
-    if (body !== undefined && !(body instanceof Readable))
+    // Null: no byte came, and so no line.
+    if (body != null && !(body instanceof Readable))
       throw new AppError('unsupported_media_type', `send the lines as ${ndjsonType}`);
     const origin = originOf(request);
     // Whoever sends more than is taken reads the answers to the lines before it all the same.

@@ -68,12 +68,15 @@ export function createPreflight({
   /** An address leads where it is: it has to be one of the fleet's. */
   async function addressOf(host: string, address: string, edgeAddresses: readonly string[]) {
     const { given, names } = fleetTargets(edgeAddresses);
-    const isOurs = async () =>
-      Object.values((await findFleet(lookups.current(), names)).fleet).some((all) => all.includes(address));
-    const ok = given.has(address) || (await isOurs());
+    const { fleet, fleetFailure } = given.has(address)
+      ? { fleet: { given: [address] }, fleetFailure: null }
+      : await findFleet(lookups.current(), names);
+    const ok = Object.values(fleet).some((all) => all.includes(address));
     const detail = ok
       ? `${host} is an address of the fleet`
-      : `${host} is none of the fleet’s addresses, which are ${edgeAddresses.join(', ')} (edgeAddresses of the settings)`;
+      : fleetFailure !== null
+        ? `${host} could not be checked: ${fleetFailure}`
+        : `${host} is none of the fleet’s addresses, which are ${edgeAddresses.join(', ')} (edgeAddresses of the settings)`;
     return { ok, detail, seen: 'elsewhere' as const };
   }
 

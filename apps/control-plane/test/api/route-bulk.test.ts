@@ -72,6 +72,7 @@ t.test('each line is made as a PUT would, and answered in order; what is as it w
     [200, false],
   ]);
   t.equal((await store.head()).number, number, 'nothing travels');
+  t.match(await bulk([]), { status: 200, text: '' }, 'of no line nothing comes');
 });
 
 t.test('many lines are one commit, and their hosts come after all others', async (t) => {

@@ -27,7 +27,11 @@ const refusals: Record<Field, Row[]> = {
   hosts: [
     [{ hosts: undefined }, '/hosts', 'is missing'],
     [{ hosts: [] }, '/hosts', 'a route needs at least one host'],
-    [{ hosts: ['192.0.2'] }, '/hosts/0', 'host "192.0.2" is an IP address; a route needs a name'],
+    [
+      { hosts: ['192.0.2'] },
+      '/hosts/0',
+      'host "192.0.2" is an IP address; write an address as 203.0.113.9 or [2001:db8::9]',
+    ],
     [{ hosts: ['0.0.0.0'] }, '/hosts/0', 'host "0.0.0.0" is no address that clients connect to'],
     [
       { hosts: ['192.0.2.7'], challenge: 'dns-01' },

@@ -1,8 +1,11 @@
+import { createAddressRanges } from './address-ranges.ts';
 import { AppError } from './app-error.ts';
-import { hostOfAddress } from './host-address.ts';
+import { addressOfHost, hostOfAddress } from './host-address.ts';
 
 const maxNameLength = 253; // RFC 1035, section 2.3.4, without the trailing dot
 const maxLabelLength = 63;
+/** “This network”, groups and everybody at once (RFC 6890): nobody opens a connection to one. */
+const unreachable = createAddressRanges(['0.0.0.0/8', '224.0.0.0/4', '255.255.255.255', '::', 'ff00::/8']);
 const label = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/; // RFC 1123, section 2.1
 
 /**
@@ -11,9 +14,13 @@ const label = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/; // RFC 1123, section 2.1
  * that takes a list.
  */
 export function normaliseHost(input: string): string {
+  return normalise(input, 'a name is needed here');
+}
+
+function normalise(input: string, insteadOfAddress: string): string {
   const host = input.trim().replace(/\.$/, '');
   const wildcard = host.startsWith('*.');
-  const name = toAscii(wildcard ? host.slice(2) : host, input);
+  const name = toAscii(wildcard ? host.slice(2) : host, input, insteadOfAddress);
   if ((wildcard ? name.length + 2 : name.length) > maxNameLength) {
     throw refuse(input, `is longer than ${maxNameLength} characters`);
   }
@@ -32,8 +39,8 @@ export function normaliseHost(input: string): string {
 /** The same, and an IP address too, which a route may be for: an IPv6 address in brackets. */
 export function normaliseRouteHost(input: string): string {
   const host = hostOfAddress(input.trim());
-  if (host === null) return normaliseHost(input);
-  if (host === '0.0.0.0' || host === '[::]' || host.startsWith('[::ffff:'))
+  if (host === null) return normalise(input, 'write an address as 203.0.113.9 or [2001:db8::9]');
+  if (unreachable.has(addressOfHost(host)!) || host.startsWith('[::ffff:'))
     throw refuse(input, 'is no address that clients connect to');
   return host;
 }
@@ -44,15 +51,15 @@ export function wildcardOf(host: string): string | null {
   return dot === -1 ? null : `*${host.slice(dot)}`;
 }
 
-function toAscii(name: string, input: string): string {
+function toAscii(name: string, input: string, insteadOfAddress: string): string {
   if (name === '') throw refuse(input, 'is empty');
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name))
     throw refuse(
       input,
       'is an address with a scheme; give the host name alone, without what stands around it',
     );
-  if (/^\[.*\]$/.test(name) || /^[0-9a-f:]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(name)) {
-    throw refuse(input, 'is an IP address; a route needs a name');
+  if (/^\[.*\]$/.test(name) || /^[0-9a-f:]*:[0-9a-f:.]*:[0-9a-f:.]*(?:%.*)?$/i.test(name)) {
+    throw refuse(input, `is an IP address; ${insteadOfAddress}`);
   }
   if (name.includes(':')) throw refuse(input, 'has a port; give the name alone');
   if (/[\s/?#@\\%]/.test(name))
@@ -63,7 +70,7 @@ function toAscii(name: string, input: string): string {
     const what = URL.canParse(`http://${ascii}`)
       ? 'is an IP address'
       : 'ends in a number, as an IP address does';
-    throw refuse(input, `${what}; a route needs a name`);
+    throw refuse(input, `${what}; ${insteadOfAddress}`);
   }
   // A name that is ASCII throughout is passed through as it is; beside a label that is not, each A-label is checked.
   if (/(^|\.)xn--/.test(ascii) && processed(`ü.${ascii}`, input) !== `xn--tda.${ascii}`)

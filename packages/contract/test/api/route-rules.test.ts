@@ -180,6 +180,9 @@ t.test(
     t.match(also('www', '*.example.com'), [
       /alsoServe: "\*\.example\.com" is a wildcard, which has no other name/,
     ]);
+    t.match(also('www', '192.0.2.7'), [
+      /alsoServe: "192\.0\.2\.7" is an IP address, which has no other name/,
+    ]);
     t.match(also('www', 'www.example.com'), [/"www\.example\.com" begins with www\. already; say apex/]);
     t.match(also('apex', 'example.com'), [/"example\.com" has no www\. before it; say www/]);
     t.match(also('www', 'example.com', 'www.example.com').join(), /is a host of this route already/);

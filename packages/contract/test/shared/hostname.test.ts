@@ -102,7 +102,11 @@ t.test('an IP address is a host in one form, however it is given and whoever ask
   for (const [input, stored] of accepted) t.equal(normaliseRouteHost(input), stored, input);
   for (const input of [
     '0.0.0.0',
+    '0.1.2.3',
+    '224.0.0.1',
+    '255.255.255.255',
     '::',
+    '[ff02::1]',
     '::ffff:192.0.2.1',
     '[fe80::1%eth0]',
     '192.0.2',
@@ -111,6 +115,8 @@ t.test('an IP address is a host in one form, however it is given and whoever ask
     '*.192.0.2.1',
   ])
     t.throws(() => normaliseRouteHost(input), { code: 'invalid_request' }, input);
+  for (const input of ['192.0.2', '0x7f.1', '192.0.2.1.', '[192.0.2.1]', 'fe80::1%eth0'])
+    t.throws(() => normaliseRouteHost(input), { message: /an address as 203\.0\.113\.9 or \[2001/ }, input);
 
   t.same(readAuthority('[2001:DB8:0::9]:8443'), { host: '[2001:db8::9]', authority: '[2001:db8::9]:8443' });
   t.same(readAuthority('203.0.113.9'), { host: '203.0.113.9', authority: '203.0.113.9' });

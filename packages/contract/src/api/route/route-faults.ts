@@ -1,3 +1,4 @@
+import { addressOfHost } from '../../shared/host-address.ts';
 import { wildcardOf } from '../../shared/hostname.ts';
 import { otherName } from '../../shared/served-hosts.ts';
 
@@ -51,13 +52,15 @@ function* alsoServeFaults({ hosts, alsoServe }: Given): Generator<RouteFault> {
     const other = otherName(host, alsoServe);
     const message = host.startsWith('*.')
       ? `"${host}" is a wildcard, which has no other name; give it a route of its own`
-      : other === null
-        ? `"${host}" ${alsoServe === 'www' ? 'begins with www. already; say apex' : 'has no www. before it; say www'}, or give it a route of its own`
-        : hosts.includes(other)
-          ? `"${other}" is a host of this route already; leave it out of hosts, or leave alsoServe out`
-          : other.length > maxHostLength
-            ? `"${other}" is longer than a name may be`
-            : null;
+      : addressOfHost(host) !== null
+        ? `"${host}" is an IP address, which has no other name; give it a route of its own`
+        : other === null
+          ? `"${host}" ${alsoServe === 'www' ? 'begins with www. already; say apex' : 'has no www. before it; say www'}, or give it a route of its own`
+          : hosts.includes(other)
+            ? `"${other}" is a host of this route already; leave it out of hosts, or leave alsoServe out`
+            : other.length > maxHostLength
+              ? `"${other}" is longer than a name may be`
+              : null;
     if (message !== null) yield { path: ['alsoServe'], message };
   }
 }
