@@ -280,7 +280,11 @@ export interface paths {
          * @description The id of a managed one is its host. Takes the scope `certificates:read`.
          */
         get: operations["getCertificate"];
-        put?: never;
+        /**
+         * Replace whose a brought certificate is, and what is kept beside it
+         * @description What GET shows can be put back: chain and names stay, whatever stands there. 409 `wrong_state` for a managed one. Takes the scope `certificates:write`.
+         */
+        put: operations["putCertificate"];
         post?: never;
         /**
          * Delete a brought certificate, or a managed one whose host no route names
@@ -289,7 +293,11 @@ export interface paths {
         delete: operations["deleteCertificate"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change whose a brought certificate is, or what is kept beside it (RFC 7396)
+         * @description It is served on as it is. 409 `wrong_state` for a managed one: there it is what its routes say. Takes the scope `certificates:write`.
+         */
+        patch: operations["patchCertificate"];
         trace?: never;
     };
     "/v1/certificates/{id}/renew": {
@@ -1986,6 +1994,23 @@ export interface components {
             504?: string;
         };
         /**
+         * @description null takes away; of `metadata` also a single key
+         * @example {
+         *       "metadata": {
+         *         "plan": "pro"
+         *       }
+         *     }
+         * @example {
+         *       "tenant": null
+         *     }
+         */
+        PatchCertificate: {
+            tenant?: string | null;
+            metadata?: {
+                [key: string]: string | null;
+            } | null;
+        };
+        /**
          * @example {
          *       "upstreams": [
          *         {
@@ -2629,6 +2654,64 @@ export interface components {
             }[];
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * @description What is left out, or null, goes
+         * @example {
+         *       "tenant": "acme",
+         *       "metadata": {
+         *         "plan": "pro"
+         *       }
+         *     }
+         */
+        PutCertificate: {
+            /** @description Whose it is: one of your customers, say */
+            tenant?: string | null;
+            /** @description What you keep beside it: up to 50 keys of up to 40 characters, with texts of up to 500 */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /** @description As it is shown: passed over here */
+            id?: string;
+            /** @description As it is shown: passed over here */
+            host?: string;
+            /** @description As it is shown: passed over here */
+            state?: components["schemas"]["State"];
+            /** @description As it is shown: passed over here */
+            notAfter?: string | null;
+            /** @description As it is shown: passed over here */
+            lastError?: components["schemas"]["LastError"] | null;
+            /** @description As it is shown: passed over here */
+            nextAttemptAt?: string | null;
+            /**
+             * @description As it is shown: passed over here
+             * @enum {string}
+             */
+            origin?: "managed" | "brought";
+            /** @description As it is shown: passed over here */
+            names?: string[];
+            /** @description As it is shown: passed over here */
+            issuer?: string | null;
+            /** @description As it is shown: passed over here */
+            serialNumber?: string | null;
+            /** @description As it is shown: passed over here */
+            fingerprint256?: string | null;
+            /** @description As it is shown: passed over here */
+            notBefore?: string | null;
+            /** @description As it is shown: passed over here */
+            renewAt?: string | null;
+            /** @description As it is shown: passed over here */
+            renewal?: ("due" | "revoked" | "expiring" | "asked") | null;
+            /** @description As it is shown: passed over here */
+            renewalWindow?: components["schemas"]["RenewalWindow"] | null;
+            /** @description As it is shown: passed over here */
+            revokedAt?: string | null;
+            /** @description As it is shown: passed over here */
+            expiresSoon?: boolean;
+            /** @description As it is shown: passed over here */
+            revision?: number | null;
+            /** @description As it is shown: passed over here */
+            chain?: string | null;
         };
         /**
          * @example {
@@ -5300,6 +5383,60 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    putCertificate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutCertificate"];
+            };
+        };
+        responses: {
+            /** @description Certificate */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Certificate"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
     deleteCertificate: {
         parameters: {
             query?: {
@@ -5341,6 +5478,61 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
+            421: components["responses"]["Problem421"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    patchCertificate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchCertificate"];
+                "application/merge-patch+json": components["schemas"]["PatchCertificate"];
+            };
+        };
+        responses: {
+            /** @description Certificate */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Certificate"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             421: components["responses"]["Problem421"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -6012,7 +6204,18 @@ export interface operations {
     getNode: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 id: string;
             };
@@ -6024,6 +6227,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
@@ -6032,10 +6236,20 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            /** @description It is what `If-None-Match` names */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
             421: components["responses"]["Problem421"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -6049,7 +6263,18 @@ export interface operations {
                 /** @description 204 also where it is gone already */
                 missing?: "ok";
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 id: string;
             };
@@ -6121,6 +6346,16 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -6135,6 +6370,7 @@ export interface operations {
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
@@ -6162,6 +6398,16 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -6176,6 +6422,7 @@ export interface operations {
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
@@ -6203,6 +6450,16 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description An ETag that was shown, or `*`: else 412 (RFC 9110, section 13.1.1)
+                 * @example "41"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Of a GET, the ETag that was shown: 304 where it is still that. Of a PUT, `*`: it is made, or else 412 (RFC 9110, section 13.1.2)
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description New for each request, a UUID say: one that is repeated with it makes nothing again, and gets the same answer, for 24 hours */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -6217,6 +6474,7 @@ export interface operations {
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];

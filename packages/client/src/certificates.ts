@@ -27,6 +27,13 @@ export function createCertificates(api: Api) {
     /** Brings a certificate of one's own, with its chain and its key. */
     bring: async (body: Schemas['BringCertificate'], { signal }: CallOptions = {}): Promise<Certificate> =>
       answerOf(api.POST('/v1/certificates', { body, ...given(signal) })),
+    /** Changes whose a brought one is, and what is kept beside it; null takes away. */
+    patch: async (
+      id: string,
+      body: Schemas['PatchCertificate'],
+      { signal }: CallOptions = {},
+    ): Promise<Certificate> =>
+      answerOf(api.PATCH('/v1/certificates/{id}', { params: { path: { id } }, body, ...given(signal) })),
     async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
       await answerOf(api.DELETE('/v1/certificates/{id}', { params: { path: { id } }, ...given(signal) }));
     },

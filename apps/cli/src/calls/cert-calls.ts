@@ -16,6 +16,11 @@ export interface UploadFlags {
   tenant?: string;
 }
 
+export interface LabelFlags {
+  tenant?: string;
+  metadata?: Record<string, string>;
+}
+
 type Revocation = components['schemas']['RevokeCertificate'];
 
 export async function listCertificates({ client, output }: Session, { failing }: { failing?: boolean }) {
@@ -65,6 +70,19 @@ export async function uploadCertificate(session: Session, flags: UploadFlags): P
     ...(tenant !== undefined && { tenant }),
   };
   say(session, await session.client.certificates.bring(body), 'is brought');
+}
+
+export async function labelCertificate(session: Session, id: string, flags: LabelFlags): Promise<void> {
+  const { tenant, metadata } = flags;
+  const orNull = (text: string) => (text === '' ? null : text);
+  const entries = Object.entries(metadata ?? {}).map(([key, value]) => [key, orNull(value)]);
+  const body = {
+    ...(tenant !== undefined && { tenant: orNull(tenant) }),
+    ...(metadata !== undefined && { metadata: Object.fromEntries(entries) }),
+  };
+  if (Object.keys(body).length === 0)
+    throw new AppError('bad_configuration', 'nothing is to be changed; give --tenant or --metadata');
+  say(session, await session.client.certificates.patch(id, body), 'is changed');
 }
 
 function say({ output }: Session, certificate: Certificate, what: string): void {

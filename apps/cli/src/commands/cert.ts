@@ -1,6 +1,7 @@
 import { Command } from 'commander';
-import type { RevokeFlags, UploadFlags } from '../calls/cert-calls.ts';
+import type { LabelFlags, RevokeFlags, UploadFlags } from '../calls/cert-calls.ts';
 import { apiCommand, inSession } from './api-command.ts';
+import { keyValue } from './option-values.ts';
 
 const calls = () => import('../calls/cert-calls.ts');
 const id = 'its id: for one that Lockstep obtained, the host';
@@ -35,6 +36,21 @@ export function certCommand(): Command {
         .action(
           inSession(async (session, name: string, flags: RevokeFlags) =>
             (await calls()).revokeCertificate(session, name, flags),
+          ),
+        ),
+    )
+    .addCommand(
+      apiCommand('set', 'say whose a brought one is, and what is kept with it')
+        .argument('<certificate>', id)
+        .option('--tenant <name>', 'whose it is; empty: nobody’s')
+        .option(
+          '--metadata <key=value>',
+          'kept with it, an empty value goes; more than once for more',
+          keyValue,
+        )
+        .action(
+          inSession(async (session, name: string, flags: LabelFlags) =>
+            (await calls()).labelCertificate(session, name, flags),
           ),
         ),
     )

@@ -4,7 +4,9 @@ import {
   Certificate,
   CertificatesQuery,
   DeleteQuery,
+  PatchCertificate,
   Problem,
+  PutCertificate,
   pageOf,
   RevokeCertificate,
 } from '@lockstep/contract/schemas';
@@ -15,7 +17,8 @@ import type { CertificateService } from '../certificates/certificate-service.ts'
 import type { CertificateView } from '../certificates/certificate-view.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
-import { once } from './idempotent.ts';
+import { once, onwards } from './idempotent.ts';
+import { mergePatchType, nullsLeftOut, withoutShown } from './json-body.ts';
 import { missingOk } from './missing-ok.ts';
 import { movingOfCertificate } from './moving-parts.ts';
 import { needs } from './needs.ts';
@@ -26,6 +29,14 @@ const params = z.object({ id: z.string().max(300) });
 const problems = { '4xx': Problem, '5xx': Problem };
 const tags = ['certificates'];
 const config = { conditional: true } as const;
+/** What answers have beside what bodies take. */
+export const shownOfCertificates = Object.keys(Certificate.shape).filter(
+  (name) => !(name in PutCertificate.shape),
+);
+const putBody = z.preprocess(
+  (given) => nullsLeftOut(withoutShown(given, shownOfCertificates)),
+  PutCertificate,
+);
 /** No body at all: for no stated reason. */
 const revokeBody = z.preprocess((input) => input ?? {}, RevokeCertificate);
 
@@ -70,7 +81,11 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 200: Certificate, 201: Certificate, ...problems },
     },
     async handler(request, reply) {
-      const { id, made } = await service.bring(originOf(request), request.body);
+      // For each host of a managed one there is a commit, of which a control plane may have made the first alone.
+      const bring = request.body.issuer === undefined ? once : onwards;
+      const { id, made } = await bring(request, { id: '', made: false }, (told) =>
+        service.bring(originOf(request), request.body, told),
+      );
       if (made) reply.header('location', `/v1/certificates/${id}`);
       return reply.code(made ? 201 : 200).send(await answer(request, reply, id));
     },
@@ -88,6 +103,45 @@ export function certificatesApi(app: ApiInstance, { service, view }: Certificate
       response: { 200: Certificate, ...problems },
     },
     handler: async (request, reply) => answer(request, reply, request.params.id),
+  });
+
+  app.put('/certificates/:id', {
+    config,
+    schema: {
+      operationId: 'putCertificate',
+      security: needs('certificates:write'),
+      summary: 'Replace whose a brought certificate is, and what is kept beside it',
+      description:
+        'What GET shows can be put back: chain and names stay, whatever stands there. 409 `wrong_state` for a managed one.',
+      tags,
+      params,
+      body: putBody,
+      response: { 200: Certificate, ...problems },
+    },
+    async handler(request, reply) {
+      await service.put(originOf(request), request.params.id, request.body);
+      return answer(request, reply, request.params.id);
+    },
+  });
+
+  app.patch('/certificates/:id', {
+    config,
+    schema: {
+      operationId: 'patchCertificate',
+      security: needs('certificates:write'),
+      summary: 'Change whose a brought certificate is, or what is kept beside it (RFC 7396)',
+      description:
+        'It is served on as it is. 409 `wrong_state` for a managed one: there it is what its routes say.',
+      tags,
+      consumes: ['application/json', mergePatchType],
+      params,
+      body: PatchCertificate,
+      response: { 200: Certificate, ...problems },
+    },
+    async handler(request, reply) {
+      await service.patch(originOf(request), request.params.id, request.body);
+      return answer(request, reply, request.params.id);
+    },
   });
 
   app.delete('/certificates/:id', {

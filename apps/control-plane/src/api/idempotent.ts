@@ -113,6 +113,21 @@ export async function once<F extends object>(
   return facts;
 }
 
+/**
+ * The same for work of several commits, each of which may be made again: a repeat makes what a control plane that died had not come to, and
+ * knows the facts as they stood at its first commit.
+ */
+export async function onwards<F extends object>(
+  { keyed }: Pick<FastifyRequest, 'keyed'>,
+  facts: F,
+  work: (facts: F) => Promise<unknown>,
+): Promise<F> {
+  const known = { ...facts, ...keyed?.made };
+  keyed?.remember(known);
+  await work(known);
+  return known;
+}
+
 function keyOf({ headers }: FastifyRequest): string | null {
   const key = headers['idempotency-key'];
   if (key === undefined) return null;

@@ -17,6 +17,7 @@ import type { Ledger } from '../issuers/ledger/ledger.ts';
 import { limitsOf } from '../issuers/ledger/lets-encrypt-limits.ts';
 import type { ApiInstance } from './api-instance.ts';
 import { tag } from './conditions.ts';
+import { onwards } from './idempotent.ts';
 import { nullsLeftOut, withoutShown } from './json-body.ts';
 import { missingOk } from './missing-ok.ts';
 import { movingOfIssuer } from './moving-parts.ts';
@@ -139,7 +140,10 @@ export function issuersApi(app: ApiInstance, { service, ledger, retryFailed }: I
     async handler(request, reply) {
       const { name, record } = await service.get(request.params.name);
       originOf(request).condition?.(record?.revision ?? 0);
-      return reply.code(202).send({ issuer: name, certificates: await retryFailed(originOf(request), name) });
+      const { certificates } = await onwards(request, { certificates: 0 }, (told) =>
+        retryFailed(originOf(request), name, told),
+      );
+      return reply.code(202).send({ issuer: name, certificates });
     },
   });
 

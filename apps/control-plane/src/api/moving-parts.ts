@@ -1,4 +1,4 @@
-import type { Certificate, Issuer, Route, Token, Webhook } from '@lockstep/contract';
+import type { Certificate, Issuer, Node, Route, Token, Webhook } from '@lockstep/contract';
 
 /*
  * What an answer says beside what is stored of its resource, and moves without the revision; null while all is well. A tag has both, so that
@@ -29,6 +29,16 @@ export function movingOfCertificate(certificate: Certificate): object | null {
 
 export function movingOfIssuer({ accountUrl }: Issuer): object | null {
   return accountUrl === null ? null : [accountUrl];
+}
+
+/** All that it says but what each of its reports brings: when it came, the skew of its clock, and for how long it has been behind. */
+export function movingOfNode({
+  lastSeenAt: _,
+  clockSkewMs: _skew,
+  configurationAgeMs,
+  ...node
+}: Node): object {
+  return [node, configurationAgeMs === null ? null : configurationAgeMs > 0];
 }
 
 export function movingOfToken({ lastUsedAt }: Pick<Token, 'lastUsedAt'>): object | null {

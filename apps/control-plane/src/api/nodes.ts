@@ -1,4 +1,11 @@
-import { AppError, isAppError, type NodePresence } from '@lockstep/contract';
+import {
+  AppError,
+  type DrainRecord,
+  isAppError,
+  type NodePresence,
+  recordKey,
+  type StoredRecord,
+} from '@lockstep/contract';
 import {
   DeleteQuery,
   FleetStatus,
@@ -10,14 +17,17 @@ import {
   pageOf,
 } from '@lockstep/contract/schemas';
 import type { ConfigStore } from '@lockstep/store';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { commit, commitUnlessChanged, type WriteOrigin } from '../changes/writes.ts';
+import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
 import type { NodeUpstreams } from '../fleet/node-upstreams.ts';
 import type { ApiInstance } from './api-instance.ts';
+import { tag } from './conditions.ts';
 import { once } from './idempotent.ts';
 import { missingOk } from './missing-ok.ts';
+import { movingOfNode } from './moving-parts.ts';
 import { needs } from './needs.ts';
 import { pageOfList } from './page-of-list.ts';
 import { originOf } from './request-origin.ts';
@@ -25,6 +35,7 @@ import { originOf } from './request-origin.ts';
 const NodePage = pageOf(Node, 'NodePage');
 const NodeUpstreamPage = pageOf(NodeUpstream, 'NodeUpstreamPage');
 const params = z.object({ id: NodeId });
+const config = { conditional: true } as const;
 
 export interface NodesApiOptions {
   store: ConfigStore;
@@ -35,10 +46,12 @@ export interface NodesApiOptions {
 
 /** The edges of the fleet, and how it stands as a whole. */
 export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams }: NodesApiOptions): void {
-  /** As the edge says, and as it was asked to: the one may be a moment behind the other. */
-  async function present(presence: NodePresence): Promise<Node> {
+  /** As the edge says, and as it was asked to: the one may be a moment behind the other. Of an edge the drain alone is stored. */
+  async function answer(request: FastifyRequest, reply: FastifyReply, presence: NodePresence): Promise<Node> {
     const drain = await store.get('drain', presence.report.node).catch(nullIfUnavailable);
-    return fleetWatch.present(presence, drain?.value ?? null);
+    const node = fleetWatch.present(presence, drain?.value ?? null);
+    tag(request, reply, drain?.revision ?? null, movingOfNode(node));
+    return node;
   }
 
   function find(id: string): NodePresence {
@@ -48,12 +61,23 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
     return presence;
   }
 
-  async function undrain(id: string, origin: WriteOrigin): Promise<void> {
-    const held = await store.get('drain', id);
-    if (held === null) return;
-    const checks = [{ kind: 'drain', id, revision: held.revision }] as const;
-    const changes = [{ op: 'delete', kind: 'drain', id }] as const;
-    await commitUnlessChanged(store, { ...origin, checks: [...checks], changes: [...changes] });
+  /** `drained`: since when, where it is not yet; null: no longer. */
+  async function setDrain(id: string, drained: DrainRecord | null, origin: WriteOrigin): Promise<void> {
+    await writeInTurn(store, [recordKey('drain', id)], async () => {
+      const held: StoredRecord<'drain'> | null = await store.get('drain', id);
+      origin.condition?.(held?.revision ?? 0);
+      // One that is drained already stays drained since then.
+      if ((held === null) === (drained === null)) return;
+      await commit(store, {
+        ...origin,
+        checks: [{ kind: 'drain', id, revision: held?.revision ?? null }],
+        changes: [
+          drained === null
+            ? { op: 'delete', kind: 'drain', id }
+            : { op: 'put', kind: 'drain', id, value: drained },
+        ],
+      });
+    });
   }
 
   async function forget(id: string, origin: WriteOrigin): Promise<void> {
@@ -61,8 +85,8 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
       throw new AppError('wrong_state', `node "${id}" is live; stop it, and it is gone`, {
         facts: { node: id },
       });
+    await setDrain(id, null, origin);
     await fleet.forget(id);
-    await undrain(id, origin);
   }
 
   app.get('/fleet', {
@@ -94,6 +118,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   });
 
   app.get('/nodes/:id', {
+    config,
     schema: {
       operationId: 'getNode',
       security: needs('nodes:read'),
@@ -102,9 +127,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
       params,
       response: { 200: Node, '4xx': Problem, '5xx': Problem },
     },
-    async handler(request) {
-      return present(find(request.params.id));
-    },
+    handler: async (request, reply) => answer(request, reply, find(request.params.id)),
   });
 
   app.get('/nodes/:id/upstreams', {
@@ -129,6 +152,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   });
 
   app.delete('/nodes/:id', {
+    config,
     schema: {
       operationId: 'forgetNode',
       security: needs('nodes:write'),
@@ -147,6 +171,7 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
   });
 
   app.post('/nodes/:id/drain', {
+    config,
     schema: {
       operationId: 'drainNode',
       security: needs('nodes:write'),
@@ -160,17 +185,14 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
     async handler(request, reply) {
       const { id } = request.params;
       const presence = find(id);
-      const change = { op: 'put', kind: 'drain', id, value: { since: new Date().toISOString() } } as const;
-      const checks = [{ kind: 'drain', id, revision: null }] as const;
-      // One that is drained already stays drained since then.
-      await once(request, {}, () =>
-        commitUnlessChanged(store, { ...originOf(request), checks: [...checks], changes: [change] }),
-      );
-      return reply.code(202).send(await present(presence));
+      const drained = { since: new Date().toISOString() };
+      await once(request, {}, () => setDrain(id, drained, originOf(request)));
+      return reply.code(202).send(await answer(request, reply, presence));
     },
   });
 
   app.post('/nodes/:id/undrain', {
+    config,
     schema: {
       operationId: 'undrainNode',
       security: needs('nodes:write'),
@@ -182,12 +204,13 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
     async handler(request, reply) {
       const { id } = request.params;
       const presence = find(id);
-      await once(request, {}, () => undrain(id, originOf(request)));
-      return reply.code(202).send(await present(presence));
+      await once(request, {}, () => setDrain(id, null, originOf(request)));
+      return reply.code(202).send(await answer(request, reply, presence));
     },
   });
 
   app.post('/nodes/:id/confirm-snapshot', {
+    config,
     schema: {
       operationId: 'confirmSnapshot',
       security: needs('nodes:write'),
@@ -202,11 +225,13 @@ export function nodesApi(app: ApiInstance, { store, fleet, fleetWatch, upstreams
       await once(request, {}, async () => {
         if (held === null)
           throw new AppError('wrong_state', `node "${node}" holds no snapshot back`, { facts: { node } });
+        const origin = originOf(request);
+        origin.condition?.((await store.get('drain', node))?.revision ?? 0);
         const value = { revision: held.revision };
         const change = { op: 'put', kind: 'confirmation', id: node, value } as const;
-        await commit(store, { ...originOf(request), changes: [change] });
+        await commit(store, { ...origin, changes: [change] });
       });
-      return reply.code(202).send(await present(presence));
+      return reply.code(202).send(await answer(request, reply, presence));
     },
   });
 }

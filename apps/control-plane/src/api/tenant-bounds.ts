@@ -33,6 +33,8 @@ const boundBy: Record<string, 'route' | 'certificate' | 'webhook' | 'list' | 'se
   listCertificates: 'list',
   bringCertificate: 'service',
   getCertificate: 'certificate',
+  putCertificate: 'certificate',
+  patchCertificate: 'certificate',
   deleteCertificate: 'service',
   renewCertificate: 'certificate',
   revokeCertificate: 'certificate',

@@ -1,38 +1,29 @@
 import {
   AppError,
-  type BringCertificate,
-  broughtIssuer,
-  type CertificateRecord,
   isAppError,
   type OrderRecord,
+  type PatchCertificate,
   type RevokeCertificate,
   recordKey,
   revocationReasons,
   type StoredRecord,
 } from '@lockstep/contract';
-import { type BroughtCertificate, checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
+import { PutCertificate } from '@lockstep/contract/schemas';
+import type { Sealer } from '@lockstep/pki';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
-import { isOwn, ownTenant } from '../auth/bounds.ts';
+import { ownTenant } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
-import { stapleChanges } from '../stapling/staple-changes.ts';
 import { iso } from '../time/iso.ts';
-import { invalidField } from '../validation/invalid-field.ts';
+import { toInvalidRequest } from '../validation/invalid-field.ts';
+import { mergePatch } from '../validation/merge-patch.ts';
 import { sameJson } from '../validation/same-json.ts';
-import { broughtId, isBrought } from './brought.ts';
+import { type BringOne, createBringOne } from './bring-certificate.ts';
+import { isBrought } from './brought.ts';
 import { putCertificate } from './certificate-record.ts';
 import { refuseShown } from './client-certificate.ts';
-import {
-  createRouteWords,
-  hostTaken,
-  isOwnCertificate,
-  namesWithin,
-  type RouteWords,
-  requireNames,
-  requireServable,
-} from './own-certificates.ts';
-import { createTakeOver } from './take-over.ts';
+import { createRouteWords, isOwnCertificate, type RouteWords, requireNames } from './own-certificates.ts';
 
 /**
  * Has the CA that issued a certificate revoke it, for a reason of RFC 5280, section 5.3.1. One that the CA has revoked before is no
@@ -42,11 +33,11 @@ export type RevokeAtCa = (record: StoredRecord<'certificate'>, reason: number) =
 
 /** What an operator does to certificates. All of it throws `not_found` for an id that nothing has. */
 export interface CertificateService {
-  /**
-   * Puts a certificate from elsewhere into service for every name in it; with `issuer` as the managed one of each. `made`: false when the
-   * same leaf was there already, or a managed one that lasts as long; a tenant or metadata that is left out stays then as it was.
-   */
-  bring(origin: WriteOrigin, body: BringCertificate): Promise<{ id: string; made: boolean }>;
+  bring: BringOne;
+  /** Replaces whose a brought one is, and what is kept beside it. Throws `wrong_state` for a managed one, `forbidden`. */
+  put(origin: WriteOrigin, id: string, body: PutCertificate): Promise<void>;
+  /** Merges a patch into these (RFC 7396). Throws the same, and `invalid_request`. */
+  patch(origin: WriteOrigin, id: string, patch: PatchCertificate): Promise<void>;
   /** Throws `in_use` while a route names the host of a managed one, or has its upstreams shown the certificate. */
   remove(origin: WriteOrigin, id: string): Promise<void>;
   /** Has a managed certificate obtained anew at once, whatever failed before. Throws `wrong_state`. */
@@ -81,7 +72,7 @@ export function createCertificateService({
   mustBeProven = () => false,
   now = Date.now,
 }: CertificateServiceOptions): CertificateService {
-  const takeOver = createTakeOver({ store, sealer, servesOnDemand, now });
+  const bring = createBringOne({ store, sealer, known, servesOnDemand, mustBeProven, now });
 
   async function find(id: string): Promise<Managed> {
     const [certificate, order] = await Promise.all([store.get('certificate', id), store.get('order', id)]);
@@ -109,90 +100,40 @@ export function createCertificateService({
     return found;
   }
 
-  async function bring(
+  async function label(
     origin: WriteOrigin,
-    { chain, key, issuer, ...labels }: BringCertificate,
-  ): Promise<{ id: string; made: boolean }> {
-    const { bounds } = origin;
-    const whole = checked(chain, key);
-    const brought = { ...whole, names: namesWithin(bounds, whole.names) };
-    await requireServable(store, bounds, brought.names, { now: now(), servedAlone: mustBeProven(origin) });
-    if (issuer !== undefined) {
-      await checkTakenOver(brought, issuer, labels);
-      return takeOver(origin, brought, issuer);
-    }
-    ownTenant(bounds, labels.tenant);
-    const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
-    const id = broughtId(fingerprint256);
-    return await writeInTurn(store, [recordKey('certificate', id)], async () => {
-      const before = await store.get('certificate', id);
-      if (before !== null && !isOwn(bounds, before.value.tenant)) throw hostTaken(before.value.host);
-      origin.condition?.(before?.revision ?? null);
-      const {
-        tenant = before?.value.tenant ?? ownTenant(bounds, undefined),
-        metadata = before?.value.metadata,
-      } = labels;
-      const served = before?.value.chain === brought.chain;
-      const had = { tenant: before?.value.tenant, metadata: before?.value.metadata };
-      if (served && sameJson(had, { tenant, metadata })) return { id, made: false };
-      const value: CertificateRecord = {
-        host: brought.names[0] ?? id,
-        names: brought.names,
-        issuer: broughtIssuer,
-        chain: brought.chain,
-        sealedKey: sealer.seal(brought.keyPem, recordKey('certificate', id)),
-        serialNumber,
-        fingerprint256,
-        notBefore,
-        notAfter,
-        issuedAt: before?.value.issuedAt ?? iso(now()),
-        ...(tenant === undefined ? {} : { tenant }),
-        ...(metadata === undefined ? {} : { metadata }),
+    id: string,
+    edit: (before: PutCertificate) => PutCertificate,
+  ): Promise<void> {
+    await writeInTurn(store, [recordKey('certificate', id)], async () => {
+      const { certificate } = await findOwn(origin, id);
+      if (certificate === null || !isBrought(certificate))
+        throw wrongState(
+          id,
+          `certificate "${id}" is managed: whose it is, and what is kept beside it, are those of the routes of its host; change them there`,
+        );
+      origin.condition?.(certificate.revision);
+      const { tenant, metadata, ...others } = certificate.value;
+      const before = { ...(tenant !== undefined && { tenant }), ...(metadata !== undefined && { metadata }) };
+      const edited = edit(before);
+      const owner = ownTenant(origin.bounds, edited.tenant);
+      const after = {
+        ...(owner !== undefined && { tenant: owner }),
+        ...(edited.metadata !== undefined && { metadata: edited.metadata }),
       };
+      if (sameJson(before, after)) return;
       await commit(store, {
         ...origin,
-        checks: [{ kind: 'certificate', id, revision: before?.revision ?? null }],
-        changes: [
-          putCertificate(id, value),
-          ...(served ? [] : stapleChanges(id, brought.chain, now(), ocspUrlOf)),
-        ],
+        checks: checksOf({ certificate, order: null }),
+        changes: [putCertificate(id, { ...others, ...after })],
       });
-      return { id, made: before === null };
     });
   }
 
-  async function checkTakenOver(
-    { names }: BroughtCertificate,
-    issuer: string,
-    labels: Pick<BringCertificate, 'tenant' | 'metadata'>,
-  ): Promise<void> {
-    const label = (['tenant', 'metadata'] as const).find((name) => labels[name] !== undefined);
-    if (label !== undefined)
-      throw invalidField(
-        `/${label}`,
-        'is that of the routes of a managed certificate’s hosts; leave it or issuer out',
-      );
-    if ((await known.getMany([issuer]))[0] == null)
-      throw invalidField(
-        '/issuer',
-        `there is no issuer "${issuer}"; put it first, or leave it out to bring the certificate as your own`,
-      );
-    if (names.length === 0)
-      throw invalidField(
-        '/issuer',
-        'the certificate is for clients alone, which no issuer here renews; leave it out',
-      );
-  }
-
-  /** What is wrong with a certificate that comes in a request is wrong with the request. */
-  function checked(chain: string, keyPem: string) {
-    try {
-      return checkBrought({ chain, keyPem, now: now() });
-    } catch (error) {
-      if (!isAppError(error, 'bad_certificate')) throw error;
-      const pointer = error.errors[0]?.pointer ?? (/^the key\b/.test(error.message) ? '/key' : '/chain');
-      throw invalidField(pointer, error.message);
-    }
+  function merged(before: PutCertificate, patch: PatchCertificate): PutCertificate {
+    const { success, data, error } = PutCertificate.safeParse(mergePatch(before, patch));
+    if (!success) throw toInvalidRequest(error);
+    return data;
   }
 
   async function remove(origin: WriteOrigin, id: string): Promise<void> {
@@ -277,7 +218,14 @@ export function createCertificateService({
     return { ...forgetFailures(order, now()), renewal };
   }
 
-  return { bring, remove, renew, revoke };
+  return {
+    bring,
+    put: (origin, id, body) => label(origin, id, () => body),
+    patch: (origin, id, patch) => label(origin, id, (before) => merged(before, patch)),
+    remove,
+    renew,
+    revoke,
+  };
 }
 
 export function certificateNotFound(id: string): AppError {

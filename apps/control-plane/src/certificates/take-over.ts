@@ -27,15 +27,23 @@ export interface TakeOverOptions {
   now: () => number;
 }
 
+/** What became of one that was brought; `made`: it was not there before. */
+export interface Brought {
+  id: string;
+  made: boolean;
+}
+
 /**
  * Makes a certificate that somebody else obtained the managed one of each of its hosts, as if `issuer` had just given it: no CA is asked until
- * its renewal is due. One that is served already and lasts as long stays. `made`: false when nothing has changed.
+ * its renewal is due. One that is served already and lasts as long stays. `told.made` comes to be true before the first commit, and stays
+ * as it was when nothing has changed.
  */
 export type TakeOver = (
   origin: WriteOrigin,
   certificate: BroughtCertificate,
   issuer: string,
-) => Promise<{ id: string; made: boolean }>;
+  told: Brought,
+) => Promise<Brought>;
 
 export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverOptions): TakeOver {
   async function takeOverHost(
@@ -43,9 +51,10 @@ export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverO
     host: string,
     { chain, keyPem, facts }: BroughtCertificate,
     issuer: string,
-  ): Promise<boolean> {
+    told: Brought,
+  ): Promise<void> {
     const [before, order] = await Promise.all([store.get('certificate', host), store.get('order', host)]);
-    if (before !== null && !isSurpassed(before.value, facts)) return false;
+    if (before !== null && !isSurpassed(before.value, facts)) return;
     const { serialNumber, fingerprint256, notBefore, notAfter } = facts;
     const value: CertificateRecord = {
       host,
@@ -63,6 +72,7 @@ export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverO
     // One under way ends with a newer certificate by itself.
     if (order === null || order.value.step === 'idle')
       changes.push(putOrder(host, await orderOf(host, order, facts)));
+    told.made = true;
     await commit(store, {
       ...origin,
       checks: [
@@ -71,7 +81,6 @@ export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverO
       ],
       changes,
     });
-    return true;
   }
 
   async function orderOf(
@@ -99,14 +108,13 @@ export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverO
     return { ...kept, unusedSince: iso(now()), dueAt: iso(now() + unusedGraceMs) };
   }
 
-  return async (origin, certificate, issuer) => {
-    let made = false;
+  return async (origin, certificate, issuer, told) => {
+    told.id = certificate.names[0]!;
     for (const host of certificate.names) {
       const keys = [recordKey('order', host)];
-      const changed = await writeInTurn(store, keys, () => takeOverHost(origin, host, certificate, issuer));
-      made ||= changed;
+      await writeInTurn(store, keys, () => takeOverHost(origin, host, certificate, issuer, told));
     }
-    return { id: certificate.names[0]!, made };
+    return told;
   };
 }
 

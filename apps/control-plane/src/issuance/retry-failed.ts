@@ -14,14 +14,20 @@ export interface RetryFailedOptions {
 }
 
 /**
- * Ends the back-off of every host that an issuer failed for a reason of its own, once that has been repaired; tells how many there were. They
+ * Ends the back-off of every host that an issuer failed for a reason of its own, once that has been repaired; adds how many there are to `told`, before
+ * the commit of each page of them. They
  * stay in their queue, one after another, so that thousands of them delay nobody else. What a CA's limits or its Retry-After forbid stays
  * forbidden; and hosts whose own DNS is at fault are left alone, for them nothing has changed.
  */
-export type RetryFailed = (origin: WriteOrigin, issuer: string) => Promise<number>;
+export type RetryFailed = (origin: WriteOrigin, issuer: string, told: Woken) => Promise<void>;
+
+export interface Woken {
+  certificates: number;
+}
 
 export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions): RetryFailed {
-  return async (origin, issuer) => {
+  return async (origin, issuer, told) => {
+    const before = told.certificates;
     let found = 0;
 
     async function wake(ids: string[]): Promise<number> {
@@ -34,6 +40,7 @@ export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions)
       const changes: Change[] = held.map(({ id, value }, index) =>
         putOrder(id, { ...value, dueAt: earlier(value.dueAt, now() + (found + index) * spacingMs) }),
       );
+      told.certificates = before + found + held.length;
       await commit(store, { ...origin, checks, changes });
       return held.length;
     }
@@ -47,7 +54,7 @@ export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions)
       if (ids.length > 0) found += await writeInTurn(store, keysOf(ids), () => wake(ids));
       cursor = page.next;
     }
-    return found;
+    told.certificates = before + found;
   };
 }
 

@@ -1,10 +1,11 @@
+import { shownOfCertificates } from '../api/certificates.ts';
 import { shownOfIssuers, shownOfZerossl } from '../api/issuers.ts';
 import { shownOfRoutes } from '../api/routes.ts';
 import { shownOfWebhooks } from '../api/webhooks.ts';
 import { nameOfRef, type OpenapiDocument, operationsOf, type Schema } from './document-parts.ts';
 
 /** The bodies of which a field that is null is as if left out. */
-const nullsLeftOut = ['PutIssuer', 'PutSettings'];
+const nullsLeftOut = ['PutCertificate', 'PutIssuer', 'PutSettings'];
 
 /**
  * What answers have beside what bodies take, and may be put back: it is passed over. Not as `readOnly`, by which validators refuse what is
@@ -12,6 +13,7 @@ const nullsLeftOut = ['PutIssuer', 'PutSettings'];
  */
 const passedOver = 'As it is shown: passed over here';
 const shown: Record<string, { of: string; fields: readonly string[] }> = {
+  PutCertificate: { of: 'Certificate', fields: shownOfCertificates },
   PutRoute: { of: 'Route', fields: shownOfRoutes },
   PutIssuer: { of: 'Issuer', fields: shownOfIssuers },
   PutSettings: { of: 'Settings', fields: ['revision'] },

@@ -102,6 +102,59 @@ t.test('a brought certificate keeps whose it is, and what is kept beside it', as
   t.match(refused, { status: 400, body: { errors: [{ pointer: '/tenant' }] } });
 });
 
+t.test(
+  'whose a brought certificate is, and what is kept beside it, is changed without bringing it again',
+  async (t) => {
+    const { call, store } = await startControlPlane(t, testFolder(t));
+    const labels = { tenant: 'harbour-cafe', metadata: { plan: 'pro', since: '2024' } };
+    const { body: made } = await call('POST', '/v1/certificates', {
+      body: { ...(await makeCertificate(host)), ...labels },
+    });
+    const own = `/v1/certificates/${made.id}`;
+    const key = (await store.get('certificate', made.id))?.value.sealedKey;
+    const patched = await call('PATCH', own, { body: { tenant: 'bakery', metadata: { plan: null } } });
+    t.match(patched, { status: 200, body: { tenant: 'bakery', chain: made.chain, names: [host] } });
+    t.strictSame(patched.body.metadata, { since: '2024' });
+    t.match(await store.findClaims('tenant bakery ', 10), [{ id: made.id }]);
+    t.same(await store.findClaims('tenant harbour-cafe ', 10), []);
+    t.equal((await store.get('certificate', made.id))?.value.sealedKey, key);
+
+    const { number } = await store.head();
+    for (const [method, body] of [
+      ['PATCH', {}],
+      ['PATCH', { tenant: 'bakery', metadata: { plan: null } }],
+      ['PUT', patched.body],
+    ] as const)
+      t.match(await call(method, own, { body }), { status: 200, body: { revision: patched.body.revision } });
+    t.equal((await store.head()).number, number, 'what changes nothing is no commit');
+
+    const bare = await call('PUT', own, { body: { ...patched.body, tenant: null, metadata: undefined } });
+    t.equal(bare.status, 200);
+    t.notOk('tenant' in bare.body || 'metadata' in bare.body, 'what is left out, or null, goes');
+    const { items } = (await call('GET', '/v1/audit?limit=2')).body;
+    t.match(items, [{}, {}], 'each change is told');
+
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`k${index}`, 'v']));
+    const more = Object.fromEntries(Object.keys(many).map((name) => [`x${name}`, 'v']));
+    await call('PATCH', own, { body: { metadata: many } });
+    for (const [method, body, pointer] of [
+      ['PATCH', { metadata: more }, '/metadata'],
+      ['PATCH', { tenant: '' }, '/tenant'],
+      ['PATCH', { chain: made.chain }, '/chain'],
+      ['PUT', { key: 'k' }, '/key'],
+    ] as const)
+      t.match(await call(method, own, { body }), { status: 400, body: { errors: [{ pointer }] } });
+
+    await call('PUT', '/v1/routes/shop', { body: shop });
+    for (const method of ['PATCH', 'PUT'])
+      t.match(await call(method, path, { body: { tenant: 'bakery' } }), {
+        status: 409,
+        body: { code: 'wrong_state' },
+      });
+    t.equal((await call('PATCH', '/v1/certificates/brought_0', { body: {} })).status, 404);
+  },
+);
+
 t.test('tells when a certificate is renewed, and by whose word', async (t) => {
   const controlPlane = await startIssued(t, testFolder(t));
   const renewAt = new Date(Date.now() + 86_400_000).toISOString();

@@ -3,6 +3,8 @@ import { createSealers, generateSecretKey } from '@lockstep/pki';
 import { createSqliteStore } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
+import { type OpenapiDocument, operationsOf } from '../../src/openapi/document-parts.ts';
+import { openapiDocument } from '../../src/openapi/openapi-document.ts';
 import { makeCertificate } from '../brought-certificate.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 
@@ -58,6 +60,112 @@ t.test('each resource tells its revision, and is changed by whoever knows it', a
   const nodes = await call('POST', '/v1/keys/rotate', { headers: { 'if-match': '*' } });
   t.match(nodes, { status: 412, body: { detail: /has no ETag/ } });
   t.equal((await store.head()).number, number);
+});
+
+/** They make nothing, or may be sent again as they are. */
+const keyless = ['validateRoute', 'putRoutes', 'deleteRoutes'];
+
+t.test(
+  'every resource has a strong ETag that reads and writes go by, and every POST takes a key',
+  async (t) => {
+    const { call, askedFor, report, store } = await startControlPlane(t, testFolder(t));
+    const { body: brought } = await call('POST', '/v1/certificates', {
+      body: await makeCertificate('b.example.com'),
+    });
+    const { body: token } = await call('POST', '/v1/tokens', {
+      body: { name: 'ci', scopes: ['routes:read'] },
+    });
+    const { body: hook } = await call('POST', '/v1/webhooks', {
+      body: { url: 'https://hooks.example.net/' },
+    });
+    await call('PUT', '/v1/routes/shop', { body: { ...shop, hosts: [...shop.hosts, 'b.example.com'] } });
+    await call('PUT', '/v1/settings', { body: settings });
+    await call('PUT', '/v1/issuers/ca', { body: issuer });
+    await report('edge-1');
+    const { report: said } = (await store.listNodes())[0]!;
+    await store.removeNode('edge-1', said.instance, { returns: true });
+    await waitFor(async () => (await call('GET', '/v1/nodes/edge-1')).body.state === 'stopped', {
+      what: 'the edge that is to come back',
+    });
+    const ids: Record<string, string> = {
+      routes: 'shop',
+      certificates: brought.id,
+      issuers: 'ca',
+      nodes: 'edge-1',
+      tokens: token.id,
+      webhooks: hook.id,
+    };
+    const document = (await openapiDocument()) as OpenapiDocument;
+    const fill = (path: string) =>
+      path
+        .replace('{host}', 'shop.example.com')
+        .replace(/\{\w+\}/, ids[path.split('/')[2] ?? ''] ?? 'unknown');
+    const walked: string[] = [];
+    for (const { path, method, operation } of operationsOf(document)) {
+      const { operationId } = operation;
+      const own = fill(path);
+      if (method === 'post') {
+        const takesKey = JSON.stringify(operation.parameters ?? []).includes('/IdempotencyKey');
+        t.equal(takesKey, !keyless.includes(operationId), operationId);
+        continue;
+      }
+      if (method === 'get') {
+        if (!path.endsWith('}') && path !== '/v1/settings') continue;
+        const shown = await call('GET', own);
+        t.equal(shown.status, 200, own);
+        const etag = shown.headers.get('etag') ?? '';
+        t.match(etag, /^"\d+(\.[\w-]{16})?"$/, own);
+        const head = await call('HEAD', own);
+        for (const name of ['etag', 'content-type', 'content-length'])
+          t.equal(head.headers.get(name), shown.headers.get(name), `HEAD ${own} ${name}`);
+        t.equal((await call('GET', own, { headers: { 'if-none-match': etag } })).status, 304, own);
+        t.equal((await call('GET', own, { headers: { 'if-match': '"7654321"' } })).status, 412, own);
+      } else {
+        const { length } = await askedFor();
+        const body = method === 'put' && !path.endsWith('{host}') ? (await call('GET', own)).body : {};
+        const options = method === 'delete' || path.endsWith('{host}') ? {} : { body };
+        const stale = await call(method.toUpperCase(), own, {
+          ...options,
+          headers: { 'if-match': '"7654321"' },
+        });
+        t.match(
+          stale,
+          { status: 412, body: { code: 'precondition_failed' } },
+          `${operationId} ${stale.text}`,
+        );
+        t.equal((await askedFor()).length, length, operationId);
+      }
+      walked.push(operationId);
+    }
+    t.ok(walked.length > 20, walked.join());
+  },
+);
+
+t.test('an edge is drained, undrained and forgotten by whoever knows whether it is drained', async (t) => {
+  const { call, report, store } = await startControlPlane(t, testFolder(t));
+  const path = '/v1/nodes/edge-1';
+  await report('edge-1');
+  const shown = () => call('GET', path);
+  await waitFor(async () => (await shown()).status === 200, { what: 'the edge' });
+  const tagOf = (answer: Awaited<ReturnType<typeof call>>) => ({ 'if-match': answer.headers.get('etag')! });
+  const before = tagOf(await shown());
+  const drained = await call('POST', `${path}/drain`, { headers: before });
+  t.equal(drained.status, 202);
+  t.not(drained.headers.get('etag'), before['if-match']);
+  for (const verb of ['drain', 'undrain'])
+    t.match(await call('POST', `${path}/${verb}`, { headers: before }), { status: 412 }, verb);
+  t.equal(
+    (await call('POST', `${path}/drain`, { headers: tagOf(await shown()) })).body.drain.since,
+    drained.body.drain.since,
+  );
+  const { report: last } = (await store.listNodes())[0]!;
+  await store.removeNode('edge-1', last.instance, { returns: true });
+  await waitFor(async () => (await shown()).body.state === 'stopped', { what: 'it to have stopped' });
+  t.equal((await call('DELETE', path, { headers: before })).status, 412);
+  t.ok(await store.get('drain', 'edge-1'));
+  t.equal((await call('DELETE', path, { headers: tagOf(await shown()) })).status, 204);
+  t.equal(await store.get('drain', 'edge-1'), null);
+  t.equal((await shown()).status, 404);
 });
 
 t.test('whoever has what a state was before it changed is never answered 304', async (t) => {

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { AppError } from '@lockstep/contract';
+import { AppError, idleOrder } from '@lockstep/contract';
 import { createSealers, generateSecretKey } from '@lockstep/pki';
 import { type Commit, type ConfigStore, createSqliteStore } from '@lockstep/store';
 import { testFolder, waitFor } from '@lockstep/testkit';
 import t, { type Test } from 'tap';
 import { sweepDue } from '../../src/changes/sweep-due.ts';
 import { keyKeptMs, putKey } from '../../src/idempotency/keyed-request.ts';
+import { putOrder } from '../../src/orders/order-record.ts';
+import { makeCertificate } from '../brought-certificate.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 
 const shop = { hosts: ['shop.example.com'], upstreams: [{ url: 'http://127.0.0.1:3000' }] };
@@ -191,6 +193,102 @@ t.test('a drain that was made and never answered is not made again by its repeat
   t.match(again, { status: 202, body: { id: 'edge-1' } });
   t.equal(again.headers.get('idempotency-replayed'), 'true');
   t.equal(await store.get('drain', 'edge-1'), null, 'what others decided since then stands');
+});
+
+t.test(
+  'a certificate that was brought and never answered is told as made to whoever repeats it',
+  async (t) => {
+    let ended = false;
+    const gone = () => new AppError('store_unavailable', 'gone');
+    const { store, first, second } = await startTwo(
+      t,
+      async (commit, make) => {
+        const position = await make(commit);
+        if (!kindsOf(commit).includes('idempotency')) return position;
+        ended = true;
+        throw gone();
+      },
+      (target) => ({
+        async get(kind, id) {
+          if (ended && kind === 'idempotency') throw gone();
+          return target.get(kind, id);
+        },
+      }),
+    );
+    for (const more of [{}, { issuer: 'internal' }]) {
+      const body = { ...(await makeCertificate('b.example.com')), ...more };
+      const headers = keyed(`certificate ${Object.keys(more)}`.replaceAll(' ', '-'));
+      t.equal((await first.call('POST', '/v1/certificates', { body, headers })).status, 503);
+      const again = await second.call('POST', '/v1/certificates', { body, headers });
+      t.match(again, { status: 201, body: { origin: 'issuer' in more ? 'managed' : 'brought' } });
+      t.equal(again.headers.get('location'), `/v1/certificates/${again.body.id}`);
+      t.equal(again.headers.get('idempotency-replayed'), 'true');
+      ended = false;
+      t.equal((await first.call('POST', '/v1/certificates', { body, headers })).text, again.text);
+      t.equal(
+        (await second.call('POST', '/v1/certificates', { body })).status,
+        200,
+        'without a key it was there',
+      );
+    }
+    t.equal(await store.count('certificate'), 2);
+  },
+);
+
+t.test('work of many commits that a control plane left undone is gone on with by its repeat', async (t) => {
+  let ends = true;
+  let ended = false;
+  const gone = () => new AppError('store_unavailable', 'gone');
+  const { store, first, second } = await startTwo(
+    t,
+    async (commit, make) => {
+      const position = await make(commit);
+      if (!ends || !kindsOf(commit).includes('idempotency')) return position;
+      ended = true;
+      throw gone();
+    },
+    (target) => ({
+      async get(kind, id) {
+        if (ended && kind === 'idempotency') throw gone();
+        return target.get(kind, id);
+      },
+    }),
+  );
+  const later = new Date(Date.now() + 86_400_000).toISOString();
+  const setbacks = { internal: { failures: 4, until: later } };
+  const hosts = Array.from({ length: 150 }, (_, index) => `h${index}.example.com`);
+  await store.commit({
+    id: randomUUID(),
+    changes: hosts.map((host) => putOrder(host, { ...idleOrder(host, later, later), failures: 4, setbacks })),
+  });
+  const heldBack = async () =>
+    (await store.getMany('order', hosts)).filter((order) => order?.value.setbacks.internal?.until === later)
+      .length;
+  const path = '/v1/issuers/internal/retry';
+  const headers = keyed('retry');
+  t.equal((await first.call('POST', path, { headers })).status, 503);
+  t.equal(await heldBack(), 50, 'a page was made');
+  const again = await second.call('POST', path, { headers });
+  t.match(again, { status: 202, body: { certificates: 150 } });
+  t.equal(again.headers.get('idempotency-replayed'), 'true');
+  t.equal(await heldBack(), 0);
+  [ends, ended] = [false, false];
+  t.equal((await first.call('POST', path, { headers })).text, again.text);
+  t.equal((await second.call('POST', '/v1/issuers/nobody/retry', { headers })).status, 422);
+});
+
+t.test('a check of a route is answered once more, and looked for once', async (t) => {
+  const { first, second } = await startTwo(t, asItIs);
+  await first.call('PATCH', '/v1/settings', { body: { resolvers: ['127.0.0.1:1'] } });
+  await first.call('PUT', '/v1/routes/shop', { body: shop });
+  const headers = keyed('check');
+  const checked = await first.call('POST', '/v1/routes/shop/check', { headers });
+  t.match(checked, { status: 200, body: { route: 'shop' } });
+  await first.call('DELETE', '/v1/routes/shop');
+  const again = await second.call('POST', '/v1/routes/shop/check', { headers });
+  t.strictSame([again.status, again.text], [200, checked.text]);
+  t.equal(again.headers.get('idempotency-replayed'), 'true');
+  t.equal((await second.call('POST', '/v1/routes/other/check', { headers })).status, 422);
 });
 
 t.test('whoever repeats a request is answered without a turn of its own', async (t) => {

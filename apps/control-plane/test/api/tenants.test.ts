@@ -44,6 +44,11 @@ t.test('what a tenant’s token makes is the tenant’s, and of another tenant i
   t.match(await alpha.call('PATCH', '/v1/routes/alpha-route', { tenant: null }), {
     body: { tenant: 'alpha' },
   });
+  for (const method of ['PUT', 'PATCH']) {
+    const path = `/v1/certificates/${alpha.brought.body.id}`;
+    t.match(await alpha.call(method, path, { tenant: 'beta' }), beyond);
+    t.match(await alpha.call(method, path, { tenant: null }), { status: 200, body: { tenant: 'alpha' } });
+  }
   const certificate = { ...(await makeCertificate('alpha.example')), tenant: 'beta' };
   t.match(await alpha.call('POST', '/v1/certificates', certificate), beyond);
   t.match(await admin('GET', '/v1/routes?tenant=alpha'), {
@@ -58,6 +63,8 @@ t.test('what a tenant’s token makes is the tenant’s, and of another tenant i
 const bodies: Record<string, object> = {
   putRoute: { hosts: ['new.example'], upstreams },
   patchRoute: { paths: ['/else'] },
+  putCertificate: { metadata: { a: 'b' } },
+  patchCertificate: { metadata: { a: 'b' } },
   revokeCertificate: {},
   putWebhook: { url: 'https://hooks.example.net/' },
   patchWebhook: { enabled: false },

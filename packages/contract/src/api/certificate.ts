@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Timestamp } from '../shared/timestamp.ts';
 import { IssuerName } from './issuer.ts';
-import { metadataField, tenantField } from './labels.ts';
+import { MetadataKey, metadataField, tenantField } from './labels.ts';
 import { RenewalReason } from './renewal-reason.ts';
 import { revocationReasons } from './revocation-reasons.ts';
 
@@ -82,6 +82,29 @@ export const BringCertificate = z
     ],
   });
 export type BringCertificate = z.infer<typeof BringCertificate>;
+
+/** The body of `PUT /v1/certificates/{id}`: what is said of a brought one, whose chain and key never change. */
+export const PutCertificate = z
+  .strictObject({ tenant: tenantField.optional(), metadata: metadataField.optional() })
+  .meta({
+    id: 'PutCertificate',
+    description: 'What is left out, or null, goes',
+    examples: [{ tenant: 'acme', metadata: { plan: 'pro' } }],
+  });
+export type PutCertificate = z.infer<typeof PutCertificate>;
+
+/** The body of `PATCH /v1/certificates/{id}` (RFC 7396). */
+export const PatchCertificate = z
+  .strictObject({
+    tenant: tenantField.nullable().optional(),
+    metadata: z.record(MetadataKey, z.string().nullable()).nullable().optional(),
+  })
+  .meta({
+    id: 'PatchCertificate',
+    description: 'null takes away; of `metadata` also a single key',
+    examples: [{ metadata: { plan: 'pro' } }, { tenant: null }],
+  });
+export type PatchCertificate = z.infer<typeof PatchCertificate>;
 
 export const RevokeCertificate = z
   .strictObject({
