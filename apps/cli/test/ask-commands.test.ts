@@ -1,5 +1,6 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createAuthority, generateKeyPem, issueCertificate } from '@lockstep/pki';
 import { freePortsInARow, startUpstream, testFolder } from '@lockstep/testkit';
 import t from 'tap';
 import { runLockstep, startLockstep } from './lockstep-process.ts';
@@ -115,6 +116,24 @@ t.test(
       await run('route', 'rm', 'gone', '--yes');
       await follower.seen(/"id":"gone"/);
       t.equal(follower.output().trim().split('\n').length, 2);
+    });
+
+    await t.test('a certificate is brought, and given to another tenant without its key', async (t) => {
+      const now = Date.now();
+      const keyPem = await generateKeyPem();
+      const authority = await createAuthority({ now });
+      const lifetimeMs = 86_400_000;
+      const chain = await issueCertificate({ authority, host: 'b.example.com', keyPem, lifetimeMs, now });
+      writeFileSync(join(folder, 'b.pem'), chain);
+      writeFileSync(join(folder, 'b.key'), keyPem);
+      const files = ['--chain', join(folder, 'b.pem'), '--key', join(folder, 'b.key')];
+      const { id } = await json('cert', 'upload', ...files, '--tenant', 'acme');
+      const set = await run('cert', 'set', id, '--tenant', 'bakery', '--metadata', 'plan=pro');
+      t.strictSame(set, { code: 0, output: `${id} is changed\n` });
+      t.match(await json('cert', 'show', id), { tenant: 'bakery', metadata: { plan: 'pro' } });
+      const bare = await json('cert', 'set', id, '--tenant', '', '--metadata', 'plan=');
+      t.notOk('tenant' in bare || 'plan' in (bare.metadata ?? {}), 'an empty value goes');
+      t.match(await run('cert', 'set', id), { code: 1, output: /give --tenant or --metadata/ });
     });
 
     await t.test('a webhook is made, tried and removed', async (t) => {
