@@ -154,7 +154,14 @@ t.test(
       const [{ event }] = await json('webhook', 'deliveries', id);
       t.match(event, /^test-/);
       t.match((await run('webhook', 'set', id, '--off')).output, /disabled/);
-      t.match((await run('webhook', 'redeliver', id, '--since', '2026-01-01')).output, /^0 in line again/);
+      for (const since of ['2026-01-01', '3d'])
+        t.match((await run('webhook', 'redeliver', id, '--since', since)).output, /^0 in line again/);
+      for (const since of ['2026-13-01', 'yesterday'])
+        t.match(await run('webhook', 'redeliver', id, '--since', since), {
+          code: 1,
+          output: /--since: .* is no date/,
+        });
+      t.match(await run('webhook', 'deliveries', id, '--limit', 'all'), { code: 1, output: /whole number/ });
       t.match(await run('webhook', 'rm', id, '--yes'), { code: 0, output: `removed ${id}\n` });
     });
 

@@ -3,6 +3,7 @@ import { AppError } from '@lockstep/contract';
 import { exitCodes } from '../output/exit-codes.ts';
 import type { Session } from '../session/open-session.ts';
 import { confirmed } from './confirm.ts';
+import { momentOf } from './moment.ts';
 
 export interface AddWebhookFlags {
   type?: string[];
@@ -39,18 +40,18 @@ export async function showWebhook({ client, output }: Session, id: string): Prom
 }
 
 export interface DeliveriesFlags {
-  outcome?: string;
+  outcome?: Delivery['outcome'];
   event?: string;
-  limit?: string;
+  limit: number;
 }
 
 export async function listDeliveries(
   { client, output }: Session,
   id: string,
-  { outcome, event, limit = '20' }: DeliveriesFlags,
+  { outcome, event, limit }: DeliveriesFlags,
 ): Promise<void> {
-  const query = { ...(outcome && { outcome: outcome as Delivery['outcome'] }), ...(event && { event }) };
-  const found = await Array.fromAsync(take(client.webhooks.deliveries(id, query), Number(limit)));
+  const query = { ...(outcome && { outcome }), ...(event && { event }) };
+  const found = await Array.fromAsync(take(client.webhooks.deliveries(id, query), limit));
   output.list(found, {
     at: ({ at }) => at,
     event: ({ event }) => event,
@@ -86,7 +87,10 @@ export async function redeliver(
   { event, since }: { event?: string; since?: string },
 ): Promise<void> {
   if (since !== undefined) {
-    const queued = await client.webhooks.redeliverSince(id, new Date(since).toISOString());
+    const from = momentOf(since, '--since', Date.now());
+    if (from === null)
+      throw new AppError('bad_configuration', `--since: "${since}" is no date, and no time ago such as 1h`);
+    const queued = await client.webhooks.redeliverSince(id, new Date(from).toISOString());
     if (output.json) output.show({ queued });
     else output.line(`${queued} in line again`);
     return;

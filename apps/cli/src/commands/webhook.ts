@@ -1,7 +1,7 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { AddWebhookFlags, DeliveriesFlags, SetWebhookFlags } from '../calls/webhook-calls.ts';
 import { apiCommand, inSession } from './api-command.ts';
-import { collect } from './option-values.ts';
+import { collect, wholeNumber } from './option-values.ts';
 
 const calls = () => import('../calls/webhook-calls.ts');
 
@@ -50,9 +50,16 @@ export function webhookCommand(): Command {
     .addCommand(
       apiCommand('deliveries', 'what became of what was sent, the latest first')
         .argument('<webhook>', 'its id')
-        .option('--outcome <outcome>', 'only those: taken, refused, unanswered or given_up')
+        .addOption(
+          new Option('--outcome <outcome>', 'only those').choices([
+            'taken',
+            'refused',
+            'unanswered',
+            'given_up',
+          ]),
+        )
         .option('--event <id>', 'only those of this event')
-        .option('--limit <n>', 'so many at the most', '20')
+        .option('--limit <n>', 'so many at the most', wholeNumber(1, 1_000), 20)
         .action(
           inSession(async (session, id: string, flags: DeliveriesFlags) =>
             (await calls()).listDeliveries(session, id, flags),
@@ -63,7 +70,10 @@ export function webhookCommand(): Command {
       apiCommand('redeliver', 'send an event again now, or all that were given up since')
         .argument('<webhook>', 'its id')
         .option('--event <id>', 'this event')
-        .option('--since <time>', 'those that were given up from then on')
+        .option(
+          '--since <time>',
+          'those that were given up from then on: 1h, 2d ago, or a date as RFC 3339 has it',
+        )
         .action(
           inSession(async (session, id: string, flags: { event?: string; since?: string }) =>
             (await calls()).redeliver(session, id, flags),
