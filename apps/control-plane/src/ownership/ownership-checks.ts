@@ -1,6 +1,7 @@
 import {
   isAppError,
   type OwnershipRecord,
+  ownershipLanes,
   recordKey,
   type StoredRecord,
   waitingClaimPrefix,
@@ -20,7 +21,7 @@ import type { Judge } from './verdicts.ts';
 const leaseMs = 45_000;
 /** How long this sleeps at the most: hints may be lost. */
 const idleMs = 5_000;
-/** Looks at once that nobody waited for before, and others: none of either kind waits for the other. */
+/** Looks at once that nobody waited for before, and others: none of either kind waits for the other, and no tenant for one whose DNS is dead. */
 const slots = { first: 32, again: 16 };
 /** In a row, where others change what was judged by meanwhile. */
 const mostTries = 3;
@@ -57,7 +58,11 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
   const work = createDueWork({
     store,
     kind: 'ownership',
-    lanes: { first: { slots: slots.first, number: 0 }, again: { slots: slots.again, number: 1 } },
+    lanes: {
+      first: { slots: slots.first, number: ownershipLanes.first, shared: true },
+      again: { slots: slots.again, number: ownershipLanes.again, shared: true },
+    },
+    groupOf: ({ tenant }) => tenant ?? '',
     run: (_lane, { id }, signal) => run(id, signal),
     idleMs,
     elsewhereMs: leaseMs / 9,

@@ -10,7 +10,7 @@ export function putOwnership(value: OwnershipRecord): Change {
     id: ownershipId(value.host, value.tenant),
     value,
     dueAt: value.dueAt === null ? null : Date.parse(value.dueAt),
-    lane: laneOf(value) === 'first' ? ownershipLanes.first : ownershipLanes.again,
+    lane: ownershipLanes[laneOf(value)],
   };
 }
 
