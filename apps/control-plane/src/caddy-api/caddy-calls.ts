@@ -24,6 +24,8 @@ export interface CaddyAnswer {
 export type CaddyCalls = (call: CaddyCall) => Promise<CaddyAnswer>;
 
 const mostTries = 10;
+/** Of a path: an id with slashes in it, and a way through a body that is as deep as one may be. Each part is looked for. */
+const mostParts = 200;
 const writes: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'] satisfies TreeMethod[];
 
 export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: CaddyTls }): CaddyCalls {
@@ -48,7 +50,8 @@ export function createCaddyCalls({ routes, tls }: { routes: CaddyRoutes; tls: Ca
     bounds: WriteOrigin['bounds'],
   ): Promise<{ route: CaddyRoute; rest: string[] }> {
     if (parts.join('') === '') throw new CaddyFault(400, 'request path is missing object ID');
-    for (let length = parts.length; length > 0; length -= 1) {
+    const most = parts.length > mostParts ? 0 : parts.length;
+    for (let length = most; length > 0; length -= 1) {
       const named = await routes.find(parts.slice(0, length).join('/'), bounds);
       if (named !== null) return { route: named.route, rest: [...named.path, ...parts.slice(length)] };
     }

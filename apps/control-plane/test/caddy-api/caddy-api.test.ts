@@ -258,6 +258,10 @@ t.test('names that objects inherit, and bodies without end, change nothing besid
       );
       t.notOk('p' in {}, 'no object has it now');
     }
+  t.match(await caddy('GET', `/id/x${'/a'.repeat(200)}`), {
+    status: 404,
+    body: { error: "unknown object ID 'x'" },
+  });
   t.strictSame((await caddy('GET', '/id/x')).body, body('x', 'shop.example.com'));
   const deep = `${'['.repeat(40_000)}${']'.repeat(40_000)}`;
   for (const given of [deep, `{"match":[{"host":["a.example.com"]}],"handle":${deep}}`])
