@@ -43,12 +43,7 @@ import { createWaitedOrders } from './orders/waited-orders.ts';
 import { createDenied } from './outbound/denied.ts';
 import { createGuardedFetch } from './outbound/guarded-fetch.ts';
 import { createPublicOnly } from './outbound/public-only.ts';
-import { createHostOwnership } from './ownership/host-ownership.ts';
-import { createHttpProofs } from './ownership/http-proofs.ts';
-import { createOwnershipChecks } from './ownership/ownership-checks.ts';
-import { createOwnershipLooks } from './ownership/ownership-looks.ts';
-import { createOwnershipTokens } from './ownership/ownership-tokens.ts';
-import { createVerdicts } from './ownership/verdicts.ts';
+import { createOwnership } from './ownership/ownership.ts';
 import { createDnsRecheck } from './routes/dns-recheck.ts';
 import { createRouteRules } from './routes/route-rules.ts';
 import { createRouteService } from './routes/route-service.ts';
@@ -133,6 +128,8 @@ export async function createControlPlane({
     const sealer = sealers.controlPlanes;
     const settings = await createSettingsSource({ store, sealer, hub, log });
     closers.push(settings.close);
+    const userAgent = `lockstep/${version}`;
+    // Not those of issuance: hosts that wait for a proof, whose DNS may be dead, hold up the looks of no order.
     const lookups = createLookups(settings);
     const addresses = createFleetAddresses({ lookups });
     const fleet = await createFleet({ store, clock, settings: settings.current, addresses, log, boundary });
@@ -188,7 +185,7 @@ export async function createControlPlane({
       queue,
       share,
       stillAllowed: onDemand.allows,
-      userAgent: `lockstep/${version}`,
+      userAgent,
       log,
       now,
     });
@@ -214,32 +211,24 @@ export async function createControlPlane({
     closers.push(observer.close);
     const authenticate = createAuthenticate({ adminTokens: config.adminTokens, find: tokens.find, now });
     const access = { authenticate, onUse: tokenUses.note };
-    const ownershipTokens = createOwnershipTokens({ store, sealer });
-    const looks = createOwnershipLooks({
-      tokens: ownershipTokens,
-      lookups,
-      http: createHttpProofs({
-        denied: createPublicOnly({ settings: settings.current, nodes: fleet.nodes, ownServices }).now,
-        addressesOf: (name) => lookups.current().addresses(name),
-        userAgent: `lockstep/${version}`,
-      }),
-    });
     const defaultIssuer = () => chain()[0] ?? null;
-    const ownershipOptions = { store, tokens: ownershipTokens, settings: settings.current, now };
-    const judge = createVerdicts({ ...ownershipOptions, looks });
-    const ownership = createHostOwnership({ ...ownershipOptions, ownHosts });
-    const ownershipChecks = createOwnershipChecks({
+    const ownership = createOwnership({
       store,
       hub,
+      sealer,
       settings,
-      judge,
-      take: createTakeHost({ ...ownershipOptions, queue, defaultIssuer }),
+      lookups,
+      denied: createPublicOnly({ settings: settings.current, nodes: fleet.nodes, ownServices }).now,
+      ownHosts,
+      take: (tokens) =>
+        createTakeHost({ store, queue, tokens, settings: settings.current, defaultIssuer, now }),
+      userAgent,
       log,
       now,
     });
-    closers.push(ownershipChecks.close);
+    closers.push(ownership.close);
     const routeService = createRouteService({
-      ownership,
+      ownership: ownership.hosts,
       store,
       sealer: sealers.edges,
       now,
@@ -254,17 +243,13 @@ export async function createControlPlane({
       revokeAtCa,
       known,
       servesOnDemand: () => settings.current().onDemand !== null,
-      mustBeProven: (origin) => ownership.policyOf(origin) !== 'off',
+      mustBeProven: (origin) => ownership.hosts.policyOf(origin) !== 'off',
       now,
     });
     const targets = createWebhookTargets({ settings: settings.current, nodes: fleet.nodes, ownServices });
     const plainAllowed = () => settings.current().webhookTargets === 'any';
-    const deliver = createDeliver({
-      fetch: createGuardedFetch(targets.now),
-      sealer,
-      plainAllowed,
-      userAgent: `lockstep/${version}`,
-    });
+    const fetch = createGuardedFetch(targets.now);
+    const deliver = createDeliver({ fetch, sealer, plainAllowed, userAgent });
     const sender = createSender({ store, hub, history: events, deliver, boundary, log, now });
     closers.push(sender.close);
     const webhooks = {
@@ -305,7 +290,14 @@ export async function createControlPlane({
             store,
             service: routeService,
             view: createRouteView({ store, fleet, hub, pace }),
-            checker: createDnsRecheck({ store, preflight, queue, ownership, judge, now }),
+            checker: createDnsRecheck({
+              store,
+              preflight,
+              queue,
+              ownership: ownership.hosts,
+              judge: ownership.judge,
+              now,
+            }),
             instructions: createInstructions({ store, zones }),
             traffic: routeTraffic.read,
           },

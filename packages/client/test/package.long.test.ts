@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,15 +12,10 @@ t.test('what is published installs into an empty folder, works there, and has it
   const run = (command: string, args: string[]) =>
     execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   // As its page says.
-  const archive = run('npm', ['run', '--silent', 'tarball', '--prefix', client]).trim();
-  run('npm', [
-    'install',
-    join(client, '../..', archive),
-    '--prefer-offline',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-  ]);
+  const made = run('npm', ['run', '--silent', 'tarball', '--prefix', client]).trim();
+  const archive = join(client, '../..', made);
+  t.teardown(() => rmSync(archive));
+  run('npm', ['install', archive, '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']);
   t.notMatch(
     readdirSync(join(folder, 'node_modules', '@lockstep')),
     ['contract'],

@@ -121,6 +121,7 @@ export * from './shared/authority.ts';
 export * from './shared/boundary.ts';
 export * from './shared/client-key.ts';
 export * from './shared/error-code.ts';
+export * from './shared/escape-html.ts';
 export * from './shared/event-types.ts';
 export * from './shared/forwarded-methods.ts';
 export * from './shared/give-back-memory.ts';

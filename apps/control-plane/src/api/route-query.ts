@@ -1,12 +1,11 @@
-import { AppError } from '@lockstep/contract';
 import { RouteHost } from '@lockstep/contract/schemas';
+import { invalidField } from '../validation/invalid-field.ts';
 
 /** Throws `invalid_request` for what is no host. */
 export function parseHost(input: string): string {
   const parsed = RouteHost.safeParse(input);
   if (parsed.success) return parsed.data;
-  const detail = parsed.error.issues[0]?.message ?? 'is not a host';
-  throw new AppError('invalid_request', detail, { errors: [{ pointer: 'host', detail }] });
+  throw invalidField('host', parsed.error.issues[0]?.message ?? 'is not a host');
 }
 
 const ofMetadata = /^metadata(?:\.(.*)|\[(.*)\])$/s;

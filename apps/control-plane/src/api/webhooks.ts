@@ -17,6 +17,7 @@ import {
 } from '@lockstep/contract/schemas';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { WriteOrigin } from '../changes/writes.ts';
 import type { Queued, Redelivery, Told } from '../webhooks/redelivery.ts';
 import { newSecret, newWebhook, type WebhookService } from '../webhooks/webhook-service.ts';
 import type { ApiInstance } from './api-instance.ts';
@@ -62,9 +63,8 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 201: NewWebhook, ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
       const { id, secret } = await once(request, newWebhook(), (made) =>
-        service.make(originOf(request), request.body, made),
+        service.make(writerOf(request), request.body, made),
       );
       reply.code(201).header('location', `/v1/webhooks/${id}`).header('cache-control', 'no-store');
       return answer(request, reply, { ...(await service.view(id)), secret });
@@ -112,8 +112,7 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 200: Webhook, ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
-      const put = await service.put(originOf(request), request.params.id, request.body);
+      const put = await service.put(writerOf(request), request.params.id, request.body);
       return answer(request, reply, put);
     },
   });
@@ -132,8 +131,7 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 200: Webhook, ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
-      const patched = await service.patch(originOf(request), request.params.id, request.body);
+      const patched = await service.patch(writerOf(request), request.params.id, request.body);
       return answer(request, reply, patched);
     },
   });
@@ -150,8 +148,7 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 204: z.null().describe('The webhook is gone'), ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
-      await missingOk(request.query, service.remove(originOf(request), request.params.id));
+      await missingOk(request.query, service.remove(writerOf(request), request.params.id));
       return reply.code(204).send(null);
     },
   });
@@ -167,10 +164,9 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 200: NewWebhook, ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
       const { id } = request.params;
       const { secret } = await once(request, { secret: newSecret() }, (made) =>
-        service.rotate(originOf(request), id, made.secret),
+        service.rotate(writerOf(request), id, made.secret),
       );
       reply.header('cache-control', 'no-store');
       return answer(request, reply, { ...(await service.view(id)), secret });
@@ -187,9 +183,8 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 200: WebhookDelivery, ...problems },
     },
     async handler(request) {
-      requireAllNames(request);
       const { delivery } = await once<Told>(request, { delivery: null }, (told) =>
-        redelivery.test(originOf(request), request.params.id, told),
+        redelivery.test(writerOf(request), request.params.id, told),
       );
       return delivery!;
     },
@@ -223,10 +218,9 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
       response: { 200: WebhookDelivery, 202: Redelivering, ...problems },
     },
     async handler(request, reply) {
-      requireAllNames(request);
       const { body } = request;
       const { id } = request.params;
-      const origin = originOf(request);
+      const origin = writerOf(request);
       if ('since' in body) {
         const { queued } = await once<Queued>(request, { queued: 0 }, (told) =>
           redelivery.givenUp(origin, id, body.since, told),
@@ -241,8 +235,9 @@ export function webhooksApi(app: ApiInstance, { service, redelivery }: WebhooksA
   });
 }
 
-/** What a webhook is sent is bounded by its tenant and its own filters alone. */
-function requireAllNames(request: FastifyRequest): void {
-  if (accessOf(request).hostSuffixes === null) return;
-  throw new AppError('forbidden', 'webhooks are not for tokens that are bounded to some names');
+/** Throws for tokens that are bounded to some names: what a webhook is sent is bounded by its tenant and its own filters alone. */
+function writerOf(request: FastifyRequest): WriteOrigin {
+  if (accessOf(request).hostSuffixes !== null)
+    throw new AppError('forbidden', 'webhooks are not for tokens that are bounded to some names');
+  return originOf(request);
 }

@@ -11,8 +11,9 @@ import {
 import { type CaddyRouteRecord, type RouteRecord, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { PutRoute } from '@lockstep/contract/schemas';
 import type { Sealer } from '@lockstep/pki';
-import type { Change, ConfigStore, Page } from '@lockstep/store';
+import type { Change, ConfigStore } from '@lockstep/store';
 import { type Bounds, isOwn } from '../auth/bounds.ts';
+import { everyPage } from '../changes/every-page.ts';
 import type { WriteOrigin } from '../changes/writes.ts';
 import { innerIdClaim, putCaddyRoute } from '../routes/caddy-route-record.ts';
 import type { RouteService } from '../routes/route-service.ts';
@@ -156,15 +157,13 @@ export function createCaddyRoutes({
 
   async function list(bounds: Bounds | undefined): Promise<CaddyRoute[]> {
     const all: CaddyRoute[] = [];
-    for (let cursor: string | null = ''; cursor !== null; ) {
-      const page: Page<StoredRecord<'route'>> = await store.list('route', { limit: 1_000, cursor });
+    for await (const page of everyPage(store, 'route')) {
       const records = await store.getMany(
         'caddy-route',
-        page.items.map(({ id }) => id),
+        page.map(({ id }) => id),
       );
-      for (const [index, route] of page.items.entries())
+      for (const [index, route] of page.entries())
         if (isOwn(bounds, route.value.tenant)) all.push(toCaddy(route, records[index] ?? null, route.id));
-      cursor = page.next;
     }
     return all.sort((a, b) => a.position - b.position || (a.id < b.id ? -1 : 1));
   }

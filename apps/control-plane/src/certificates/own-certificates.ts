@@ -1,6 +1,7 @@
 import { AppError, addressOfHost, servedHosts } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { type Bounds, beyondToken, isOwn, requireSuffix } from '../auth/bounds.ts';
+import { allHolders } from '../changes/by-claims.ts';
 import { findBrought, isBroughtId } from './brought.ts';
 import { tenantClaimPrefix } from './tenant-claim.ts';
 import { isHostOf, routesNaming } from './tenants-of-host.ts';
@@ -9,7 +10,7 @@ import { isHostOf, routesNaming } from './tenants-of-host.ts';
 
 type Reads = Pick<ConfigStore, 'get' | 'getMany' | 'findClaims'>;
 
-const claimsAtOnce = 1_000;
+const routesAtOnce = 1_000;
 
 export async function isOwnCertificate(
   store: Reads,
@@ -24,22 +25,14 @@ export async function isOwnCertificate(
 
 /** The ids of a tenant's certificates, in their order, those not issued yet too. */
 export async function certificatesOfTenant(store: Reads, tenant: string): Promise<string[]> {
-  const ids = new Set(await claimed(store, tenantClaimPrefix('certificate', tenant)));
-  const routes = await claimed(store, tenantClaimPrefix('route', tenant));
-  for (let from = 0; from < routes.length; from += claimsAtOnce)
-    for (const record of await store.getMany('route', routes.slice(from, from + claimsAtOnce)))
+  const held = async (kind: 'certificate' | 'route') =>
+    (await allHolders(store, tenantClaimPrefix(kind, tenant))).map(({ id }) => id);
+  const ids = new Set(await held('certificate'));
+  const routes = await held('route');
+  for (let from = 0; from < routes.length; from += routesAtOnce)
+    for (const record of await store.getMany('route', routes.slice(from, from + routesAtOnce)))
       for (const host of record === null ? [] : servedHosts(record.value)) ids.add(host);
   return [...ids].sort();
-}
-
-async function claimed(store: Reads, prefix: string): Promise<string[]> {
-  const ids: string[] = [];
-  for (let after: string | undefined; ; ) {
-    const holders = await store.findClaims(prefix, claimsAtOnce, after);
-    if (holders.length === 0) return ids; // a page may be short
-    ids.push(...holders.map(({ id }) => id));
-    after = holders.at(-1)?.claim;
-  }
 }
 
 /** Throws `forbidden` where the token is for no such names. */

@@ -1,20 +1,14 @@
 import type { StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-
-const claimsAtOnce = 500;
+import { allHolders } from '../changes/by-claims.ts';
 
 /** The routes that name a host, or a wildcard, themselves. */
 export async function routesNaming(
   store: Pick<ConfigStore, 'findClaims' | 'getMany'>,
   host: string,
 ): Promise<StoredRecord<'route'>[]> {
-  const ids = new Set<string>();
-  for (let after: string | undefined; ; ) {
-    const holders = await store.findClaims(`${host} `, claimsAtOnce, after);
-    if (holders.length === 0) break; // a page may be short
-    for (const { kind, id } of holders) if (kind === 'route') ids.add(id);
-    after = holders.at(-1)?.claim;
-  }
+  const holders = await allHolders(store, `${host} `);
+  const ids = new Set(holders.flatMap(({ kind, id }) => (kind === 'route' ? [id] : [])));
   const records = await store.getMany('route', [...ids]);
   return records.filter((record) => record !== null);
 }

@@ -2,8 +2,8 @@ import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { type AddressRanges, createAddressRanges } from '@lockstep/contract';
 
-/** Who runs the DNS of zones, as `known/dns-hosts.json` has it. */
-export interface DnsHost {
+/** Who runs the DNS of zones, as `known/keepers.json` has it. */
+export interface Keeper {
   name: string;
   /** Ends of the names of its name servers; `*` stands for a part of a label. */
   nameServers: string[];
@@ -29,13 +29,13 @@ export interface Destination {
 }
 
 const require = createRequire(import.meta.url);
-let hosts: DnsHost[] | null = null;
+let all: Keeper[] | null = null;
 let places: { destination: Destination; ranges: AddressRanges }[] | null = null;
 
 /** Read by whoever asks first: few processes have to. */
-export function dnsHosts(): DnsHost[] {
-  hosts ??= (require('./known/dns-hosts.json') as { hosts: DnsHost[] }).hosts;
-  return hosts;
+export function keepers(): Keeper[] {
+  all ??= (require('./known/keepers.json') as { keepers: Keeper[] }).keepers;
+  return all;
 }
 
 export function destinations(): Destination[] {
@@ -50,17 +50,17 @@ function known() {
 }
 
 /** Null where it is none that is known, or where several share the zone. */
-export function dnsHostOf(nameServers: readonly string[]): DnsHost | null {
+export function keeperOf(nameServers: readonly string[]): Keeper | null {
   const found = new Set(
     nameServers.map((server) =>
-      dnsHosts().find((host) => host.nameServers.some((end) => endsIn(server, end))),
+      keepers().find((keeper) => keeper.nameServers.some((end) => endsIn(server, end))),
     ),
   );
   return found.size === 1 ? ([...found][0] ?? null) : null;
 }
 
-export function dnsHostNamed(name: string | null): DnsHost | null {
-  return name === null ? null : (dnsHosts().find((host) => host.name === name) ?? null);
+export function keeperNamed(name: string | null): Keeper | null {
+  return name === null ? null : (keepers().find((keeper) => keeper.name === name) ?? null);
 }
 
 /** Whose an address is, or a name that a CNAME leads to. */

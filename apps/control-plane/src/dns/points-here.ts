@@ -1,7 +1,7 @@
 import type { DnsRequirement, SeenTraffic } from '@lockstep/contract';
 import { isRegistrable } from '../names/registered-domain.ts';
 import { fleetTargets } from './fleet-targets.ts';
-import { type Destination, destinationOf, dnsHostNamed } from './known-dns.ts';
+import { type Destination, destinationOf, keeperNamed } from './known-dns.ts';
 import { typeOf, wantedRecords, whatToDo } from './wanted-records.ts';
 
 export interface PointsHere {
@@ -28,8 +28,8 @@ export function pointsHere(
   const { names } = targets;
   const resolved = names.flatMap((name) => seen?.fleet[name] ?? fleet[name] ?? []);
   const apex = isRegistrable(host) || seen?.zone === true;
-  const dnsHost = dnsHostNamed(seen?.dnsHost ?? null);
-  const wanted = wantedRecords({ host, targets, resolved, apex, dnsHost });
+  const keeper = keeperNamed(seen?.keeper ?? null);
+  const wanted = wantedRecords({ host, targets, resolved, apex, keeper });
   const rows = wanted.records.map(
     (record): DnsRequirement => ({
       host,

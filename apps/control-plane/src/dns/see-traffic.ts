@@ -30,11 +30,11 @@ export async function seeTraffic(
   const wantsFleet = registrable || zone || (!reached && answered);
   // Whose servers are silent is not asked again for what is nice to know.
   const wantsKeeper = answered && !reached;
-  const [{ fleet, fleetFailure }, dnsHost] = await Promise.all([
+  const [{ fleet, fleetFailure }, keeper] = await Promise.all([
     wantsFleet ? findFleet(lookup, names) : nothingOfTheFleet,
-    wantsKeeper ? zones?.of(host, zone).then((found) => found.host?.name ?? null) : null,
+    wantsKeeper ? zones?.of(host, zone).then((found) => found.keeper?.name ?? null) : null,
   ]);
-  return { ...found, zone, fleet, fleetFailure, dnsHost: dnsHost ?? null };
+  return { ...found, zone, fleet, fleetFailure, keeper: keeper ?? null };
 }
 
 const nothingOfTheFleet = { fleet: {}, fleetFailure: null };

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { DnsRequirement } from '@lockstep/contract';
 import type { FleetTargets } from './fleet-targets.ts';
-import type { DnsHost } from './known-dns.ts';
+import type { Keeper } from './known-dns.ts';
 
 export interface WantedRecords {
   records: Pick<DnsRequirement, 'type' | 'name' | 'value'>[];
@@ -18,11 +18,11 @@ interface Wanting {
   resolved: string[];
   /** It cannot have a CNAME: where a zone begins there is SOA and NS, and beside a CNAME there may be nothing (RFC 1034, section 3.6.2). */
   apex: boolean;
-  dnsHost: DnsHost | null;
+  keeper: Keeper | null;
 }
 
 /** The records that lead a host to the fleet. */
-export function wantedRecords({ host, targets, resolved, apex, dnsHost }: Wanting): WantedRecords {
+export function wantedRecords({ host, targets, resolved, apex, keeper }: Wanting): WantedRecords {
   const { addresses, ranges, names } = targets;
   const record = (type: 'A' | 'AAAA' | 'CNAME', value: string) => ({ type, name: host, value });
   const target = names.find((name) => name !== host);
@@ -35,7 +35,7 @@ export function wantedRecords({ host, targets, resolved, apex, dnsHost }: Wantin
   }
   const values = [...new Set(addresses.length > 0 ? addresses : resolved)];
   const records = values.map((value) => record(typeOf(value), value));
-  const alias = target === undefined ? null : aliasFor(target, dnsHost, records.length > 0);
+  const alias = target === undefined ? null : aliasFor(target, keeper, records.length > 0);
   if (records.length > 0) {
     const shown = records.map(({ type, value }) => `${type} ${value}`).join(' or ');
     return {
@@ -55,11 +55,11 @@ export function wantedRecords({ host, targets, resolved, apex, dnsHost }: Wantin
 }
 
 /** What an apex can have in place of a CNAME, as its DNS has it; null: it has nothing of the kind, and need not. */
-function aliasFor(target: string, dnsHost: DnsHost | null, replaceable: boolean): string | null {
+function aliasFor(target: string, keeper: Keeper | null, replaceable: boolean): string | null {
   const generic = `an ALIAS (ANAME, flattened CNAME) record to ${target}`;
-  if (dnsHost === null || dnsHost.apex === undefined)
+  if (keeper === null || keeper.apex === undefined)
     return replaceable ? `${generic}, where your DNS provider has that` : generic;
-  const { name, apex } = dnsHost;
+  const { name, apex } = keeper;
   if (apex === false) return replaceable ? null : generic;
   if (apex === true) return `${generic}, which ${name} has`;
   return `${apex === 'CNAME' ? 'a' : 'an'} ${apex} record to ${target}, which ${name} has for this`;

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { identifierOf, registeredDomain } from '../names/registered-domain.ts';
 import { DnsFailure } from './dns-failure.ts';
 import type { Lookups } from './dns-lookup.ts';
-import { type DnsHost, dnsHostOf } from './known-dns.ts';
+import { type Keeper, keeperOf } from './known-dns.ts';
 
 const keptMs = 600_000;
 const failureKeptMs = 30_000;
@@ -15,7 +15,8 @@ export interface Zone {
   name: string;
   /** Empty where they could not be asked for. */
   nameServers: string[];
-  host: DnsHost | null;
+  /** Null: not known. */
+  keeper: Keeper | null;
 }
 
 /** Finds who keeps the records of hosts, by the name servers of their zones. What was found is kept for ten minutes, that there was no answer for half a minute. */
@@ -51,12 +52,12 @@ export function createZones({ lookups }: { lookups: Lookups }): Zones {
       try {
         for (const candidate of candidates(name, registered, own)) {
           const nameServers = await nameServersOf(candidate);
-          if (nameServers.length > 0) return { name: candidate, nameServers, host: dnsHostOf(nameServers) };
+          if (nameServers.length > 0) return { name: candidate, nameServers, keeper: keeperOf(nameServers) };
         }
       } catch (error) {
         if (!(error instanceof DnsFailure)) throw error;
       }
-      return { name: own ? name : registered, nameServers: [], host: null };
+      return { name: own ? name : registered, nameServers: [], keeper: null };
     },
   };
 }

@@ -14,10 +14,15 @@ export interface EventFilter {
 export function matches(event: StoredEvent, filter: EventFilter, reader: Bounds | null = null): boolean {
   const { types, routes, host, tenant } = filter;
   if (reader !== null && !mayRead(event, reader)) return false;
-  if (types !== undefined && !types.includes(event.type) && !types.includes(familyOf(event))) return false;
+  if (types !== undefined && !isOfTypes(event.type, types)) return false;
   if (tenant !== undefined && event.tenant !== tenant) return false;
   if (routes !== undefined && !routes.some((id) => listOf(event.data.routes).includes(id))) return false;
   return host === undefined || concerns(listOf(event.data.hosts), host);
+}
+
+/** Whether a type is one of these, or of their families (`route.*`). */
+export function isOfTypes(type: string, types: readonly string[]): boolean {
+  return types.includes(type) || types.includes(`${type.split('.')[0]}.*`);
 }
 
 /** What belongs to nobody in particular is for those who see everybody's. */
@@ -38,5 +43,4 @@ function concerns(hosts: readonly string[], host: string): boolean {
   return hosts.includes(host) || hosts.includes(wildcardOf(host) ?? host);
 }
 
-const familyOf = ({ type }: StoredEvent) => `${type.split('.')[0]}.*`;
 const listOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value : []);

@@ -6,12 +6,10 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { findBrought } from '../certificates/brought.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
-import { readOwnership } from '../ownership/read-ownership.ts';
+import { readHostRecords } from '../routes/host-records.ts';
 import { deriveRouteStatus, wasLookedAt } from '../routes/route-status.ts';
-import { hostsOf } from '../routes/unreadable-route.ts';
 import type { Observation } from './teller.ts';
 
 /** The states that callers are told of: the others pass. */
@@ -36,18 +34,10 @@ export async function observeRoutes(
 ): Promise<ObservedRoutes> {
   const { epoch } = store;
   const records = await store.getMany('route', [...ids]);
-  const routes = records.filter((record) => record !== null && recordFault(record) === null);
-  const hosts = [...new Set(routes.flatMap((record) => hostsOf(record!)))];
-  const [orders, certificates, brought, ownershipOf] = await Promise.all([
-    store.getMany('order', hosts),
-    store.getMany('certificate', hosts),
-    findBrought(store, hosts, fleet.view().now),
-    readOwnership(
-      store,
-      routes.flatMap((route) => (route === null ? [] : [{ route, hosts: hostsOf(route) }])),
-    ),
-  ]);
-  const byHost = new Map(hosts.map((host, index) => [host, index]));
+  const routes = records.flatMap((record) =>
+    record === null || recordFault(record) !== null ? [] : [record],
+  );
+  const recordsOf = await readHostRecords(store, routes, fleet.view().now);
   const view = inEpoch(await fleet.judge(), epoch);
   const deploying = new Set<string>();
   const observations = ids.flatMap((id, index): Observation[] => {
@@ -55,17 +45,7 @@ export async function observeRoutes(
     const key = `route/${id}`;
     if (record === null) return [{ key, state: null, check: { kind: 'route', id, revision: null } }];
     if (recordFault(record) !== null) return [];
-    const named = hostsOf(record).map((host) => {
-      const { waits, ownership } = ownershipOf(record, host);
-      if (waits) return { host, order: null, certificate: null, brought: null, waits, ownership };
-      return {
-        host,
-        order: orders[byHost.get(host) ?? -1] ?? null,
-        certificate: certificates[byHost.get(host) ?? -1] ?? null,
-        brought: brought.get(host) ?? null,
-        ownership,
-      };
-    });
+    const named = recordsOf(record);
     const { status } = deriveRouteStatus(record, named, view);
     if (status.state === 'deploying') deploying.add(id);
     const type = (told as Partial<Record<string, EventDraft['type']>>)[status.state];

@@ -7,9 +7,10 @@ import {
   type StoredRecord,
   waitingClaimPrefix,
 } from '@lockstep/contract';
-import type { ConfigStore, Page } from '@lockstep/store';
+import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { ChangeHub } from '../changes/change-hub.ts';
+import { everyPage } from '../changes/every-page.ts';
 import { isInterruption, type KeptLease, keepLease } from '../changes/kept-lease.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetWatch } from '../fleet/fleet-status.ts';
@@ -193,14 +194,10 @@ async function observe(
 
   async function toldOf(prefix: string): Promise<string[]> {
     const keys: string[] = [];
-    for (let cursor: string | null = prefix; cursor !== null; ) {
-      const page: Awaited<ReturnType<typeof store.list<'told'>>> = await store.list('told', {
-        limit: 1_000,
-        cursor,
-      });
-      const mine = page.items.filter(({ id }) => id.startsWith(prefix)).map(({ id }) => id);
+    for await (const page of everyPage(store, 'told', { from: prefix })) {
+      const mine = page.filter(({ id }) => id.startsWith(prefix)).map(({ id }) => id);
       keys.push(...mine);
-      cursor = mine.length < page.items.length ? null : page.next;
+      if (mine.length < page.length) break;
     }
     return keys;
   }
@@ -209,11 +206,10 @@ async function observe(
     kind: K,
     take: (record: StoredRecord<K>) => void,
   ): Promise<void> {
-    for (let cursor: string | null = ''; cursor !== null && !lease.signal.aborted; ) {
-      const page: Page<StoredRecord<K>> = await store.list(kind, { limit: 1_000, cursor });
-      for (const record of page.items) take(record);
-      cursor = page.next;
+    for await (const page of everyPage(store, kind)) {
+      for (const record of page) take(record);
       await delay(0);
+      if (lease.signal.aborted) return;
     }
   }
 

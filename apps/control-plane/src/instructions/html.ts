@@ -1,3 +1,5 @@
+import { escapeHtml } from '@lockstep/contract';
+
 /** A piece of HTML. */
 export class Html {
   readonly text: string;
@@ -18,13 +20,5 @@ function render(value: Value): string {
   if (value === null) return '';
   if (value instanceof Html) return value.text;
   if (typeof value === 'object') return value.map(({ text }) => text).join('');
-  return String(value).replace(/[&<>"']/g, (character) => entities[character] ?? character);
+  return escapeHtml(String(value));
 }
-
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};

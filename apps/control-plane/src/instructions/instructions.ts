@@ -1,6 +1,6 @@
 import type { DnsPurpose, DnsRequirement, Route, StoredRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { type DnsHost, destinationOf } from '../dns/known-dns.ts';
+import { destinationOf, type Keeper } from '../dns/known-dns.ts';
 import type { Zone, Zones } from '../dns/zones.ts';
 import { registeredDomain } from '../names/registered-domain.ts';
 import { invalidField } from '../validation/invalid-field.ts';
@@ -24,7 +24,7 @@ export interface Instructions {
 export interface HostInstructions {
   host: string;
   zone: string;
-  keeper: DnsHost | null;
+  keeper: Keeper | null;
   nameServers: string[];
   /** When it was looked at last; null: never. */
   seenAt: string | null;
@@ -77,7 +77,7 @@ export function createInstructions({
     return {
       host,
       zone: zone.name,
-      keeper: zone.host,
+      keeper: zone.keeper,
       nameServers: zone.nameServers,
       seenAt: seenDns?.at ?? null,
       records,
@@ -98,7 +98,7 @@ export function createInstructions({
     const relative = own ?? relativeName(name, zone.name) ?? name;
     return {
       type,
-      name: relative === '' ? (zone.host?.itself ?? '@') : relative,
+      name: relative === '' ? (zone.keeper?.itself ?? '@') : relative,
       wholeName: name,
       value,
       purpose,
@@ -111,7 +111,7 @@ export function createInstructions({
   async function zoneOf(host: string, own = false): Promise<Zone> {
     const late = Promise.withResolvers<Zone>();
     const timer = setTimeout(
-      () => late.resolve({ name: registeredDomain(host), nameServers: [], host: null }),
+      () => late.resolve({ name: registeredDomain(host), nameServers: [], keeper: null }),
       patienceMs,
     );
     try {

@@ -35,8 +35,13 @@ export async function readHostPolicy(store: ConfigStore, host: string): Promise<
   const holders = await store.findClaims(`${host} `, 100);
   const ids = [...new Set(holders.map(({ id }) => id))].sort();
   const routes = (await store.getMany('route', ids)).filter((route) => route !== null);
+  return { ...policyBy(routes), named: holders.length > 0 };
+}
+
+/** What these routes of one host ask of its certificate, the first before the others. */
+export function policyBy(routes: readonly StoredRecord<'route'>[]): HostPolicy {
   return {
-    named: holders.length > 0,
+    named: routes.length > 0,
     issuers: routes.find(({ value }) => value.issuers !== undefined)?.value.issuers ?? null,
     challenge: routes.find(({ value }) => value.challenge !== undefined)?.value.challenge ?? null,
     proxied: routes.some(({ value }) => value.dns?.proxiedBy !== undefined),

@@ -1,5 +1,6 @@
-import { type OrderRecord, recordKey, type StoredRecord } from '@lockstep/contract';
+import { type OrderRecord, recordKey } from '@lockstep/contract';
 import type { Change, Check, ConfigStore } from '@lockstep/store';
+import { everyPage } from '../changes/every-page.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { putOrder } from '../orders/order-record.ts';
 import { iso } from '../time/iso.ts';
@@ -45,14 +46,9 @@ export function createRetryFailed({ store, now = Date.now }: RetryFailedOptions)
       return held.length;
     }
 
-    for (let cursor: string | null = ''; cursor !== null; ) {
-      const page: { items: StoredRecord<'order'>[]; next: string | null } = await store.list('order', {
-        limit: pageSize,
-        cursor,
-      });
-      const ids = page.items.flatMap(({ id, value }) => (wokenOrder(value, issuer) === null ? [] : [id]));
+    for await (const page of everyPage(store, 'order', { limit: pageSize })) {
+      const ids = page.flatMap(({ id, value }) => (wokenOrder(value, issuer) === null ? [] : [id]));
       if (ids.length > 0) found += await writeInTurn(store, keysOf(ids), () => wake(ids));
-      cursor = page.next;
     }
     told.certificates = before + found;
   };

@@ -1,6 +1,7 @@
 import { type PutIssuer, recordKey, type StoredRecord } from '@lockstep/contract';
 import type { Sealer } from '@lockstep/pki';
-import type { ConfigStore, Page } from '@lockstep/store';
+import type { ConfigStore } from '@lockstep/store';
+import { everyPage } from '../changes/every-page.ts';
 import type { AcmeConfig } from '../startup/config.ts';
 import { joinIssuer, openSecrets } from './secret-fields.ts';
 
@@ -57,12 +58,7 @@ export function createKnownIssuers({ store, acme, rootsPem }: KnownIssuersOption
   return {
     defaultChain: [acme === null ? internalIssuer : environmentIssuer],
     async list() {
-      const stored: KnownIssuer[] = [];
-      for (let cursor: string | null = ''; cursor !== null; ) {
-        const page: Page<StoredRecord<'issuer'>> = await store.list('issuer', { limit: 1_000, cursor });
-        stored.push(...page.items.map(fromRecord));
-        cursor = page.next;
-      }
+      const stored = (await Array.fromAsync(everyPage(store, 'issuer'))).flat().map(fromRecord);
       const all = [...stored, ...given.filter(({ name }) => !stored.some((other) => other.name === name))];
       return all.sort((a, b) => (a.name < b.name ? -1 : 1));
     },

@@ -7,13 +7,12 @@ import {
   type RouteCheck,
   recordKey,
   type SeenDns,
-  type StoredRecord,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { isOwn } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import { inTheirOrder } from '../dns/host-requirements.ts';
-import type { HostPolicy } from '../issuance/host-context.ts';
+import { type HostPolicy, policyBy } from '../issuance/host-context.ts';
 import type { Preflight, PreflightResult } from '../issuance/preflight.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
 import { forgetFailures, putOrder } from '../orders/order-record.ts';
@@ -34,7 +33,7 @@ export interface DnsRecheck {
 
 type Look = PreflightResult & { host: string };
 
-const unnamed: HostPolicy = { named: false, issuers: null, challenge: null, proxied: false };
+const unnamed = policyBy([]);
 
 export interface DnsRecheckOptions {
   store: ConfigStore;
@@ -110,22 +109,6 @@ export function createDnsRecheck({
     return { check: { host: claim.host, ok: proven && found.ok, detail, dnsRequirements }, proven };
   }
 
-  /** A host that waits: of what others have with its name, nothing is told. */
-  async function checkWaiting(
-    { value }: StoredRecord<'route'>,
-    { host, tenant, policy }: Claim,
-  ): ReturnType<typeof lookAtClaim> {
-    return lookAtClaim(
-      { host, tenant, policy },
-      {
-        named: true,
-        issuers: value.issuers ?? null,
-        challenge: value.challenge ?? null,
-        proxied: value.dns?.proxiedBy !== undefined,
-      },
-    );
-  }
-
   /** What is proven by now is looked at again at once, to be served. */
   async function wake(origin: WriteOrigin, ids: readonly string[]): Promise<void> {
     for (const id of ids)
@@ -167,7 +150,8 @@ export function createDnsRecheck({
             return shown({ ...found, requirements: inTheirOrder([...found.requirements, ...more]) });
           }
           const claim = ownership?.value ?? { host, tenant: route.value.tenant ?? null, policy: null };
-          const looked = await checkWaiting(route, claim);
+          // By this route alone: of what others have with the name, nothing is told.
+          const looked = await lookAtClaim(claim, policyBy([route]));
           if (looked.proven && ownership !== null) proven.push(ownership.id);
           return looked.check;
         }),

@@ -7,6 +7,7 @@ import {
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import { tenantClaimPrefix } from '../certificates/tenant-claim.ts';
+import { allHolders, pageByClaims } from '../changes/by-claims.ts';
 import { invalidField } from '../validation/invalid-field.ts';
 import type { RouteView } from './route-view.ts';
 
@@ -14,7 +15,6 @@ type Query = Omit<RoutesQuery, 'total' | 'fields'> & { total: boolean; fields: r
 type Shown = Pick<Route, 'id'> & Partial<Route>;
 type Read = StoredRecord<'route'>;
 
-const claimsAtOnce = 1_000;
 const batchSize = 500;
 /** A page looks through so many routes at most, so that it is answered while somebody waits. */
 const mostLooked = 5_000;
@@ -42,18 +42,10 @@ export function createRouteList({ store, view }: RouteListOptions): ListRoutes {
     const ids = new Set<string>();
     for (const name of [host, wildcardOf(host)]) {
       if (name === null) continue;
-      for (const prefix of [`${name} `, waitingClaimPrefix(name)]) await collect(prefix, ids);
+      for (const prefix of [`${name} `, waitingClaimPrefix(name)])
+        for (const { id } of await allHolders(store, prefix)) ids.add(id);
     }
     return [...ids].sort();
-  }
-
-  async function collect(prefix: string, ids: Set<string>): Promise<void> {
-    for (let after: string | undefined; ; ) {
-      const holders = await store.findClaims(prefix, claimsAtOnce, after);
-      if (holders.length === 0) break; // a page may be short: a claim can go while it is read
-      for (const { id } of holders) ids.add(id);
-      after = holders.at(-1)?.claim;
-    }
   }
 
   async function read(ids: string[]): Promise<Read[]> {
@@ -74,14 +66,11 @@ export function createRouteList({ store, view }: RouteListOptions): ListRoutes {
       return { items: await read(page), next: ids.length > limit ? (page.at(-1) ?? null) : null };
     }
     if (tenant === undefined) return store.list('route', { limit, cursor });
-    const prefix = tenantClaimPrefix('route', tenant);
-    const holders = await store.findClaims(
-      prefix,
-      limit + 1,
-      cursor === undefined ? undefined : prefix + cursor,
+    return pageByClaims(
+      store,
+      { kind: 'route', prefix: tenantClaimPrefix('route', tenant) },
+      { limit, cursor },
     );
-    const ids = holders.slice(0, limit).map(({ id }) => id);
-    return { items: await read(ids), next: holders.length > limit ? (ids.at(-1) ?? null) : null };
   }
 
   /** Those of the state asked for, shown as far as is asked. */

@@ -7,16 +7,16 @@ import {
   type StoredRecord,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
-import { findBrought, isBroughtId } from '../certificates/brought.ts';
+import { isBroughtId } from '../certificates/brought.ts';
 import type { HostRecords } from '../certificates/certificate-status.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import type { Fleet, FleetView } from '../fleet/fleet.ts';
 import { inEpoch } from '../fleet/serving.ts';
 import type { IssuingPace } from '../orders/issuing-pace.ts';
-import { queuePositionOf } from '../orders/queue-position.ts';
-import { readOwnership } from '../ownership/read-ownership.ts';
+import { type QueuePosition, queuePositionOf } from '../orders/queue-position.ts';
+import { readHostRecords } from './host-records.ts';
 import { deriveRouteStatus } from './route-status.ts';
-import { findRoute, hostsOf, presentUnreadable } from './unreadable-route.ts';
+import { findRoute, presentUnreadable } from './unreadable-route.ts';
 
 /** Routes as the API shows them: what is stored, and what the fleet last said of it. */
 export interface RouteView {
@@ -45,41 +45,27 @@ interface LoadedRoute {
 
 export function createRouteView({ store, fleet, hub, pace }: RouteViewOptions): RouteView {
   async function load(records: StoredRecord<'route'>[], epoch = store.epoch): Promise<LoadedRoute[]> {
-    const hosts = [...new Set(records.flatMap(hostsOf))];
-    const [orders, certificates, brought, ownershipOf] = await Promise.all([
-      store.getMany('order', hosts),
-      store.getMany('certificate', hosts),
-      findBrought(store, hosts, fleet.view().now),
-      readOwnership(
-        store,
-        records.map((route) => ({ route, hosts: hostsOf(route) })),
-      ),
-    ]);
-    const waiting = orders.map((order, index) => (certificates[index] === null ? order : null));
-    const positions = await Promise.all(
-      waiting.map((order) =>
-        order === null ? null : queuePositionOf(order.value, { store, pace, now: () => fleet.view().now }),
+    const recordsOf = await readHostRecords(store, records, fleet.view().now);
+    const loaded = records.map((record) => ({ record, epoch, hosts: recordsOf(record) }));
+    const positions = await queuePositions(loaded.flatMap(({ hosts }) => hosts));
+    return loaded.map(({ hosts, ...rest }) => ({
+      ...rest,
+      hosts: hosts.map((one) => ({ ...one, queue: positions.get(one.host) ?? null })),
+    }));
+  }
+
+  /** Of those that have no certificate yet. */
+  async function queuePositions(hosts: HostRecords[]): Promise<Map<string, QueuePosition | null>> {
+    const now = () => fleet.view().now;
+    const waiting = new Map(
+      hosts.flatMap(({ host, order, certificate }) =>
+        order === null || certificate !== null ? [] : [[host, order.value] as const],
       ),
     );
-    const byHost = new Map(hosts.map((host, index) => [host, index]));
-    return records.map((record) => ({
-      record,
-      epoch,
-      hosts: hostsOf(record).map((host) => {
-        const { waits, ownership } = ownershipOf(record, host);
-        // What there is of it in the fleet may be somebody else's.
-        if (waits) return { host, order: null, certificate: null, brought: null, waits, ownership };
-        const index = byHost.get(host) ?? -1;
-        return {
-          host,
-          order: orders[index] ?? null,
-          certificate: certificates[index] ?? null,
-          brought: brought.get(host) ?? null,
-          queue: positions[index] ?? null,
-          ownership,
-        };
-      }),
-    }));
+    const found = [...waiting].map(
+      async ([host, order]) => [host, await queuePositionOf(order, { store, pace, now })] as const,
+    );
+    return new Map(await Promise.all(found));
   }
 
   async function loadOne(id: string): Promise<LoadedRoute | null> {

@@ -10,10 +10,10 @@ import type { ConfigStore } from '@lockstep/store';
 import type { Logger } from 'pino';
 import type { Access } from '../auth/access.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
+import { everyPage } from '../changes/every-page.ts';
 import { createSharedRun } from '../time/shared-run.ts';
 import { idOfToken, isTokenOf } from './token-text.ts';
 
-const pageSize = 1_000;
 const retryMs = 2_000;
 
 /**
@@ -72,14 +72,10 @@ export async function createKnownTokens({ store, hub, log }: KnownTokensOptions)
     meanwhile = new Map();
     const read = new Map<string, Known>();
     try {
-      for (let cursor: string | undefined; ; ) {
-        const page = await store.list('token', { limit: pageSize, cursor });
-        for (const record of page.items)
+      for await (const page of everyPage(store, 'token'))
+        for (const record of page)
           if (recordFault(record) === null)
             read.set(record.id, { hash: record.value.hash, access: accessOf(record.id, record.value) });
-        if (page.next === null) break;
-        cursor = page.next;
-      }
       for (const id of gone) read.delete(id);
       known = new Map([...read, ...meanwhile]);
     } finally {

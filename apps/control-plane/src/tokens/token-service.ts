@@ -12,6 +12,7 @@ import {
 import type { ConfigStore, Page, PageRequest } from '@lockstep/store';
 import type { Access } from '../auth/access.ts';
 import { beyondToken } from '../auth/bounds.ts';
+import { pageByClaims } from '../changes/by-claims.ts';
 import { commit, type WriteOrigin } from '../changes/writes.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
@@ -62,16 +63,6 @@ export function createTokenService({ store, known, now = Date.now }: TokenServic
     }));
   }
 
-  /** The ids of a tenant's, and one more than a page has. */
-  async function pageOfTenant(tenant: string, { limit, cursor }: PageRequest) {
-    const prefix = claimPrefix(tenant);
-    const after = cursor === undefined ? undefined : prefix + cursor;
-    const holders = await store.findClaims(prefix, limit + 1, after);
-    const ids = holders.slice(0, limit).map(({ id }) => id);
-    const records = (await store.getMany('token', ids)).filter((record) => record !== null);
-    return { items: records, next: holders.length > limit ? (ids.at(-1) ?? null) : null };
-  }
-
   return {
     async make(origin, by, body, { id, text } = makeToken()) {
       const value: TokenRecord = {
@@ -101,7 +92,9 @@ export function createTokenService({ store, known, now = Date.now }: TokenServic
 
     async list({ tenant }, page) {
       const { items, next } =
-        tenant === null ? await store.list('token', page) : await pageOfTenant(tenant, page);
+        tenant === null
+          ? await store.list('token', page)
+          : await pageByClaims(store, { kind: 'token', prefix: claimPrefix(tenant) }, page);
       return { items: await present(items), next };
     },
 

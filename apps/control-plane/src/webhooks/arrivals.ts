@@ -1,6 +1,7 @@
 import type { Boundary, StoredRecord, WebhookRecord, WebhookStateRecord } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
 import type { ChangeHub } from '../changes/change-hub.ts';
+import { everyPage } from '../changes/every-page.ts';
 import { isInterruption } from '../changes/kept-lease.ts';
 import { matches } from '../events/event-filter.ts';
 import type { EventHistory } from '../events/event-history.ts';
@@ -174,13 +175,7 @@ async function all<K extends 'webhook' | 'webhook-state'>(
   store: Pick<ConfigStore, 'list'>,
   kind: K,
 ): Promise<StoredRecord<K>[]> {
-  const found: StoredRecord<K>[] = [];
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const page: Awaited<ReturnType<typeof store.list<K>>> = await store.list(kind, { limit: 500, cursor });
-    found.push(...page.items);
-    cursor = page.next;
-  }
-  return found;
+  return (await Array.fromAsync(everyPage(store, kind))).flat();
 }
 
 function standingOf(

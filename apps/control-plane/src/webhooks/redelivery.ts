@@ -11,12 +11,13 @@ import {
 } from '@lockstep/contract';
 import type { ConfigStore, Page } from '@lockstep/store';
 import { commit, retryOnConflict, type WriteOrigin } from '../changes/writes.ts';
+import { isOfTypes } from '../events/event-filter.ts';
 import type { EventHistory } from '../events/event-history.ts';
 import { iso } from '../time/iso.ts';
 import type { Deliver, Message } from './deliver.ts';
 import { deliveryOf, placeOfAsked, putDelivery, readDeliveries, type Sent } from './deliveries.ts';
 import { messageOf } from './message.ts';
-import { earliest, newSubject, subjectOf } from './waiting-subjects.ts';
+import { asNew, earliest, newSubject, subjectOf } from './waiting-subjects.ts';
 import { type FoundWebhook, findEvent, findWebhook, putState } from './webhook-record.ts';
 
 /** What became of deliveries, and those that callers ask for. All of it throws `not_found` for an id that nothing has. */
@@ -90,7 +91,7 @@ export function createRedelivery({ store, history, deliver, wake, now }: Redeliv
             (cursor === undefined || one.id < cursor) &&
             (outcome === undefined || one.outcome === outcome) &&
             (event === undefined || one.event === event) &&
-            (type === undefined || one.type === type || `${one.type.split('.')[0]}.*` === type) &&
+            (type === undefined || isOfTypes(one.type, [type])) &&
             one.at >= from,
         )
         .sort((one, other) => (one.id < other.id ? 1 : -1));
@@ -170,6 +171,5 @@ function mayHave({ webhook }: FoundWebhook, { tenant }: StoredEvent): boolean {
 }
 
 function withEvent(one: WaitingSubject, event: string): WaitingSubject {
-  const events = [...new Set([event, ...one.events])].sort();
-  return { ...newSubject(one.subject, ...events), more: one.more };
+  return asNew(one, [...new Set([event, ...one.events])].sort());
 }

@@ -60,9 +60,8 @@ export function createWaitingSubjects({ state, now, random }: WaitingSubjectsOpt
   );
 
   function goOn(one: Subject): void {
-    const { events, more } = one;
-    Object.assign(one, newSubject(one.subject, ...events.slice(1)), { more });
-    if (one.events.length === 0 && more === null) all.delete(one.subject);
+    Object.assign(one, asNew(one, one.events.slice(1)));
+    if (one.events.length === 0 && one.more === null) all.delete(one.subject);
   }
 
   return {
@@ -165,4 +164,12 @@ export function subjectOf({
 
 export function newSubject(subject: string, ...events: string[]): WaitingSubject {
   return { subject, events, more: null, attempts: 0, failingSince: null, dueAt: null, withAll: false };
+}
+
+/** The subject with these events at hand, none of them tried. */
+export function asNew(
+  { subject, more, ...one }: Pick<WaitingSubject, 'subject' | 'events' | 'more'>,
+  events: readonly string[] = one.events,
+): WaitingSubject {
+  return { ...newSubject(subject, ...events), more };
 }

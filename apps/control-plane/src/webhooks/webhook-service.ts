@@ -15,12 +15,14 @@ import {
 import type { Sealer } from '@lockstep/pki';
 import type { ConfigStore, Page, PageRequest } from '@lockstep/store';
 import { isOwn, ownTenant } from '../auth/bounds.ts';
+import { pageByClaims } from '../changes/by-claims.ts';
 import { commit, retryOnConflict, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { Denied } from '../outbound/denied.ts';
 import { iso } from '../time/iso.ts';
 import { invalidField } from '../validation/invalid-field.ts';
 import { secretsOf, type WebhookSecret } from './deliver.ts';
 import { deleteDeliveries, readDeliveries } from './deliveries.ts';
+import { asNew } from './waiting-subjects.ts';
 import {
   claimPrefix,
   type FoundWebhook,
@@ -167,13 +169,7 @@ export function createWebhookService({
 
   /** Everything that waits is tried at once, and for three days again. */
   function anew(state: WebhookStateRecord): WebhookStateRecord {
-    const subjects = state.subjects.map((one) => ({
-      ...one,
-      attempts: 0,
-      failingSince: null,
-      dueAt: null,
-      withAll: false,
-    }));
+    const subjects = state.subjects.map((one) => asNew(one));
     return { ...state, subjects, failingSince: null, dueAt: iso(now()) };
   }
 
@@ -209,7 +205,9 @@ export function createWebhookService({
 
     async list(page, tenant) {
       const { items, next } =
-        tenant === undefined ? await store.list('webhook', page) : await listOfTenant(tenant, page);
+        tenant === undefined
+          ? await store.list('webhook', page)
+          : await pageByClaims(store, { kind: 'webhook', prefix: claimPrefix(tenant) }, page);
       const states = await store.getMany(
         'webhook-state',
         items.map(({ id }) => id),
@@ -272,18 +270,6 @@ export function createWebhookService({
       return { ...(await view(id)), secret };
     },
   };
-
-  async function listOfTenant(
-    tenant: string,
-    { limit, cursor }: PageRequest,
-  ): Promise<Page<StoredRecord<'webhook'>>> {
-    const prefix = claimPrefix(tenant);
-    const after = cursor === undefined ? undefined : prefix + cursor;
-    const holders = await store.findClaims(prefix, limit + 1, after);
-    const ids = holders.slice(0, limit).map(({ id }) => id);
-    const items = (await store.getMany('webhook', ids)).filter((record) => record !== null);
-    return { items, next: holders.length > limit ? (ids.at(-1) ?? null) : null };
-  }
 }
 
 function beginningAfter(after: string): WebhookStateRecord {

@@ -224,10 +224,7 @@ t.test('says whose what is found is, and what to do about it there', async (t) =
       "parked.clouded.test leads to 15.197.148.33, an address of GoDaddy's parking and forwarding. Create a CNAME record for " +
         'parked.clouded.test with the value edge.fleet.test. Remove what is there now, and turn off parking and forwarding of the domain.',
     ],
-    [
-      'half.clouded.test',
-      /leads to (104\.16\.1\.1, 203\.0\.113\.7|203\.0\.113\.7, 104\.16\.1\.1), which is elsewhere\./,
-    ],
+    ['half.clouded.test', /leads to 104\.16\.1\.1, 203\.0\.113\.7, which is elsewhere\./],
     [
       'clouded.test',
       "clouded.test leads to 104.16.1.1, 2606:4700::1, addresses of Cloudflare's proxy. Create for clouded.test the record " +
@@ -279,7 +276,7 @@ t.test('finds the zone of a host, and who keeps it', async (t) => {
     ['www.nowhere.test', false, 'nowhere.test', undefined],
   ] as const) {
     const zone = await zones.of(host, own);
-    t.match({ name: zone.name, keeper: zone.host?.name }, { name, keeper }, host);
+    t.match({ name: zone.name, keeper: zone.keeper?.name }, { name, keeper }, host);
   }
 });
 
@@ -324,7 +321,7 @@ t.test('the records are the same before a look, after it, and when they are righ
 t.test('a host is well just when each of its records is, whatever was seen', async (t) => {
   const addresses = ['192.0.2.1', '192.0.2.2', '2001:db8::1', '203.0.113.7', '2001:db8:bad::1', '104.16.1.1'];
   const fleet = { 'edge.fleet.test': ['192.0.2.1', '192.0.2.2', '2001:db8::1'] };
-  const none = { failure: null, zone: false, fleet, fleetFailure: null, dnsHost: null };
+  const none = { failure: null, zone: false, fleet, fleetFailure: null, keeper: null };
   let well = 0;
   for (const edges of [byName, byAddress, ['192.0.2.2', '203.0.113.0/24'], [...byName, '198.51.100.7']])
     for (const host of ['www.customer.test', 'customer.test', '*.customer.test'])

@@ -1,6 +1,6 @@
 import { normaliseRange } from '@lockstep/contract';
 import t from 'tap';
-import { destinationOf, destinations, dnsHostOf, dnsHosts, endsIn } from '../../src/dns/known-dns.ts';
+import { destinationOf, destinations, endsIn, keeperOf, keepers } from '../../src/dns/known-dns.ts';
 
 t.test('each range of the tables is one, and lies in no other', async (t) => {
   const all = destinations().flatMap(({ name, ranges }) => ranges.map((range) => ({ name, range })));
@@ -26,16 +26,16 @@ t.test('each end of a name is of one place, and one DNS', async (t) => {
         );
       }
   };
-  check(dnsHosts().map(({ name, nameServers }) => ({ name, ends: nameServers })));
+  check(keepers().map(({ name, nameServers }) => ({ name, ends: nameServers })));
   check(destinations().map(({ name, names }) => ({ name, ends: names })));
-  const names = dnsHosts().map(({ name }) => name);
+  const names = keepers().map(({ name }) => name);
   t.equal(new Set(names).size, names.length);
-  for (const { name, help } of dnsHosts())
+  for (const { name, help } of keepers())
     if (help !== undefined) t.equal(new URL(help).protocol, 'https:', name);
 });
 
 t.test('a DNS is known by the names of its servers, if they are all of it', async (t) => {
-  const nameOf = (...servers: string[]) => dnsHostOf(servers)?.name ?? null;
+  const nameOf = (...servers: string[]) => keeperOf(servers)?.name ?? null;
   t.equal(nameOf('ada.ns.cloudflare.com', 'BOB.ns.cloudflare.com'), 'Cloudflare');
   t.equal(
     nameOf('ns-2048.awsdns-64.com', 'ns-2049.awsdns-65.net', 'ns-1.awsdns-01.co.uk'),

@@ -3,6 +3,7 @@ import type { OrderRecord } from '@lockstep/contract';
 import { startDnsServer, testFolder, waitFor } from '@lockstep/testkit';
 import t from 'tap';
 import { putOrder } from '../../src/orders/order-record.ts';
+import { seenAddresses } from '../seen-dns.ts';
 import { startControlPlane } from '../start-control-plane.ts';
 
 const upstreams = [{ url: 'http://127.0.0.1:3000' }];
@@ -15,20 +16,7 @@ const waitingForDns = {
   checks: 2,
   detail: 'shop.example.com leads to 192.0.2.1, not to 203.0.113.7',
 };
-const seenDns = {
-  at: '2026-01-01T00:00:00.000Z',
-  traffic: {
-    chain: [],
-    addresses: ['192.0.2.1'],
-    failure: null,
-    zone: false,
-    fleet: {},
-    fleetFailure: null,
-    dnsHost: null,
-  },
-  caa: null,
-  challenge: [],
-};
+const seenDns = seenAddresses('192.0.2.1');
 const later = new Date(Date.now() + 3_600_000).toISOString();
 const failed = { detail: 'the CA refused', issuer: 'le', step: 'idle', type: null, at: later };
 

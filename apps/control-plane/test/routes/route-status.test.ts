@@ -6,6 +6,7 @@ import type { FleetView } from '../../src/fleet/fleet.ts';
 import { standingOf } from '../../src/fleet/serving.ts';
 import { newOrder } from '../../src/orders/order-record.ts';
 import { deriveRouteStatus as derive } from '../../src/routes/route-status.ts';
+import { seenAddresses } from '../seen-dns.ts';
 
 const epoch = 'e1';
 const now = Date.parse('2026-01-01T00:00:00Z');
@@ -237,20 +238,6 @@ t.test(
   async (t) => {
     const requirement = { host, type: 'A' as const, name: host, value: '203.0.113.7', found: [], ok: false };
     const led = (...nodes: NodePresence[]) => ({ ...fleet(...nodes), edgeAddresses: ['203.0.113.7'] });
-    const seenDns = {
-      at: '2026-01-01T00:00:00Z',
-      traffic: {
-        chain: [],
-        addresses: [],
-        failure: null,
-        zone: false,
-        fleet: {},
-        fleetFailure: null,
-        dnsHost: null,
-      },
-      caa: null,
-      challenge: [],
-    };
     const waiting = {
       dueAt: '2026-01-01T00:01:00Z',
       lastError: failure,
@@ -259,7 +246,7 @@ t.test(
         checks: 1,
         detail: 'leads nowhere',
       },
-      seenDns,
+      seenDns: seenAddresses(),
     };
     t.match(deriveRouteStatus(route, [records(waiting, null)], led(node('a', 9))), {
       state: 'waiting_for_dns',

@@ -76,12 +76,12 @@ async function start(test: Pick<typeof t, 'teardown'>) {
     });
   const ofRoute = (route: string) => came().flatMap(([one, number]) => (one === route ? [number] : []));
   const status = async () => (await service.view(id)).status;
-  /** Lets the time come at which the next try is. */
   /** Until what can be sent was tried. */
   async function allTried(): Promise<void> {
     const waits = async () => ((await status()).nextAttemptAt ?? '') > iso(clock.now);
     await waitFor(waits, { what: 'what can be sent to be tried', progress: () => hook.target.asked });
   }
+  /** Lets the time come at which the next try is. */
   async function nextTry(): Promise<void> {
     await allTried();
     const { nextAttemptAt } = await status();

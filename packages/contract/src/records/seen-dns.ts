@@ -37,5 +37,5 @@ export interface SeenTraffic {
   fleet: Record<string, string[]>;
   fleetFailure: string | null;
   /** Who runs its DNS, by a name of the table of those that are known; null: not known. */
-  dnsHost: string | null;
+  keeper: string | null;
 }

@@ -1,4 +1,4 @@
-import type { EdgeSettings, RouteRecord } from '@lockstep/contract';
+import { type EdgeSettings, escapeHtml, type RouteRecord } from '@lockstep/contract';
 import type { OwnAnswer } from '../../server/own-answer.ts';
 import { fieldOf, type RuledRequest } from './ruled-request.ts';
 import { compileTemplate, type Template } from './template.ts';
@@ -9,7 +9,7 @@ export type Pages = ReadonlyMap<number, Template>;
 /** `pages` of a route. */
 export function compilePages({ pages }: Pick<RouteRecord, 'pages'>, route: string): Pages | null {
   const given = Object.entries(pages ?? {}).flatMap(([status, html]) =>
-    html === undefined ? [] : [[Number(status), compileTemplate(html, route, escaped)] as const],
+    html === undefined ? [] : [[Number(status), compileTemplate(html, route, escapeHtml)] as const],
   );
   return given.length === 0 ? null : new Map(given);
 }
@@ -50,16 +50,4 @@ function takesHtml(accept: string | undefined): boolean {
     accept === '' ||
     /(?:^|[\s,])(?:\*\/\*|text\/\*|text\/html)\s*(?:$|[;,])/i.test(accept)
   );
-}
-
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escaped(value: string): string {
-  return value.replace(/[&<>"']/g, (character) => entities[character]!);
 }
