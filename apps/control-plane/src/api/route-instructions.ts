@@ -1,5 +1,5 @@
 import { AppError } from '@lockstep/contract';
-import { Host, Problem, RouteId } from '@lockstep/contract/schemas';
+import { Problem, RouteHost, RouteId } from '@lockstep/contract/schemas';
 import Negotiator from 'negotiator';
 import { z } from 'zod';
 import { asHtml, contentSecurityPolicy } from '../instructions/as-html.ts';
@@ -33,7 +33,7 @@ export function routeInstructionsApi(
       tags: ['routes'],
       params: z.object({ id: RouteId }),
       querystring: z.strictObject({
-        host: Host.optional().describe('For this one of its hosts'),
+        host: RouteHost.optional().describe('For this one of its hosts'),
         format: z.enum(['text', 'html']).optional().describe('In place of `Accept`'),
       }),
       response: {

@@ -37,7 +37,7 @@ export async function checkCaa(lookup: DnsLookup, host: string, question: CaaQue
     const { name, records } = relevant;
     const judged = judge(records, wildcard, question);
     const { tag } = judged;
-    const shown = shownRecords(records.map(show));
+    const shown = shownRecords(records.map(show).sort());
     const value = `0 ${tag} "${question.identities[0]}"`;
     const row = { host, type: 'CAA', value, purpose: 'caa', found: shown } as const;
     if (judged.allowed) {

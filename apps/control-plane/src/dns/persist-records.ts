@@ -26,7 +26,7 @@ export interface PersistRecordsOptions {
 export function createPersistRecords({ lookups, settings, now }: PersistRecordsOptions): PersistRecords {
   return {
     async look(question) {
-      const found = await lookups.current().txt(persistName(question.host));
+      const found = (await lookups.current().txt(persistName(question.host))).sort();
       return { found, judgement: judgePersistRecords(found, question, now()) };
     },
     async lacking(question) {

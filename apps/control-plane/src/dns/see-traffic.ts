@@ -54,7 +54,8 @@ async function findTarget(lookup: DnsLookup, name: string, names: readonly strin
   try {
     chain = await cnameChain(lookup, name);
     if (chain.some((target) => names.includes(target))) return { chain, addresses: null, failure: null };
-    const addresses = (await lookup.addresses(name)).slice(0, mostAddresses).map(plainAddress);
+    // Servers deal them out in turns, and what is seen again is the same.
+    const addresses = (await lookup.addresses(name)).map(plainAddress).sort().slice(0, mostAddresses);
     return { chain, addresses, failure: null };
   } catch (error) {
     if (error instanceof DnsFailure) return { chain, addresses: null, failure: error.message };

@@ -30,7 +30,8 @@ t.test(
         { id: 'ip' },
       ]);
     }
-    t.equal((await call('GET', '/v1/routes/ip/instructions')).status, 200);
+    for (const query of ['', '?host=192.0.2.7', '?host=2001:db8::9'])
+      t.equal((await call('GET', `/v1/routes/ip/instructions${query}`)).status, 200, query);
     t.match(await call('POST', '/v1/routes/ip/check'), { status: 200, body: { ok: true } });
     t.match(await call('PUT', '/v1/routes/other', { body: { hosts, upstreams } }), { status: 409 });
 
