@@ -44,11 +44,12 @@ export function createEventHistory({
       tail = null;
       return;
     }
-    if (tail === null) tail = { from: (await store.readEvents({ limit: 0 })).last, events: [] };
+    let at = tail ?? { from: (await store.readEvents({ limit: 0 })).last, events: [] };
     for (let more = true; more; ) {
-      const page = await store.readEvents({ after: endOf(tail), limit: readAtOnce });
-      if (page.gap) tail = { from: page.next, events: [] };
-      else tail = shortened({ from: tail.from, events: [...tail.events, ...page.items] });
+      const page = await store.readEvents({ after: endOf(at), limit: readAtOnce });
+      if (page.gap) at = { from: page.next, events: [] };
+      else at = shortened({ from: at.from, events: [...at.events, ...page.items] });
+      tail = at;
       more = page.more;
     }
   });
@@ -78,6 +79,8 @@ export function createEventHistory({
     },
     watch(listener) {
       const safe = boundary.guard('events', listener);
+      // What came while nobody followed is in no tail.
+      if (emitter.listenerCount('more') === 0) tail = null;
       emitter.on('more', safe);
       if (tail === null) look();
       return () => emitter.off('more', safe);

@@ -63,6 +63,9 @@ export function createArrivals({
   };
   let webhooks = new Map<string, StoredRecord<'webhook'>>();
   let stale = true;
+  /** Ends the watch of the history; null while there are no webhooks, and it need not be read. */
+  let unwatch: (() => void) | null = null;
+  let closed = false;
   /** Where the reading began, and its end; null: it did not begin. And how many events that were. */
   let began: string | null = null;
   let seen: string | null = null;
@@ -80,6 +83,15 @@ export function createArrivals({
     for (const map of [latest, lookedAt]) for (const id of map.keys()) if (!found.has(id)) map.delete(id);
     webhooks = found;
     return news.map(({ id }) => id);
+  }
+
+  /** One that comes begins where it was made (its `after`), wherever the reading begins. */
+  function followHistory(wanted: boolean): void {
+    if (wanted === (unwatch !== null) || closed) return;
+    unwatch?.();
+    unwatch = wanted ? history.watch(hearLater) : null;
+    began = null;
+    seen = null;
   }
 
   /** Which webhooks the events are for that came since. */
@@ -110,6 +122,8 @@ export function createArrivals({
 
   async function takeNews(): Promise<void> {
     const news = await readWebhooks();
+    followHistory(webhooks.size > 0);
+    if (webhooks.size === 0) return;
     const concerned = await readEvents();
     for (const id of news) {
       concerned.add(id);
@@ -134,7 +148,7 @@ export function createArrivals({
     stale = true;
     await hear();
     if (stale) return;
-    const states = await all(store, 'webhook-state');
+    const states = webhooks.size === 0 ? [] : await all(store, 'webhook-state');
     Object.assign(standing, standingOf(webhooks, states));
     for (const state of states) {
       const { id, value } = state;
@@ -146,7 +160,6 @@ export function createArrivals({
 
   const lookLater = boundary.guard('webhooks', look);
   const hearLater = boundary.guard('webhooks', hear);
-  const unwatch = history.watch(hearLater);
   const unwatchHub = hub.watch((entry) => {
     const concerned = entry?.changes.filter(({ kind }) => kind === 'webhook');
     if (concerned?.length === 0) return;
@@ -164,7 +177,8 @@ export function createArrivals({
     },
     tenantOf: (id) => webhooks.get(id)?.value.tenant ?? null,
     close() {
-      unwatch();
+      closed = true;
+      unwatch?.();
       unwatchHub();
       clearInterval(timer);
     },
