@@ -32,6 +32,8 @@ const leaseMs = 6_000;
 const tryAgainMs = 1_000;
 /** Between two looks, however much changes: what changes meanwhile is one look. */
 const pauseMs = 50;
+/** Between a commit that tells and the next: of many that come one after another, several are told in one. */
+const tellEveryMs = 250;
 /** Between two looks while nothing changes: what lasts, or is late, is no change. */
 const idleMs = 1_000;
 const upkeepMs = 60_000;
@@ -91,7 +93,10 @@ async function observe(
   { store, hub, fleet, fleetWatch, known, now }: ObserverOptions,
   lease: KeptLease,
 ): Promise<void> {
-  const tell = createTeller(store);
+  let toldAt = Number.NEGATIVE_INFINITY;
+  const tell = createTeller(store, () => {
+    toldAt = performance.now();
+  });
   /** Routes to look at, and how often they were. */
   const dirty = new Map<string, number>();
   const hosts = new Set<string>();
@@ -244,7 +249,8 @@ async function observe(
       await lookAtRoutes();
       await lookAtUpkeep();
       await Promise.race([nudged, delay(idleMs, undefined, { signal: lease.signal }).catch(() => {})]);
-      await delay(pauseMs);
+      const restMs = Math.max(pauseMs, toldAt + tellEveryMs - performance.now());
+      await delay(restMs, undefined, { signal: lease.signal }).catch(() => {});
     }
   } finally {
     unwatchHub();

@@ -18,8 +18,10 @@ export interface Observation {
 
 const atOnce = 200;
 
-/** Tells what was observed, where it differs from what was told last: the events and what was told of are one commit. */
-export function createTeller(store: ConfigStore) {
+/**
+ * Tells what was observed, where it differs from what was told last: the events and what was told of are one commit. Calls `onTold` after each.
+ */
+export function createTeller(store: ConfigStore, onTold: () => void) {
   async function tellTogether(observations: readonly Observation[], lease: Lease): Promise<void> {
     const told = await store.getMany(
       'told',
@@ -44,6 +46,7 @@ export function createTeller(store: ConfigStore) {
       ),
       events: news.flatMap(({ observation, before }) => observation.events?.(before?.value ?? null) ?? []),
     });
+    onTold();
   }
 
   /**
