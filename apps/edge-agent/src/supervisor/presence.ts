@@ -5,6 +5,8 @@ import {
   isAppError,
   type NodeReport,
   nodeLostAfterMs,
+  type Position,
+  samePosition,
 } from '@lockstep/contract';
 import type { Logger } from 'pino';
 import type { Feed } from '../feed/feed.ts';
@@ -13,12 +15,17 @@ const retryRefusedMs = 1_000;
 /** A predecessor that was lost is forgotten by then; one that is not is alive. */
 const giveUpAfterMs = nodeLostAfterMs + 2_000;
 const leaveTimeoutMs = 1_000;
+const defaultPassingMs = 250;
 
 export interface PresenceOptions {
   feed: Pick<Feed, 'report' | 'leave'>;
   makeReport(): NodeReport;
+  /** Whether the commits since had nothing for this edge, as far as they are known: whoever stands there serves all there is. */
+  nothingSince(position: Position): boolean;
   log: Logger;
   boundary: Boundary;
+  /** How long it may stay untold that commits were passed which had nothing for this edge: nobody waits for that. Default 250 ms. */
+  passingMs?: number;
   /** Another live process runs under this node id. */
   onFatal(error: AppError): void;
 }
@@ -26,14 +33,18 @@ export interface PresenceOptions {
 /** Keeps the edge known as live, and acknowledges what it has applied. */
 export interface Presence {
   start(): void;
-  /** Something changed: reports at once, or as soon as the report under way is through. */
+  /**
+   * Something changed: reports at once, or as soon as the report under way is through. Where nothing did but that commits were passed
+   * which had nothing for this edge, a moment later, or with what comes before.
+   */
   changed(): void;
   /** Takes the presence back; that of an edge that `returns` stays expected. */
   leave(stop: { returns: boolean }): Promise<void>;
 }
 
 export function createPresence(options: PresenceOptions): Presence {
-  const { feed, makeReport, log, boundary, onFatal } = options;
+  const { feed, makeReport, nothingSince, log, boundary, onFatal } = options;
+  const { passingMs = defaultPassingMs } = options;
   let timer: NodeJS.Timeout | undefined;
   let reporting: Promise<void> | null = null;
   let dirty = false;
@@ -41,7 +52,9 @@ export function createPresence(options: PresenceOptions): Presence {
   let failing = false;
   let active = false;
   /** What the store knows, whenever it was told. */
-  let told: string | null = null;
+  let told: Told | null = null;
+  /** A moment later there is a report, whatever comes. */
+  let waiting = false;
 
   function next(delayMs: number): void {
     clearTimeout(timer);
@@ -66,11 +79,19 @@ export function createPresence(options: PresenceOptions): Presence {
   async function send(): Promise<void> {
     try {
       const report = makeReport();
-      const text = textOf(report);
-      if (text === told) return;
+      const news = toldBy(report);
+      if (told?.rest === news.rest) {
+        if (isSame(told.applied, news.applied)) return;
+        if (onlyPassed(told.applied, news.applied)) {
+          if (!waiting) next(passingMs);
+          waiting = true;
+          return;
+        }
+      }
       told = null;
+      waiting = false;
       await feed.report(report);
-      told = text;
+      told = news;
       if (failing) log.info('reports reach the store again');
       failing = false;
       refusedSince = null;
@@ -84,6 +105,11 @@ export function createPresence(options: PresenceOptions): Presence {
       failing = true;
       next(heartbeatIntervalMs);
     }
+  }
+
+  function onlyPassed(before: Position | null, now: Position | null): boolean {
+    if (before === null || now === null) return false;
+    return before.epoch === now.epoch && before.number < now.number && nothingSince(before);
   }
 
   function refused(): void {
@@ -128,6 +154,16 @@ export function createPresence(options: PresenceOptions): Presence {
   };
 }
 
-function textOf(report: NodeReport): string {
-  return JSON.stringify({ ...report, clock: null });
+/** What a report tells: how far the edge is, and all else. */
+interface Told {
+  applied: Position | null;
+  rest: string;
+}
+
+function isSame(one: Position | null, other: Position | null): boolean {
+  return one === null || other === null ? one === other : samePosition(one, other);
+}
+
+function toldBy(report: NodeReport): Told {
+  return { applied: report.applied, rest: JSON.stringify({ ...report, applied: null, clock: null }) };
 }

@@ -58,6 +58,8 @@ export interface Replica {
   readonly feed: Pick<Feed, 'follow'>;
   /** What the workers are given: what is on disk, and the commits that it has not taken. Null before the first snapshot. */
   position(): Position | null;
+  /** The last commit that had something for this edge, as far as is known; null: it is not. */
+  readonly concerned: Position | null;
   /** Commits that are in memory alone, as the disk does not take them. */
   readonly unsaved: number;
   readonly held: HeldSnapshot | null;
@@ -95,6 +97,7 @@ export function createReplica(options: ReplicaOptions): Replica {
   let state = standing('syncing', null);
   let behindSince: number | null = Date.now();
   let toldTrouble = false;
+  let concerned: Position | null = null;
   /** Records of the snapshot that is being read. */
   let scanning: number | null = null;
   let settings = saved('edge-settings', edgeSettingsId);
@@ -176,6 +179,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       return true;
     }
     if (!continues(position(), entry)) return false;
+    if (entry.changes.length > 0) concerned = entry.position;
     for (const change of entry.changes) take(change, entry.position.number);
     fanOut.commit(entry);
     // The workers first: they swap while the disk is written.
@@ -251,6 +255,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       return;
     }
     staged.accept();
+    concerned = position;
     settings = saved('edge-settings', edgeSettingsId);
     drain = saved('drain', node);
     fanOut.snapshot();
@@ -260,6 +265,9 @@ export function createReplica(options: ReplicaOptions): Replica {
   return {
     feed: { follow: (_from, { signal }) => fanOut.follow(signal) },
     position,
+    get concerned() {
+      return concerned;
+    },
     get unsaved() {
       return unsavable ? fanOut.unwritten.length : 0;
     },

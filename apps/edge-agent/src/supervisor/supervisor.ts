@@ -255,7 +255,17 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         },
       };
     }
-    const known = createPresence({ feed, makeReport, log, boundary, onFatal: options.onFatal });
+    const known = createPresence({
+      feed,
+      makeReport,
+      nothingSince({ epoch, number }) {
+        const last = followed.concerned;
+        return last !== null && last.epoch === epoch && last.number <= number;
+      },
+      log,
+      boundary,
+      onFatal: options.onFatal,
+    });
     function changed(): void {
       drain.look();
       presence?.changed();

@@ -5,7 +5,10 @@ import { Position } from '../shared/revision-schema.ts';
 import { Timestamp } from '../shared/timestamp.ts';
 import { UnhealthyUpstream } from './upstream-state.ts';
 
-/** What a node says of itself every 2 s, and at once when something changed. The acknowledgement of changes is `applied`. */
+/**
+ * What a node says of itself every 2 s, and at once when something changed; a moment later where it passed commits that had nothing for it.
+ * The acknowledgement of changes is `applied`.
+ */
 export const NodeReport = z.object({
   node: z.string(),
   /** Random for each process: tells two processes with the same node id apart. */
