@@ -93,7 +93,10 @@ export function describeResponses(
     const answers = Object.entries(operation.responses).filter(([status]) => /^\d+$/.test(status));
     const tagged = conditional.has(operation.operationId);
     for (const [status, response] of answers)
-      describeAnswer(operation, status, response, { tagged, keyed: keyed.has(operation.operationId) });
+      describeAnswer(operation, status, response, {
+        tagged: tagged && hasRevision(document, response),
+        keyed: keyed.has(operation.operationId),
+      });
     const errors = errorsOf(path, method, operation, {
       tagged,
       keyed: keyed.has(operation.operationId),
@@ -143,12 +146,20 @@ function describeAnswer(
   const routes = /^(create|put|patch)Route$/.test(operationId);
   response.headers = {
     ...requestIdHeader,
-    ...(tagged && name !== '' && { ETag: { $ref: '#/components/headers/ETag' } }),
+    ...(tagged && { ETag: { $ref: '#/components/headers/ETag' } }),
     ...(security?.length !== 0 && rateLimitHeaders),
     ...(keyed && { 'Idempotency-Replayed': { $ref: '#/components/headers/Replayed' } }),
     ...(status === '201' && { Location: { $ref: '#/components/headers/Location' } }),
     ...(routes && { 'Preference-Applied': { $ref: '#/components/headers/PreferenceApplied' } }),
   };
+}
+
+/** What became of a resource's POST may be something else than the resource, and has no tag then. */
+function hasRevision({ components: { schemas } }: OpenapiDocument, { content }: Response): boolean {
+  const [answer] = Object.values(content ?? {});
+  const schema = schemas[nameOfRef(answer?.schema.$ref)];
+  const variants = schema?.oneOf ?? schema?.anyOf ?? (schema === undefined ? [] : [schema]);
+  return variants.some(({ properties }) => properties?.revision !== undefined);
 }
 
 function descriptionOf(schema: string, status: string): string {
