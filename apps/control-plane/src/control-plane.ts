@@ -9,7 +9,7 @@ import { createExpiryWatch } from './certificates/expiry-watch.ts';
 import { createAudit } from './changes/audit.ts';
 import { createChangeHub } from './changes/change-hub.ts';
 import { createRecentCommits } from './changes/recent-commits.ts';
-import { createLookups } from './dns/dns-lookup.ts';
+import { anyonesQuestions, createLookups } from './dns/dns-lookup.ts';
 import { createFleetAddresses } from './dns/fleet-addresses.ts';
 import { createEventHistory } from './events/event-history.ts';
 import { createObserver } from './events/observer.ts';
@@ -130,7 +130,7 @@ export async function createControlPlane({
     closers.push(settings.close);
     const userAgent = `lockstep/${version}`;
     // Not those of issuance: hosts that wait for a proof, whose DNS may be dead, hold up the looks of no order.
-    const lookups = createLookups(settings);
+    const lookups = createLookups(settings, anyonesQuestions);
     const addresses = createFleetAddresses({ lookups });
     const fleet = await createFleet({ store, clock, settings: settings.current, addresses, log, boundary });
     closers.push(fleet.close);

@@ -224,7 +224,10 @@ export function routesApi(
       params,
       response: { 200: RouteCheck, '4xx': Problem, '5xx': Problem },
     },
-    handler: async (request) => checker.check(originOf(request), request.params.id),
+    async handler(request) {
+      load.wait(request); // for the DNS, and not in the place of a write
+      return checker.check(originOf(request), request.params.id);
+    },
   });
 
   app.get('/routes/:id/traffic', {

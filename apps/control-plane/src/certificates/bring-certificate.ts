@@ -6,7 +6,7 @@ import {
   recordKey,
 } from '@lockstep/contract';
 import { type BroughtCertificate, checkBrought, ocspUrlOf, type Sealer } from '@lockstep/pki';
-import type { ConfigStore } from '@lockstep/store';
+import type { Check, ConfigStore } from '@lockstep/store';
 import { isOwn, ownTenant } from '../auth/bounds.ts';
 import { commit, type WriteOrigin, writeInTurn } from '../changes/writes.ts';
 import type { KnownIssuers } from '../issuers/known-issuers.ts';
@@ -44,6 +44,11 @@ export function createBringOne({
   now,
 }: BringOneOptions): BringOne {
   const takeOver = createTakeOver({ store, sealer, servesOnDemand, now });
+
+  async function ordersOf(hosts: readonly string[]): Promise<Check[]> {
+    const orders = await store.getMany('order', [...hosts]);
+    return hosts.map((id, index) => ({ kind: 'order', id, revision: orders[index]?.revision ?? null }));
+  }
 
   async function checkTakenOver(
     { names }: BroughtCertificate,
@@ -83,15 +88,20 @@ export function createBringOne({
     const { bounds } = origin;
     const whole = checked(chain, key);
     const brought = { ...whole, names: namesWithin(bounds, whole.names) };
-    await requireServable(store, bounds, brought.names, { now: now(), servedAlone: mustBeProven(origin) });
+    const requireOwn = () =>
+      requireServable(store, bounds, brought.names, { now: now(), servedAlone: mustBeProven(origin) });
+    await requireOwn();
     if (issuer !== undefined) {
       await checkTakenOver(brought, issuer, labels);
-      return takeOver(origin, brought, issuer, told);
+      return takeOver(origin, brought, issuer, told, requireOwn);
     }
     ownTenant(bounds, labels.tenant);
     const { serialNumber, fingerprint256, notBefore, notAfter } = brought.facts;
     const id = broughtId(fingerprint256);
     return await writeInTurn(store, [recordKey('certificate', id)], async () => {
+      // Whoever takes a host changes its order: so nobody does between the question whose it is and the commit.
+      const ofNames = bounds === undefined ? [] : await ordersOf(brought.names);
+      if (bounds !== undefined) await requireOwn();
       const before = await store.get('certificate', id);
       if (before !== null && !isOwn(bounds, before.value.tenant)) throw hostTaken(before.value.host);
       origin.condition?.(before?.revision ?? null);
@@ -119,7 +129,7 @@ export function createBringOne({
       };
       await commit(store, {
         ...origin,
-        checks: [{ kind: 'certificate', id, revision: before?.revision ?? null }],
+        checks: [{ kind: 'certificate', id, revision: before?.revision ?? null }, ...ofNames],
         changes: [
           putCertificate(id, value),
           ...(served ? [] : stapleChanges(id, brought.chain, now(), ocspUrlOf)),

@@ -4,7 +4,7 @@ import { type Bounds, beyondToken, isOwn, requireSuffix } from '../auth/bounds.t
 import { allHolders } from '../changes/by-claims.ts';
 import { findBrought, isBroughtId } from './brought.ts';
 import { tenantClaimPrefix } from './tenant-claim.ts';
-import { isHostOf, routesNaming } from './tenants-of-host.ts';
+import { isHostOf, provenClaimPrefix, routesNaming } from './tenants-of-host.ts';
 
 // A brought certificate is of the tenant that its record names; a managed one of those with a route for its host.
 
@@ -78,6 +78,7 @@ export async function requireServable(
         `no route of "${tenant}" serves "${name}"; create it first, and prove whose the name is`,
       );
     if (routes.some(({ value }) => value.tenant !== tenant)) throw hostTaken(name);
+    if (name.startsWith('*.') && (await isProvenBelow(store, name, tenant))) throw hostTaken(name);
     const mayPrecede = hostSuffixes !== null || servedAlone;
     if (!mayPrecede && (routes.length === 0 || name.startsWith('*.')))
       throw beyondToken(
@@ -88,6 +89,12 @@ export async function requireServable(
       );
   }
   await refuseBroughtByOthers(store, bounds, names, now);
+}
+
+/** Whether somebody else has proven a host that the wildcard stands for: edges would serve its certificate for that. */
+async function isProvenBelow(store: Reads, wildcard: string, tenant: string): Promise<boolean> {
+  const holders = await allHolders(store, provenClaimPrefix(wildcard));
+  return holders.some(({ id }) => !id.endsWith(`/${tenant}`));
 }
 
 /** Throws `host_taken` where edges would serve a certificate of another tenant for one of the names. */

@@ -43,6 +43,8 @@ export type TakeOver = (
   certificate: BroughtCertificate,
   issuer: string,
   told: Brought,
+  /** Throws where a host is not for whoever brings it; asked again after the orders were read, which whoever takes a host changes. */
+  requireOwn: () => Promise<void>,
 ) => Promise<Brought>;
 
 export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverOptions): TakeOver {
@@ -52,8 +54,10 @@ export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverO
     { chain, keyPem, facts }: BroughtCertificate,
     issuer: string,
     told: Brought,
+    requireOwn: () => Promise<void>,
   ): Promise<void> {
     const [before, order] = await Promise.all([store.get('certificate', host), store.get('order', host)]);
+    if (origin.bounds !== undefined) await requireOwn();
     if (before !== null && !isSurpassed(before.value, facts)) return;
     const { serialNumber, fingerprint256, notBefore, notAfter } = facts;
     const value: CertificateRecord = {
@@ -108,11 +112,11 @@ export function createTakeOver({ store, sealer, servesOnDemand, now }: TakeOverO
     return { ...kept, unusedSince: iso(now()), dueAt: iso(now() + unusedGraceMs) };
   }
 
-  return async (origin, certificate, issuer, told) => {
+  return async (origin, certificate, issuer, told, requireOwn) => {
     told.id = certificate.names[0]!;
     for (const host of certificate.names) {
       const keys = [recordKey('order', host)];
-      await writeInTurn(store, keys, () => takeOverHost(origin, host, certificate, issuer, told));
+      await writeInTurn(store, keys, () => takeOverHost(origin, host, certificate, issuer, told, requireOwn));
     }
     return told;
   };

@@ -21,3 +21,8 @@ export async function isHostOf(
 ): Promise<boolean> {
   return (await routesNaming(store, host)).some(({ value }) => value.tenant === tenant);
 }
+
+/** The claims by which the proven hosts are found that a wildcard stands for too. */
+export function provenClaimPrefix(wildcard: string): string {
+  return `proven ${wildcard} `;
+}

@@ -150,12 +150,18 @@ function plainName(name: string): string {
   return name.toLowerCase().replace(/\.$/, '');
 }
 
+/** Where tenants may have any names looked up: room for all that one may ask for at once, and for others, whose questions wait for none that is silent. */
+export const anyonesQuestions = { concurrency: 512 } as const;
+
 /** The lookup by the resolvers of the settings, as they are now. */
 export interface Lookups {
   current(): DnsLookup;
 }
 
-export function createLookups(settings: { current(): Pick<PutSettings, 'resolvers'> }): Lookups {
+export function createLookups(
+  settings: { current(): Pick<PutSettings, 'resolvers'> },
+  more: Pick<DnsLookupOptions, 'concurrency'> = {},
+): Lookups {
   let servers: string | null = null;
   let lookup: DnsLookup | null = null;
   return {
@@ -163,7 +169,7 @@ export function createLookups(settings: { current(): Pick<PutSettings, 'resolver
       const wanted = settings.current().resolvers;
       if (lookup === null || servers !== wanted.join()) {
         servers = wanted.join();
-        lookup = createDnsLookup({ servers: wanted });
+        lookup = createDnsLookup({ ...more, servers: wanted });
       }
       return lookup;
     },

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { RevokeAtCa } from '../certificates/certificate-service.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { commit, writeInTurn } from '../changes/writes.ts';
-import { createLookups } from '../dns/dns-lookup.ts';
+import { anyonesQuestions, createLookups } from '../dns/dns-lookup.ts';
 import { createPersistRecords } from '../dns/persist-records.ts';
 import { createZones, type Zones } from '../dns/zones.ts';
 import type { Fleet } from '../fleet/fleet.ts';
@@ -128,15 +128,14 @@ export function createIssuance(options: IssuanceOptions): Issuance {
         zeroSsl: options.zeroSsl,
       }),
   });
-  const preflight = createPreflight({
-    store,
-    settings,
-    registry,
-    lookups,
-    zones,
-    records,
-    ownHosts: options.ownHosts,
-    now,
+  const ofPreflight = { store, settings, registry, zones, ownHosts: options.ownHosts, now };
+  const preflight = createPreflight({ ...ofPreflight, lookups, records });
+  // Callers may ask about any names: no order waits behind theirs.
+  const asked = createLookups(settings, anyonesQuestions);
+  const askedPreflight = createPreflight({
+    ...ofPreflight,
+    lookups: asked,
+    records: createPersistRecords({ lookups: asked, settings, now }),
   });
   const ledger = createLedger({ store, waitingShare: () => settings.current().waitingShare, now });
   const outcomes = createAttemptOutcomes({
@@ -179,7 +178,7 @@ export function createIssuance(options: IssuanceOptions): Issuance {
 
   return {
     registry,
-    preflight,
+    preflight: askedPreflight,
     zones,
     ledger,
     counts,

@@ -42,7 +42,7 @@ export async function checkPersist(
   };
   try {
     const { found: all, judgement } = await records.look(question);
-    const found = shownRecords(all);
+    const found = shownRecords(all, [record.value]);
     if (!judgement.ok) {
       const hint = tellPersist(question, judgement.fault);
       const requirement = { ...record, found, ok: false, hint };

@@ -1,4 +1,5 @@
 import type { DeniedAddresses } from '@lockstep/pki/denied-addresses';
+import { shownText } from '../dns/shown-records.ts';
 import { createGuardedFetch } from '../outbound/guarded-fetch.ts';
 import type { HttpProof } from './proofs.ts';
 
@@ -51,7 +52,7 @@ export function createHttpProofs({
       if (hops === mostRedirects) return 'leads on and on';
       if (!URL.canParse(location, url)) return 'leads to an address that is none';
       url = new URL(location, url);
-      if (!isFollowed(url, host)) return `leads to ${url.origin}, which is not followed`;
+      if (!isFollowed(url, host)) return `leads to ${shownText(url.origin)}, which is not followed`;
     }
   }
 
@@ -72,7 +73,7 @@ export function createHttpProofs({
       const found = tokenForm.test(body) ? [body] : [];
       return { proven, found, failure: proven ? null : 'answers another text' };
     } catch (error) {
-      return { proven: false, found: [], failure: `cannot be asked: ${reasonOf(error)}` };
+      return { proven: false, found: [], failure: `cannot be asked: ${shownText(reasonOf(error))}` };
     }
   };
 }

@@ -12,6 +12,7 @@ import { routesNaming } from '../certificates/tenants-of-host.ts';
 import type { ChangeHub } from '../changes/change-hub.ts';
 import { commitUnlessChanged } from '../changes/writes.ts';
 import { createDueWork } from '../due-work/due-work.ts';
+import { registeredDomain } from '../names/registered-domain.ts';
 import type { SettingsSource } from '../settings/settings-source.ts';
 import { iso } from '../time/iso.ts';
 import { laneOf, putOwnership } from './put-ownership.ts';
@@ -21,8 +22,17 @@ import type { Judge } from './verdicts.ts';
 const leaseMs = 45_000;
 /** How long this sleeps at the most: hints may be lost. */
 const idleMs = 5_000;
-/** Looks at once that nobody waited for before, and others: none of either kind waits for the other, and no tenant for one whose DNS is dead. */
-const slots = { first: 32, again: 16 };
+/**
+ * Looks at once that nobody waited for before, others, and those that took long the last time: none of a kind waits for another. Of each a
+ * tenant has no more than it leaves to others, so that one with very many names whose DNS is silent holds up nobody else's.
+ */
+const lanes = {
+  first: { slots: 32, number: ownershipLanes.first, shared: true },
+  again: { slots: 16, number: ownershipLanes.again, shared: true },
+  slow: { slots: 16, number: ownershipLanes.slow, shared: true },
+};
+/** What takes longer is slow. */
+const slowMs = 2_000;
 /** In a row, where others change what was judged by meanwhile. */
 const mostTries = 3;
 const firstWaitMs = 10_000;
@@ -58,11 +68,8 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
   const work = createDueWork({
     store,
     kind: 'ownership',
-    lanes: {
-      first: { slots: slots.first, number: ownershipLanes.first, shared: true },
-      again: { slots: slots.again, number: ownershipLanes.again, shared: true },
-    },
-    groupOf: ({ tenant }) => tenant ?? '',
+    lanes,
+    groupOf: ({ tenant, host }) => tenant ?? registeredDomain(host),
     run: (_lane, { id }, signal) => run(id, signal),
     idleMs,
     elsewhereMs: leaseMs / 9,
@@ -122,7 +129,9 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
     signal: AbortSignal,
   ): Promise<boolean> {
     const { value } = record;
+    const began = performance.now();
     const verdict = await judge(value);
+    const slow = performance.now() - began > slowMs || undefined;
     if (signal.aborted) return true;
     let { detail, requirements } = value;
     if (verdict.may === 'take') {
@@ -141,7 +150,7 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
     } else ({ detail, requirements } = verdict);
     const checks = value.checks + 1;
     const dueAt = iso(now() + waitMsAfter(checks));
-    await write(record, putOwnership({ ...value, checks, detail, requirements, dueAt }), lease);
+    await write(record, putOwnership({ ...value, checks, slow, detail, requirements, dueAt }), lease);
     return true;
   }
 
@@ -161,8 +170,15 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
 
   const unwatch = hub.watch((entry) => {
     if (entry === null) return work.wake();
-    for (const change of entry.changes)
-      if (change.kind === 'ownership' && change.op === 'put') work.hear(change.id, laneOf(change.value));
+    for (const change of entry.changes) {
+      if (change.kind !== 'ownership' || change.op !== 'put') continue;
+      const { kind, id, value } = change;
+      const lane = laneOf(value);
+      // Where there are very many before it, it would not be found among what is due.
+      if (lane === 'first' && value.dueAt !== null && Date.parse(value.dueAt) <= now())
+        work.take(lane, { kind, id, value, revision: entry.position.number });
+      work.hear(id, lane);
+    }
   });
 
   return {

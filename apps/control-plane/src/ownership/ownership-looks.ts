@@ -58,7 +58,7 @@ export function createOwnershipLooks({ tokens, lookups, http }: OwnershipLooksOp
     const failure = answers.find((answer) => answer instanceof DnsFailure)?.message ?? null;
     return {
       proof: proof ?? null,
-      values: Array.isArray(first) ? shownRecords(first.toSorted()) : null,
+      values: Array.isArray(first) ? shownRecords(first.toSorted(), [proofs[0]?.value ?? '']) : null,
       failure,
     };
   }

@@ -4,6 +4,7 @@ import {
   type OwnershipProof,
   type OwnershipRecord,
   type PutSettings,
+  type StoredRecord,
   wildcardOf,
 } from '@lockstep/contract';
 import type { ConfigStore } from '@lockstep/store';
@@ -56,7 +57,8 @@ export function createVerdicts({ store, settings, looks, now }: VerdictsOptions)
     const mine = holders.delete(tenant);
     const losers = [...holders];
     const above = await tenantsAbove(host, tenant);
-    const free = losers.length === 0 && above.length === 0;
+    const covered = (await broughtByOthers(host, tenant)) !== null;
+    const free = losers.length === 0 && above.length === 0 && !covered;
     if (policy === 'off' && free) return { may: 'take', proven: null, losers, requirements: [] };
 
     // Whether anybody has the name must not be told by what is asked for.
@@ -88,14 +90,23 @@ export function createVerdicts({ store, settings, looks, now }: VerdictsOptions)
       if (theirs === 'unknown')
         return wait(`${seen.detail}; whether somebody else’s is still there could not be asked`);
     }
-    const brought = (await findBrought(store, [host], now())).get(host);
-    const wild = brought?.value.names?.includes(host) === false;
-    if (wild && brought?.value.tenant !== undefined && brought.value.tenant !== tenant)
+    const brought = await broughtByOthers(host, tenant);
+    if (brought?.value.names?.includes(host) === false)
       return wait(
         `${seen.detail}; but a certificate for all names beside it was brought by somebody else, and would be served for it: ask whoever runs this service`,
       );
     return { may: 'take', proven: seen.proven, losers, requirements };
   };
+
+  /** The certificate that another tenant has brought, which edges would serve for the host. */
+  async function broughtByOthers(
+    host: string,
+    tenant: string | null,
+  ): Promise<StoredRecord<'certificate'> | null> {
+    const brought = (await findBrought(store, [host], now())).get(host) ?? null;
+    const owner = brought?.value.tenant;
+    return owner === undefined || owner === tenant ? null : brought;
+  }
 
   async function tenantsAbove(host: string, tenant: string | null): Promise<(string | null)[]> {
     const wildcard = wildcardOf(host);

@@ -21,14 +21,19 @@ import { putOwnership } from '../ownership/put-ownership.ts';
 import { readOwnership } from '../ownership/read-ownership.ts';
 import type { Claim, Judge } from '../ownership/verdicts.ts';
 import { iso } from '../time/iso.ts';
+import { createLookBound } from './look-bound.ts';
 import { routeNotFound } from './route-refusals.ts';
 
-/** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. */
+/** Looks now whether orders for the hosts of a route could succeed, and has those that can tried at once. Throws `rate_limited` for too many hosts at once. */
 export interface DnsRecheck {
   /** Throws `not_found`. */
   check(origin: WriteOrigin, id: string): Promise<RouteCheck>;
   /** The same for a host as if no route named it, so that it tells of nobody's; nothing is tried. `tenant`: whose it is to be. */
-  look(origin: Pick<WriteOrigin, 'ownership'>, host: string, tenant: string | null): Promise<HostCheck>;
+  look(
+    origin: Pick<WriteOrigin, 'by' | 'bounds' | 'ownership'>,
+    host: string,
+    tenant: string | null,
+  ): Promise<HostCheck>;
 }
 
 type Look = PreflightResult & { host: string };
@@ -52,6 +57,8 @@ export function createDnsRecheck({
   judge,
   now = Date.now,
 }: DnsRecheckOptions): DnsRecheck {
+  const bound = createLookBound();
+
   /** Keeps what was seen, and ends the wait of those that are well and wait for the DNS, or for another try after a failure. */
   async function take(origin: WriteOrigin, looks: Look[]): Promise<void> {
     const keys = looks.map(({ host }) => recordKey('order', host));
@@ -126,8 +133,11 @@ export function createDnsRecheck({
   return {
     async look(origin, host, tenant) {
       const policy = ownership.policyOf(origin);
-      if (policy === 'off' || addressOfHost(host) !== null) return shown(await look(host, unnamed));
-      return (await lookAtClaim({ host, tenant, policy }, unnamed)).check;
+      return bound(origin, 1, async () =>
+        policy === 'off' || addressOfHost(host) !== null
+          ? shown(await look(host, unnamed))
+          : (await lookAtClaim({ host, tenant, policy }, unnamed)).check,
+      );
     },
     async check(origin, id) {
       const route = await store.get('route', id);
@@ -140,22 +150,21 @@ export function createDnsRecheck({
       ]);
       const looks: Look[] = [];
       const proven: string[] = [];
-      const hosts = await Promise.all(
-        named.map(async (host, index): Promise<HostCheck> => {
-          const { waits, ownership } = ownershipOf(route, host);
-          if (!waits) {
-            const found = await look(host, undefined, orders[index]?.value.seenDns);
-            looks.push(found);
-            const more = ownership?.value.requirements ?? [];
-            return shown({ ...found, requirements: inTheirOrder([...found.requirements, ...more]) });
-          }
-          const claim = ownership?.value ?? { host, tenant: route.value.tenant ?? null, policy: null };
-          // By this route alone: of what others have with the name, nothing is told.
-          const looked = await lookAtClaim(claim, policyBy([route]));
-          if (looked.proven && ownership !== null) proven.push(ownership.id);
-          return looked.check;
-        }),
-      );
+      const checkHost = async (host: string, index: number): Promise<HostCheck> => {
+        const { waits, ownership } = ownershipOf(route, host);
+        if (!waits) {
+          const found = await look(host, undefined, orders[index]?.value.seenDns);
+          looks.push(found);
+          const more = ownership?.value.requirements ?? [];
+          return shown({ ...found, requirements: inTheirOrder([...found.requirements, ...more]) });
+        }
+        const claim = ownership?.value ?? { host, tenant: route.value.tenant ?? null, policy: null };
+        // By this route alone: of what others have with the name, nothing is told.
+        const looked = await lookAtClaim(claim, policyBy([route]));
+        if (looked.proven && ownership !== null) proven.push(ownership.id);
+        return looked.check;
+      };
+      const hosts = await bound(origin, named.length, () => Promise.all(named.map(checkHost)));
       await take(origin, looks);
       await wake(origin, proven);
       return { route: id, ok: hosts.every(({ ok }) => ok), hosts };

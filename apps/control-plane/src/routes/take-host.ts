@@ -14,6 +14,7 @@ import { putCertificate } from '../certificates/certificate-record.ts';
 import { routesNaming } from '../certificates/tenants-of-host.ts';
 import { commit, inTurn } from '../changes/writes.ts';
 import type { OrderQueue } from '../orders/order-queue.ts';
+import { forgetFailures, putOrder } from '../orders/order-record.ts';
 import type { TakeHost } from '../ownership/ownership-checks.ts';
 import type { OwnershipTokens } from '../ownership/ownership-tokens.ts';
 import { requirementsOf } from '../ownership/proofs.ts';
@@ -60,12 +61,17 @@ export function createTakeHost({
       const waitMs = waitedUntil === null ? null : Math.max(0, Date.parse(waitedUntil) - now());
       const asks = first.value.issuers?.[0] ?? defaultIssuer();
       const ofHost = await orders.changesFor(first.id, [], [host], { asks, waitMs });
+      const obtained = losers === null ? null : await store.get('certificate', host);
       // After the order was read: whoever takes the host meanwhile changes it.
       const serving = (await routesNaming(store, host)).filter(({ id }) => !ids.includes(id));
-      const others = losers === null ? [] : serving.filter(({ value }) => (value.tenant ?? null) !== tenant);
+      const isOwn = ({ value }: StoredRecord<'route'>) => (value.tenant ?? null) === tenant;
+      const others = losers === null ? [] : serving.filter((route) => !isOwn(route));
+      if (losers === null && !serving.some(isOwn)) return 'changed'; // it lost the host meanwhile
       if (others.some(({ value }) => losers?.includes(value.tenant ?? null) !== true)) return 'changed';
       const lost = await Promise.all((losers ?? []).map((loser) => lostOf(host, loser)));
       const trimmed = losers === null ? [] : await withoutTheirs(host, tenant);
+      // What others brought is taken from them by the TXT record alone, as a host that they serve is.
+      if (proven?.by !== 'txt' && trimmed.some(isInForce)) return 'changed';
       // Where more wait than go into one commit, it goes on with the rest.
       const dueAt = waiting.length < routesAtOnce ? null : iso(now());
       const own: Change =
@@ -86,7 +92,7 @@ export function createTakeHost({
         ),
         ...lost.map(({ value }) => putOwnership(value)),
         own,
-        ...ofHost.changes,
+        ...(obtained === null ? ofHost.changes : ofHost.changes.map(obtainedAnew)),
       ];
       try {
         const by = { kind: 'ownership' } as const;
@@ -125,6 +131,16 @@ export function createTakeHost({
       dueAt: iso(now() + lookAgainMs),
     };
     return { id, revision: record?.revision ?? null, value };
+  }
+
+  /** Who had the host may have the key of its certificate, and may have brought any: it is served only until there is another. */
+  function obtainedAnew(change: Change): Change {
+    if (change.kind !== 'order' || change.op !== 'put' || change.value.step !== 'idle') return change;
+    return putOrder(change.id, { ...forgetFailures(change.value, now()), renewal: 'asked' });
+  }
+
+  function isInForce({ value: { notBefore, notAfter } }: StoredRecord<'certificate'>): boolean {
+    return Date.parse(notBefore) <= now() && Date.parse(notAfter) > now();
   }
 
   /** The certificates that others brought for the host, which edges would serve before any that is obtained for it. */

@@ -127,7 +127,7 @@ t.test(
 t.test(
   'a proven name is taken over with a proof of one’s own, once that of who has it is gone',
   async (t) => {
-    const { tenant, admin } = await startTenants(t, testFolder(t), { dns });
+    const { tenant, admin, store } = await startTenants(t, testFolder(t), { dns });
     const [alpha, beta] = [await tenant('alpha'), await tenant('beta')];
     const hosts = ['www.over.test'];
     const asked = proofOf(await alpha.post({ id: 'a', hosts: [...hosts, 'own.over.test'] }));
@@ -146,8 +146,16 @@ t.test(
       body: { status: { reason: /that of somebody else who has the name now/ } },
     });
     t.match((await alpha.show('a')).status.hosts[0], { state: 'live' });
+    const served = async () => (await store.get('certificate', hosts[0]!))?.value.fingerprint256;
+    const issuer = 'internal';
+    const long = await makeCertificate(hosts[0]!, { lifetimeMs: 10 * 365 * 86_400_000 });
+    t.match(await alpha.call('POST', '/v1/certificates', { ...long, issuer }), { status: 201 });
+    const theirs = await served();
     await dns.change(dropRecord(asked));
     t.match(await beta.again('b'), { status: 200, body: { status: { state: 'live' } } });
+    await waitFor(async () => (await served()) !== theirs, {
+      what: 'a certificate whose key nobody has who had the name',
+    });
     const lost = (await alpha.show('a')).status;
     t.match(lost.hosts[0], { host: 'www.over.test', state: 'waiting_for_ownership' });
     t.match(lost.reason, /somebody else has proven that www\.over\.test is theirs/);
@@ -217,6 +225,21 @@ t.test('what waits by the settings is served when they no longer ask for a proof
   await waitFor(async () => (await alpha.show('a')).status.state === 'live', { what: 'a to be live' });
   t.equal(await store.get('ownership', 'off.later.test/alpha'), null, 'as if nothing had been proven');
   t.match(await strict.again('s'), waits, 'a token that is held to more is held to it');
+
+  const owner = await tenant('owner', { hostSuffixes: ['later.test'] });
+  const host = 'held.later.test';
+  const held = await owner.call('POST', '/v1/certificates', await makeCertificate(host));
+  t.match(held, { status: 201 });
+  await admin('PATCH', '/v1/settings', { ownership: 'txt' });
+  t.match(await alpha.post({ id: 'held', hosts: [host] }), waits);
+  await admin('PATCH', '/v1/settings', { ownership: 'off' });
+  t.match(await alpha.call('POST', '/v1/routes/held/check'), { body: { ok: false } });
+  t.match(await alpha.again('held'), { status: 409, body: { code: 'host_taken' } });
+  t.match((await alpha.show('held')).status, { state: 'waiting_for_ownership' });
+  t.match((await store.get('certificate', held.body.id))?.value.names, [host], 'nobody has proven anything');
+  await dns.change(setRecord(proofOf({ body: await alpha.show('held') })));
+  t.match(await alpha.call('POST', '/v1/routes/held/check'), { body: { ok: true } });
+  await waitFor(async () => (await alpha.show('held')).status.state === 'live', { what: 'it to be live' });
 });
 
 t.test('a wildcard is proven at the name below it, and a name below a domain at the domain', async (t) => {
@@ -234,6 +257,12 @@ t.test('a wildcard is proven at the name below it, and a name below a domain at 
   await dns.change(setRecord(proofOf(below)));
   t.match(await beta.again('below'), { status: 200 }, 'one name of those of somebody’s wildcard');
   t.match((await alpha.show('wild')).status.state, 'live');
+  const certificate = await makeCertificate('*.wild.test');
+  t.match(
+    await alpha.call('POST', '/v1/certificates', certificate),
+    { status: 409, body: { code: 'host_taken' } },
+    'it would be served for the name that is another’s now',
+  );
 });
 
 t.test('a record is good for the tenant and the name that it was made for alone', async (t) => {

@@ -16,6 +16,8 @@ export interface OwnershipRecord {
   /** Since when it waits, and how often it was looked at since somebody asked last. */
   since: string;
   checks: number;
+  /** The last look took long, as those at a DNS or a server do that is silent; left out: it did not. */
+  slow?: true | undefined;
   /** What the last look has found, in a sentence; empty before the first. */
   detail: string;
   /** What has to be there, any of them, and what was. */
@@ -39,5 +41,5 @@ export function ownershipId(host: string, tenant: string | null | undefined): st
   return `${host}/${tenant ?? ''}`;
 }
 
-/** The queues of looks: nobody's first one waits for those that found nothing before. */
-export const ownershipLanes = { first: 0, again: 1 } as const;
+/** The queues of looks: nobody's first one waits for those that found nothing before, and none that is quick for those that were slow. */
+export const ownershipLanes = { first: 0, again: 1, slow: 2 } as const;
