@@ -159,8 +159,14 @@ t.test(
       );
       await expect(t, 409, 'POST', `/v1/certificates/${brought.body?.id}/renew`);
       await expect(t, 400, 'POST', '/v1/certificates', { chain, key: await generateKeyPem() });
-      await expect(t, 204, 'DELETE', `/v1/certificates/${brought.body?.id}`);
-      await expect(t, 404, 'DELETE', `/v1/certificates/${brought.body?.id}`);
+      const own = `/v1/certificates/${brought.body?.id}`;
+      await expect(t, 200, 'PATCH', own, { metadata: { plan: 'pro' } });
+      const { body: shown } = await expect(t, 200, 'GET', own);
+      await expect(t, 200, 'PUT', own, shown);
+      for (const method of ['PUT', 'PATCH'])
+        await expect(t, 409, method, '/v1/certificates/shop.example.com', { metadata: { plan: 'pro' } });
+      await expect(t, 204, 'DELETE', own);
+      await expect(t, 404, 'DELETE', own);
     });
 
     await t.test('issuers, settings, tokens', async (t) => {
