@@ -36,6 +36,28 @@ async function startTwo(
   return { store, first, second };
 }
 
+/** The first is gone right after its commit of a record of the kind: it is made, and nobody hears of it. */
+async function startTwoOfWhichOneEnds(t: Test, kind: Commit['changes'][number]['kind'] = 'idempotency') {
+  const end = { comes: true, came: false };
+  const gone = () => new AppError('store_unavailable', 'gone');
+  const two = await startTwo(
+    t,
+    async (commit, make) => {
+      const position = await make(commit);
+      if (!kindsOf(commit).includes(kind)) return position;
+      end.came = end.comes;
+      throw gone();
+    },
+    (target) => ({
+      async get(asked, id) {
+        if (end.came && asked === 'idempotency') throw gone();
+        return target.get(asked, id);
+      },
+    }),
+  );
+  return { ...two, end };
+}
+
 const asItIs = (commit: Commit, make: ConfigStore['commit']) => make(commit);
 const kindsOf = ({ changes }: Commit) => changes.map(({ kind }) => kind);
 
@@ -82,25 +104,7 @@ t.test('of many repeats at once, at two control planes, one makes it', async (t)
 });
 
 t.test('a control plane that ends between the commit and the answer has made it once', async (t) => {
-  let ends = true;
-  let ended = false;
-  const gone = () => new AppError('store_unavailable', 'gone');
-  const { store, first, second } = await startTwo(
-    t,
-    async (commit, make) => {
-      const position = await make(commit);
-      if (!kindsOf(commit).includes('idempotency')) return position;
-      // The commit is made, and nobody hears of it.
-      ended = ends;
-      throw gone();
-    },
-    (target) => ({
-      async get(kind, id) {
-        if (ended && kind === 'idempotency') throw gone();
-        return target.get(kind, id);
-      },
-    }),
-  );
+  const { store, first, second, end } = await startTwoOfWhichOneEnds(t);
   for (const [key, more] of Object.entries({ first: {}, second: { id: 'named', paths: ['/b'] } })) {
     const body = { ...shop, ...more };
     const headers = keyed(key);
@@ -108,11 +112,11 @@ t.test('a control plane that ends between the commit and the answer has made it 
     const again = await second.call('POST', '/v1/routes', { body, headers });
     t.match(again, { status: 201, body: more });
     t.equal(again.headers.get('idempotency-replayed'), 'true');
-    ended = false;
+    end.came = false;
     t.equal((await first.call('POST', '/v1/routes', { body, headers })).text, again.text);
   }
   t.equal(await store.count('route'), 2);
-  ends = false;
+  end.comes = false;
   const body = { ...shop, paths: ['/c'] };
   const made = await first.call('POST', '/v1/routes', { body, headers: keyed('third') });
   t.match(made, { status: 201 }, 'one that did not end finds out for itself');
@@ -163,23 +167,7 @@ t.test(
 );
 
 t.test('a drain that was made and never answered is not made again by its repeat', async (t) => {
-  let ended = false;
-  const gone = () => new AppError('store_unavailable', 'gone');
-  const { store, first, second } = await startTwo(
-    t,
-    async (commit, make) => {
-      const position = await make(commit);
-      if (!kindsOf(commit).includes('drain')) return position;
-      ended = true;
-      throw gone();
-    },
-    (target) => ({
-      async get(kind, id) {
-        if (ended && kind === 'idempotency') throw gone();
-        return target.get(kind, id);
-      },
-    }),
-  );
+  const { store, first, second } = await startTwoOfWhichOneEnds(t, 'drain');
   await second.report('edge-1');
   await waitFor(async () => (await first.call('GET', '/v1/nodes/edge-1')).status === 200, {
     what: 'the edge',
@@ -198,23 +186,7 @@ t.test('a drain that was made and never answered is not made again by its repeat
 t.test(
   'a certificate that was brought and never answered is told as made to whoever repeats it',
   async (t) => {
-    let ended = false;
-    const gone = () => new AppError('store_unavailable', 'gone');
-    const { store, first, second } = await startTwo(
-      t,
-      async (commit, make) => {
-        const position = await make(commit);
-        if (!kindsOf(commit).includes('idempotency')) return position;
-        ended = true;
-        throw gone();
-      },
-      (target) => ({
-        async get(kind, id) {
-          if (ended && kind === 'idempotency') throw gone();
-          return target.get(kind, id);
-        },
-      }),
-    );
+    const { store, first, second, end } = await startTwoOfWhichOneEnds(t);
     for (const more of [{}, { issuer: 'internal' }]) {
       const body = { ...(await makeCertificate('b.example.com')), ...more };
       const headers = keyed(`certificate ${Object.keys(more)}`.replaceAll(' ', '-'));
@@ -223,7 +195,7 @@ t.test(
       t.match(again, { status: 201, body: { origin: 'issuer' in more ? 'managed' : 'brought' } });
       t.equal(again.headers.get('location'), `/v1/certificates/${again.body.id}`);
       t.equal(again.headers.get('idempotency-replayed'), 'true');
-      ended = false;
+      end.came = false;
       t.equal((await first.call('POST', '/v1/certificates', { body, headers })).text, again.text);
       t.equal(
         (await second.call('POST', '/v1/certificates', { body })).status,
@@ -236,24 +208,7 @@ t.test(
 );
 
 t.test('work of many commits that a control plane left undone is gone on with by its repeat', async (t) => {
-  let ends = true;
-  let ended = false;
-  const gone = () => new AppError('store_unavailable', 'gone');
-  const { store, first, second } = await startTwo(
-    t,
-    async (commit, make) => {
-      const position = await make(commit);
-      if (!ends || !kindsOf(commit).includes('idempotency')) return position;
-      ended = true;
-      throw gone();
-    },
-    (target) => ({
-      async get(kind, id) {
-        if (ended && kind === 'idempotency') throw gone();
-        return target.get(kind, id);
-      },
-    }),
-  );
+  const { store, first, second, end } = await startTwoOfWhichOneEnds(t);
   const later = new Date(Date.now() + 86_400_000).toISOString();
   const setbacks = { internal: { failures: 4, until: later } };
   const hosts = Array.from({ length: 150 }, (_, index) => `h${index}.example.com`);
@@ -272,7 +227,7 @@ t.test('work of many commits that a control plane left undone is gone on with by
   t.match(again, { status: 202, body: { certificates: 150 } });
   t.equal(again.headers.get('idempotency-replayed'), 'true');
   t.equal(await heldBack(), 0);
-  [ends, ended] = [false, false];
+  Object.assign(end, { comes: false, came: false });
   t.equal((await first.call('POST', path, { headers })).text, again.text);
   t.equal((await second.call('POST', '/v1/issuers/nobody/retry', { headers })).status, 422);
 });
