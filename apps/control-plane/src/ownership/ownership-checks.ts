@@ -49,8 +49,8 @@ export interface Taking {
   lease: Lease;
 }
 
-/** `changed`: it came otherwise meanwhile, and has to be judged anew. `twice`: another route of the tenant serves the same. */
-export type TakeHost = (taking: Taking) => Promise<'taken' | 'changed' | 'twice'>;
+/** `changed`: it came otherwise meanwhile, and has to be judged anew. `twice`: another route of the tenant serves the same. `too_many`: more routes name it than change in one commit. */
+export type TakeHost = (taking: Taking) => Promise<'taken' | 'changed' | 'twice' | 'too_many'>;
 
 export interface OwnershipChecksOptions {
   store: ConfigStore;
@@ -145,8 +145,11 @@ export function createOwnershipChecks(options: OwnershipChecksOptions): { close(
         lease,
       });
       if (taken === 'taken') log.info({ host: value.host, tenant: value.tenant, by }, 'a host is proven');
-      if (taken !== 'twice') return taken === 'taken';
-      detail = `another route of the same tenant serves ${value.host} with the same path`;
+      if (taken === 'taken' || taken === 'changed') return taken === 'taken';
+      detail =
+        taken === 'twice'
+          ? `another route of the same tenant serves ${value.host} with the same path`
+          : `more routes name ${value.host} than can change at once: ask whoever runs this service to delete some`;
     } else ({ detail, requirements } = verdict);
     const checks = value.checks + 1;
     const dueAt = iso(now() + waitMsAfter(checks));

@@ -101,6 +101,7 @@ export function createTakeHost({
       } catch (error) {
         if (isAppError(error, 'revision_conflict')) return 'changed';
         if (isAppError(error, 'host_taken')) return 'twice';
+        if (isAppError(error, 'commit_too_large')) return 'too_many';
         throw error;
       }
     });

@@ -1,5 +1,5 @@
 import { createSealers, generateSecretKey } from '@lockstep/pki';
-import { createSqliteStore } from '@lockstep/store';
+import { createSqliteStore, maxCommitRecords } from '@lockstep/store';
 import { type DnsServer, startDnsServer, testFolder, waitFor } from '@lockstep/testkit';
 import { pino } from 'pino';
 import t from 'tap';
@@ -23,6 +23,7 @@ const domains = [
   'brought',
   'token',
   'two',
+  'many',
 ];
 t.before(async () => {
   const zones = domains.map((name) => ({ name: `${name}.test`, records: [] as string[] | null }));
@@ -121,6 +122,32 @@ t.test(
     t.match(await alpha.call('GET', '/v1/certificates/www.race.test'), { status: 404 });
     t.match((await alpha.call('GET', '/v1/certificates')).body.items, []);
     t.match((await beta.call('GET', '/v1/certificates')).body.items, [{ id: 'www.race.test' }]);
+  },
+);
+
+t.test(
+  'a name that more routes have than change at once is not handed over, and the reason is told',
+  async (t) => {
+    const { tenant, operator, url } = await startTenants(t, testFolder(t), { dns });
+    const [alpha, beta] = [await tenant('alpha', { ownership: 'off' }), await tenant('beta')];
+    const hosts = ['many.test'];
+    const lines = Array.from({ length: maxCommitRecords }, (_, index) =>
+      JSON.stringify({ id: `m${index}`, hosts, paths: [`/${index}`], upstreams }),
+    );
+    const made = await fetch(`${url}/v1/routes/bulk`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${alpha.token}`, 'content-type': 'application/x-ndjson' },
+      body: lines.join('\n'),
+    });
+    await made.text();
+    t.equal(made.status, 200);
+    t.match(await operator.show('m0'), { hosts, tenant: 'alpha' });
+    await dns.change(setRecord(proofOf(await beta.post({ id: 'b', hosts }))));
+    t.match(await beta.again('b'), {
+      ...waits,
+      body: { status: { reason: /more routes name many\.test than can change at once/ } },
+    });
+    t.match((await alpha.show('m0')).status.hosts[0], { state: 'live' });
   },
 );
 
